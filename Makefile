@@ -1,0 +1,76 @@
+# The two commands: `make demo` and `make test`. Each sets up all it needs in .venv.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DATA ?= demo-data
+HOST ?= 127.0.0.1
+PORT ?= 8080
+RATE ?= 20
+SEED ?= 1
+TESTS ?=
+
+.PHONY: help demo test check format bench requirements clean
+
+help:
+	@echo "make demo    run an invented book and the server on it  (DATA= HOST= PORT= RATE= SEED=)"
+	@echo "make test    run the tests                              (TESTS='tests/unit -k log')"
+	@echo "make check   lint and types"
+	@echo "make bench   measure, beside peers                      (see bench/README.md)"
+
+demo: .venv/server.stamp
+	@$(BIN)/fire22 demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)" --rate "$(RATE)" --seed "$(SEED)"
+
+test: .venv/dev.stamp
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory check-js; \
+	else echo "JavaScript types are not checked: npm is missing (apt-get install -y npm)"; fi
+
+.PHONY: check-js
+check-js: clients/js/node_modules/.package-lock.json
+	cd clients/js && npx --no-install tsc -p . && npx --no-install tsc -p ../../src/fire22/dashboard && npx --no-install tsc -p ../../tests/js
+
+clients/js/node_modules/.package-lock.json: clients/js/package-lock.json
+	cd clients/js && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev.stamp
+	@$(BIN)/python -m bench
+
+# Pins every requirement anew; needs uv. Addresses of registries stay out: uv.lock is not kept.
+requirements:
+	uv lock --quiet --upgrade
+	uv export --quiet --format requirements-txt --no-emit-project --extra server --no-dev --group build --no-header --no-annotate -o requirements/server.txt
+	uv export --quiet --format requirements-txt --no-emit-project --extra server --all-groups --no-header --no-annotate -o requirements/dev.txt
+
+.venv/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is missing. This helps:  apt-get install -y python3 python3-venv"; exit 1; fi
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "This Python cannot make virtual environments. This helps:  apt-get install -y python3-venv"; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+.venv/server.stamp: requirements/server.txt pyproject.toml | .venv/bin/python
+	@echo "Installing what the server needs ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/server.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/server.stamp
+	@echo "Installing what the tests need ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis clients/js/node_modules

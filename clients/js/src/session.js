@@ -1,0 +1,371 @@
+// The client's half of the protocol as a state machine, fed by hand: no timers, no sockets, no clock.
+//
+//   session.connected();  session.receive(message, nowMs) → effects;  session.takeCommands() → what to send
+//
+// Positions. `session.position` is what the newest tick said. Every subscription keeps a position of its own as well: the
+// later of the tick's and of the snapshot it began with. They differ while a subscription is being made or is catching up:
+// a tick says nothing about a subscription whose reply has not come yet. `after` on a reconnect is the subscription's own.
+//
+// Repeats. What lies at or below a subscription's position has been delivered. What lies above and has been seen already
+// (a critical message overtakes) is remembered by offset and key until the position passes it, and dropped when it comes again.
+//
+// Documents. A subscription with `delta: true` follows a view: its documents are kept here by key. A patch whose base is
+// not the document's offset means that something is missing; the subscription is then made again, without `after`.
+
+import { mergePatch } from './merge_patch.js';
+import { formatPosition, laterPosition, parsePosition } from './position.js';
+
+/** How many offsets above the position a subscription remembers; beyond it the oldest are forgotten. */
+export const SEEN_OFFSETS_MAX = 100_000;
+
+/** The clock difference is the best of this many ticks. */
+const CLOCK_SAMPLES = 8;
+
+/** @typedef {import('./types.js').Message} Message */
+/** @typedef {import('./types.js').SubscribeOptions} SubscribeOptions */
+/** @typedef {import('./types.js').ServerError} ServerError */
+/** @typedef {import('./position.js').Position} Position */
+
+/**
+ * @typedef {object} Subscription
+ * @property {string} target
+ * @property {Omit<SubscribeOptions, 'after'>} options
+ * @property {'idle' | 'pending' | 'live' | 'refused'} state  idle: not connected; pending: no reply yet
+ * @property {Position | null} position  everything up to here has been delivered
+ * @property {Position | null} head  where the feed stood when the reply was written
+ * @property {Set<string>} seen  what has been delivered above the position
+ * @property {Map<string, Document>} documents  by key; the only document of a view has the key ""
+ */
+
+/** @typedef {{data: any, offset: number | undefined}} Document */
+
+/**
+ * What the caller has to do about a message, in order.
+ * @typedef {{kind: 'snapshot', subscription: Subscription, messages: Message[]}
+ *   | {kind: 'message', subscription: Subscription | null, message: Message}
+ *   | {kind: 'document', subscription: Subscription, key: string, data: any, message: Message | null}
+ *   | {kind: 'recovered', subscription: Subscription, recovery: import('./types.js').Recovery}
+ *   | {kind: 'refused', subscription: Subscription, error: ServerError}
+ *   | {kind: 'resubscribed', subscription: Subscription}
+ *   | {kind: 'reply', id: number, data: any}
+ *   | {kind: 'error', id: number | undefined, error: ServerError}
+ *   | {kind: 'connection_error', error: ServerError}
+ *   | {kind: 'tick', tick: import('./types.js').Tick}} Effect
+ *
+ * `document` with `data` undefined: the document is gone. `message` without a subscription: addressed to this user, this
+ * client or everyone.
+ */
+
+export class Session {
+  /** @type {Position | null} */ #position = null;
+  /** @type {Map<string, Subscription>} */ #subscriptions = new Map();
+  /** Messages to this user, this client or everyone: no subscription, but no repeats either. */
+  #direct = newSubscription('', {});
+  /** @type {Map<number, {subscription: Subscription | null, resumed: boolean}>} */ #waiting = new Map();
+  /** @type {object[]} */ #commands = [];
+  /** @type {number[]} */ #clockSamples = [];
+  #lastId = 0;
+  #connected = false;
+
+  constructor() {
+    this.#direct.state = 'live';
+  }
+
+  /** The newest tick's position, as text; null before the first. */
+  get position() {
+    return this.#position && formatPosition(this.#position);
+  }
+
+  /** The server's clock minus ours, in milliseconds, from the tick that travelled fastest. */
+  get clockDifferenceMs() {
+    return this.#clockSamples.length ? Math.max(...this.#clockSamples) : 0;
+  }
+
+  /** True when every subscription has been answered and has received what had been missed. */
+  get level() {
+    return this.#connected && [...this.#subscriptions.values()].every(isLevel);
+  }
+
+  get subscriptions() {
+    return [...this.#subscriptions.values()];
+  }
+
+  /**
+   * @param {string} target
+   * @param {SubscribeOptions} [options]
+   * @returns {Subscription}
+   */
+  subscribe(target, options = {}) {
+    const subscription = newSubscription(target, options);
+    this.#subscriptions.set(nameOf(target, options.scope), subscription);
+    if (this.#connected) this.#request(subscription);
+    return subscription;
+  }
+
+  /** @param {Subscription} subscription  one that was replaced or removed before is left alone */
+  unsubscribe(subscription) {
+    if (!this.#isCurrent(subscription)) return;
+    const { target, options: { scope } } = subscription;
+    this.#subscriptions.delete(nameOf(target, scope));
+    if (this.#connected) this.command('unsubscribe', scope === undefined ? { target } : { target, scope });
+  }
+
+  /** Ask again for a subscription that was refused. @param {Subscription} subscription */
+  retry(subscription) {
+    if (this.#connected && subscription.state === 'refused' && this.#isCurrent(subscription)) this.#request(subscription);
+  }
+
+  /**
+   * Send any other command ("history", "publish", "ping", "auth").
+   *
+   * @param {string} name
+   * @param {object} [fields]
+   * @returns {number} the id that its reply or error will carry
+   */
+  command(name, fields = {}) {
+    return this.#send(name, fields, null, false);
+  }
+
+  connected() {
+    this.#connected = true;
+    this.#clockSamples = [];
+    for (const subscription of this.#subscriptions.values()) this.#request(subscription);
+  }
+
+  /** @returns {Effect[]} an error for each command that will not be answered any more */
+  disconnected() {
+    const error = { code: 'disconnected', message: 'The connection was lost before the answer came.' };
+    /** @type {Effect[]} */
+    const effects = [];
+    for (const [id, { subscription }] of this.#waiting) if (!subscription) effects.push({ kind: 'error', id, error });
+    for (const subscription of this.#subscriptions.values()) subscription.state = 'idle';
+    this.#connected = false;
+    this.#commands = [];
+    this.#waiting.clear();
+    return effects;
+  }
+
+  /** The commands to send now, in order. @returns {object[]} */
+  takeCommands() {
+    const commands = this.#commands;
+    this.#commands = [];
+    return commands;
+  }
+
+  /**
+   * @param {Message} message
+   * @param {number} nowMs  the local clock
+   * @returns {Effect[]}
+   */
+  receive(message, nowMs) {
+    switch (message.type) {
+      case 'tick': return this.#tick(message, nowMs);
+      case 'reply': return this.#reply(message);
+      case 'error': return this.#error(message);
+      case 'connection_error': return [{ kind: 'connection_error', error: errorOf(message) }];
+      default: return this.#message(message);
+    }
+  }
+
+  /** @param {Subscription} subscription */
+  #isCurrent(subscription) {
+    return this.#subscriptions.get(nameOf(subscription.target, subscription.options.scope)) === subscription;
+  }
+
+  /** @param {Subscription} subscription */
+  #request(subscription) {
+    const { target, options, position } = subscription;
+    const after = position ? { after: formatPosition(position) } : {};
+    subscription.state = 'pending';
+    this.#send('subscribe', { target, ...options, ...after }, subscription, position !== null);
+  }
+
+  /**
+   * @param {string} command
+   * @param {object} fields
+   * @param {Subscription | null} subscription  that this command asks for
+   * @param {boolean} resumed  whether it carries a position
+   */
+  #send(command, fields, subscription, resumed) {
+    const id = ++this.#lastId;
+    this.#waiting.set(id, { subscription, resumed });
+    this.#commands.push({ id, command, ...fields });
+    return id;
+  }
+
+  /** @param {Message} message @param {number} nowMs @returns {Effect[]} */
+  #tick(message, nowMs) {
+    const position = parsePosition(message.data.position);
+    this.#position = laterPosition(this.#position, position);
+    advance(this.#direct, position);
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.state === 'live') advance(subscription, position);
+    }
+    const difference = Date.parse(message.data.time) - nowMs;
+    if (Number.isFinite(difference)) this.#clockSamples = [...this.#clockSamples, difference].slice(-CLOCK_SAMPLES);
+    return [{ kind: 'tick', tick: message.data }];
+  }
+
+  /** @param {Message} message @returns {Effect[]} */
+  #reply(message) {
+    const id = /** @type {number} */ (message.id);
+    const asked = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (!asked?.subscription) return asked ? [{ kind: 'reply', id, data: message.data }] : [];
+    return this.#isCurrent(asked.subscription) ? this.#subscribed(asked.subscription, asked.resumed, message.data) : [];
+  }
+
+  /**
+   * @param {Subscription} subscription
+   * @param {boolean} resumed
+   * @param {any} data  of the reply
+   * @returns {Effect[]}
+   */
+  #subscribed(subscription, resumed, data) {
+    const { position, recovered, reason, lost, snapshot } = data;
+    subscription.state = 'live';
+    subscription.head = position === undefined ? null : parsePosition(position);
+    /** @type {Effect[]} */
+    const effects = [];
+    if (resumed) {
+      const recovery = { recovered, ...(reason === undefined ? {} : { reason }), ...(lost === undefined ? {} : { lost }) };
+      effects.push({ kind: 'recovered', subscription, recovery });
+    }
+    if (!recovered) return effects.concat(restart(subscription, snapshot ?? []));
+    return effects.concat((snapshot ?? []).flatMap((/** @type {Message} */ each) => this.#deliver(subscription, each)));
+  }
+
+  /** @param {Message} message @returns {Effect[]} */
+  #error(message) {
+    const error = errorOf(message);
+    const asked = message.id === undefined ? undefined : this.#waiting.get(message.id);
+    if (message.id !== undefined) this.#waiting.delete(message.id);
+    if (!asked?.subscription) return [{ kind: 'error', id: message.id, error }];
+    if (!this.#isCurrent(asked.subscription)) return [];
+    asked.subscription.state = 'refused';
+    return [{ kind: 'refused', subscription: asked.subscription, error }];
+  }
+
+  /** @param {Message} message @returns {Effect[]} */
+  #message(message) {
+    const { target, scope } = message;
+    if (target === undefined || target.startsWith('user:') || target.startsWith('client:')) {
+      return isRepeat(this.#direct, message) ? [] : [{ kind: 'message', subscription: null, message }];
+    }
+    const subscription = this.#subscriptions.get(nameOf(target, scope)) ?? this.#subscriptions.get(nameOf(target));
+    // Before its reply a subscription can only meet leftovers of the one that it replaces.
+    return subscription?.state === 'live' ? this.#deliver(subscription, message) : [];
+  }
+
+  /** @param {Subscription} subscription @param {Message} message @returns {Effect[]} */
+  #deliver(subscription, message) {
+    if (subscription.options.delta) return this.#document(subscription, message);
+    return isRepeat(subscription, message) ? [] : [{ kind: 'message', subscription, message }];
+  }
+
+  /** @param {Subscription} subscription @param {Message} message @returns {Effect[]} */
+  #document(subscription, message) {
+    const { key = '', offset, patch, base } = message;
+    const known = subscription.documents.get(key);
+    if (isBelow(offset, subscription.position?.offset) || isBelow(offset, known?.offset)) return [];
+    if (patch && (!known || known.offset !== base)) return this.#again(subscription);
+    const data = patch ? mergePatch(known?.data, message.data) : message.data;
+    return [keep(subscription, key, data, message)];
+  }
+
+  /** Something is missing: begin anew with a snapshot. @param {Subscription} subscription @returns {Effect[]} */
+  #again(subscription) {
+    subscription.position = null;
+    this.#request(subscription);
+    return [{ kind: 'resubscribed', subscription }];
+  }
+}
+
+/** @param {string} target @param {string} [scope] */
+function nameOf(target, scope) {
+  return scope === undefined ? target : `${target} ${scope}`;
+}
+
+/** @param {string} target @param {SubscribeOptions} options @returns {Subscription} */
+function newSubscription(target, { after, ...options }) {
+  const position = after === undefined ? null : parsePosition(after);
+  return { target, options, state: 'idle', position, head: null, seen: new Set(), documents: new Map() };
+}
+
+/** @param {Subscription} subscription */
+function isLevel({ state, position, head }) {
+  if (state === 'refused') return true;
+  if (state !== 'live') return false;
+  return !head || (position !== null && position.epoch === head.epoch && position.offset >= head.offset);
+}
+
+/** @param {number | undefined} offset @param {number | undefined} mark */
+function isBelow(offset, mark) {
+  return offset !== undefined && mark !== undefined && offset <= mark;
+}
+
+/**
+ * Whether a message was delivered before; from now on it was.
+ *
+ * @param {Subscription} subscription
+ * @param {Message} message
+ */
+function isRepeat({ position, seen }, { offset, key }) {
+  if (offset === undefined) return false;
+  if (isBelow(offset, position?.offset)) return true;
+  const name = key === undefined ? `${offset}` : `${offset} ${key}`;
+  if (seen.has(name)) return true;
+  seen.add(name);
+  if (seen.size > SEEN_OFFSETS_MAX) seen.delete(seen.values().next().value ?? '');
+  return false;
+}
+
+/** @param {Subscription} subscription @param {Position} position */
+function advance(subscription, position) {
+  const known = subscription.position;
+  subscription.position = laterPosition(known, position);
+  if (known && known.epoch !== position.epoch) return subscription.seen.clear();
+  for (const name of subscription.seen) {
+    if (Number.parseInt(name, 10) <= position.offset) subscription.seen.delete(name);
+  }
+}
+
+/** A snapshot takes the place of all that was known. @param {Subscription} subscription @param {Message[]} snapshot */
+function restart(subscription, snapshot) {
+  const { documents, options, head } = subscription;
+  subscription.position = head;
+  subscription.seen.clear();
+  /** @type {Effect[]} */
+  const effects = [{ kind: 'snapshot', subscription, messages: snapshot }];
+  if (!options.delta) {
+    for (const message of snapshot) isRepeat(subscription, message);
+    return effects;
+  }
+  const gone = new Set(documents.keys());
+  documents.clear();
+  for (const message of snapshot) {
+    gone.delete(message.key ?? '');
+    effects.push(keep(subscription, message.key ?? '', message.data, message));
+  }
+  for (const key of gone) effects.push({ kind: 'document', subscription, key, data: undefined, message: null });
+  return effects;
+}
+
+/**
+ * @param {Subscription} subscription
+ * @param {string} key
+ * @param {any} data  null (or nothing) removes the document
+ * @param {Message} message
+ * @returns {Effect}
+ */
+function keep(subscription, key, data, message) {
+  if (data === null || data === undefined) subscription.documents.delete(key);
+  else subscription.documents.set(key, { data, offset: message.offset });
+  return { kind: 'document', subscription, key, data: data ?? undefined, message };
+}
+
+/** Errors are flat, and the same in `data`. @param {Message} message @returns {ServerError} */
+function errorOf(message) {
+  const { code = 'unknown', message: text = '', retryAfter, details } = message.code ? message : { ...message.data };
+  return { code, message: text, ...(retryAfter === undefined ? {} : { retryAfter }), ...(details ? { details } : {}) };
+}

@@ -1,0 +1,5 @@
+"""`python -m fire22`."""
+
+from fire22.cli import main
+
+main()

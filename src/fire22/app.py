@@ -1,0 +1,426 @@
+"""The application: the only place that builds and wires; one TaskGroup.
+
+book ─► SqliteSource ─► SqliteLog ─► Runner(Engine(flows)) ─► SqliteFeed ─► HubLoop(Hub) ─► WebSocket, HTTP
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from msgspec import Raw, Struct
+
+import fire22
+from fire22.config import Config
+from fire22.core import codes
+from fire22.core.errors import Fire22Error, SetupError, StorageError
+from fire22.core.event import Event, encode_event
+from fire22.core.message import Json
+from fire22.core.times import to_datetime
+from fire22.feed.sqlite import SqliteFeed, read_state
+from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
+from fire22.flows.relay import Relay
+from fire22.flows.runner import Runner
+from fire22.gateways.http import Health, application
+from fire22.gateways.service import Limits, Service
+from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.hub.hub import Hub
+from fire22.hub.loop import HubLoop
+from fire22.log.file import open_file
+from fire22.log.sqlite import SqliteLog
+from fire22.log.writer import Writer
+from fire22.observability.logging import get_logger
+from fire22.observability.metrics import CONTENT_TYPE, Metrics, Sample
+from fire22.security.access import Access
+from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
+from fire22.sources.base import Source
+from fire22.sources.clock import ClockSource
+from fire22.sources.sqlite import SqliteSource
+from fire22.sportsbook import domain
+from fire22.sportsbook.roles import roles
+
+DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
+TRIM_S: Final = 60.0
+BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
+
+
+def now_ms() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+class Address(Struct, frozen=True):
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """For a browser on this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def build_engine(open_topics: tuple[str, ...]) -> Engine:
+    """All flows, as the server runs them."""
+    return Engine((*domain.flows(), Relay(open_topics)), domain.decode)
+
+
+def flow_settings(config: Config) -> dict[str, Json]:
+    """The settings of each flow that has some, as they go into the log."""
+    return {
+        "kpi": {"time_zone": config.book.time_zone, "day_starts_at": config.book.day_starts_at.isoformat()},
+        "relay": {"open_topics": list(config.relay.open_topics)},
+    }
+
+
+class Application:
+    """A running server; made by `running`."""
+
+    def __init__(self, config: Config, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
+        host, port = sock.getsockname()[:2]
+        self.config = config
+        self.address = Address(config.server.host or host, port)
+        self.logger = get_logger()
+        self._sock = sock
+        self._tasks = tasks
+        self._stages: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self.metrics = Metrics(self._samples, codes.ALL)
+        self.tokens = Tokens(load_key(config.key_file))
+        self.sign_in = SignInCodes()
+        connection = open_file(config.storage)
+        self._writer = Writer(connection, self._loop, group_ms=config.log.group_ms)
+        self.log = SqliteLog(self._writer, connection, config.storage, self._loop, pending_max=config.log.pending_max)
+        self.feed = SqliteFeed(
+            self._writer, connection, config.storage, self._loop, ring_bytes_max=config.feed.ring_bytes_max
+        )
+        self.engine = build_engine(config.relay.open_topics)
+        self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
+        self.runner = Runner(self.log, self.feed, self.engine, rejected=self._rejected, failed=self._failed("flows"))
+        self.hub = HubLoop(
+            Hub(self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=config.hub.block_bytes_max),
+            self.feed,
+            flush_interval_ms=config.hub.flush_interval_ms,
+            flush_bytes_max=config.hub.flush_bytes_max,
+            heartbeat_s=config.hub.heartbeat_s,
+            failed=self._failed("hub"),
+        )
+        self.sources: list[Source] = []
+        if config.book.path:
+            self.sources.append(
+                SqliteSource(
+                    Path(config.book.path),
+                    self.log,
+                    poll_ms=config.book.poll_ms,
+                    now_ms=now_ms,
+                    failed=self._failed("book"),
+                    rejected=self._row_rejected,
+                )
+            )
+        self.clock = ClockSource(
+            self.log,
+            self.sources,
+            now_ms=now_ms,
+            source_timeout_s=config.book.source_timeout_s,
+            failed=self._failed("clock"),
+        )
+        self.service = self._service()
+        self.websockets = WebSockets(self.service, tasks)
+        self.server = self._server()
+
+    async def start(self) -> None:
+        """Start every stage, from the log to the gateways, and listen."""
+        self._writer.start()
+        await self._configure()
+        stages = [self.runner.run(), self.hub.run(), *(source.run() for source in self.sources)]
+        stages += [self.clock.run(), self._trim(), self._sweep()]
+        self._stages = [self._tasks.create_task(stage) for stage in stages]
+        self._tasks.create_task(self.server.serve(sockets=[self._sock]))
+        await self.server.listening.wait()
+        gc.collect()
+        gc.freeze()  # what is built once need not be looked at again
+
+    async def stop(self) -> None:
+        """Ask the clients to come back later, and end every stage."""
+        await self.websockets.drain(self.config.server.drain_s)
+        self.server.should_exit = True
+        for stage in self._stages:
+            stage.cancel()
+
+    def close(self) -> None:
+        """Close the file, after every task has ended."""
+        self.log.close()
+        self.feed.close()
+        self._writer.close()
+
+    def link(self) -> str:
+        """A link that signs a browser in, once, as an administrator of the whole book."""
+        principal = Principal("local", "admin", "/", now_ms() + 1)
+        return f"{self.address.url}/#code={self.sign_in.issue(principal, now_ms=now_ms())}"
+
+    async def _configure(self) -> None:
+        """A change of the flows or their settings is an event, so that a replay makes it at the same place."""
+        wanted = configuration(self.engine.flows, flow_settings(self.config))
+        if wanted != self.engine.configuration:
+            at_ms = now_ms()
+            event = Event(f"configured:{at_ms}", CONFIGURED, "server", to_datetime(at_ms), Raw(wanted))
+            await self.log.append([encode_event(event)])
+
+    async def _trim(self) -> None:
+        """Retention of the feed."""
+        feed = self.config.feed
+        while True:
+            await asyncio.sleep(TRIM_S)
+            before_ms = now_ms() - int(feed.retention_hours * 3_600_000)
+            try:
+                while await self.feed.trim(before_ms=before_ms, bytes_max=feed.retention_bytes):
+                    pass
+            except StorageError as error:
+                if not error.temporary:
+                    raise
+                self._failed("retention")(error)
+
+    async def _sweep(self) -> None:
+        interval = min(self.config.hub.heartbeat_s, self.config.server.stall_s)
+        while True:
+            await asyncio.sleep(interval)
+            self.websockets.sweep(self._loop.time())
+
+    def _service(self) -> Service:
+        server = self.config.server
+        return Service(
+            log=self.log,
+            hub=self.hub,
+            access=Access(roles(self.config.relay.open_topics)),
+            tokens=self.tokens,
+            sign_in=self.sign_in,
+            topics=self.engine.topics,
+            limits=Limits(
+                connections_max=server.connections_max or raise_descriptor_limit() - DESCRIPTORS_SPARE,
+                subscriptions_max=server.subscriptions_max,
+                message_bytes_max=server.message_bytes_max,
+                events_bytes_max=server.events_bytes_max,
+                outbox_bytes_max=self.config.hub.outbox_bytes_max,
+                auth_timeout_s=server.auth_timeout_s,
+                heartbeat_s=self.config.hub.heartbeat_s,
+                stall_s=server.stall_s,
+            ),
+            now_ms=now_ms,
+            check_event=domain.decode,
+            count_error=self.metrics.count_error,
+        )
+
+    def _server(self) -> "_Server":
+        page, client = page_folders()
+        app = application(
+            self.service,
+            dashboard=page,
+            client=client,
+            metrics=self.metrics.text,
+            metrics_type=CONTENT_TYPE,
+            health=self.health,
+            session_s=int(self.config.auth.session_hours * 3600),
+            failed=lambda error: self.logger.error("request failed", exc_info=error),
+        )
+        connection_class = type("BoundWebSocket", (WebSocket,), {"shared": self.websockets, "__slots__": ()})
+        return _Server(
+            uvicorn.Config(
+                app,
+                ws=connection_class,
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=3,
+                backlog=4096,
+            )
+        )
+
+    def health(self) -> Health:
+        """Every stage, `ok` or what is wrong."""
+        parts = {
+            "log": "ok",
+            "flows": "ok" if self.runner.behind <= BEHIND_MAX else f"{self.runner.behind} events behind",
+        }
+        for source in self.sources:
+            status = source.status()
+            parts[status.name] = status.problem or "ok"
+        if self.service.draining:
+            parts["server"] = codes.RESTARTING.name
+        return Health("ok" if all(part == "ok" for part in parts.values()) else "degraded", parts)
+
+    def _failed(self, stage: str) -> Any:
+        def tell(error: Fire22Error) -> None:
+            self.metrics.count_error(error.code.name)
+            self.logger.warning("tried again", stage=stage, code=error.code.name, reason=error.message)
+
+        return tell
+
+    def _rejected(self, rejected: Rejected) -> None:
+        self.metrics.count_error(rejected.code.name)
+        self.logger.warning("event not usable", seq=rejected.seq, type=rejected.type, reason=rejected.reason)
+
+    def _row_rejected(self, number: int, why: str) -> None:
+        self.metrics.count_error(codes.EVENT_INVALID.name)
+        self.logger.warning("outbox row passed over", number=number, reason=why)
+
+    def _samples(self) -> Iterator[Sample]:
+        now = now_ms()
+        hub, feed = self.hub.hub, self.feed.checkpoint
+        counted = hub.statistics
+        yield Sample("fire22_connections", "Open connections.", len(self.websockets.open), {"transport": "websocket"})
+        yield Sample("fire22_connections_catching_up", "Connections not at the live edge.", len(hub.catching))
+        yield Sample("fire22_lanes", "Lanes that somebody follows.", hub.lane_count)
+        yield Sample("fire22_messages_delivered_total", "Messages written to connections.", counted.messages)
+        yield Sample("fire22_written_bytes_total", "Bytes of live flushes.", counted.written_bytes)
+        yield Sample("fire22_flushes_total", "Flushes of the hub.", counted.flushes)
+        yield Sample("fire22_slow_readers_total", "Times a connection fell behind the live edge.", counted.demoted)
+        yield Sample("fire22_events_total", "Events in the log.", self.log.last_seq)
+        yield Sample("fire22_messages_total", "Messages in the feed.", feed.offset)
+        yield Sample("fire22_feed_ring_bytes", "Memory of the feed's recent part.", self.feed.ring_bytes)
+        yield Sample("fire22_flush_seconds", "What the last flush took.", self.hub.flush_s)
+        help = "How far each stage is behind the one before it, in the stage's own units."
+        yield Sample("fire22_lag", help, self.log.pending, {"stage": "log"})
+        yield Sample("fire22_lag", help, self.runner.behind, {"stage": "flows"})
+        yield Sample("fire22_lag", help, self.engine.checkpoint.offset - feed.offset, {"stage": "feed"})
+        yield Sample("fire22_lag", help, feed.offset - hub.flushed, {"stage": "hub"})
+        for source in self.sources:
+            status = source.status()
+            age = max(0, now - status.read_up_to_ms) / 1000
+            yield Sample("fire22_source_age_seconds", "Since a source was read whole.", age, {"source": status.name})
+        age = max(0, now - hub.watermark_ms) / 1000
+        yield Sample("fire22_watermark_age_seconds", "Age of the figures: now less the watermark.", age)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its signal handlers: ending is the application's business."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def page_folders() -> tuple[Path, Path]:
+    """The folders of the dashboard and of the JavaScript client: in the wheel, or in a checkout."""
+    page = Path(fire22.__file__).parent / "dashboard"
+    client = page / "client"
+    return page, client if client.is_dir() else page.parents[2] / "clients" / "js" / "src"
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        SetupError: `port_in_use`.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(4096)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise SetupError(
+            codes.PORT_IN_USE,
+            f"Cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); choose another with --port.",
+        ) from error
+    return sock
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a data folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        StorageError: `storage_in_use` or `storage_failed`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "flows.lock").open("w")
+    except OSError as error:
+        raise StorageError(
+            codes.STORAGE_FAILED, f"The data folder {folder} cannot be used: {error.strerror}.", temporary=False
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(codes.STORAGE_IN_USE, f"Another server runs on the data folder {folder}.") from None
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Application]:
+    """A server from its start to its orderly end.
+
+    Raises:
+        Fire22Error: it cannot start, or a stage failed in a way that trying again cannot mend.
+    """
+    with locked(config.folder), contextlib.closing(listen(config.server.host, config.server.port)) as sock:
+        application: Application | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                application = Application(config, sock, tasks)
+                await application.start()
+                application.logger.info("listening", url=application.address.url)
+                try:
+                    yield application
+                finally:
+                    await application.stop()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+        finally:
+            if application is not None:
+                application.close()
+                application.logger.info("closed", url=application.address.url)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error worth telling: a coded one where there is one."""
+    coded, rest = group.split(Fire22Error)
+    found: BaseException | None = coded or rest
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if found is None:
+        raise AssertionError("an empty group of errors")
+    return found
+
+
+async def wait_for_signal() -> None:
+    """Until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

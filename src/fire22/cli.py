@@ -1,0 +1,391 @@
+"""The program: arguments, and what a person sees in the terminal. The only place that configures logging."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import apsw
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from fire22 import app as application
+from fire22.client import connect as connect_client
+from fire22.config import BookConfig, Config, RelayConfig, ServerConfig, load
+from fire22.core import codes
+from fire22.core.errors import Fire22Error, SetupError
+from fire22.core.message import encode_json
+from fire22.core.scope import parse_scope
+from fire22.core.times import to_text
+from fire22.flows.replay_check import check_replay
+from fire22.log import maintenance
+from fire22.observability.logging import configure as configure_logging
+from fire22.security.tokens import Tokens, load_key
+from fire22.sources import outbox
+from fire22.sportsbook import book as books
+from fire22.sportsbook import replay as replaying
+from fire22.sportsbook.mapping import read_mapping
+from fire22.sportsbook.roles import roles
+from fire22.sportsbook.schema import OUTBOX
+
+program = typer.Typer(
+    help="A self-hosted real-time back office for a sportsbook.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder of the log, the feed and the token key.")]
+ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="Configuration in TOML.")]
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Every expected error is one line that says what to do, and exit status 1."""
+    try:
+        yield
+    except Fire22Error as error:
+        err.print(f"[bold red]fire22:[/] {error.message}", highlight=False, soft_wrap=True)
+        err.print(f"[dim]error code: {error.code.name}[/]", highlight=False)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run in the fast event loop."""
+    with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+@program.command()
+def demo(
+    data: DataOption = Path("demo-data"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of HTTP and WebSocket; 0 takes a free one.")] = 8080,
+    rate: Annotated[float, typer.Option(help="Wagers a second, on average.")] = 20.0,
+    seed: Annotated[int, typer.Option(help="Decides what happens.")] = 1,
+) -> None:
+    """Run an invented book and the whole server on it."""
+    configure_logging()
+    with told():
+        config = load(None)
+        book = data / "book.db"
+        config = msgspec.structs.replace(
+            config,
+            data=str(data),
+            server=msgspec.structs.replace(config.server, host=host, port=port),
+            book=msgspec.structs.replace(config.book, path=str(book)),
+            relay=RelayConfig(tuple(dict.fromkeys((*config.relay.open_topics, "bench")))),
+        )
+        if not 0 < rate <= 5000:
+            raise SetupError(codes.CONFIG_INVALID, f"--rate is between 0 and 5000 wagers a second, not {rate:g}.")
+        _make_folder(data)
+        if not book.exists():
+            with out.status("Creating a book: agents, customers, games, markets"):
+                books.create(book, seed=seed, now_ms=application.now_ms(), install=outbox.install)
+        else:
+            outbox.install(book, OUTBOX)
+    run(_demo(config, book, rate, seed))
+
+
+async def _demo(config: Config, book: Path, rate: float, seed: int) -> None:
+    async with application.running(config) as server:
+        with _simulator(book, rate, seed):
+            out.print(f"\n  [bold]Fire22 Flows[/] runs on the invented book [cyan]{book}[/], {rate:g} wagers a second.")
+            out.print("  Open this link; it signs one browser in, once:\n")
+            out.print(f"  [bold green]{server.link()}[/]\n", soft_wrap=True, highlight=False)
+            out.print("  [dim]Ctrl-C ends it. What was written stays; the next start goes on from there.[/]\n")
+            await application.wait_for_signal()
+
+
+@contextlib.contextmanager
+def _simulator(book: Path, rate: float, seed: int) -> Iterator[None]:
+    """An outside process that writes to the book; it ends with this one, however this one ends."""
+    command = [sys.executable, "-m", "fire22.sportsbook.simulator", "--book", str(book)]
+    # Its own group, so that Ctrl-C in the terminal reaches only the server, which then ends it.
+    process = subprocess.Popen(
+        [*command, "--rate", str(rate), "--seed", str(seed)], stdin=subprocess.PIPE, process_group=0
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@program.command()
+def serve(
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
+    host: Annotated[str | None, typer.Option(help="Overrides `server.host`.")] = None,
+    port: Annotated[int | None, typer.Option(help="Overrides `server.port`.")] = None,
+    book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
+    open_topic: Annotated[list[str] | None, typer.Option(help="Opens a topic for any application.")] = None,
+) -> None:
+    """Run the server on a book."""
+    configure_logging()
+    with told():
+        settings = _override(load(config), data, host, port, book, tuple(open_topic or ()))
+    run(_serve(settings))
+
+
+async def _serve(config: Config) -> None:
+    async with application.running(config) as server:
+        out.print(f"Sign in with [bold green]{server.link()}[/]", soft_wrap=True, highlight=False)
+        await application.wait_for_signal()
+
+
+def _override(
+    config: Config,
+    data: Path | None,
+    host: str | None,
+    port: int | None,
+    book: Path | None,
+    open_topics: tuple[str, ...],
+) -> Config:
+    server: ServerConfig = config.server
+    if host is not None:
+        server = msgspec.structs.replace(server, host=host)
+    if port is not None:
+        server = msgspec.structs.replace(server, port=port)
+    source: BookConfig = config.book if book is None else msgspec.structs.replace(config.book, path=str(book))
+    topics = tuple(dict.fromkeys((*config.relay.open_topics, *open_topics)))
+    folder = config.data if data is None else str(data)
+    return msgspec.structs.replace(config, data=folder, server=server, book=source, relay=RelayConfig(topics))
+
+
+@program.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="Recorded wagers: CSV or JSON Lines, also .gz.")],
+    mapping: Annotated[Path, typer.Option(help="TOML that names the columns; see examples/.")],
+    book: Annotated[Path, typer.Option(help="The book to write to; created if there is none.")],
+    speed: Annotated[str, typer.Option(help="Recorded seconds for each second, or `max`.")] = "1",
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out the wagers that are in the book.")] = False,
+) -> None:
+    """Feed recorded wagers into a book, as the book's own program would write them."""
+    configure_logging()
+    with told():
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=err) as bar:
+            task = bar.add_task(f"Replaying {file.name}")
+
+            def show(at: replaying.Progress) -> None:
+                text = f"{at.rows:,} wagers, {to_text(at.at_ms)[:19]}"
+                bar.update(task, total=at.bytes_total, completed=at.bytes_read, description=text)
+
+            report = replaying.replay(
+                file,
+                read_mapping(mapping),
+                book,
+                speed=_speed(speed),
+                progress=show,
+                install=outbox.install,
+                resume=resume,
+            )
+        out.print(
+            f"{report.rows:,} rows: {report.placed:,} wagers placed, {report.settled:,} settled, "
+            f"{report.skipped:,} there before, {report.customers:,} new customers; "
+            f"revenue {report.revenue_minor / 100:,.2f}",
+            highlight=False,
+        )
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise SetupError(codes.CONFIG_INVALID, f"--speed is a number or `max`, not {text}.") from None
+
+
+@program.command()
+def token(
+    data: DataOption,
+    role: Annotated[str, typer.Option(help=f"One of: {', '.join(roles(()))}.")] = "admin",
+    scope: Annotated[str, typer.Option(help="The sub-tree it may see: /, /M1/A7, /M1/A7/@C12.")] = "/",
+    subject: Annotated[str, typer.Option(help="The user's id.")] = "cli",
+    hours: Annotated[float, typer.Option(help="How long it is valid.")] = 24.0,
+) -> None:
+    """Print a token for the server that runs on a data folder."""
+    with told():
+        if role not in roles(()):
+            raise SetupError(codes.CONFIG_INVALID, f"There is no role {role}; there are: {', '.join(roles(()))}.")
+        _make_folder(data)
+        tokens = Tokens(load_key(load(None).key_file if _key_is_elsewhere() else data / "token.key"))
+        signed = tokens.sign(
+            subject=subject,
+            role=role,
+            scope=parse_scope(scope),
+            ttl_s=int(hours * 3600),
+            now_ms=application.now_ms(),
+        )
+        print(signed)
+
+
+def _key_is_elsewhere() -> bool:
+    return "FIRE22_AUTH__KEY_FILE" in os.environ
+
+
+@program.command()
+def tail(
+    topic: Annotated[str, typer.Argument(help="kpi, wagers, activity, or an open topic.")],
+    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
+    data: Annotated[Path | None, typer.Option(help="Folder whose key signs a token for this call.")] = None,
+    bearer: Annotated[str | None, typer.Option("--token", envvar="FIRE22_TOKEN", help="Or a token.")] = None,
+    scope: Annotated[str | None, typer.Option(help="Instead of the token's own.")] = None,
+    last: Annotated[int, typer.Option(help="Begin with the newest so many.")] = 10,
+    delta: Annotated[bool, typer.Option("--delta", help="Changes of a view instead of whole documents.")] = False,
+) -> None:
+    """Print a topic's messages, one JSON object a line, until Ctrl-C."""
+    with told():
+        if bearer is None:
+            if data is None:
+                raise SetupError(codes.AUTH_REQUIRED, "Name the server's data folder with --data, or give a --token.")
+            tokens = Tokens(load_key(data / "token.key"))
+            bearer = tokens.sign(subject="tail", role="admin", scope="/", ttl_s=86400, now_ms=application.now_ms())
+    run(_tail(url, bearer, topic, scope, last, delta))
+
+
+async def _tail(url: str, bearer: str, topic: str, scope: str | None, last: int, delta: bool) -> None:
+    async with connect_client(url, token=bearer) as client:
+        async for message in client.subscribe(topic, scope=scope, last=last, delta=delta):
+            sys.stdout.buffer.write(encode_json(message) + b"\n")
+            sys.stdout.buffer.flush()
+
+
+@program.command("install-triggers")
+def install_triggers(
+    book: Annotated[Path, typer.Argument(help="The book's SQLite file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and the outbox.")] = False,
+    keep_outbox: Annotated[bool, typer.Option("--keep-outbox", help="With --uninstall: leave what is unread.")] = False,
+    bootstrap: Annotated[bool, typer.Option(help="Bring in the rows that are there.")] = True,
+) -> None:
+    """Install the triggers and the outbox table in a book, in one transaction; doing it again changes nothing."""
+    with told():
+        if uninstall:
+            removed = outbox.uninstall(book, keep_outbox=keep_outbox)
+            out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)
+        elif dry_run:
+            _print_plan(_plan(book, bootstrap=bootstrap))
+        else:
+            report = outbox.install(book, OUTBOX, bootstrap=bootstrap)
+            _print_plan(report.plan)
+            out.print(f"Book {report.book_id}: {report.imported:,} rows brought in.", highlight=False)
+            if report.gap_since:
+                err.print(f"[yellow]Changes since {report.gap_since} were not recorded.[/]", highlight=False)
+
+
+def _plan(book: Path, *, bootstrap: bool) -> outbox.Plan:
+    if not book.is_file():
+        raise SetupError(codes.BOOK_MISSING, f"There is no book at {book}.")
+    with outbox.book_errors(book):
+        connection = apsw.Connection(str(book), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return outbox.plan(connection, OUTBOX, bootstrap=bootstrap)
+        finally:
+            connection.close()
+
+
+def _print_plan(plan: outbox.Plan) -> None:
+    if plan.empty:
+        out.print("Everything is in place.")
+        return
+    for verb, names in (
+        ("create tables", plan.tables),
+        ("create triggers", plan.create),
+        ("replace triggers", plan.replace),
+        ("drop triggers", plan.drop),
+    ):
+        if names:
+            out.print(f"{verb}: {', '.join(names)}", highlight=False)
+    if plan.bootstrap:
+        out.print("bring in the rows that are there")
+
+
+@program.command()
+def check(
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
+    book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
+) -> None:
+    """Check the configuration, the book and the log's file, before or instead of a start."""
+    with told():
+        settings = _override(load(config), data, None, None, book, ())
+        out.print("configuration: ok")
+        if settings.book.path:
+            _check_book(Path(settings.book.path))
+        if not settings.storage.exists():
+            out.print(f"log: none yet at {settings.storage}", highlight=False)
+            return
+        with application.locked(settings.folder):
+            report = maintenance.check(settings.storage)
+            out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
+            if replay:
+                _check_replay(settings)
+
+
+def _check_book(path: Path) -> None:
+    plan = _plan(path, bootstrap=True)
+    if plan.empty:
+        out.print("book: ok, triggers are in place")
+    else:
+        raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `fire22 install-triggers {path}`.")
+
+
+def _check_replay(settings: Config) -> None:
+    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        result = check_replay(connection, application.build_engine(settings.relay.open_topics))
+    finally:
+        connection.close()
+    out.print(f"replay: {result.events:,} events give the {result.records:,} kept records, byte for byte")
+
+
+@program.command()
+def backup(data: DataOption, target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
+    """Copy the log and the feed, also while a server runs on them."""
+    with told():
+        maintenance.backup(data / "flows.db", target)
+        out.print(f"Wrote {target}.", highlight=False)
+
+
+@program.command()
+def restore(
+    data: DataOption,
+    source: Annotated[Path, typer.Argument(help="A file that `fire22 backup` wrote.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Put what is there aside.")] = False,
+) -> None:
+    """Put a backup in place; clients notice by its new epoch and take a snapshot."""
+    with told(), application.locked(data):
+        epoch = maintenance.restore(source, data / "flows.db", replace=replace)
+        out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(codes.CONFIG_INVALID, f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+
+def main() -> None:
+    """The entry point."""
+    program()

@@ -1,0 +1,240 @@
+"""The configuration: every limit, unit and default, once.
+
+Read from TOML; `FIRE22_<SECTION>__<KEY>` in the environment overrides a key, and `FIRE22_DATA` the folder. Units are in the names. An unknown key or
+a wrong unit is an error that names the key.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fire22.core import codes
+from fire22.core.errors import SetupError
+
+Positive = Annotated[int, Meta(gt=0)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+TopicName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+ENVIRONMENT: Final = "FIRE22_"
+
+
+class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where clients connect, and what one of them may cost.
+
+    Args:
+        host: address to listen on.
+        port: of HTTP and WebSocket alike; 0 takes a free one.
+        connections_max: open WebSockets; 0 derives it from the descriptor limit.
+        subscriptions_max: of one connection.
+        message_bytes_max: of one incoming WebSocket message.
+        events_bytes_max: of one HTTP body.
+        auth_timeout_s: until a connection must have authenticated.
+        stall_s: a connection that takes no byte for this long is closed.
+        drain_s: over which connections are asked to come back at shutdown.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    connections_max: Annotated[int, Meta(ge=0)] = 0
+    subscriptions_max: Positive = 64
+    message_bytes_max: Positive = 1 << 20
+    events_bytes_max: Positive = 8 << 20
+    auth_timeout_s: PositiveFloat = 10.0
+    stall_s: PositiveFloat = 120.0
+    drain_s: Annotated[float, Meta(ge=0)] = 2.0
+
+
+class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How messages are delivered.
+
+    Args:
+        flush_interval_ms: how long messages gather while they keep coming.
+        flush_bytes_max: payload that ends the gathering.
+        heartbeat_s: a live connection gets a tick at least this often.
+        outbox_bytes_max: unsent bytes of a connection above which it reads on at its own pace.
+        block_bytes_max: memory for encoded blocks of the past.
+    """
+
+    flush_interval_ms: PositiveFloat = 20.0
+    flush_bytes_max: Positive = 256 << 10
+    heartbeat_s: PositiveFloat = 25.0
+    outbox_bytes_max: Positive = 64 << 10
+    block_bytes_max: Positive = 32 << 20
+
+
+class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How events become durable.
+
+    Args:
+        group_ms: the longest that an append gathers company.
+        pending_max: events that may wait for the disk.
+    """
+
+    group_ms: Annotated[float, Meta(ge=0)] = 5.0
+    pending_max: Positive = 100_000
+
+
+class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long messages are kept.
+
+    Args:
+        ring_bytes_max: memory for the recent part.
+        retention_hours: older messages are deleted.
+        retention_bytes: the oldest beyond this are deleted.
+    """
+
+    ring_bytes_max: Positive = 64 << 20
+    retention_hours: PositiveFloat = 24.0 * 7
+    retention_bytes: Positive = 8 << 30
+
+
+class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The book's database.
+
+    Args:
+        path: of the SQLite file; empty where events come by the API alone.
+        poll_ms: how often to look for changes.
+        source_timeout_s: after which a silent book no longer holds the watermark back.
+        time_zone: IANA name, of the business day.
+        day_starts_at: local time, HH:MM:SS.
+    """
+
+    path: str = ""
+    poll_ms: PositiveFloat = 5.0
+    source_timeout_s: PositiveFloat = 30.0
+    time_zone: str = "UTC"
+    day_starts_at: time = time(0)
+
+
+class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Topics that are open to any application."""
+
+    open_topics: tuple[TopicName, ...] = ()
+
+
+class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is asking.
+
+    Args:
+        key_file: holds the HS256 key; empty is `token.key` in the data folder.
+        session_hours: how long a browser stays signed in.
+    """
+
+    key_file: str = ""
+    session_hours: PositiveFloat = 24.0 * 7
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it. `data` is the folder of the log, the feed and the key."""
+
+    data: str = "fire22-data"
+    server: ServerConfig = ServerConfig()
+    hub: HubConfig = HubConfig()
+    log: LogConfig = LogConfig()
+    feed: FeedConfig = FeedConfig()
+    book: BookConfig = BookConfig()
+    relay: RelayConfig = RelayConfig()
+    auth: AuthConfig = AuthConfig()
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    @property
+    def storage(self) -> Path:
+        """The file of the log and the feed."""
+        return self.folder / "flows.db"
+
+    @property
+    def key_file(self) -> Path:
+        """The file of the token key."""
+        return Path(self.auth.key_file) if self.auth.key_file else self.folder / "token.key"
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read a configuration file and the environment.
+
+    Raises:
+        SetupError: `config_invalid`, naming the key.
+    """
+    raw: dict[str, Any] = {}
+    if path is not None:
+        try:
+            raw = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise SetupError(codes.CONFIG_INVALID, f"{path} cannot be read: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SetupError(codes.CONFIG_INVALID, f"{path} is not TOML: {error}.") from None
+    return convert(_overlay(raw, environment))
+
+
+def convert(raw: dict[str, Any]) -> Config:
+    """Check raw values.
+
+    Raises:
+        SetupError: `config_invalid`, naming the key.
+    """
+    _check_keys(raw, Config, "")
+    try:
+        config = msgspec.convert(raw, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise SetupError(codes.CONFIG_INVALID, f"The configuration is not valid: {_named(str(error))}.") from None
+    try:
+        ZoneInfo(config.book.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        message = f"The configuration is not valid: book.time_zone: there is no {config.book.time_zone}."
+        raise SetupError(codes.CONFIG_INVALID, message) from None
+    return config
+
+
+def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    result = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    for name, value in sorted(environment.items()):
+        if not name.startswith(ENVIRONMENT):
+            continue
+        section, _, key = name.removeprefix(ENVIRONMENT).lower().partition("__")
+        if not key:
+            if section == "data":
+                result[section] = value
+            continue
+        inner = result.setdefault(section, {})
+        if isinstance(inner, dict):
+            inner[key] = _value(value)
+    return result
+
+
+def _value(text: str) -> object:
+    """A value from the environment: TOML where it is some, else a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_keys(raw: Mapping[str, Any], type: type[Struct], prefix: str) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(type)}
+    for key, value in raw.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1, 0.5)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are: {', '.join(fields)}"
+            raise SetupError(codes.CONFIG_INVALID, f"There is no configuration key {prefix}{key}{hint}")
+        inner = fields[key].type
+        if isinstance(value, dict) and isinstance(inner, type_of_structs) and issubclass(inner, Struct):
+            _check_keys(value, inner, f"{prefix}{key}.")
+
+
+type_of_structs: Final = type(Struct)
+
+
+def _named(error: str) -> str:
+    """msgspec's sentence with the key first: `hub.heartbeat_s: Expected float, got str`."""
+    text, _, path = error.partition(" - at `$.")
+    return f"{path.rstrip('`')}: {text}" if path else text

@@ -1,0 +1,121 @@
+"""Events: facts that go in.
+
+Field names are the product's public ones (PROTOCOL.md, "Event"). `data` stays the bytes it came as: the log keeps what
+was said, and only a flow that knows the type reads it.
+"""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from fire22.core import codes
+from fire22.core.errors import RequestError
+from fire22.core.times import to_ms
+
+
+class Priority(IntEnum):
+    """How urgent a message is; `CRITICAL` flushes at once."""
+
+    LOW = 0
+    NORMAL = 1
+    HIGH = 2
+    CRITICAL = 3
+
+
+Time = Annotated[datetime, Meta(tz=True)]
+TagText = Annotated[str, Meta(max_length=128)]
+
+
+class Metadata(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What addresses and shapes an event.
+
+    Args:
+        priority: 0 to 3, low to critical; others are clamped.
+        category: names an open topic for the relay flow.
+        tags: free words; `to:user:<id>`, `to:client:<id>`, `as:alert` and `as:notification` have a meaning.
+        expires_at: after this the message is no longer delivered.
+    """
+
+    priority: int = Priority.NORMAL
+    category: Annotated[str, Meta(max_length=64)] = ""
+    tags: Annotated[tuple[TagText, ...], Meta(max_length=32)] = ()
+    expires_at: Time | None = None
+
+    @property
+    def level(self) -> Priority:
+        """The priority, clamped."""
+        return Priority(min(max(self.priority, Priority.LOW), Priority.CRITICAL))
+
+
+class Event(Struct, frozen=True, rename="camel"):
+    """One fact.
+
+    Args:
+        id: unique for ever, given by the source.
+        type: dotted, lower case, past tense: `wager.placed`.
+        source: who says it.
+        timestamp: when it happened; aware.
+        data: any JSON value, as raw bytes.
+        metadata: address and shape.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=100)]
+    source: Annotated[str, Meta(min_length=1, max_length=200)]
+    timestamp: Time
+    data: Raw
+    metadata: Metadata = Metadata()
+
+    @property
+    def at_ms(self) -> int:
+        """When it happened, in milliseconds since 1970 UTC."""
+        return to_ms(self.timestamp)
+
+
+class EncodedEvent(Struct, frozen=True):
+    """An event ready for the log: its id and its JSON."""
+
+    id: str
+    body: bytes
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Event)
+_many: Final = msgspec.json.Decoder(list[Event])
+
+
+def encode_event(event: Event) -> EncodedEvent:
+    """The event as the log keeps it."""
+    return EncodedEvent(event.id, _encoder.encode(event))
+
+
+def decode_event(body: bytes) -> Event:
+    """Read an event that the log accepted before."""
+    return _decoder.decode(body)
+
+
+def parse_events(body: bytes) -> list[Event]:
+    """Read one event or an array of them, as a client sent it.
+
+    Raises:
+        RequestError: `json_invalid` or `event_invalid`; the message names the field.
+    """
+    try:
+        if body.lstrip()[:1] == b"[":
+            return _many.decode(body)
+        return [_decoder.decode(body)]
+    except msgspec.ValidationError as error:
+        raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
+
+
+def same_content(one: bytes, other: bytes) -> bool:
+    """Whether two encoded events say the same, whatever the order of their keys."""
+    if one == other:
+        return True
+    sort = msgspec.json.Encoder(order="sorted")
+    return sort.encode(msgspec.json.decode(one)) == sort.encode(msgspec.json.decode(other))

@@ -1,0 +1,69 @@
+"""JSON merge patches (RFC 7396).
+
+Documents here never hold `null`: undefined is absent, so `null` in a patch always means removal.
+"""
+
+from collections.abc import Mapping
+
+from fire22.core.message import Json
+
+Document = dict[str, Json]
+
+
+def apply(document: Json, patch: Json) -> Json:
+    """The document after the patch; neither argument is changed (RFC 7396 section 2)."""
+    if not isinstance(patch, dict):
+        return patch
+    result: Document = dict(document) if isinstance(document, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = apply(result.get(name), value)
+    return result
+
+
+def diff(old: Mapping[str, Json], new: Mapping[str, Json]) -> Document:
+    """The smallest merge patch that makes `new` of `old`; empty when they are equal.
+
+    `1` and `1.0` are one number, as in JSON; `true` and `1` are not.
+    """
+    patch: Document = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        if name not in old:
+            patch[name] = value
+            continue
+        before = old[name]
+        if before is value:
+            continue
+        if isinstance(before, dict) and isinstance(value, dict):
+            inner = diff(before, value)
+            if inner:
+                patch[name] = inner
+        elif before != value or isinstance(before, bool) is not isinstance(value, bool):
+            patch[name] = value
+    return patch
+
+
+def compose(first: Document, second: Document) -> Document | None:
+    """One patch that does what `first` and then `second` do, or None where none exists.
+
+    Merge patches do not compose where a removal is followed by an object at the same place: the object would be merged
+    into what the removal should have taken away.
+    """
+    result = dict(first)
+    for name, value in second.items():
+        before = first.get(name)
+        if isinstance(value, dict) and name in first:
+            if before is None:
+                return None
+            if isinstance(before, dict):
+                inner = compose(before, value)
+                if inner is None:
+                    return None
+                result[name] = inner
+            else:
+                result[name] = apply(before, value)
+        else:
+            result[name] = value
+    return result

@@ -1,0 +1,15 @@
+"""Roles: what a domain lets the holders of a token do."""
+
+from msgspec import Struct
+
+
+class Role(Struct, frozen=True):
+    """A role.
+
+    Args:
+        topics: that it may follow; None is all.
+        publish: whether it may append events.
+    """
+
+    topics: frozenset[str] | None
+    publish: bool = False

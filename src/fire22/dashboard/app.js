@@ -1,0 +1,141 @@
+// The only place that wires: address → session → client → store → views. Painted at most once an animation frame, and in a flood
+// at most every 50 ms: nobody reads faster, and a page that stays open all day must not heat the machine.
+
+import { connect } from '/client/index.js';
+
+import { freshness } from './freshness.js';
+import { html } from './html.js';
+import { loadSamples, saveSamples } from './samples.js';
+import { codeIn, currentSession, signIn, takeCodeFromAddress } from './sign_in.js';
+import { initialState, reduce } from './store.js';
+import { render } from './vendor/preact.js';
+import { Page } from './views/page.js';
+import { titleOf } from './views/status.js';
+
+const CLOCK_MS = 250;
+const PAINT_MS_MIN = 50;
+const UNREACHABLE_RETRY_MS = 3000;
+const SAVE_MS = 10_000;
+const SESSION_CHECK_MS = 5000;
+
+const root = /** @type {HTMLElement} */ (document.getElementById('page'));
+let state = initialState(Date.now());
+let painting = false;
+let paintedMs = 0;
+/** @type {import('/client/client.js').Client | null} */ let client = null;
+let sessionCheckedMs = 0;
+
+/** @param {import('./store.js').Action} action */
+function dispatch(action) {
+  state = reduce(state, action);
+  if (painting) return;
+  painting = true;
+  const waitMs = paintedMs + PAINT_MS_MIN - performance.now();
+  if (waitMs <= 0) requestAnimationFrame(paint);
+  else setTimeout(() => requestAnimationFrame(paint), waitMs);
+}
+
+function paint() {
+  painting = false;
+  paintedMs = performance.now();
+  render(html`<${Page} state=${state} on=${on} />`, root);
+}
+
+const on = {
+  pause: () => dispatch({ type: 'pause' }),
+  resume: () => dispatch({ type: 'resume' }),
+  retry: () => client?.retryNow(),
+  reload: () => window.location.reload(),
+  /** @param {string} text  a link or a code */
+  signIn: (text) => {
+    const code = codeIn(text);
+    if (code === null) return dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'There is no code in this text.' } });
+    dispatch({ type: 'sign-in', signIn: { name: 'signed-out', busy: true } });
+    void enter(signIn(code), true);
+  },
+};
+
+/**
+ * @param {Promise<import('./sign_in.js').SessionAnswer>} asked
+ * @param {boolean} tried  a code was offered; without one, not being signed in is nothing to complain about
+ */
+async function enter(asked, tried) {
+  const answer = await asked;
+  if ('user' in answer) {
+    dispatch({ type: 'sign-in', signIn: { name: 'signed-in', user: answer.user } });
+    return follow(answer.user);
+  }
+  if (answer.status === 0 || answer.status >= 500) {
+    dispatch({ type: 'sign-in', signIn: { name: 'unreachable' } });
+    setTimeout(() => void enter(currentSession(), false), UNREACHABLE_RETRY_MS);
+    return;
+  }
+  const problem = answer.status === 401 && !tried ? undefined : answer.problem;
+  dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem } });
+}
+
+/** @param {import('./store.js').User} user */
+function follow(user) {
+  leave();
+  const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
+  const mine = connect({ url: `${scheme}://${window.location.host}/v1/ws` });
+  client = mine;
+  mine.on('state', (connection) => {
+    if (client !== mine) return;
+    dispatch({ type: 'connection', connection });
+    if (connection.name === 'closed' || connection.name === 'reconnecting') void checkSession();
+  });
+  mine.on('tick', (tick) => {
+    const name = `${tick.position.split('-')[0]}${user.scope}`;
+    if (state.samples.name !== name) dispatch({ type: 'samples', samples: loadSamples(sessionStorage, name) });
+    dispatch({ type: 'tick', tick, nowMs: Date.now() });
+  });
+  mine.subscribe('kpi', { delta: true }, {
+    onDocument: (data) => dispatch({ type: 'kpi', data }),
+    onError: (error) => dispatch({ type: 'refused', topic: 'kpi', error }),
+  });
+  followStream(mine, 'wagers', 50);
+  followStream(mine, 'activity', 30);
+}
+
+/** @param {import('/client/client.js').Client} from @param {'wagers' | 'activity'} topic @param {number} last */
+function followStream(from, topic, last) {
+  from.subscribe(topic, { last }, {
+    onSnapshot: (messages) => dispatch({ type: 'snapshot', topic, messages }),
+    onMessage: (message) => dispatch({ type: 'message', topic, message }),
+    onRecovered: (recovery) => dispatch({ type: 'recovered', topic, recovery }),
+    onError: (error) => dispatch({ type: 'refused', topic, error }),
+  });
+}
+
+function leave() {
+  const left = client;
+  client = null;
+  left?.close();
+}
+
+/** A browser does not say why a WebSocket was refused; the session tells whether signing in again would help. */
+async function checkSession() {
+  if (Date.now() - sessionCheckedMs < SESSION_CHECK_MS && state.connection.name !== 'closed') return;
+  sessionCheckedMs = Date.now();
+  const answer = await currentSession();
+  if (!('problem' in answer) || answer.status !== 401) return;
+  leave();
+  dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'Your session has ended. Sign in again to go on.' } });
+}
+
+function save() {
+  if (state.samples.list.length) saveSamples(sessionStorage, state.samples);
+}
+
+setInterval(() => {
+  dispatch({ type: 'clock', nowMs: Date.now() });
+  const title = titleOf(state, freshness(state));
+  if (document.title !== title) document.title = title;
+}, CLOCK_MS);
+setInterval(save, SAVE_MS);
+window.addEventListener('pagehide', save);
+window.addEventListener('hashchange', () => window.location.hash.startsWith('#code=') && window.location.reload());
+
+const code = takeCodeFromAddress();
+void enter(code === null ? currentSession() : signIn(code), code !== null);

@@ -1,0 +1,69 @@
+// Numbers and times as a person reads them. Money comes in major units.
+
+const MINUS = '\u2212';
+
+const money = new Intl.NumberFormat('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const count = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+/** @param {Intl.NumberFormat} format @param {number} value */
+function withMinus(format, value) {
+  return format.format(value).replace('-', MINUS).replace(/^\u2212(0(?:\.0+)?)$/, '$1');
+}
+
+/** @param {number} value */
+export function formatMoney(value) {
+  return withMinus(money, value);
+}
+
+/** @param {number} value */
+export function formatCount(value) {
+  return withMinus(count, value);
+}
+
+/** With a sign, for changes and results. @param {number} value @param {(value: number) => string} format */
+export function formatSigned(value, format = formatMoney) {
+  const text = format(value);
+  return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
+}
+
+/** A ratio as per cent, one decimal. @param {number} ratio */
+export function formatPercent(ratio) {
+  return `${(100 * ratio).toFixed(1).replace('-', MINUS)}\u202f%`;
+}
+
+/** Odds as they come: American (+150, −110) or decimal (1.91). @param {unknown} odds */
+export function formatOdds(odds) {
+  if (typeof odds !== 'number') return odds === undefined || odds === null ? '' : String(odds);
+  return Math.abs(odds) >= 100 ? formatSigned(odds, formatCount) : odds.toFixed(2);
+}
+
+/** How old something is: < 1 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. @param {number} ms */
+export function formatAge(ms) {
+  const whole = Math.floor(Math.max(0, ms) / 1000);
+  if (whole < 1) return '< 1 s';
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+}
+
+const time = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const dateTime = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit',
+});
+
+/** The viewer's local time of day. @param {number} ms since 1970 */
+export function formatTime(ms) {
+  return Number.isFinite(ms) ? time.format(ms) : '';
+}
+
+/** @param {number} ms since 1970 */
+export function formatDateTime(ms) {
+  return Number.isFinite(ms) ? dateTime.format(ms).replace(' at ', ', ') : '';
+}
+
+/** "in_play" → "In play". @param {string} word */
+export function formatWord(word) {
+  const text = word.replaceAll('_', ' ');
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,35 @@
+// How old the figures are, and whether that has to be said aloud.
+
+/** Live, a quiet book says nothing for a heartbeat (25 s); figures older than this are stale. */
+export const STALE_LIVE_MS = 35_000;
+
+/** Without a connection nobody vouches for figures older than this. */
+export const STALE_DISCONNECTED_MS = 5_000;
+
+/** Older than this is a recording that is replayed, not a book that has stopped. */
+export const RECORDING_MS = 30 * 86_400_000;
+
+/**
+ * @typedef {object} Freshness
+ * @property {'waiting' | 'fresh' | 'stale' | 'recording'} kind  waiting: there is nothing yet whose age could be told
+ * @property {number} ageMs  the server's now minus the watermark
+ * @property {number} watermarkMs  all facts up to then are in the figures
+ */
+
+/**
+ * @param {Pick<import('./store.js').State, 'tick' | 'connection' | 'nowMs'>} state
+ * @returns {Freshness}
+ */
+export function freshness({ tick, connection, nowMs }) {
+  if (!tick || !Number.isFinite(tick.watermarkMs)) return { kind: 'waiting', ageMs: 0, watermarkMs: Number.NaN };
+  const { watermarkMs, clockDifferenceMs, receivedMs } = tick;
+  const ageMs = Math.max(0, nowMs + clockDifferenceMs - watermarkMs);
+  const connected = connection.name === 'live' || connection.name === 'catching-up';
+  // A recording's own age says nothing; whether its figures still move does.
+  if (ageMs > RECORDING_MS) {
+    const silent = !connected && nowMs - receivedMs > STALE_DISCONNECTED_MS;
+    return { kind: silent ? 'stale' : 'recording', ageMs: silent ? nowMs - receivedMs : ageMs, watermarkMs };
+  }
+  const stale = ageMs > (connected ? STALE_LIVE_MS : STALE_DISCONNECTED_MS);
+  return { kind: stale ? 'stale' : 'fresh', ageMs, watermarkMs };
+}

@@ -1,0 +1,58 @@
+// Signing in: a one-time code from the link that the server prints becomes a session cookie.
+
+/** @typedef {{user: import('./store.js').User} | {problem: string, status: number}} SessionAnswer  status 0: no answer at all */
+
+/** The code in a link's fragment or in what a person pasted; null where there is none. @param {string} text */
+export function codeIn(text) {
+  const trimmed = text.trim();
+  const inLink = /[#&?]code=([^&\s]+)/.exec(trimmed);
+  if (inLink) return decoded(inLink[1]);
+  return /^[\w.~-]+$/.test(trimmed) ? trimmed : null;
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
+
+/** The code in the address, which is then taken out of it so that it stays in no history. */
+export function takeCodeFromAddress() {
+  const { hash, pathname, search } = window.location;
+  if (!hash.startsWith('#code=')) return null;
+  window.history.replaceState(null, '', pathname + search);
+  return codeIn(hash);
+}
+
+/**
+ * A code works once. Who opens the same link again may still have the session that it made.
+ *
+ * @param {string} code
+ * @returns {Promise<SessionAnswer>}
+ */
+export async function signIn(code) {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await ask({ method: 'POST', headers, body: JSON.stringify({ code }) });
+  const session = await currentSession();
+  return 'problem' in answer && 'problem' in session ? answer : session;
+}
+
+/** @returns {Promise<SessionAnswer>} */
+export function currentSession() {
+  return ask({ method: 'GET' });
+}
+
+/** @param {RequestInit} request @returns {Promise<SessionAnswer>} */
+async function ask(request) {
+  try {
+    const response = await fetch('/v1/session', { ...request, credentials: 'same-origin', cache: 'no-store' });
+    const body = await response.json().catch(() => ({}));
+    if (response.ok) return { user: body };
+    return { status: response.status, problem: body.message ?? `The server answered ${response.status}.` };
+  } catch {
+    return { status: 0, problem: 'The server cannot be reached.' };
+  }
+}

@@ -1,0 +1,169 @@
+// The page's state as a pure function of what happened: (state, action) → state. No clock, no network, no document.
+
+import { freshness } from './freshness.js';
+import { addSample, noSamples } from './samples.js';
+
+export const TICKER_ROWS_MAX = 200;
+export const ACTIVITY_ROWS_MAX = 60;
+
+/** The four figures, in the order in which they stand on the page and in a sample. */
+export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pending', 'totalLiability']);
+
+/** @typedef {import('/client/types.js').Message} Message */
+/** @typedef {import('/client/types.js').Recovery} Recovery */
+/** @typedef {import('/client/types.js').ServerError} ServerError */
+
+/** @typedef {{subject: string, role: string, scope: string, expiresAt?: string}} User */
+/** @typedef {{name: 'checking'} | {name: 'signed-out', problem?: string, busy?: boolean} | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
+/** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number}} TickState */
+
+/**
+ * @typedef {{revenue: number, activePlayers: number, pending: number, totalLiability: number, handle?: number, hold?: number,
+ *   pendingRisk?: number, liabilityIsBound?: boolean,
+ *   change?: {revenue: number, activePlayers: number, pending: number, totalLiability: number}}} Kpi
+ */
+
+/**
+ * @typedef {object} Row
+ * @property {number} id  unique on this page
+ * @property {number} atMs
+ * @property {boolean} fresh  came live, not with a snapshot
+ * @property {any} data  of the message; null marks a gap
+ */
+
+/**
+ * @typedef {object} State
+ * @property {SignIn} signIn
+ * @property {import('/client/client.js').ClientState} connection
+ * @property {TickState | null} tick
+ * @property {number} nowMs
+ * @property {Kpi | null} kpi
+ * @property {import('./samples.js').Samples} samples
+ * @property {{loaded: boolean, rows: Row[], paused: boolean, held: Row[], heldCount: number}} wagers  newest first
+ * @property {{loaded: boolean, rows: Row[]}} activity  newest first
+ * @property {Record<string, ServerError>} refused  by topic
+ * @property {number} lastRow
+ */
+
+/**
+ * @typedef {{type: 'sign-in', signIn: SignIn}
+ *   | {type: 'connection', connection: import('/client/client.js').ClientState}
+ *   | {type: 'tick', tick: {position: string, watermark: string, clockDifferenceMs: number}, nowMs: number}
+ *   | {type: 'clock', nowMs: number}
+ *   | {type: 'kpi', data: Kpi | undefined}
+ *   | {type: 'samples', samples: import('./samples.js').Samples}
+ *   | {type: 'snapshot', topic: 'wagers' | 'activity', messages: Message[]}
+ *   | {type: 'message', topic: 'wagers' | 'activity', message: Message}
+ *   | {type: 'recovered', topic: string, recovery: Recovery}
+ *   | {type: 'refused', topic: string, error: ServerError}
+ *   | {type: 'pause'} | {type: 'resume'}} Action
+ */
+
+/** @param {number} nowMs @returns {State} */
+export function initialState(nowMs) {
+  return {
+    signIn: { name: 'checking' },
+    connection: { name: 'connecting' },
+    tick: null,
+    nowMs,
+    kpi: null,
+    samples: noSamples(''),
+    wagers: { loaded: false, rows: [], paused: false, held: [], heldCount: 0 },
+    activity: { loaded: false, rows: [] },
+    refused: {},
+    lastRow: 0,
+  };
+}
+
+/** @param {State} state @param {Action} action @returns {State} */
+export function reduce(state, action) {
+  switch (action.type) {
+    case 'sign-in': return { ...state, signIn: action.signIn };
+    case 'connection': return { ...state, connection: action.connection };
+    case 'tick': return ticked(state, action);
+    case 'clock': return sampled({ ...state, nowMs: action.nowMs });
+    case 'kpi': return sampled({ ...state, kpi: action.data ?? null });
+    case 'samples': return { ...state, samples: action.samples };
+    case 'snapshot': return snapshot(state, action.topic, action.messages);
+    case 'message': return action.topic === 'wagers' ? wager(state, action.message) : activity(state, action.message);
+    case 'recovered': return recovered(state, action.topic, action.recovery);
+    case 'refused': return { ...state, refused: { ...state.refused, [action.topic]: action.error } };
+    case 'pause': return { ...state, wagers: { ...state.wagers, paused: true } };
+    case 'resume': return resumed(state);
+  }
+}
+
+/** @param {State} state @param {Extract<Action, {type: 'tick'}>} action @returns {State} */
+function ticked(state, { tick, nowMs }) {
+  const { position, watermark, clockDifferenceMs } = tick;
+  return { ...state, nowMs, tick: { position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs } };
+}
+
+/** Only what the server vouches for becomes a part of the line. @param {State} state @returns {State} */
+function sampled(state) {
+  const { kpi, connection, samples, nowMs } = state;
+  if (!kpi || connection.name !== 'live' || samples.name === '' || freshness(state).kind === 'stale') return state;
+  const longer = addSample(samples, nowMs, FIGURES.map((name) => kpi[name]));
+  return longer === samples ? state : { ...state, samples: longer };
+}
+
+/** @param {State} state @param {'wagers' | 'activity'} topic @param {Message[]} messages @returns {State} */
+function snapshot(state, topic, messages) {
+  const rows = messages.map((message, index) => row(message, state.lastRow + 1 + index, false)).reverse();
+  const next = { ...state, lastRow: state.lastRow + messages.length, refused: without(state.refused, topic) };
+  if (topic === 'activity') return { ...next, activity: { loaded: true, rows: rows.slice(0, ACTIVITY_ROWS_MAX) } };
+  const gaps = state.wagers.rows.filter((each) => each.data === null && each.fresh);
+  const all = [...rows, ...gaps.map((gap) => ({ ...gap, fresh: false }))].slice(0, TICKER_ROWS_MAX);
+  return { ...next, wagers: { ...state.wagers, loaded: true, rows: all, held: [], heldCount: 0 } };
+}
+
+/** @param {State} state @param {Message} message @returns {State} */
+function wager(state, message) {
+  const { wagers } = state;
+  const lastRow = state.lastRow + 1;
+  const added = row(message, lastRow, true);
+  if (!wagers.paused) return { ...state, lastRow, wagers: { ...wagers, rows: [added, ...wagers.rows].slice(0, TICKER_ROWS_MAX) } };
+  const held = [added, ...wagers.held].slice(0, TICKER_ROWS_MAX);
+  return { ...state, lastRow, wagers: { ...wagers, held, heldCount: wagers.heldCount + 1 } };
+}
+
+/** @param {State} state @param {Message} message @returns {State} */
+function activity(state, message) {
+  const lastRow = state.lastRow + 1;
+  const rows = [row(message, lastRow, true), ...state.activity.rows].slice(0, ACTIVITY_ROWS_MAX);
+  return { ...state, lastRow, activity: { ...state.activity, rows } };
+}
+
+/** @param {State} state @returns {State} */
+function resumed(state) {
+  const { wagers } = state;
+  const rows = [...wagers.held, ...wagers.rows].slice(0, TICKER_ROWS_MAX);
+  return { ...state, wagers: { ...wagers, rows, paused: false, held: [], heldCount: 0 } };
+}
+
+/**
+ * Messages that are no longer to be had leave a mark, which the snapshot that follows puts below its rows.
+ *
+ * @param {State} state
+ * @param {string} topic
+ * @param {Recovery} recovery
+ * @returns {State}
+ */
+function recovered(state, topic, { recovered: complete }) {
+  if (complete || topic !== 'wagers' || state.wagers.rows.length === 0) return state;
+  const lastRow = state.lastRow + 1;
+  const gap = { id: lastRow, atMs: state.nowMs, fresh: true, data: null };
+  return { ...state, lastRow, wagers: { ...state.wagers, rows: [gap, ...state.wagers.rows] } };
+}
+
+/** @param {Message} message @param {number} id @param {boolean} fresh @returns {Row} */
+function row({ timestamp, data }, id, fresh) {
+  return { id, atMs: Date.parse(data.timestamp ?? timestamp ?? ''), fresh, data };
+}
+
+/** @param {Record<string, ServerError>} record @param {string} name */
+function without(record, name) {
+  if (!(name in record)) return record;
+  const { [name]: _, ...rest } = record;
+  return rest;
+}

@@ -1,0 +1,82 @@
+// The connection's state and the age of the figures: in the header, in the banner, in the title, for screen readers.
+
+import { formatAge, formatDateTime, formatTime } from '../format.js';
+import { html } from '../html.js';
+
+/** @typedef {import('../store.js').State} State */
+/** @typedef {import('../freshness.js').Freshness} Freshness */
+
+/** @type {Record<State['connection']['name'], string>} */
+const NAMES = {
+  connecting: 'Connecting', live: 'Live', 'catching-up': 'Catching up', reconnecting: 'Reconnecting', offline: 'Offline', closed: 'Closed',
+};
+
+/** One word for how things stand. @param {State} state @param {Freshness} fresh */
+function wordOf({ connection }, fresh) {
+  if (connection.name !== 'live') return NAMES[connection.name];
+  return fresh.kind === 'stale' ? 'Stale' : NAMES.live;
+}
+
+/** @param {State} state @param {Freshness} fresh */
+export function titleOf(state, fresh) {
+  if (state.signIn.name !== 'signed-in') return 'Sign in · Fire22 Flows';
+  const word = wordOf(state, fresh);
+  return `${word === 'Live' ? '●' : '○'} ${word} · Fire22 Flows`;
+}
+
+/** @param {{state: State, fresh: Freshness}} props */
+export function Status({ state, fresh }) {
+  const word = wordOf(state, fresh);
+  return html`<div class="status">
+    <span class="age">${ageText(fresh)}</span>
+    <span class=${`pill pill-${word === 'Stale' ? 'stale' : state.connection.name}`}><i></i>${word}</span>
+    <span class="visually-hidden" role="status">${fresh.kind === 'stale' ? 'The figures are stale.' : ''} Connection: ${word}.</span>
+  </div>`;
+}
+
+/** @param {Freshness} fresh */
+function ageText({ kind, ageMs, watermarkMs }) {
+  if (kind === 'waiting') return '';
+  if (kind === 'recording') return html`as of <b>${formatDateTime(watermarkMs)}</b>`;
+  return html`<span class="age-time">as of <b>${formatTime(watermarkMs)}</b> · </span><b>${formatAge(ageMs)}</b> old`;
+}
+
+/** What to say when the figures cannot be relied upon. @param {{state: State, fresh: Freshness, on: Record<string, any>}} props */
+export function Banner({ state, fresh, on }) {
+  const { connection } = state;
+  const closed = connection.name === 'closed';
+  if (fresh.kind !== 'stale' && !closed && !isSlowStart(state, fresh)) return null;
+  const age = fresh.kind === 'waiting' ? 'No figures yet: ' : `Figures are ${formatAge(fresh.ageMs)} old: `;
+  return html`<div class=${`banner ${closed ? 'banner-closed' : ''}`}>
+    <p><strong>${age}</strong>${reasonOf(state, fresh)}</p>
+    ${closed && html`<button type="button" class="button" onClick=${on.reload}>Load the page again</button>`}
+    ${(connection.name === 'reconnecting' || connection.name === 'offline') && html`<button type="button" class="button" onClick=${on.retry}>Try now</button>`}
+  </div>`;
+}
+
+/** @param {State} state @param {Freshness} fresh */
+function isSlowStart({ connection }, fresh) {
+  return fresh.kind === 'waiting' && (connection.name === 'reconnecting' || connection.name === 'offline');
+}
+
+/** @param {State} state @param {Freshness} fresh */
+function reasonOf({ connection, nowMs }, { watermarkMs }) {
+  switch (connection.name) {
+    case 'reconnecting': return `${said(connection.error) ?? 'the connection to the server is lost.'} Next attempt ${inTime(connection.atMs - nowMs)}.`;
+    case 'offline': return `this device is offline. Next attempt ${inTime(connection.atMs - nowMs)}.`;
+    case 'connecting': return 'the connection to the server is lost. Connecting …';
+    case 'catching-up': return 'connected again, and catching up on what was missed.';
+    case 'closed': return said(connection.error) ?? `the server has ended the connection${connection.code ? ` (${connection.code})` : ''}.`;
+    case 'live': return `the server answers, but nothing from the book has reached it since ${formatTime(watermarkMs)}.`;
+  }
+}
+
+/** @param {import('../store.js').ServerError | undefined} error */
+function said(error) {
+  return error?.message ? `the server says “${error.message}”` : undefined;
+}
+
+/** @param {number} ms */
+function inTime(ms) {
+  return ms < 1000 ? 'in a moment' : `in ${Math.ceil(ms / 1000)} s`;
+}

@@ -1,0 +1,100 @@
+import { formatCount, formatMoney, formatOdds, formatSigned, formatTime, formatWord } from '../format.js';
+import { html } from '../html.js';
+import { Component } from '../vendor/preact.js';
+import { bookResult, outcomeOf, tierOf } from '../wager.js';
+import { Icon } from './icons.js';
+
+/** @typedef {import('../store.js').Row} Row */
+
+const COLUMNS = [
+  ['time', 'Time'], ['what', 'Event'], ['wager', 'Wager'], ['customer', 'Customer'], ['agent', 'Agent'],
+  ['type', 'Type'], ['odds', 'Odds'], ['stake', 'Stake'], ['towin', 'To win'], ['book', 'Book'],
+];
+
+/** @typedef {{wagers: import('../store.js').State['wagers'], error?: import('../store.js').ServerError, stale: boolean, on: Record<string, any>}} Props */
+
+/** @extends {Component<Props>} */
+export class Ticker extends Component {
+  /** @param {Props} next */
+  shouldComponentUpdate(next) {
+    const { wagers, error, stale } = this.props;
+    return next.wagers !== wagers || next.error !== error || next.stale !== stale;
+  }
+
+  render() {
+    return panel(this.props);
+  }
+}
+
+/** @param {Props} props */
+function panel({ wagers, error, stale, on }) {
+  const { loaded, rows, paused, heldCount } = wagers;
+  return html`<section class=${`panel ticker ${stale ? 'is-stale' : ''}`} aria-labelledby="ticker-title">
+    <header class="panel-head">
+      <h2 id="ticker-title">Wagers</h2>
+      ${paused && html`<span class="held">${formatCount(heldCount)} held back</span>`}
+      ${(rows.length > 0 || paused) && html`<button type="button" class="button" aria-pressed=${paused ? 'true' : 'false'} onClick=${paused ? on.resume : on.pause}>
+        <${Icon} name=${paused ? 'play' : 'pause'} />${paused ? 'Go on' : 'Pause'}
+      </button>`}
+    </header>
+    <div class="scroll" tabindex="0" role="region" aria-label="Wagers, newest first">
+      ${rows.length ? table(rows) : html`<p class="empty">${emptyText(loaded, error)}</p>`}
+    </div>
+  </section>`;
+}
+
+/** @param {Row[]} rows */
+function table(rows) {
+  return html`<div class=${`table ${isFlood(rows) ? 'is-flood' : ''}`} role="table" aria-label="Wagers">
+    <div class="row row-head" role="row">
+      ${COLUMNS.map(([name, title]) => html`<span role="columnheader" class=${`c-${name}`} key=${name}>${title}</span>`)}
+    </div>
+    ${rows.map((row) => (row.data === null ? html`<${GapRow} key=${row.id} />` : html`<${WagerRow} key=${row.id} row=${row} />`))}
+  </div>`;
+}
+
+/** More than forty rows a second. @param {Row[]} rows */
+function isFlood(rows) {
+  return rows.length > 40 && rows[0].atMs - rows[40].atMs < 1000;
+}
+
+/** @param {boolean} loaded @param {import('../store.js').ServerError | undefined} error */
+function emptyText(loaded, error) {
+  if (error) return error.message;
+  return loaded ? 'No wagers yet. Each one appears here as soon as the book accepts it.' : 'Waiting for the first wagers …';
+}
+
+/** @extends {Component<{row: Row}>} */
+class WagerRow extends Component {
+  /** @param {{row: Row}} next */
+  shouldComponentUpdate(next) {
+    return next.row !== this.props.row;
+  }
+
+  render() {
+    const { data, atMs, fresh } = this.props.row;
+    const { label, tone } = outcomeOf(data);
+    const profit = bookResult(data);
+    return html`<div role="row" class=${`row tier-${tierOf(data.amount)} row-${tone} ${fresh ? 'is-fresh' : ''}`}>
+      <span role="cell" class="c-time">${formatTime(atMs)}</span>
+      <span role="cell" class="c-what"><span class=${`chip chip-${tone}`}>${label}</span></span>
+      <span role="cell" class="c-wager">${data.wagerNumber === undefined ? data.wagerId : `#${data.wagerNumber}`}</span>
+      <span role="cell" class="c-customer">${data.customerId}</span>
+      <span role="cell" class="c-agent" title=${data.agentPath}>${data.agentPath ?? data.agentId}</span>
+      <span role="cell" class="c-type">${typeOf(data)}</span>
+      <span role="cell" class="c-odds">${formatOdds(data.odds)}</span>
+      <span role="cell" class="c-stake">${formatMoney(data.amount)}</span>
+      <span role="cell" class="c-towin">${data.toWin === undefined ? '' : formatMoney(data.toWin)}</span>
+      <span role="cell" class=${`c-book tone-${tone}`}>${profit === undefined ? '' : formatSigned(profit)}</span>
+    </div>`;
+  }
+}
+
+/** @param {{type?: string, freePlay?: boolean, channel?: string}} wager */
+function typeOf({ type = '', freePlay, channel }) {
+  return html`${formatWord(type)}${freePlay && html`<span class="tag">free</span>`}${channel && html`<span class="dim"> · ${channel}</span>`}`;
+}
+
+function GapRow() {
+  return html`<div role="row" class="gap"><span role="cell">The connection was away for too long: wagers between here and the rows above are not shown.</span></div>`;
+}

@@ -1,0 +1,152 @@
+"""The feed: messages in an order, derived from the log.
+
+One record for each topic and commit group. Its entries are the messages, each with an offset of its own: the entry at
+index i has offset `record.offset + i`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from fire22.core.message import Json
+
+
+class Entry(Struct, frozen=True, array_like=True, gc=False):
+    """One message in the feed, before it is addressed to a lane.
+
+    Args:
+        path: of a stream's fact; of a view, the exact scope.
+        key: the view's document; empty where a scope has only one.
+        type: the message's type.
+        at_ms: the message's timestamp.
+        priority: 0 to 3.
+        data: JSON; for a view a merge patch on the document of (path, key) as of offset `base`.
+        base: see `data`; 0 where `data` is the whole document, or of a stream.
+        target: `user:<id>` or `client:<id>` for whom alone it is; else empty.
+        expires_ms: not delivered later than this; 0 is never.
+    """
+
+    path: str
+    key: str
+    type: str
+    at_ms: int
+    priority: int
+    data: bytes
+    base: int = 0
+    target: str = ""
+    expires_ms: int = 0
+
+
+class Record(Struct, frozen=True):
+    """What one commit group says on one topic.
+
+    Args:
+        offset: of the first entry.
+        topic: its name.
+        seq: of the group's last event.
+        index: of this record among the `count` records of the group.
+    """
+
+    offset: int
+    topic: str
+    seq: int
+    index: int
+    count: int
+    at_ms: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def last(self) -> int:
+        """Offset of the last entry."""
+        return self.offset + len(self.entries) - 1
+
+
+class Document(Struct, frozen=True):
+    """A view's document as of `offset`; `body` has no null anywhere."""
+
+    topic: str
+    scope: str
+    key: str
+    type: str
+    offset: int
+    at_ms: int
+    body: dict[str, Json]
+
+
+class Batch(Struct, frozen=True):
+    """What one commit group changed: appended in one transaction.
+
+    Args:
+        seq: of the group's last event: the flows' checkpoint.
+        offset: of the newest message after this batch.
+        expected: of the newest message before it; a feed that is elsewhere refuses the batch (fences a second engine).
+        watermark_ms: every source has been read up to this time.
+        rows: changed rows of the flows' state as (flow, key, value); None removes a row.
+        documents: the views' documents that changed.
+    """
+
+    seq: int
+    offset: int
+    expected: int
+    watermark_ms: int
+    records: tuple[Record, ...]
+    rows: tuple[tuple[str, str, bytes | None], ...]
+    documents: tuple[Document, ...]
+
+
+class Checkpoint(Struct, frozen=True):
+    """Where the feed stands: the last folded event, the newest message, the watermark."""
+
+    seq: int
+    offset: int
+    watermark_ms: int
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(tuple[Entry, ...])
+
+
+def encode_entries(entries: tuple[Entry, ...]) -> bytes:
+    """The entries as the feed keeps them."""
+    return _encoder.encode(entries)
+
+
+def decode_entries(body: bytes) -> tuple[Entry, ...]:
+    """The entries of a kept record."""
+    return _decoder.decode(body)
+
+
+class Feed(Protocol):
+    """What the hub reads."""
+
+    @property
+    def epoch(self) -> str:
+        """The feed's identity."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the feed stands."""
+
+    @property
+    def lost(self) -> int:
+        """Offset of the newest message that is no longer kept; 0 where all are."""
+
+    def read_nowait(self, topic: str, after: int, upto: int, *, records_max: int) -> list[Record] | None:
+        """The topic's first records with entries in (after, upto]; None where memory does not hold them."""
+
+    async def read(self, topic: str, after: int, upto: int, *, records_max: int) -> list[Record]:
+        """The same from storage: the first `records_max`."""
+
+    def back_nowait(self, topic: str, before: int) -> tuple[Iterator[Record], bool]:
+        """The topic's records in memory that begin below `before`, newest first; and whether no others are kept."""
+
+    async def read_back(self, topic: str, before: int, *, records_max: int) -> list[Record]:
+        """The topic's newest `records_max` records that begin below `before`, newest first, from storage."""
+
+    def documents(self) -> list[Document]:
+        """Every view's documents as of the checkpoint; read once at start."""
+
+    def on_batch(self, deliver: Callable[[Batch], None]) -> None:
+        """Call `deliver` in the event loop with each batch that has become durable, in order."""

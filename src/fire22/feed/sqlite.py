@@ -1,0 +1,272 @@
+"""The embedded feed: a table beside the log, with a ring of the recent part in memory.
+
+Records, the flows' changed rows, the views' documents and the checkpoint are written in one transaction, so a restart
+goes on exactly where it was. Clients are shown a batch only when it is on disk.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from fire22.core import codes
+from fire22.core.errors import StorageError
+from fire22.core.message import Json
+from fire22.feed.base import Batch, Checkpoint, Document, Record, decode_entries, encode_entries
+from fire22.feed.ring import Ring
+from fire22.log.file import checksum, connect, meta, query, storage_errors
+from fire22.log.writer import Writer
+
+_SELECT: Final = "SELECT offset, topic, seq, idx, cnt, at_ms, crc, body FROM feed "
+_document_decoder: Final = msgspec.json.Decoder(dict[str, Json])
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class SqliteFeed:
+    """See `feed/base.py` for the contract.
+
+    Args:
+        writer: the file's one writer, not yet started.
+        connection: the writer's connection, for reading the checkpoint before it starts.
+        path: the file, for reading.
+        ring_bytes_max: memory for the recent part.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        connection: apsw.Connection,
+        path: Path,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        ring_bytes_max: int = 64 << 20,
+    ) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._path = path
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="feed-reader")
+        self._reader: apsw.Connection | None = None
+        self._epoch = str(meta(connection, "epoch"))
+        self._checkpoint = read_checkpoint(connection)
+        self._written = self._checkpoint.offset
+        oldest = connection.execute("SELECT min(offset) FROM feed").get
+        self._lost = oldest - 1 if isinstance(oldest, int) else self._checkpoint.offset
+        self._ring = Ring(ring_bytes_max, self._checkpoint.offset)
+        self._documents = read_documents(connection)
+        self._listeners: list[Callable[[Batch], None]] = []
+
+    @property
+    def epoch(self) -> str:
+        """The feed's identity."""
+        return self._epoch
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the feed stands."""
+        return self._checkpoint
+
+    @property
+    def lost(self) -> int:
+        """Offset of the newest message that is no longer kept."""
+        return self._lost
+
+    @property
+    def ring_bytes(self) -> int:
+        """Memory that the recent part holds, about."""
+        return self._ring.size_bytes
+
+    def documents(self) -> list[Document]:
+        """Every view's documents as of the start."""
+        return self._documents
+
+    def on_batch(self, deliver: Callable[[Batch], None]) -> None:
+        """Call `deliver` with each batch that has become durable."""
+        self._listeners.append(deliver)
+
+    def append(self, batch: Batch) -> "asyncio.Future[None]":
+        """Write a batch; the future is done once it is on disk and listeners have it.
+
+        Raises (in the future):
+            StorageError: nothing was written; `temporary` tells whether to try again.
+        """
+        bodies = [encode_entries(record.entries) for record in batch.records]
+        documents = [_encode(document.body) for document in batch.documents]
+        future = self._writer.submit(lambda connection: self._write(connection, batch, bodies, documents))
+        result: asyncio.Future[None] = self._loop.create_future()
+
+        def done(written: "asyncio.Future[None]") -> None:
+            error = written.exception()
+            if error is None:
+                self._publish(batch)
+            if result.cancelled():
+                return
+            if error is None:
+                result.set_result(None)
+            else:
+                result.set_exception(error)
+
+        future.add_done_callback(done)
+        return result
+
+    def read_nowait(self, topic: str, after: int, upto: int, *, records_max: int) -> list[Record] | None:
+        """From memory, or None."""
+        return self._ring.after(topic, after, upto, records_max)
+
+    async def read(self, topic: str, after: int, upto: int, *, records_max: int) -> list[Record]:
+        """From the file. A record that begins at or before `after` and ends behind it is included."""
+        return await self._query(
+            "WHERE topic = ?1 AND offset <= ?3 AND offset >= coalesce("
+            "(SELECT max(offset) FROM feed WHERE topic = ?1 AND offset <= ?2 AND offset + entries - 1 > ?2), ?2 + 1) "
+            "ORDER BY offset LIMIT ?4",
+            (topic, after, upto, records_max),
+        )
+
+    def back_nowait(self, topic: str, before: int) -> tuple[Iterator[Record], bool]:
+        """From memory, newest first; and whether storage has nothing older."""
+        return self._ring.back(topic, before), self._ring.lost <= self._lost
+
+    async def read_back(self, topic: str, before: int, *, records_max: int) -> list[Record]:
+        """From the file, newest first."""
+        return await self._query(
+            "WHERE topic = ? AND offset < ? ORDER BY offset DESC LIMIT ?", (topic, before, records_max)
+        )
+
+    def trim(self, *, before_ms: int, bytes_max: int, records_max: int = 500) -> "asyncio.Future[int]":
+        """Delete the oldest records that are too old or too much; at most `records_max`, so that nothing waits long.
+
+        Returns (in the future): how many were deleted; call again until it is 0.
+        """
+        future = self._writer.submit(lambda connection: _trim(connection, before_ms, bytes_max, records_max))
+        result: asyncio.Future[int] = self._loop.create_future()
+
+        def done(trimmed: "asyncio.Future[tuple[int, int | None]]") -> None:
+            error = trimmed.exception()
+            if result.cancelled():
+                return
+            if error is not None:
+                result.set_exception(error)
+                return
+            count, lost = trimmed.result()
+            self._lost = max(self._lost, lost if lost is not None else 0)
+            result.set_result(count)
+
+        future.add_done_callback(done)
+        return result
+
+    def close(self) -> None:
+        """Stop reading. The writer is closed by its owner."""
+        self._reading.shutdown(wait=True)
+        if self._reader is not None:
+            self._reader.close()
+
+    def _publish(self, batch: Batch) -> None:
+        self._checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
+        for record in batch.records:
+            self._ring.append(record)
+        for listener in self._listeners:
+            listener(batch)
+
+    def _write(self, connection: apsw.Connection, batch: Batch, bodies: list[bytes], documents: list[bytes]) -> None:
+        current = meta(connection, "offset")
+        if current != batch.expected:
+            raise StorageError(codes.FEED_MOVED, f"The feed is at {current}, not at {batch.expected} as expected.")
+        if batch.records:
+            connection.executemany(
+                "INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (r.offset, r.topic, r.seq, r.index, r.count, r.at_ms, len(r.entries), checksum(body), body)
+                    for r, body in zip(batch.records, bodies, strict=True)
+                ),
+            )
+        kept = [row for row in batch.rows if row[2] is not None]
+        gone = [row[:2] for row in batch.rows if row[2] is None]
+        if kept:
+            connection.executemany("REPLACE INTO state VALUES(?, ?, ?)", kept)
+        if gone:
+            connection.executemany("DELETE FROM state WHERE flow = ? AND key = ?", gone)
+        if documents:
+            connection.executemany(
+                "REPLACE INTO document VALUES(?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (d.topic, d.scope, d.key, d.type, d.offset, d.at_ms, body)
+                    for d, body in zip(batch.documents, documents, strict=True)
+                ),
+            )
+        connection.execute(
+            "REPLACE INTO meta VALUES('seq', ?), ('offset', ?), ('watermark_ms', ?), ('feed_bytes', ?)",
+            (
+                batch.seq,
+                batch.offset,
+                batch.watermark_ms,
+                int(meta(connection, "feed_bytes") or 0) + sum(map(len, bodies)),
+            ),
+        )
+
+    async def _query(self, where: str, arguments: tuple[str | int, ...]) -> list[Record]:
+        def run() -> list[Record]:
+            with storage_errors():
+                if self._reader is None:
+                    self._reader = connect(self._path)
+                return read_records(self._reader, where, arguments)
+
+        return await self._loop.run_in_executor(self._reading, run)
+
+
+def read_checkpoint(connection: apsw.Connection) -> Checkpoint:
+    """Where the file's feed stands."""
+    seq, offset, watermark = (meta(connection, key) for key in ("seq", "offset", "watermark_ms"))
+    return Checkpoint(int(seq or 0), int(offset or 0), int(watermark or 0))
+
+
+def read_documents(connection: apsw.Connection) -> list[Document]:
+    """Every view's documents in the file."""
+    rows = query(connection, "SELECT topic, scope, key, type, offset, at_ms, body FROM document")
+    return [
+        Document(topic, scope, key, type, offset, at_ms, _document_decoder.decode(body))
+        for topic, scope, key, type, offset, at_ms, body in rows
+    ]
+
+
+def read_state(connection: apsw.Connection) -> list[tuple[str, str, bytes]]:
+    """Every row of the flows' state in the file, as (flow, key, value)."""
+    return [(flow, key, value) for flow, key, value in query(connection, "SELECT flow, key, value FROM state")]
+
+
+def read_records(connection: apsw.Connection, where: str, arguments: tuple[str | int, ...]) -> list[Record]:
+    """Records of the file.
+
+    Raises:
+        StorageError: `storage_corrupt` names the damaged record.
+    """
+    found: list[Record] = []
+    for offset, topic, seq, index, count, at_ms, crc, body in query(connection, _SELECT + where, arguments):
+        if checksum(body) != crc:
+            raise StorageError(codes.STORAGE_CORRUPT, f"Record {offset} in the feed is damaged; restore a backup.")
+        found.append(Record(offset, topic, seq, index, count, at_ms, decode_entries(body)))
+    return found
+
+
+def _trim(connection: apsw.Connection, before_ms: int, bytes_max: int, records_max: int) -> tuple[int, int | None]:
+    held = int(meta(connection, "feed_bytes") or 0)
+    excess = held - bytes_max
+    last: int | None = None
+    count = 0
+    freed = 0
+    rows = query(
+        connection, "SELECT offset, entries, at_ms, length(body) FROM feed ORDER BY offset LIMIT ?", (records_max,)
+    )
+    for offset, entries, at_ms, size in rows:
+        if at_ms >= before_ms and excess <= 0:
+            break
+        excess -= size
+        freed += size
+        last = offset + entries - 1
+        count += 1
+    if last is not None:
+        connection.execute("DELETE FROM feed WHERE offset <= ?", (last,))
+        connection.execute("REPLACE INTO meta VALUES('feed_bytes', ?)", (held - freed,))
+    return count, last

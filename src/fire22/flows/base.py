@@ -1,0 +1,157 @@
+"""What a flow is: a pure fold over events that owns some state and says messages.
+
+A flow has no I/O, no clock, no randomness, and never iterates over a set: replaying the log must give the same feed,
+byte for byte. It *folds* each event and *flushes* once for each commit group. What it cannot derive again at a restart
+it keeps in tables, whose changed rows are stored together with the messages.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core.event import Event
+from fire22.core.message import Json
+from fire22.core.topic import Topic
+
+
+class Fact(Struct, frozen=True, gc=False):
+    """An event as a flow sees it.
+
+    Args:
+        seq: its place in the log.
+        at_ms: when it happened, milliseconds since 1970 UTC.
+        event: as it was accepted.
+        data: the event's data, read as the domain's type for it; None where the domain knows none.
+    """
+
+    seq: int
+    at_ms: int
+    event: Event
+    data: object
+
+
+Handler = Callable[[Fact], None]
+Row = TypeVar("Row")
+Data = TypeVar("Data")
+
+
+def expect(fact: Fact, type: type[Data]) -> Data:
+    """The fact's data, as the type that the domain reads this kind of event as."""
+    data = fact.data
+    if not isinstance(data, type):
+        raise AssertionError(f"{fact.event.type} was not read as {type.__name__}")
+    return data
+
+
+class Table(Generic[Row]):
+    """Rows of a flow's state by key: in memory, with the changed ones remembered until they are stored.
+
+    Args:
+        name: unique in the flow.
+        type: of a row; MessagePack keeps it.
+    """
+
+    def __init__(self, name: str, type: type[Row]) -> None:
+        self.name = name
+        self._rows: dict[str, Row] = {}
+        self._changed: dict[str, None] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(type)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[str, Row]]:
+        return iter(self._rows.items())
+
+    def get(self, key: str) -> Row | None:
+        """The row, or None."""
+        return self._rows.get(key)
+
+    def put(self, key: str, row: Row) -> None:
+        """Add or replace a row; call it also after changing a row in place."""
+        self._rows[key] = row
+        self._changed[key] = None
+
+    def pop(self, key: str) -> Row | None:
+        """Remove and return a row, or None."""
+        row = self._rows.pop(key, None)
+        if row is not None:
+            self._changed[key] = None
+        return row
+
+    def load(self, key: str, value: bytes) -> None:
+        """Take a stored row."""
+        self._rows[key] = self._decoder.decode(value)
+
+    def take_changed(self) -> list[tuple[str, bytes | None]]:
+        """The rows changed since the last call, as (key, value); None is a removed one."""
+        encode = self._encoder.encode
+        rows = self._rows
+        changed = [(key, encode(rows[key]) if key in rows else None) for key in self._changed]
+        self._changed = {}
+        return changed
+
+
+class Emitter(ABC):
+    """Where a flow says its messages; the engine gives them their offsets."""
+
+    @abstractmethod
+    def stream(
+        self,
+        topic: str,
+        path: str,
+        type: str,
+        at_ms: int,
+        data: bytes,
+        *,
+        priority: int = 1,
+        target: str = "",
+        expires_ms: int = 0,
+    ) -> None:
+        """Append a message to a stream; `data` is JSON."""
+
+    @abstractmethod
+    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json]) -> None:
+        """Set a view's document, at most once in a flush; it holds no null. Nothing is said when it did not change."""
+
+
+class Flow(ABC):
+    """One pure fold.
+
+    Class attributes:
+        name: unique; the owner of its rows.
+        version: raised whenever the same events would give other messages.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    topics: tuple[Topic, ...] = ()
+
+    def __init__(self) -> None:
+        self.out: Emitter
+        self.watermark_ms = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """The flow's state."""
+        return ()
+
+    @abstractmethod
+    def handlers(self) -> dict[str, Handler]:
+        """What folds each type of event; `*` is every event with a category."""
+
+    def configure(self, settings: Raw) -> None:
+        """Take the settings that hold from this event on."""
+
+    def loaded(self) -> None:
+        """Derive what is derived: the tables have just been filled at a restart."""
+
+    def clock(self) -> None:
+        """The watermark has moved to `self.watermark_ms`."""
+
+    def flush(self) -> None:
+        """Say what the group has changed."""

@@ -1,0 +1,226 @@
+"""The engine: all flows, folded by hand. Pure: groups in, batches out.
+
+The runner drives it from the log; tests, the replay check and benchmarks drive it from anything.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core import codes
+from fire22.core.codes import Code
+from fire22.core.event import decode_event
+from fire22.core.message import Json
+from fire22.core.patch import diff
+from fire22.core.topic import Topic
+from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record
+from fire22.flows.base import Emitter, Fact, Flow, Handler
+from fire22.log.base import Group
+
+CLOCK: Final = "system.clock"
+CONFIGURED: Final = "system.configured"
+_ENGINE: Final = "engine"  # the flow name of the engine's own rows
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Rejected(Struct, frozen=True):
+    """An event that is in the log and that no flow could use."""
+
+    seq: int
+    id: str
+    type: str
+    code: Code
+    reason: str
+
+
+class FlowSettings(Struct, frozen=True):
+    """A flow's code version and settings, as they are written into the log."""
+
+    version: int
+    settings: Raw
+
+
+class Configured(Struct, frozen=True):
+    """`data` of `system.configured`: from this event on, flows run like this."""
+
+    flows: dict[str, FlowSettings]
+
+
+def configuration(flows: Iterable[Flow], settings: Mapping[str, Json]) -> bytes:
+    """The `data` of a `system.configured` event for these flows; equal settings give equal bytes."""
+    sort = msgspec.json.Encoder(order="sorted")
+    return sort.encode(
+        {"flows": {flow.name: {"version": flow.version, "settings": settings.get(flow.name, {})} for flow in flows}}
+    )
+
+
+class Engine(Emitter):
+    """Folds events and gathers what the flows say.
+
+    Args:
+        flows: in the order in which they see each event.
+        decode: reads an event's data as the domain's type for it; None for a type it does not know.
+            Raises msgspec.ValidationError where the data does not fit.
+    """
+
+    def __init__(self, flows: tuple[Flow, ...], decode: Callable[[str, Raw], object]) -> None:
+        self.flows = flows
+        self.topics: dict[str, Topic] = {topic.name: topic for flow in flows for topic in flow.topics}
+        self.rejected: list[Rejected] = []
+        self.configuration: bytes = b""
+        self._decode = decode
+        self._handlers: dict[str, tuple[Handler, ...]] = {}
+        for flow in flows:
+            flow.out = self
+            for type, handler in flow.handlers().items():
+                self._handlers[type] = (*self._handlers.get(type, ()), handler)
+        self._any = self._handlers.pop("*", ())
+        self._seq = 0
+        self._offset = 0
+        self._watermark_ms = 0
+        self._group_ms = 0
+        self._configured = False
+        self._documents: dict[tuple[str, str, str], Document] = {}
+        self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
+        self._changed: dict[str, list[Document]] = {}
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What has been folded and said so far."""
+        return Checkpoint(self._seq, self._offset, self._watermark_ms)
+
+    def load(
+        self,
+        checkpoint: Checkpoint,
+        rows: Iterable[tuple[str, str, bytes]],
+        documents: Iterable[Document],
+    ) -> None:
+        """Go on from a stored checkpoint with the rows and documents stored with it."""
+        self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
+        self._documents = {(each.topic, each.scope, each.key): each for each in documents}
+        tables = {(flow.name, table.name): table for flow in self.flows for table in flow.tables}
+        for name, key, value in rows:
+            if name == _ENGINE:
+                self.configuration = value
+                continue
+            table_name, _, row_key = key.partition(":")
+            table = tables.get((name, table_name))
+            if table is not None:
+                table.load(row_key, value)
+        if self.configuration:
+            self._configure(self.configuration)
+        for flow in self.flows:
+            flow.watermark_ms = self._watermark_ms
+            flow.loaded()
+        self._configured = False
+
+    def fold(self, body: bytes) -> None:
+        """Fold the next event of the log."""
+        self._seq += 1
+        event = decode_event(body)
+        at_ms = event.at_ms
+        self._group_ms = max(self._group_ms, at_ms)
+        handlers = self._handlers.get(event.type)
+        if handlers:
+            try:
+                data = self._decode(event.type, event.data)
+            except msgspec.MsgspecError as error:
+                self.rejected.append(Rejected(self._seq, event.id, event.type, codes.EVENT_INVALID, str(error)))
+                return
+            fact = Fact(self._seq, at_ms, event, data)
+            for handler in handlers:
+                handler(fact)
+        elif event.type == CLOCK:
+            self._clock(at_ms)
+        elif event.type == CONFIGURED:
+            self._configure(bytes(event.data))
+        if event.metadata.category and self._any:
+            fact = Fact(self._seq, at_ms, event, None)
+            for handler in self._any:
+                handler(fact)
+
+    def fold_group(self, group: Group) -> Batch:
+        """Fold and flush a whole group."""
+        if group.first != self._seq + 1:
+            raise AssertionError(f"group {group.first} does not follow event {self._seq}")
+        for body in group.bodies:
+            self.fold(body)
+        return self.flush()
+
+    def flush(self) -> Batch:
+        """End a commit group: let the flows speak, and number what they said."""
+        for flow in self.flows:
+            flow.flush()
+        expected = self._offset
+        spoken = [name for name in self.topics if self._streams[name]]
+        records: list[Record] = []
+        documents: list[Document] = []
+        for index, name in enumerate(spoken):
+            entries = tuple(self._streams[name])
+            self._streams[name] = []
+            record = Record(self._offset + 1, name, self._seq, index, len(spoken), self._group_ms, entries)
+            self._offset = record.last
+            records.append(record)
+            for place, document in enumerate(self._changed.pop(name, ())):
+                placed = msgspec.structs.replace(document, offset=record.offset + place)
+                self._documents[placed.topic, placed.scope, placed.key] = placed
+                documents.append(placed)
+        self._group_ms = 0
+        return Batch(
+            self._seq, self._offset, expected, self._watermark_ms, tuple(records), self._rows(), tuple(documents)
+        )
+
+    def stream(
+        self,
+        topic: str,
+        path: str,
+        type: str,
+        at_ms: int,
+        data: bytes,
+        *,
+        priority: int = 1,
+        target: str = "",
+        expires_ms: int = 0,
+    ) -> None:
+        """See Emitter."""
+        self._streams[topic].append(Entry(path, "", type, at_ms, priority, data, 0, target, expires_ms))
+
+    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json]) -> None:
+        """See Emitter."""
+        before = self._documents.get((topic, scope, key))
+        if before is None:
+            entry = Entry(scope, key, type, at_ms, 1, _encode(document))
+        else:
+            patch = diff(before.body, document)
+            if not patch:
+                return
+            entry = Entry(scope, key, type, at_ms, 1, _encode(patch), before.offset)
+        self._streams[topic].append(entry)
+        self._changed.setdefault(topic, []).append(Document(topic, scope, key, type, 0, at_ms, document))
+
+    def _clock(self, at_ms: int) -> None:
+        if at_ms > self._watermark_ms:
+            self._watermark_ms = at_ms
+            for flow in self.flows:
+                flow.watermark_ms = at_ms
+                flow.clock()
+
+    def _configure(self, data: bytes) -> None:
+        configured = msgspec.json.decode(data, type=Configured)
+        self.configuration = data
+        self._configured = True
+        for flow in self.flows:
+            if flow.name in configured.flows:
+                flow.configure(configured.flows[flow.name].settings)
+
+    def _rows(self) -> tuple[tuple[str, str, bytes | None], ...]:
+        rows: list[tuple[str, str, bytes | None]] = []
+        if self._configured:
+            self._configured = False
+            rows.append((_ENGINE, "configuration", self.configuration))
+        for flow in self.flows:
+            for table in flow.tables:
+                rows += [(flow.name, f"{table.name}:{key}", value) for key, value in table.take_changed()]
+        return tuple(rows)

@@ -1,0 +1,122 @@
+"""The runner: reads the log by commit groups, lets the engine fold them, appends what it says to the feed.
+
+It folds in slices, so that a large group does not hold the loop, and folds on while earlier batches are on their way to
+the disk. What cannot be written is tried again in order; nothing is skipped.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from fire22.core import codes
+from fire22.core.errors import Fire22Error, StorageError
+from fire22.feed.base import Batch
+from fire22.flows.engine import Engine, Rejected
+from fire22.log.base import Group, Log
+
+BATCHES_MAX: Final = 16  # folded and not yet on disk
+SLICE_S: Final = 0.003
+RETRY_S: Final = 0.5
+
+
+class FeedWriter(Protocol):
+    """Where batches go."""
+
+    def append(self, batch: Batch) -> "asyncio.Future[None]":
+        """Write a batch; done once it is on disk."""
+
+
+class Runner:
+    """Owns the engine while it runs.
+
+    Args:
+        rejected: told about each event that no flow could use.
+        failed: told about each failure that is tried again.
+        sleep: waits before a retry; seconds.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        feed: FeedWriter,
+        engine: Engine,
+        *,
+        rejected: Callable[[Rejected], None] = lambda _: None,
+        failed: Callable[[Fire22Error], None] = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._log = log
+        self._feed = feed
+        self._engine = engine
+        self._rejected = rejected
+        self._failed = failed
+        self._sleep = sleep
+        self._news = asyncio.Event()
+        self._batches: deque[Batch] = deque()
+        self._folded = asyncio.Event()
+        self._room = asyncio.Event()
+        log.on_group(self._news.set)
+
+    @property
+    def behind(self) -> int:
+        """Durable events that are not folded yet."""
+        return self._log.last_seq - self._engine.checkpoint.seq
+
+    async def run(self) -> None:
+        """Run until cancelled.
+
+        Raises:
+            StorageError: one that trying again cannot mend.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fold_all(), name="fold")
+            tasks.create_task(self._write_all(), name="write-feed")
+
+    async def _fold_all(self) -> None:
+        while True:
+            self._news.clear()
+            groups = await self._log.groups(self._engine.checkpoint.seq)
+            for group in groups:
+                await self._fold(group)
+            if not groups:
+                await self._news.wait()
+
+    async def _fold(self, group: Group) -> None:
+        while len(self._batches) >= BATCHES_MAX:
+            self._room.clear()
+            await self._room.wait()
+        engine = self._engine
+        began = time.perf_counter()
+        for index, body in enumerate(group.bodies):
+            engine.fold(body)
+            if index & 31 == 31 and time.perf_counter() - began > SLICE_S:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+        self._batches.append(engine.flush())
+        self._folded.set()
+        for rejected in engine.rejected:
+            self._rejected(rejected)
+        engine.rejected.clear()
+
+    async def _write_all(self) -> None:
+        while True:
+            while not self._batches:
+                self._folded.clear()
+                await self._folded.wait()
+            batches = list(self._batches)
+            outcomes = await asyncio.gather(*map(self._feed.append, batches), return_exceptions=True)
+            for outcome in outcomes:
+                if outcome is not None:
+                    await self._retry_later(outcome)
+                    break
+                self._batches.popleft()
+            self._room.set()
+
+    async def _retry_later(self, error: BaseException) -> None:
+        """A batch behind one that failed is refused as `feed_moved`; only the first failure counts."""
+        if not isinstance(error, StorageError) or not error.temporary or error.code is codes.FEED_MOVED:
+            raise error
+        self._failed(error)
+        await self._sleep(RETRY_S)

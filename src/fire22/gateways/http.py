@@ -1,0 +1,273 @@
+"""The HTTP gateway: snapshots, events, sign-in, health, metrics, and the dashboard's files."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fire22.core import codes
+from fire22.core.errors import AuthError, Fire22Error, RequestError
+from fire22.core.event import parse_events
+from fire22.core.times import to_text
+from fire22.core.topic import Kind
+from fire22.gateways.errors import as_message, http_status
+from fire22.gateways.service import Service
+from fire22.gateways.websocket import SESSION_COOKIE
+from fire22.hub.lane import encode_document
+from fire22.security.tokens import Principal
+
+JSON: Final = "application/json"
+EVENTS_MAX: Final = 10_000  # in one request
+_HEADERS: Final = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Health(Struct, frozen=True):
+    """How the server is: `ok` or the codes of what is wrong, part by part."""
+
+    status: str
+    parts: dict[str, str]
+
+
+class _SignIn(Struct, forbid_unknown_fields=True):
+    code: str
+
+
+class _Session(Struct, rename="camel"):
+    subject: str
+    role: str
+    scope: str
+    expires_at: str
+
+
+class _View(Struct, omit_defaults=True):
+    topic: str
+    scope: str
+    position: str
+    watermark: str
+    documents: Raw
+
+
+def application(
+    service: Service,
+    *,
+    dashboard: Path,
+    client: Path,
+    metrics: Callable[[], bytes],
+    metrics_type: str,
+    health: Callable[[], Health],
+    session_s: int,
+    failed: Callable[[Exception], None],
+) -> ASGIApp:
+    """The ASGI application.
+
+    Args:
+        dashboard: folder of the page.
+        client: folder of the JavaScript client's modules.
+        health: how each stage is.
+        session_s: how long a browser stays signed in.
+        failed: told about what no handler expected.
+    """
+    handlers = _Handlers(service, dashboard, metrics, metrics_type, health, session_s)
+    routes = [
+        Route("/", handlers.page),
+        Route("/v1/session", handlers.session, methods=["GET", "POST", "DELETE"]),
+        Route("/v1/views/{topic}", handlers.view),
+        Route("/v1/events", handlers.events, methods=["POST"]),
+        Route("/healthz", handlers.healthz),
+        Route("/readyz", handlers.readyz),
+        Route("/metrics", handlers.metrics_text),
+        Mount("/assets", StaticFiles(directory=dashboard)),
+        Mount("/client", StaticFiles(directory=client)),
+    ]
+
+    async def answer(request: Request, error: Exception) -> Response:
+        known = _as_fire22(error)
+        if known.code is codes.INTERNAL:
+            failed(error)
+        service.count(known)
+        return _error(service, known)
+
+    return _with_headers(
+        Starlette(routes=routes, exception_handlers={Fire22Error: answer, HTTPException: answer, Exception: answer})
+    )
+
+
+class _Handlers:
+    def __init__(
+        self,
+        service: Service,
+        dashboard: Path,
+        metrics: Callable[[], bytes],
+        metrics_type: str,
+        health: Callable[[], Health],
+        session_s: int,
+    ) -> None:
+        self._service = service
+        self._dashboard = dashboard
+        self._metrics = metrics
+        self._metrics_type = metrics_type
+        self._health = health
+        self._session_s = session_s
+
+    async def page(self, request: Request) -> Response:
+        """The dashboard."""
+        return FileResponse(self._dashboard / "index.html", headers={"cache-control": "no-cache"})
+
+    async def session(self, request: Request) -> Response:
+        """Sign a browser in by a one-time code, say who is signed in, sign out."""
+        service = self._service
+        if request.method == "DELETE":
+            response = Response(status_code=204)
+            response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+            return response
+        if request.method == "GET":
+            return _json(_session(self._principal(request)))
+        try:
+            wanted = msgspec.json.decode(await self._body(request), type=_SignIn)
+        except msgspec.MsgspecError as error:
+            raise RequestError(codes.JSON_INVALID, f'The body must be {{"code": "..."}}: {error}.') from None
+        principal = service.sign_in.redeem(wanted.code, now_ms=service.now_ms())
+        token = service.tokens.sign(
+            subject=principal.subject,
+            role=principal.role,
+            scope=principal.scope,
+            ttl_s=self._session_s,
+            now_ms=service.now_ms(),
+        )
+        response = _json(_session(service.authenticate(token)))
+        response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, httponly=True, samesite="strict")
+        return response
+
+    async def view(self, request: Request) -> Response:
+        """One snapshot of a view, with its position and an ETag."""
+        service = self._service
+        principal = self._principal(request)
+        _check_parameters(request, {"scope", "at"})
+        if "at" in request.query_params:
+            raise RequestError(codes.NOT_SUPPORTED, "The field `at` is reserved and not served by this version.")
+        name = request.path_params["topic"]
+        topic, scope = service.find(principal, name, request.query_params.get("scope"))
+        if topic.kind is not Kind.VIEW:
+            raise RequestError(codes.TOPIC_UNKNOWN, f"{name} is a stream, not a view; subscribe to it.")
+        hub = service.hub.hub
+        documents = hub.documents(name, scope)
+        newest = max((document.offset for document in documents), default=0)
+        tag = f'"{hub.position(newest)}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"etag": tag})
+        messages = Raw(b"[%b]" % b",".join(encode_document(document, scope) for document in documents))
+        view = _View(name, scope, str(hub.position(hub.flushed)), to_text(hub.watermark_ms), messages)
+        return _json(view, headers={"etag": tag, "cache-control": "no-cache"})
+
+    async def events(self, request: Request) -> Response:
+        """Append one event or an array of them, all or none; answered once they are durable."""
+        service = self._service
+        principal = self._principal(request)
+        service.access.check_publish(principal)
+        events = parse_events(await self._body(request))
+        if not 0 < len(events) <= EVENTS_MAX:
+            raise RequestError(codes.EVENT_INVALID, f"A request holds 1 to {EVENTS_MAX} events, not {len(events)}.")
+        appended = await service.publish(principal, events)
+        status = 200 if all(each.repeat for each in appended) else 202
+        return _json({"results": appended}, status=status)
+
+    async def healthz(self, request: Request) -> Response:
+        """The process is alive."""
+        return _json({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """Every stage works."""
+        health = self._health()
+        return _json(health, status=200 if health.status == "ok" else 503)
+
+    async def metrics_text(self, request: Request) -> Response:
+        """For Prometheus."""
+        return Response(self._metrics(), headers={"content-type": self._metrics_type})
+
+    def _principal(self, request: Request) -> Principal:
+        """Who asks: by the Authorization header, or by the cookie of the server's own page."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._service.authenticate(token.strip())
+        cookie = request.cookies.get(SESSION_COOKIE)
+        origin = request.headers.get("origin")
+        if cookie and origin and origin.partition("://")[2] != request.headers.get("host"):
+            raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
+        return self._service.authenticate(cookie)
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._service.limits.events_bytes_max
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise RequestError(codes.MESSAGE_TOO_LARGE, f"The body is larger than {limit} bytes.")
+        return bytes(body)
+
+
+def _check_parameters(request: Request, known: set[str]) -> None:
+    for name in request.query_params:
+        if name not in known:
+            raise RequestError(
+                codes.COMMAND_INVALID, f"There is no parameter {name[:64]}; known are: {', '.join(sorted(known))}."
+            )
+
+
+def _session(principal: Principal) -> _Session:
+    return _Session(principal.subject, principal.role, principal.scope, to_text(principal.expires_ms))
+
+
+def _json(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type=JSON, headers=dict(headers or {}))
+
+
+def _as_fire22(error: Exception) -> Fire22Error:
+    if isinstance(error, Fire22Error):
+        return error
+    if isinstance(error, HTTPException):
+        code = codes.METHOD_NOT_ALLOWED if error.status_code == 405 else codes.NOT_FOUND
+        return RequestError(code, code.meaning)
+    return RequestError(codes.INTERNAL, codes.INTERNAL.meaning)
+
+
+def _error(service: Service, error: Fire22Error) -> Response:
+    response = _json(as_message(error, service.now_ms()), status=http_status(error))
+    if error.retry_after_s is not None:
+        response.headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    if http_status(error) == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    """Every response carries the headers that keep a browser safe; files are asked for again, by their ETag."""
+    extra = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *extra]
+                if scope["path"].startswith(("/assets", "/client")):
+                    message["headers"].append((b"cache-control", b"no-cache"))
+            await send(message)
+
+        # What went wrong has been answered and reported; uvicorn need not print it as well.
+        with contextlib.suppress(Exception):
+            await app(scope, receive, with_headers)
+
+    return wrapped

@@ -1,0 +1,181 @@
+"""What every gateway does with a request, whatever transport it came by."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core import codes
+from fire22.core.command import Subscribe
+from fire22.core.errors import AuthError, Fire22Error, RequestError
+from fire22.core.event import Event, encode_event
+from fire22.core.filter import parse_filter
+from fire22.core.position import Position
+from fire22.core.scope import agent_of
+from fire22.core.times import to_text
+from fire22.core.topic import Kind, Topic
+from fire22.hub.codec import Codec
+from fire22.hub.hub import Resumed
+from fire22.hub.lane import LaneKey
+from fire22.hub.loop import HubLoop
+from fire22.log.base import Appended, Log
+from fire22.security.access import Access
+from fire22.security.tokens import Principal, SignInCodes, Tokens
+
+RESERVED_TAGS = ("to:",)
+
+
+class Limits(Struct, frozen=True):
+    """What one sender may cost."""
+
+    connections_max: int
+    subscriptions_max: int
+    message_bytes_max: int
+    events_bytes_max: int
+    outbox_bytes_max: int
+    auth_timeout_s: float
+    heartbeat_s: float
+    stall_s: float
+
+
+class Follow(Struct, frozen=True):
+    """A checked subscription."""
+
+    topic: Topic
+    key: LaneKey
+    last: int
+    resumed: Resumed | None
+
+
+class Service:
+    """Authentication, access, subscriptions and publishing for the gateways.
+
+    Args:
+        check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
+        count_error: told about the code of each error that a client is answered with.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        hub: HubLoop,
+        access: Access,
+        tokens: Tokens,
+        sign_in: SignInCodes,
+        topics: Mapping[str, Topic],
+        limits: Limits,
+        now_ms: Callable[[], int],
+        check_event: Callable[[str, Raw], object],
+        count_error: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.log = log
+        self.hub = hub
+        self.access = access
+        self.tokens = tokens
+        self.sign_in = sign_in
+        self.topics = topics
+        self.limits = limits
+        self.now_ms = now_ms
+        self._check_event = check_event
+        self._count_error = count_error
+        self.draining = False
+
+    def count(self, error: Fire22Error) -> None:
+        """Count an error by its code."""
+        self._count_error(error.code.name)
+
+    def authenticate(self, token: str | None) -> Principal:
+        """Who a token says is asking.
+
+        Raises:
+            AuthError: `auth_required`, `token_invalid` or `token_expired`.
+        """
+        if not token:
+            raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
+        return self.tokens.verify(token, now_ms=self.now_ms())
+
+    def find(self, principal: Principal, target: str, scope: str | None) -> tuple[Topic, str]:
+        """The topic and the scope of a request.
+
+        Raises:
+            AuthError: `token_expired`.
+            RequestError: `topic_unknown`, `scope_unknown`, or what Access refuses.
+        """
+        if principal.expires_ms <= self.now_ms():
+            raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; send a new one with the auth command.")
+        topic = self.topics.get(target)
+        if topic is None or topic.internal:
+            known = ", ".join(name for name, each in self.topics.items() if not each.internal)
+            raise RequestError(codes.TOPIC_UNKNOWN, f"There is no topic {target[:64]}; there are: {known}.")
+        allowed = self.access.scope(principal, topic, scope)
+        if not self.hub.hub.knows_scope(allowed):
+            raise RequestError(codes.SCOPE_UNKNOWN, f"There is no {agent_of(allowed)} in the agent tree.")
+        return topic, allowed
+
+    def follow(self, principal: Principal, command: Subscribe, codec: Codec) -> Follow:
+        """Check a subscription.
+
+        Raises:
+            RequestError: whatever is wrong with it.
+        """
+        _refuse_reserved(command)
+        topic, scope = self.find(principal, command.target, command.scope)
+        filter = parse_filter(command.filter, topic.filterable, topic.name)
+        delta = command.delta and topic.kind is Kind.VIEW
+        key = LaneKey(topic.name, scope, filter, delta, codec.name)
+        resumed = self.hub.hub.resume(topic, Position.parse(command.after)) if command.after is not None else None
+        return Follow(topic, key, command.last, resumed)
+
+    def publish(self, principal: Principal, events: Sequence[Event]) -> "asyncio.Future[list[Appended]]":
+        """Append events, all or none; done once they are durable.
+
+        Raises:
+            RequestError: `forbidden`, `event_invalid`, `not_supported` or `overloaded`; in the future, `id_conflict`.
+        """
+        self.access.check_publish(principal)
+        for index, event in enumerate(events):
+            self._check(event, index)
+        return self.log.append([encode_event(event) for event in events])
+
+    def _check(self, event: Event, index: int) -> None:
+        if event.type.startswith("system."):
+            raise RequestError(
+                codes.EVENT_INVALID, "Events named system.* are the server's own.", details={"index": index}
+            )
+        if any(tag.startswith(RESERVED_TAGS) for tag in event.metadata.tags):
+            raise RequestError(
+                codes.NOT_SUPPORTED, "Tags that address one user or client are not served by this version."
+            )
+        try:
+            self._check_event(event.type, event.data)
+        except msgspec.ValidationError as error:
+            raise RequestError(
+                codes.EVENT_INVALID, f"The data of {event.type} is not valid: {error}.", details={"index": index}
+            ) from None
+
+
+def _refuse_reserved(command: Subscribe) -> None:
+    for name in ("at", "speed", "max_rate_hz"):
+        if getattr(command, name) is not None:
+            raise RequestError(codes.NOT_SUPPORTED, f"The field `{name}` is reserved and not served by this version.")
+    if command.lossy:
+        raise RequestError(codes.NOT_SUPPORTED, "The field `lossy` is reserved and not served by this version.")
+
+
+def subscribed(position: Position, resumed: Resumed | None, snapshot: list[bytes] | None) -> bytes:
+    """The `data` of the reply to a subscription; `snapshot` is finished messages."""
+    data: dict[str, object] = {"position": str(position), "recovered": resumed is not None and resumed.recovered}
+    if resumed is not None and resumed.reason:
+        data["reason"] = resumed.reason
+    if resumed is not None and resumed.lost:
+        data["lost"] = {"from": resumed.lost[0], "to": resumed.lost[1]}
+    if snapshot is not None:
+        data["snapshot"] = Raw(b"[%b]" % b",".join(snapshot))
+    return msgspec.json.encode(data)
+
+
+def reply(id: int, now_ms: int, data: bytes) -> bytes:
+    """A reply to a command; `data` is JSON."""
+    return b'{"type":"reply","timestamp":"%b","data":%b,"id":%d}' % (to_text(now_ms).encode(), data, id)

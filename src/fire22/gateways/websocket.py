@@ -1,0 +1,374 @@
+"""The WebSocket gateway: one small protocol object for each connection, behind uvicorn's own HTTP port.
+
+uvicorn builds the object when a request asks for the upgrade, hands it the transport and the request's bytes, and is
+out of the way from then on. The object is also the hub's Subscriber, so an idle connection is this object, its parser
+and its transport, and nothing else.
+"""
+
+import asyncio
+import socket
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+from fire22.core import codes
+from fire22.core.codes import Close as CloseCode
+from fire22.core.command import (
+    Auth,
+    Command,
+    CommandError,
+    History,
+    Ping,
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    parse_command,
+)
+from fire22.core.errors import AuthError, Fire22Error, RequestError
+from fire22.core.frames import (
+    Binary,
+    Close,
+    FrameError,
+    FrameParser,
+    Text,
+    close_frame,
+    may_be_sent,
+    pong_frame,
+)
+from fire22.core.frames import (
+    Ping as PingFrame,
+)
+from fire22.core.message import encode_json
+from fire22.core.times import to_text
+from fire22.gateways import handshake
+from fire22.gateways.errors import as_message, close_code
+from fire22.gateways.service import Follow, Service, reply, subscribed
+from fire22.hub.codec import JSON_BATCH, PLAIN, Codec
+from fire22.hub.lane import Subscriber
+from fire22.security.tokens import Principal
+
+SESSION_COOKIE = "fire22_session"
+SEND_BUFFER_BYTES = 128 << 10  # of the kernel, for each socket
+CLOSE_WAIT_S = 5
+
+
+class WebSockets:
+    """What all connections of one server share, and the register of those that are open."""
+
+    def __init__(self, service: Service, tasks: asyncio.TaskGroup) -> None:
+        self.service = service
+        self.tasks = tasks
+        self.open: dict[WebSocket, None] = {}
+        self.loop = asyncio.get_running_loop()
+
+    def sweep(self, now_s: float) -> None:
+        """Close who has taken nothing for too long, or whose token has ended. Called about once a heartbeat."""
+        now_ms = self.service.now_ms()
+        for connection in list(self.open):
+            connection.sweep(now_s, now_ms)
+
+    async def drain(self, drain_s: float) -> None:
+        """Tell every connection to come back later, spread over `drain_s` seconds, and close them."""
+        self.service.draining = True
+        connections = list(self.open)
+        slices = max(1, min(len(connections), round(drain_s * 20)))
+        for number in range(slices):
+            for connection in connections[number::slices]:
+                connection.restart(retry_after_s=round(1 + drain_s * number / slices, 1))
+            if number + 1 < slices:
+                await asyncio.sleep(drain_s / slices)
+
+
+class WebSocket(asyncio.Protocol, Subscriber):
+    """One connection. `shared` is set on the class that is handed to uvicorn."""
+
+    __slots__ = ("_parser", "_paused_at_s", "_transport", "codec", "principal")
+
+    shared: ClassVar[WebSockets]
+
+    def __init__(self, **_: Any) -> None:
+        Subscriber.__init__(self)
+        self.codec: Codec = PLAIN
+        self.principal: Principal | None = None
+        self._transport: asyncio.Transport | None = None
+        self._parser: FrameParser | None = None
+        self._paused_at_s = 0.0
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+
+    def data_received(self, data: bytes) -> None:
+        """The request first, then frames."""
+        if self._parser is None:
+            self._open(data)
+            return
+        try:
+            for incoming in self._parser.receive(data):
+                if isinstance(incoming, Text | Binary):
+                    self._receive(incoming.payload)
+                elif isinstance(incoming, PingFrame):
+                    self.write(pong_frame(incoming.payload))
+                elif isinstance(incoming, Close):
+                    self._answer_close(incoming)
+        except FrameError as error:
+            self.shared.service.count(error)
+            self._end(error.close_code, error.message)
+
+    def eof_received(self) -> bool:
+        """The peer will send no more: end."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The peer takes less than it is sent: the hub makes it catch up at its own pace."""
+        self.paused = True
+        self._paused_at_s = self.shared.loop.time()
+
+    def resume_writing(self) -> None:
+        """It takes bytes again."""
+        self.paused = False
+        self.shared.service.hub.resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._transport = None
+        if self.shared.open.pop(self, self) is None:
+            self.shared.service.hub.hub.leave(self)
+
+    def shutdown(self) -> None:
+        """uvicorn's request to end."""
+        self.restart(retry_after_s=1)
+
+    # What the hub calls.
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport; nothing happens on a closed one."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    # What the register calls.
+
+    def sweep(self, now_s: float, now_ms: int) -> None:
+        """See WebSockets.sweep."""
+        limits = self.shared.service.limits
+        if self.paused and now_s - self._paused_at_s > limits.stall_s:
+            self.fail(RequestError(codes.STALLED, "The connection took no byte for too long.", retry_after_s=1))
+            if self._transport is not None:
+                self._transport.abort()
+        elif self.principal is not None and self.principal.expires_ms <= now_ms:
+            self.fail(AuthError(codes.TOKEN_EXPIRED, "The token has expired; come back with a new one."))
+
+    def restart(self, *, retry_after_s: float) -> None:
+        """Ask the client to come back."""
+        self.fail(RequestError(codes.RESTARTING, "The server restarts.", retry_after_s=retry_after_s))
+
+    # Opening.
+
+    def _open(self, data: bytes) -> None:
+        request = handshake.read_request(data)
+        service = self.shared.service
+        why = handshake.problem(request)
+        if why is not None:
+            self._refuse(426, RequestError(codes.PROTOCOL_ERROR, why))
+        elif request.path != "/v1/ws":
+            self._refuse(404, RequestError(codes.NOT_FOUND, "There is no WebSocket at this address; try /v1/ws."))
+        elif service.draining:
+            self._refuse(503, RequestError(codes.RESTARTING, "The server shuts down.", retry_after_s=2))
+        elif len(self.shared.open) >= service.limits.connections_max:
+            error = RequestError(codes.CONNECTIONS_EXCEEDED, "The server is full.", retry_after_s=5)
+            self._refuse(503, error)
+        else:
+            self._accept(request)
+
+    def _refuse(self, status: int, error: Fire22Error) -> None:
+        self.shared.service.count(error)
+        body = encode_json(as_message(error, self.shared.service.now_ms(), kind="connection_error"))
+        phrase = HTTPStatus(status).phrase
+        self.write(handshake.refuse(status, phrase, body, retry_after_s=error.retry_after_s))
+        self._close_transport()
+
+    def _accept(self, request: handshake.Request) -> None:
+        offered = [each for each in request.subprotocols if not each.startswith(handshake.BEARER)]
+        chosen = next((each for each in offered if each in (handshake.JSON_BATCH, handshake.PLAIN)), None)
+        if offered and chosen is None:
+            known = f"{handshake.PLAIN} and {handshake.JSON_BATCH}"
+            self._refuse(400, RequestError(codes.SUBPROTOCOL_UNKNOWN, f"This version speaks {known}."))
+            return
+        self.codec = JSON_BATCH if chosen == handshake.JSON_BATCH else PLAIN
+        self._parser = FrameParser(self.shared.service.limits.message_bytes_max)
+        self._set_limits()
+        self.write(handshake.accept(request, chosen))
+        self.shared.open[self] = None
+        token, cookie = request.token, request.cookie(SESSION_COOKIE)
+        try:
+            if token is None and cookie is not None:
+                if not request.same_origin:
+                    raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
+                token = cookie
+            if token is None:
+                self.shared.loop.call_later(self.shared.service.limits.auth_timeout_s, self._check_authenticated)
+            else:
+                self.principal = self.shared.service.authenticate(token)
+        except AuthError as error:
+            self.fail(error)
+            return
+        self.shared.service.hub.hub.enter(self)
+
+    def _set_limits(self) -> None:
+        if self._transport is None:
+            return
+        limits = self.shared.service.limits
+        self._transport.set_write_buffer_limits(high=limits.outbox_bytes_max)
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            # A peer that acknowledges nothing for two heartbeats is gone; the kernel finds out without a timer of ours.
+            unanswered_ms = int(limits.heartbeat_s * 2000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
+
+    def _check_authenticated(self) -> None:
+        if self.principal is None and self._transport is not None:
+            self.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
+
+    # Commands.
+
+    def _receive(self, payload: str | bytes) -> None:
+        try:
+            command = parse_command(payload)
+        except CommandError as error:
+            self._answer_error(error, error.id)
+            return
+        try:
+            self._perform(command)
+        except AuthError as error:
+            if isinstance(command, Auth) or self.principal is None:
+                self.fail(error)
+            else:
+                self._answer_error(error, command.id)
+        except Fire22Error as error:
+            self._answer_error(error, command.id)
+
+    def _perform(self, command: Command) -> None:
+        service = self.shared.service
+        if isinstance(command, Auth):
+            self._authenticate(command)
+            return
+        if self.principal is None:
+            raise AuthError(codes.AUTH_REQUIRED, "The first command must be auth, or bring the token when connecting.")
+        if isinstance(command, Subscribe):
+            if len(self.lanes) >= service.limits.subscriptions_max:
+                raise RequestError(
+                    codes.SUBSCRIPTIONS_EXCEEDED, f"A connection follows at most {service.limits.subscriptions_max}."
+                )
+            self._subscribe(command, self.principal)
+        elif isinstance(command, Unsubscribe):
+            self._unsubscribe(command, self.principal)
+        elif isinstance(command, Publish):
+            self._publish(command, self.principal)
+        elif isinstance(command, Ping):
+            now, watermark = to_text(service.now_ms()), to_text(service.hub.hub.watermark_ms)
+            self._answer(command.id, f'{{"time":"{now}","watermark":"{watermark}"}}'.encode())
+        elif isinstance(command, History):
+            raise RequestError(codes.NOT_SUPPORTED, "The history command is not served by this version.")
+
+    def _authenticate(self, command: Auth) -> None:
+        principal = self.shared.service.authenticate(command.token)
+        before = self.principal
+        if before is not None and (before.role, before.scope) != (principal.role, principal.scope):
+            raise AuthError(codes.TOKEN_INVALID, "A refreshed token has the same role and scope; connect anew.")
+        self.principal = principal
+        self._answer(command.id, b"{}")
+
+    def _subscribe(self, command: Subscribe, principal: Principal) -> None:
+        follow = self.shared.service.follow(principal, command, self.codec)
+        if follow.resumed is not None and follow.resumed.recovered:
+            self._join(command.id, follow, None, follow.resumed.cursor)
+            return
+        hub = self.shared.service.hub.hub
+        messages, need = hub.snapshot(follow.topic, follow.key, follow.last)
+        if need is None:
+            self._join(command.id, follow, messages, hub.flushed)
+        else:
+            self.shared.tasks.create_task(self._subscribe_with_snapshot(command.id, follow))
+
+    async def _subscribe_with_snapshot(self, id: int, follow: Follow) -> None:
+        """The snapshot needs the disk; the cursor starts where the snapshot ends."""
+        try:
+            messages, offset = await self.shared.service.hub.snapshot(follow.topic, follow.key, follow.last)
+        except Fire22Error as error:
+            self._answer_error(error, id)
+            return
+        self._join(id, follow, messages, offset)
+
+    def _join(self, id: int, follow: Follow, snapshot: list[bytes] | None, offset: int) -> None:
+        hub = self.shared.service.hub
+
+        def join() -> None:
+            if self._transport is not None:
+                position = hub.hub.position(offset)
+                self._answer(id, subscribed(position, follow.resumed, snapshot))
+                hub.hub.follow(self, follow.key, offset)
+
+        hub.change(self, join)
+
+    def _unsubscribe(self, command: Unsubscribe, principal: Principal) -> None:
+        scope = principal.scope if command.scope is None else command.scope
+        hub = self.shared.service.hub
+
+        def leave() -> None:
+            if self._transport is None:
+                return
+            if hub.hub.unfollow(self, command.target, scope):
+                self._answer(command.id, b"{}")
+            else:
+                error = RequestError(codes.NOT_SUBSCRIBED, "There is no subscription to this target and scope.")
+                self._answer_error(error, command.id)
+
+        hub.change(self, leave)
+
+    def _publish(self, command: Publish, principal: Principal) -> None:
+        future = self.shared.service.publish(principal, [command.event])
+        self.shared.tasks.create_task(self._answer_published(command.id, future))
+
+    async def _answer_published(self, id: int, future: "asyncio.Future[Any]") -> None:
+        try:
+            (appended,) = await future
+        except Fire22Error as error:
+            self._answer_error(error, id)
+            return
+        repeat = b"true" if appended.repeat else b"false"
+        self._answer(id, b'{"seq":%d,"repeat":%b}' % (appended.seq, repeat))
+
+    # Answers and ends.
+
+    def _answer(self, id: int, data: bytes) -> None:
+        self.write(self.codec.pack([reply(id, self.shared.service.now_ms(), data)]))
+
+    def _answer_error(self, error: Fire22Error, id: int | None) -> None:
+        self.shared.service.count(error)
+        self.write(self.codec.pack([encode_json(as_message(error, self.shared.service.now_ms(), id=id))]))
+
+    def fail(self, error: Fire22Error) -> None:
+        """Say why, and close."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.shared.service.count(error)
+        message = as_message(error, self.shared.service.now_ms(), kind="connection_error")
+        self.write(self.codec.pack([encode_json(message)]))
+        self._end(close_code(error), error.code.name)
+
+    def _answer_close(self, incoming: Close) -> None:
+        code = incoming.code if incoming.code is not None and may_be_sent(incoming.code) else CloseCode.NORMAL
+        self._end(code, "")
+
+    def _end(self, code: int, reason: str) -> None:
+        self.write(close_frame(code, reason.encode()[:120].decode(errors="ignore")))
+        self._close_transport()
+
+    def _close_transport(self) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            # What the peer does not take is not waited for without end.
+            self.shared.loop.call_later(CLOSE_WAIT_S, transport.abort)

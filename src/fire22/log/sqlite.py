@@ -1,0 +1,237 @@
+"""The embedded log: a table in the one SQLite file.
+
+Numbers are given in the writer's thread, without holes; the newest groups are also kept in memory, so the flows read
+the disk only when they are behind.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from fire22.core import codes
+from fire22.core.errors import RequestError, StorageError
+from fire22.core.event import EncodedEvent, same_content
+from fire22.log.base import Appended, Group, SourcePosition
+from fire22.log.file import checksum, connect, query, storage_errors
+from fire22.log.writer import Writer
+
+TAIL_EVENTS_MAX: Final = 20_000
+
+
+class SqliteLog:
+    """See `log/base.py` for the contract.
+
+    Args:
+        writer: the file's one writer, not yet started.
+        connection: the writer's connection, for reading the end of the log before it starts.
+        path: the file, for reading.
+        pending_max: events that may wait for the disk; more are refused as `overloaded`.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        connection: apsw.Connection,
+        path: Path,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        pending_max: int = 100_000,
+        vfs: str | None = None,
+    ) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._reader = LogReader(path, vfs=vfs)
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
+        newest = connection.execute("SELECT max(seq) FROM log").get
+        self._last = newest if isinstance(newest, int) else 0
+        self._pending = 0
+        self._pending_max = pending_max
+        self._tail: deque[Group] = deque()
+        self._tail_events = 0
+        self._wakers: list[Callable[[], None]] = []
+        # The writer's thread alone touches these.
+        self._next = self._last + 1
+        self._open: list[bytes] = []
+        writer.join(self)
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the newest durable event."""
+        return self._last
+
+    @property
+    def pending(self) -> int:
+        """Events that wait for the disk."""
+        return self._pending
+
+    def on_group(self, wake: Callable[[], None]) -> None:
+        """Call `wake` in the loop whenever a group has become durable."""
+        self._wakers.append(wake)
+
+    def append(
+        self, events: Sequence[EncodedEvent], position: SourcePosition | None = None
+    ) -> "asyncio.Future[list[Appended]]":
+        """Append all of the events or none; done once they are on disk."""
+        if self._pending + len(events) > self._pending_max:
+            raise RequestError(
+                codes.OVERLOADED, f"{self._pending} events wait for the disk; send fewer.", retry_after_s=1
+            )
+        self._pending += len(events)
+        future = self._writer.submit(lambda connection: self._insert(connection, events, position), gathers=True)
+        future.add_done_callback(lambda _: self._written(len(events)))
+        return future
+
+    async def groups(self, after: int, *, events_max: int = 5000) -> list[Group]:
+        """Whole groups after `after`; from memory where they are still there."""
+        if after >= self._last:
+            return []
+        if self._tail and self._tail[0].first <= after + 1:
+            found = [group for group in self._tail if group.first > after]
+            return _first_events(found, events_max)
+        return await self._loop.run_in_executor(self._reading, lambda: self._reader.groups(after, events_max))
+
+    async def source_position(self, source: str) -> str | None:
+        """The position last stored for a source."""
+        return await self._loop.run_in_executor(self._reading, lambda: self._reader.source_position(source))
+
+    def close(self) -> None:
+        """Stop reading. The writer is closed by its owner."""
+        self._reading.shutdown(wait=True)
+        self._reader.close()
+
+    def committed(self) -> None:
+        """The transaction is on disk: what was inserted in it is one group."""
+        if not self._open:
+            return
+        group = Group(self._next - len(self._open), tuple(self._open))
+        self._open = []
+        self._loop.call_soon_threadsafe(self._publish, group)
+
+    def rolled_back(self) -> None:
+        """Give the numbers back."""
+        self._next -= len(self._open)
+        self._open = []
+
+    def _written(self, count: int) -> None:
+        self._pending -= count
+
+    def _publish(self, group: Group) -> None:
+        self._last = group.last
+        self._tail.append(group)
+        self._tail_events += len(group.bodies)
+        while self._tail_events > TAIL_EVENTS_MAX and len(self._tail) > 1:
+            self._tail_events -= len(self._tail.popleft().bodies)
+        for wake in self._wakers:
+            wake()
+
+    def _insert(
+        self, connection: apsw.Connection, events: Sequence[EncodedEvent], position: SourcePosition | None
+    ) -> list[Appended]:
+        first = self._next
+        group = first - len(self._open)
+        before = connection.total_changes()
+        connection.executemany(
+            "INSERT OR IGNORE INTO log VALUES(?, ?, ?, ?, ?)",
+            ((seq, group, event.id, checksum(event.body), event.body) for seq, event in enumerate(events, start=first)),
+        )
+        if connection.total_changes() - before == len(events):
+            result = [Appended(event.id, seq, False) for seq, event in enumerate(events, start=first)]
+            self._next += len(events)
+            self._open.extend(event.body for event in events)
+        else:
+            connection.execute("DELETE FROM log WHERE seq >= ?", (first,))
+            result = self._insert_new(connection, events, group)
+        if position is not None:
+            connection.execute("REPLACE INTO source VALUES(?, ?)", (position.source, position.position))
+        return result
+
+    def _insert_new(self, connection: apsw.Connection, events: Sequence[EncodedEvent], group: int) -> list[Appended]:
+        """The same for a call that holds repeats: all are looked up before the first is written."""
+        result: list[Appended] = []
+        new: dict[str, EncodedEvent] = {}
+        for event in events:
+            row = next(query(connection, "SELECT seq, body FROM log WHERE id = ?", (event.id,)), None)
+            known = new.get(event.id)
+            body: bytes | None = known.body if known else row[1] if row else None
+            if body is not None and not same_content(body, event.body):
+                raise RequestError(
+                    codes.ID_CONFLICT,
+                    "An event with this id and other content was accepted before; ids are unique for ever.",
+                    details={"id": event.id},
+                )
+            if row:
+                result.append(Appended(event.id, row[0], True))
+            elif known:
+                result.append(next(each for each in result if each.id == event.id))
+            else:
+                result.append(Appended(event.id, self._next + len(new), False))
+                new[event.id] = event
+        for seq, event in enumerate(new.values(), start=self._next):
+            values = (seq, group, event.id, checksum(event.body), event.body)
+            connection.execute("INSERT INTO log VALUES(?, ?, ?, ?, ?)", values)
+        self._next += len(new)
+        self._open.extend(event.body for event in new.values())
+        return result
+
+
+class LogReader:
+    """Reads groups from the file on a connection of its own, in one thread at a time."""
+
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        self._path = path
+        self._vfs = vfs
+        self._connection: apsw.Connection | None = None
+
+    def groups(self, after: int, events_max: int) -> list[Group]:
+        """Whole groups after seq `after`: about `events_max` events, at least one group.
+
+        Raises:
+            StorageError: `storage_corrupt` names the damaged event.
+        """
+        found: list[Group] = []
+        with storage_errors():
+            number, first, bodies = 0, 0, list[bytes]()
+            rows = query(self._open(), "SELECT seq, grp, crc, body FROM log WHERE seq > ? ORDER BY seq", (after,))
+            for seq, group, crc, body in rows:
+                if checksum(body) != crc:
+                    raise StorageError(codes.STORAGE_CORRUPT, f"Event {seq} in the log is damaged; restore a backup.")
+                if group != number:
+                    if bodies:
+                        found.append(Group(first, tuple(bodies)))
+                        if first + len(bodies) - after > events_max:
+                            return found
+                    number, first, bodies = group, seq, []
+                bodies.append(body)
+            if bodies:
+                found.append(Group(first, tuple(bodies)))
+        return found
+
+    def source_position(self, source: str) -> str | None:
+        """The position last stored for a source."""
+        with storage_errors():
+            value = self._open().execute("SELECT position FROM source WHERE name = ?", (source,)).get
+        return value if isinstance(value, str) else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            self._connection = connect(self._path, vfs=self._vfs)
+        return self._connection
+
+
+def _first_events(groups: list[Group], events_max: int) -> list[Group]:
+    total = 0
+    for index, group in enumerate(groups):
+        total += len(group.bodies)
+        if total > events_max:
+            return groups[: index + 1]
+    return groups

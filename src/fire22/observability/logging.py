@@ -1,0 +1,33 @@
+"""Logs: a line when something opens, one when it closes, one where an error is swallowed. JSON when not a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
+    """Set up logging for the process; only `cli.py` calls this."""
+    as_json = not sys.stderr.isatty() if json is None else json
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # uvicorn's own lines: only what is wrong.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
+    """The process's logger."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger

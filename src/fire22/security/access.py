@@ -1,0 +1,56 @@
+"""What a principal may see and do. Decided when it asks, by mapping the request to a scope; never by a client.
+
+Which roles exist, and which topics each may follow, is the domain's to say: it hands in a table of `Role`.
+"""
+
+from collections.abc import Mapping
+
+from fire22.core import codes
+from fire22.core.errors import RequestError
+from fire22.core.role import Role
+from fire22.core.scope import covers, parse_scope
+from fire22.core.topic import Topic
+from fire22.security.tokens import Principal
+
+
+class Access:
+    """Answers for one table of roles."""
+
+    def __init__(self, roles: Mapping[str, Role]) -> None:
+        self._roles = roles
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The names of the roles."""
+        return tuple(self._roles)
+
+    def scope(self, principal: Principal, topic: Topic, wanted: str | None) -> str:
+        """The scope that a request is served with: the wanted one, or the principal's own.
+
+        Raises:
+            RequestError: `forbidden`, `topic_forbidden`, `scope_invalid` or `scope_forbidden`. A scope outside the own
+                is refused alike whether it exists or not.
+        """
+        role = self._role(principal)
+        listed = principal.topics is None or topic.name in principal.topics
+        if not listed or (role.topics is not None and topic.name not in role.topics):
+            raise RequestError(codes.TOPIC_FORBIDDEN, f"The role {principal.role} does not see {topic.name}.")
+        scope = principal.scope if wanted is None else parse_scope(wanted)
+        if not covers(principal.scope, scope):
+            raise RequestError(codes.SCOPE_FORBIDDEN, f"The scope {scope} is outside {principal.scope}.")
+        return scope
+
+    def check_publish(self, principal: Principal) -> None:
+        """Whether events may be appended.
+
+        Raises:
+            RequestError: `forbidden`.
+        """
+        if not self._role(principal).publish:
+            raise RequestError(codes.FORBIDDEN, f"The role {principal.role} may not publish events.")
+
+    def _role(self, principal: Principal) -> Role:
+        role = self._roles.get(principal.role)
+        if role is None:
+            raise RequestError(codes.FORBIDDEN, f"There is no role {principal.role[:64]} here.")
+        return role

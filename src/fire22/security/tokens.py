@@ -1,0 +1,136 @@
+"""Tokens: HS256 JWTs that this server signs and checks, and the one-time codes that sign a browser in."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Final
+
+import jwt
+import msgspec
+from msgspec import Meta, Struct
+
+from fire22.core import codes
+from fire22.core.errors import AuthError, RequestError, SetupError
+from fire22.core.scope import parse_scope
+
+KEY_BYTES_MIN: Final = 32
+CODE_TTL_MS: Final = 15 * 60 * 1000
+ALGORITHM: Final = "HS256"
+
+
+class Principal(Struct, frozen=True):
+    """Who is asking, as a token says it.
+
+    Args:
+        subject: the user's id.
+        role: one of the configured roles.
+        scope: the own sub-tree; `/` is the whole book.
+        expires_ms: when the token ends.
+        topics: the only topics allowed, where the token lists some.
+    """
+
+    subject: str
+    role: str
+    scope: str
+    expires_ms: int
+    topics: tuple[str, ...] | None = None
+
+
+class _Claims(Struct):
+    sub: Annotated[str, Meta(min_length=1, max_length=200)]
+    role: str
+    scope: str
+    exp: int
+    topics: tuple[str, ...] | None = None
+
+
+class Tokens:
+    """Signs and checks tokens with one key.
+
+    Args:
+        key: at least 32 bytes; never logged.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < KEY_BYTES_MIN:
+            raise SetupError(codes.CONFIG_INVALID, f"A token key has at least {KEY_BYTES_MIN} bytes.")
+        self._key = key
+
+    def sign(self, *, subject: str, role: str, scope: str, ttl_s: int, now_ms: int) -> str:
+        """A token that ends `ttl_s` from now."""
+        now_s = now_ms // 1000
+        claims = {"sub": subject, "role": role, "scope": parse_scope(scope), "iat": now_s, "exp": now_s + ttl_s}
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+    def verify(self, token: str, *, now_ms: int) -> Principal:
+        """Who a token says is asking.
+
+        Raises:
+            AuthError: `token_invalid` or `token_expired`.
+        """
+        try:
+            raw = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                options={"verify_exp": False, "verify_iat": False, "verify_aud": False},
+            )
+            claims = msgspec.convert(raw, _Claims)
+            scope = parse_scope(claims.scope)
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RequestError) as error:
+            raise AuthError(
+                codes.TOKEN_INVALID, "The token is not valid here; `fire22 token` prints one that is."
+            ) from error
+        if claims.exp * 1000 <= now_ms:
+            raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; get a new one.")
+        return Principal(claims.sub, claims.role, scope, claims.exp * 1000, claims.topics)
+
+
+def load_key(path: Path) -> bytes:
+    """The key in a file; made on first use, readable by its owner alone.
+
+    Raises:
+        SetupError: `config_invalid`, when the file cannot be used.
+    """
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(KEY_BYTES_MIN))
+        return path.read_text().strip().encode()
+    except OSError as error:
+        raise SetupError(codes.CONFIG_INVALID, f"The token key {path} cannot be used: {error.strerror}.") from error
+
+
+class SignInCodes:
+    """One-time codes: each signs one browser in, once, within fifteen minutes. Only digests are kept."""
+
+    def __init__(self, codes_max: int = 100) -> None:
+        self._codes_max = codes_max
+        self._open: dict[bytes, tuple[Principal, int]] = {}
+
+    def issue(self, principal: Principal, *, now_ms: int) -> str:
+        """A new code for a principal."""
+        code = secrets.token_urlsafe(16)
+        while len(self._open) >= self._codes_max:
+            del self._open[next(iter(self._open))]
+        self._open[_digest(code)] = (principal, now_ms + CODE_TTL_MS)
+        return code
+
+    def redeem(self, code: str, *, now_ms: int) -> Principal:
+        """Use a code up.
+
+        Raises:
+            AuthError: `code_invalid`.
+        """
+        principal, ends_ms = self._open.pop(_digest(code), (None, 0))
+        if principal is None or ends_ms <= now_ms:
+            raise AuthError(
+                codes.CODE_INVALID, "This sign-in link was used before or has expired; start the server again for one."
+            )
+        return principal
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()

@@ -1,0 +1,231 @@
+"""What can be changed in the demo book, as data: decided by the simulation or read from a file, written by `book.py`.
+
+Times are milliseconds since 1970 UTC, amounts integer minor units, prices American odds.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class AddAgent(Struct, frozen=True):
+    """A new agent below `parent_id` (None = the house); `path` is that of the parent, a slash, and the code."""
+
+    id: str
+    code: str
+    name: str
+    parent_id: str | None
+    level: int
+    path: str
+    at_ms: int
+    credit_limit_minor: int = 0
+
+
+class AddCustomer(Struct, frozen=True):
+    """A new customer of an agent."""
+
+    id: str
+    code: str
+    agent_id: str
+    name: str
+    at_ms: int
+    segment: str = "regular"
+    credit_limit_minor: int = 0
+    max_wager_minor: int = 0
+
+
+class AddEvent(Struct, frozen=True):
+    """A new game of a league."""
+
+    id: str
+    league_id: str
+    home: str
+    away: str
+    starts_ms: int
+    status: Literal["scheduled", "live"]
+
+
+class SetEventStatus(Struct, frozen=True):
+    """A game begins or ends."""
+
+    event_id: str
+    status: Literal["live", "finished"]
+
+
+class NewSelection(Struct, frozen=True):
+    """One outcome of a market and its price."""
+
+    id: str
+    name: str
+    price: int
+
+
+class AddMarket(Struct, frozen=True):
+    """A new open market with its selections; bets are taken until `closes_ms`."""
+
+    id: str
+    event_id: str
+    type: str
+    period: str
+    line: float | None
+    closes_ms: int
+    liability_limit_minor: int
+    selections: tuple[NewSelection, ...]
+    at_ms: int
+
+
+class SetMarketStatus(Struct, frozen=True):
+    """A market opens, is suspended or closed."""
+
+    market_id: str
+    status: Literal["open", "suspended", "closed"]
+    at_ms: int
+
+
+class SetPrice(Struct, frozen=True):
+    """A selection gets another price."""
+
+    selection_id: str
+    price: int
+    source: str
+    at_ms: int
+
+
+class ResultMarket(Struct, frozen=True):
+    """A market is over: one selection won, or none and all stakes go back (`winner_id` None)."""
+
+    market_id: str
+    winner_id: str | None
+    at_ms: int
+
+
+class NewLeg(Struct, frozen=True):
+    """One leg of a wager at the price it is struck at."""
+
+    selection_id: str
+    price: int
+    line: float | None = None
+
+
+class PlaceWager(Struct, frozen=True):
+    """A wager is accepted; without `number` it gets the next one."""
+
+    id: str
+    customer_id: str
+    agent_id: str
+    agent_path: str
+    type: str
+    risk_minor: int
+    to_win_minor: int
+    at_ms: int
+    channel: str
+    free_play: bool = False
+    legs: tuple[NewLeg, ...] = ()
+    number: int | None = None
+    ip: str | None = None
+
+
+class SettleWager(Struct, frozen=True):
+    """A wager is settled, or settled again under the next revision."""
+
+    wager_id: str
+    result: str
+    return_minor: int
+    at_ms: int
+    settled_by: str = "system"
+    batch_id: str | None = None
+
+
+class CancelWager(Struct, frozen=True):
+    """A wager is called off, before or after its settlement."""
+
+    wager_id: str
+    status: Literal["cancelled", "voided"]
+    reason: str
+    actor: str
+    at_ms: int
+
+
+class DeleteWager(Struct, frozen=True):
+    """A wager's rows are removed; only the report of changes keeps it."""
+
+    wager_id: str
+    reason: str
+    actor: str
+    at_ms: int
+
+
+class ModifyWager(Struct, frozen=True):
+    """An open wager gets other amounts."""
+
+    wager_id: str
+    risk_minor: int
+    to_win_minor: int
+    reason: str
+    actor: str
+    at_ms: int
+
+
+class RequestPayment(Struct, frozen=True):
+    """A customer wants to pay in or be paid."""
+
+    id: str
+    customer_id: str
+    direction: Literal["deposit", "withdrawal"]
+    method: str
+    amount_minor: int
+    at_ms: int
+
+
+class DecidePayment(Struct, frozen=True):
+    """A payment goes on; `completed` and `charged_back` move the customer's balance."""
+
+    payment_id: str
+    status: Literal["approved", "completed", "rejected", "failed", "charged_back"]
+    decided_by: str
+    at_ms: int
+
+
+class SetLimit(Struct, frozen=True):
+    """A customer gets other limits."""
+
+    customer_id: str
+    credit_limit_minor: int
+    max_wager_minor: int
+    at_ms: int
+
+
+class SetCustomerStatus(Struct, frozen=True):
+    """A customer is suspended or active again."""
+
+    customer_id: str
+    status: Literal["active", "suspended"]
+    at_ms: int
+
+
+class Clock(Struct, frozen=True):
+    """Everything before this time has been written; only in a recorded book."""
+
+    at_ms: int
+
+
+Change = (
+    AddAgent
+    | AddCustomer
+    | AddEvent
+    | SetEventStatus
+    | AddMarket
+    | SetMarketStatus
+    | SetPrice
+    | ResultMarket
+    | PlaceWager
+    | SettleWager
+    | CancelWager
+    | DeleteWager
+    | ModifyWager
+    | RequestPayment
+    | DecidePayment
+    | SetLimit
+    | SetCustomerStatus
+    | Clock
+)

@@ -1,0 +1,30 @@
+"""The sportsbook as the server sees it: its flows, and how the data of its events is read."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from fire22.flows.base import Flow
+from fire22.sportsbook.activity import ActivityFeed
+from fire22.sportsbook.facts import FACTS
+from fire22.sportsbook.kpi import Kpi
+from fire22.sportsbook.ticker import Ticker
+from fire22.sportsbook.tree import Tree
+
+_DECODERS: Final = {name: msgspec.json.Decoder(type) for name, type in FACTS.items()}
+
+
+def flows() -> tuple[Flow, ...]:
+    """New flows, in the order in which they see each event."""
+    return (Tree(), Kpi(), Ticker(), ActivityFeed())
+
+
+def decode(type: str, data: Raw) -> object:
+    """An event's data as the domain's type for it; None for a type that is not the domain's.
+
+    Raises:
+        msgspec.ValidationError: the data does not fit; names the field.
+    """
+    decoder = _DECODERS.get(type)
+    return decoder.decode(data) if decoder is not None else None

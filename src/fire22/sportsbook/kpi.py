@@ -1,0 +1,321 @@
+"""The `kpi` view: what a book and each of its sub-trees earns and risks now. Source: domain rules, sections 3 and 7.
+
+A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. Kept in tables: what cannot be derived (revenue, the values at the
+start of the business day, open wagers, who was active). Derived again at a restart: pending, liability, the counts.
+"""
+
+from datetime import time
+from typing import ClassVar, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core.message import Json
+from fire22.core.scope import ancestors
+from fire22.core.times import to_ms
+from fire22.core.topic import Kind, Topic
+from fire22.flows.base import Fact, Flow, Handler, Table, expect
+from fire22.sportsbook import facts
+from fire22.sportsbook.business_day import BusinessDay
+from fire22.sportsbook.liability import Exposure
+from fire22.sportsbook.money import major
+from fire22.sportsbook.players import Players
+
+ACTIVE_MS: Final = 24 * 60 * 60 * 1000
+FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this is taken as of the watermark
+
+
+class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When the business day starts."""
+
+    time_zone: str = "UTC"
+    day_starts_at: time = time(0)
+
+
+class Base(Struct, gc=False, array_like=True):
+    """The four figures at the start of the business day."""
+
+    revenue: int = 0
+    active: int = 0
+    pending: int = 0
+    liability: int = 0
+
+
+class ScopeRow(Struct, gc=False, array_like=True):
+    """What is kept of a scope; minor units."""
+
+    revenue: int = 0
+    handle: int = 0
+    base: Base = msgspec.field(default_factory=Base)
+
+
+class OpenWager(Struct, frozen=True, gc=False, array_like=True):
+    """What is kept of an open wager; minor units. `market` is empty where it cannot be netted."""
+
+    path: str
+    market: str
+    selection: str
+    risk: int
+    cash: int
+    to_win: int
+    at_ms: int
+
+
+class _Scope:
+    """A scope's figures: the kept row and what is derived."""
+
+    __slots__ = ("active", "exposure", "pending", "pending_risk", "row")
+
+    def __init__(self, row: ScopeRow) -> None:
+        self.row = row
+        self.exposure = Exposure()
+        self.pending = 0
+        self.pending_risk = 0
+        self.active = 0
+
+
+class Kpi(Flow):
+    """One document for each scope."""
+
+    name: ClassVar[str] = "kpi"
+    version: ClassVar[int] = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.topics = (Topic("kpi", Kind.VIEW),)
+        self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
+        self._open: Table[OpenWager] = Table("open", OpenWager)
+        self._active: Table[int] = Table("active", int)
+        self._day_row: Table[tuple[int, int]] = Table("day", tuple[int, int])
+        self._scopes: dict[str, _Scope] = {}
+        self._players = Players()
+        self._business_day = BusinessDay("UTC", time(0))
+        self._day_start = 0
+        self._day_end = 0
+        self._touched: dict[str, None] = {}
+        self._at_ms = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Scopes, open wagers, active customers, the current day."""
+        return (self._rows, self._open, self._active, self._day_row)  # type: ignore[return-value]
+
+    def configure(self, settings: Raw) -> None:
+        """Take the business day that holds from the next one on."""
+        taken = msgspec.json.decode(settings, type=KpiSettings)
+        self._business_day = BusinessDay(taken.time_zone, taken.day_starts_at)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Agents, so that each has its figures from the start; wagers; what was there before."""
+        return {
+            "agent.created": self._agent,
+            "agent.imported": self._agent,
+            "customer.imported": self._customer,
+            "revenue.imported": self._imported_revenue,
+            "wager.imported": self._placed,
+            "wager.placed": self._placed,
+            "wager.modified": self._modified,
+            "wager.settled": self._settled,
+            "wager.resettled": self._settled,
+            "wager.cancelled": self._cancelled,
+        }
+
+    def loaded(self) -> None:
+        """Derive pending, liability and the counts from the kept rows."""
+        for scope, row in self._rows:
+            self._scopes[scope] = _Scope(row)
+        for _, wager in self._open:
+            self._expose(wager, 1)
+        for key, at_ms in self._active:
+            customer, _, path = key.partition("|")
+            self._players.seen(customer, path, at_ms)
+        for scope, count in self._players.counts.items():
+            self._scope(scope).active = count
+        day = self._day_row.get("now")
+        if day is not None:
+            self._day_start, self._day_end = day
+        self._touched = {}
+
+    def clock(self) -> None:
+        """The window of active players slides; a new business day may begin."""
+        self._begin_day(self.watermark_ms)
+        scopes, gone = self._players.expire(self.watermark_ms - ACTIVE_MS)
+        for scope in scopes:
+            self._scope(scope).active = self._players.counts[scope]
+            self._touched[scope] = None
+        for customer, path in gone:
+            self._active.pop(f"{customer}|{path}")
+
+    def flush(self) -> None:
+        """A document for each scope whose figures moved."""
+        # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
+        at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
+        for scope in sorted(self._touched):
+            self._rows.put(scope, self._scopes[scope].row)
+            self.out.view("kpi", scope, "", "kpi_update", at_ms, _document(self._scopes[scope]))
+        self._touched = {}
+
+    # Facts.
+
+    def _agent(self, fact: Fact) -> None:
+        agent = expect(fact, facts.Agent)
+        self._scope(agent.path)
+        self._touched[agent.path] = None
+        self._time(fact.at_ms)
+
+    def _customer(self, fact: Fact) -> None:
+        customer = expect(fact, facts.Customer)
+        if customer.last_wager_at is not None:
+            self._seen(
+                customer.customer_id, customer.path, self._time(round(customer.last_wager_at.timestamp() * 1000))
+            )
+
+    def _imported_revenue(self, fact: Fact) -> None:
+        imported = expect(fact, facts.RevenueImported)
+        self._earn(imported.path, imported.revenue_minor, late=True)
+
+    def _placed(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        if self._open.get(wager.wager_id) is not None:
+            return
+        at_ms = self._time(fact.at_ms)
+        opened = _opened(wager, wager.legs, at_ms)
+        self._open.put(wager.wager_id, opened)
+        self._expose(opened, 1)
+        for scope in ancestors(wager.path):
+            row = self._scopes[scope].row
+            row.handle += opened.cash
+            if at_ms < self._day_start:
+                row.base.pending += 1
+        self._seen(wager.customer_id, wager.path, at_ms)
+
+    def _modified(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerModified)
+        before = self._open.get(wager.wager_id)
+        if before is None:
+            return
+        self._time(fact.at_ms)
+        after = _opened(wager, wager.legs, before.at_ms)
+        if not wager.legs:
+            after = msgspec.structs.replace(after, market=before.market, selection=before.selection)
+        self._expose(before, -1)
+        self._expose(after, 1)
+        self._open.put(wager.wager_id, after)
+        for scope in ancestors(before.path):
+            self._scopes[scope].row.handle -= before.cash
+        for scope in ancestors(after.path):
+            self._scopes[scope].row.handle += after.cash
+
+    def _settled(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerSettled)
+        late = self._time(fact.at_ms) < self._day_start
+        self._close(wager.wager_id, late=late)
+        if wager.revision == 1:
+            earned = (0 if wager.free_play else wager.risk_minor) - wager.return_minor
+        else:
+            earned = wager.previous_return_minor - wager.return_minor
+        self._earn(wager.path, earned, late=late)
+
+    def _cancelled(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerCancelled)
+        late = self._time(fact.at_ms) < self._day_start
+        self._close(wager.wager_id, late=late)
+        cash = 0 if wager.free_play else wager.risk_minor
+        if wager.settled_return_minor is not None:
+            self._earn(wager.path, wager.settled_return_minor - cash, late=late)
+        for scope in ancestors(wager.path):
+            self._scope(scope).row.handle -= cash
+            self._touched[scope] = None
+
+    # What facts do to figures.
+
+    def _time(self, at_ms: int) -> int:
+        """When a fact counts: its own time, but not far ahead of the watermark. It may begin a business day."""
+        watermark = self.watermark_ms
+        if watermark and at_ms > watermark + FUTURE_MS_MAX:
+            at_ms = watermark
+        if at_ms >= self._day_end:
+            self._begin_day(at_ms)
+        if at_ms > self._at_ms:
+            self._at_ms = at_ms
+        return at_ms
+
+    def _begin_day(self, at_ms: int) -> None:
+        if at_ms < self._day_end:
+            return
+        self._day_start, self._day_end = self._business_day.bounds(at_ms)
+        self._day_row.put("now", (self._day_start, self._day_end))
+        for name, scope in self._scopes.items():
+            scope.row.base = Base(scope.row.revenue, scope.active, scope.pending, scope.exposure.total)
+            self._touched[name] = None
+
+    def _scope(self, scope: str) -> _Scope:
+        figures = self._scopes.get(scope)
+        if figures is None:
+            figures = self._scopes[scope] = _Scope(ScopeRow())
+        return figures
+
+    def _seen(self, customer: str, path: str, at_ms: int) -> None:
+        if at_ms <= self.watermark_ms - ACTIVE_MS:
+            return
+        for scope in self._players.seen(customer, path, at_ms):
+            self._scope(scope).active = self._players.counts[scope]
+            self._touched[scope] = None
+        key = f"{customer}|{path}"
+        before = self._active.get(key)
+        if before is None or at_ms > before:
+            self._active.put(key, at_ms)
+
+    def _expose(self, wager: OpenWager, sign: int) -> None:
+        for scope in ancestors(wager.path):
+            figures = self._scope(scope)
+            figures.pending += sign
+            figures.pending_risk += sign * wager.risk
+            figures.exposure.add(wager.market, wager.selection, wager.cash, wager.to_win, sign)
+            self._touched[scope] = None
+
+    def _close(self, wager_id: str, *, late: bool) -> None:
+        wager = self._open.pop(wager_id)
+        if wager is not None:
+            self._expose(wager, -1)
+            if late:
+                for scope in ancestors(wager.path):
+                    self._scopes[scope].row.base.pending -= 1
+
+    def _earn(self, path: str, amount: int, *, late: bool) -> None:
+        for scope in ancestors(path):
+            row = self._scope(scope).row
+            row.revenue += amount
+            if late:
+                row.base.revenue += amount
+            self._touched[scope] = None
+
+
+def _opened(wager: facts.WagerFact, legs: tuple[facts.Leg, ...], at_ms: int) -> OpenWager:
+    """What is kept of a wager; only a straight one with its one leg known is netted in its market."""
+    market, selection = (legs[0].market_id, legs[0].selection_id) if len(legs) == 1 else ("", "")
+    cash = 0 if wager.free_play else wager.risk_minor
+    return OpenWager(wager.path, market, selection, wager.risk_minor, cash, wager.to_win_minor, at_ms)
+
+
+def _document(scope: _Scope) -> dict[str, Json]:
+    row = scope.row
+    base = row.base
+    liability = scope.exposure.total
+    document: dict[str, Json] = {
+        "revenue": major(row.revenue),
+        "activePlayers": scope.active,
+        "pending": scope.pending,
+        "totalLiability": major(liability),
+        "change": {
+            "revenue": major(row.revenue - base.revenue),
+            "activePlayers": scope.active - base.active,
+            "pending": scope.pending - base.pending,
+            "totalLiability": major(liability - base.liability),
+        },
+        "handle": major(row.handle),
+        "pendingRisk": major(scope.pending_risk),
+    }
+    if scope.exposure.bounded:
+        document["liabilityIsBound"] = True
+    return document

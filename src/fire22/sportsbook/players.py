@@ -1,0 +1,60 @@
+"""Active players: distinct customers with an accepted wager in the trailing window, for each scope.
+
+A customer who was moved counts at each path where it wagered, and once where the paths meet.
+"""
+
+import heapq
+from collections.abc import Iterable
+
+from fire22.core.scope import ancestors
+
+
+class Players:
+    """Counts by scope, kept while customers come and their time runs out."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._last: dict[tuple[str, str], int] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._ends: list[tuple[int, str, str]] = []
+
+    def seen(self, customer: str, path: str, at_ms: int) -> tuple[str, ...]:
+        """A customer wagered; returns the scopes whose count changed."""
+        key = (customer, path)
+        last = self._last.get(key)
+        if last is not None:
+            if at_ms > last:
+                self._last[key] = at_ms
+            return ()
+        self._last[key] = at_ms
+        heapq.heappush(self._ends, (at_ms, customer, path))
+        others = self._paths.get(customer, ())
+        self._paths[customer] = (*others, path)
+        return self._count(path, others, 1)
+
+    def expire(self, since_ms: int) -> tuple[list[str], list[tuple[str, str]]]:
+        """Forget who has not wagered after `since_ms`; returns the scopes that changed, and who was forgotten."""
+        scopes: list[str] = []
+        gone: list[tuple[str, str]] = []
+        while self._ends and self._ends[0][0] <= since_ms:
+            _, customer, path = heapq.heappop(self._ends)
+            last = self._last[customer, path]
+            if last > since_ms:  # wagered again since it was put here
+                heapq.heappush(self._ends, (last, customer, path))
+                continue
+            del self._last[customer, path]
+            others = tuple(each for each in self._paths[customer] if each != path)
+            if others:
+                self._paths[customer] = others
+            else:
+                del self._paths[customer]
+            scopes += self._count(path, others, -1)
+            gone.append((customer, path))
+        return scopes, gone
+
+    def _count(self, path: str, others: Iterable[str], sign: int) -> tuple[str, ...]:
+        elsewhere = {scope for other in others for scope in ancestors(other)}
+        changed = tuple(scope for scope in ancestors(path) if scope not in elsewhere)
+        for scope in changed:
+            self.counts[scope] = self.counts.get(scope, 0) + sign
+        return changed

@@ -1,0 +1,23 @@
+"""Who may see what in a book. Source: domain rules, roles."""
+
+from typing import Final
+
+from fire22.core.role import Role
+
+# Every role but the cashier sees the ticker, the figures and the activity of its own scope.
+_WATCHES: Final = frozenset({"kpi", "wagers", "activity"})
+
+
+def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
+    """The book's roles; topics that are open for anything are open to every role."""
+    watches = _WATCHES.union(open_topics)
+    return {
+        "admin": Role(None, publish=True),
+        "service": Role(None, publish=True),
+        "risk": Role(watches),
+        "auditor": Role(watches),
+        "master": Role(watches),
+        "agent": Role(watches),
+        "customer": Role(watches),
+        "cashier": Role(frozenset(open_topics)),
+    }

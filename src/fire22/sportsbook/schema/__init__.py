@@ -1,0 +1,100 @@
+"""The demo book's schema: its tables, and the outbox triggers that make the facts of `sportsbook/facts.py`.
+
+`triggers.sql` and `bootstrap.sql` repeat a few expressions; they stand here once, as `{name}` or `{name:row}`.
+"""
+
+import re
+from importlib.resources import files
+from typing import Final
+
+from fire22.core.outbox import OutboxSchema, TableNeed
+
+_NOW: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+_TIME: Final = f"coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', @), {_NOW})"
+_CUSTOMER_CODE: Final = "coalesce((SELECT code FROM customers WHERE id = @.customer_id), @.customer_id)"
+_AGENT_CODE: Final = "coalesce((SELECT code FROM agents WHERE id = @.agent_id), @.agent_id)"
+_AGENT_OF_CUSTOMER: Final = "FROM customers c JOIN agents a ON a.id = c.agent_id WHERE c.id = @.customer_id"
+
+# `@` stands for the row.
+_EXPRESSIONS: Final[dict[str, str]] = {
+    "now": _NOW,
+    "time": _TIME,
+    "changed": (
+        f"CASE WHEN NEW.updated_at IS NOT OLD.updated_at THEN {_TIME.replace('@', 'NEW.updated_at')} ELSE {_NOW} END"
+    ),
+    "customer": (
+        f"'customerId', @.code, 'agentId', {_AGENT_CODE},"
+        " 'path', coalesce((SELECT path FROM agents WHERE id = @.agent_id), '/')"
+    ),
+    "wager": (
+        f"'wagerId', @.id, 'wagerNumber', @.wager_number, 'customerId', {_CUSTOMER_CODE}, 'agentId', {_AGENT_CODE},"
+        " 'path', @.agent_path, 'type', @.type, 'riskMinor', @.risk_cents, 'toWinMinor', @.to_win_cents,"
+        " 'freePlay', json(iif(@.is_freeplay, 'true', 'false'))"
+    ),
+    "payment": (
+        f"json_object('paymentId', @.id, 'customerId', {_CUSTOMER_CODE},"
+        f" 'agentId', coalesce((SELECT a.code {_AGENT_OF_CUSTOMER}), ''),"
+        f" 'path', coalesce((SELECT a.path {_AGENT_OF_CUSTOMER}), '/'),"
+        " 'direction', @.direction, 'method', @.method, 'amountMinor', @.amount_cents, 'status', @.status)"
+    ),
+    "legs": (
+        "json((SELECT json_group_array(json_object("
+        "'marketId', o.market_id, 'selectionId', o.selection_id, 'odds', o.odds_decimal))"
+        " FROM (SELECT s.market_id, l.selection_id, l.odds_decimal FROM wager_legs l"
+        " JOIN selections s ON s.id = l.selection_id WHERE l.wager_id = @.id ORDER BY l.leg_no) o))"
+    ),
+    "returned": "(SELECT s.return_cents FROM settlements s WHERE s.wager_id = @.id ORDER BY s.revision DESC LIMIT 1)",
+}
+
+
+def _needs() -> tuple[TableNeed, ...]:
+    columns = {
+        "agents": "id code name path level status created_at",
+        "customers": "id code agent_id name status credit_limit_cents max_wager_cents created_at updated_at",
+        "markets": "id event_id type status created_at updated_at",
+        "selections": "id market_id odds_decimal updated_at",
+        "wagers": (
+            "id wager_number customer_id agent_id agent_path type risk_cents to_win_cents is_freeplay channel status "
+            "version accepted_at updated_at idempotency_key"
+        ),
+        "wager_legs": "wager_id leg_no selection_id odds_decimal",
+        "wager_changes": "wager_id version action reason",
+        "settlements": "wager_id revision result return_cents settled_at",
+        "payments": "id customer_id direction method amount_cents status requested_at updated_at",
+    }
+    return tuple(TableNeed(name, tuple(text.split())) for name, text in columns.items())
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _expand(sql: str) -> str:
+    """Put the expressions in the place of `{name}` and `{name:row}`."""
+
+    def expression(match: re.Match[str]) -> str:
+        return _EXPRESSIONS[match[1]].replace("@", match[2] or "")
+
+    return re.sub(r"\{(\w+)(?::([\w.]+))?\}", expression, sql)
+
+
+def _statements(name: str) -> tuple[str, ...]:
+    """The statements of a file: each begins at the start of a line, and ends before the next one begins."""
+    code = "\n".join(line for line in _text(name).splitlines() if not line.startswith("--"))
+    parts = re.split(r"^(?=CREATE |INSERT )", code, flags=re.MULTILINE)
+    return tuple(_expand(part).strip().removesuffix(";") for part in parts if part.strip())
+
+
+def _named(trigger: str) -> tuple[str, str]:
+    return trigger.split(maxsplit=3)[2], trigger
+
+
+TABLES_SQL: Final = _text("demo.sql")
+
+OUTBOX: Final = OutboxSchema(
+    name="fire22-demo",
+    version=1,
+    tables=_needs(),
+    triggers=tuple(_named(statement) for statement in _statements("triggers.sql")),
+    bootstrap=_statements("bootstrap.sql"),
+)

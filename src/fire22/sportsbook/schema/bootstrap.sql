@@ -1,0 +1,32 @@
+-- What the outbox gets of the rows that are there when the triggers are installed, in this order. `{...}` as in
+-- triggers.sql. Settled wagers come as one sum for each path: the figures need no more of the past.
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'agent.imported', {time:a.created_at},
+    json_object('agentId', a.code, 'name', a.name, 'path', a.path, 'level', a.level, 'status', a.status)
+  FROM agents a ORDER BY a.level, a.path;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'customer.imported', {time:c.created_at}, json_patch('{}', json_object({customer:c}, 'name', c.name,
+    'status', c.status, 'lastWagerAt', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', max(w.accepted_at)) FROM wagers w
+      WHERE w.customer_id = c.id AND w.status IN ('accepted', 'settled', 'cashed_out', 'cancelled', 'voided'))))
+  FROM customers c ORDER BY c.code;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'market.imported', {time:m.created_at},
+    json_object('marketId', m.id, 'eventId', m.event_id, 'type', m.type, 'status', m.status)
+  FROM markets m WHERE m.status IN ('open', 'suspended', 'closed') ORDER BY m.created_at, m.id;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'revenue.imported', {now}, json_object('path', p.path, 'revenueMinor', p.revenue) FROM (
+    SELECT w.agent_path AS path, sum(iif(w.is_freeplay, 0, w.risk_cents) - s.return_cents) AS revenue
+    FROM wagers w JOIN settlements s ON s.wager_id = w.id
+    WHERE w.status IN ('settled', 'cashed_out')
+      AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)
+    GROUP BY w.agent_path) p
+  ORDER BY p.path;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'wager.imported', {time:w.accepted_at}, json_object({wager:w}, 'channel', w.channel, 'status', w.status,
+    'version', w.version, 'legs', {legs:w})
+  FROM wagers w WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number;

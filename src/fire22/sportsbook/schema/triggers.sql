@@ -1,0 +1,233 @@
+-- The triggers of the demo book: each writes one event to fire22_outbox in the transaction of the row it tells of.
+--
+-- They run in the SQLite of whoever writes the book, so they keep to what SQLite 3.38 knows, and they must never make the
+-- book's own write fail: a row with a missing customer or agent is told with the raw id and the path '/', an unreadable
+-- time becomes the present.
+--
+-- `{...}` is replaced by schema/__init__.py:
+--   {time:X}      column X as RFC 3339 UTC with milliseconds          {now}       the present, likewise
+--   {changed}     NEW.updated_at if this statement wrote it, else the present
+--   {wager:R}     the identity, amounts and kind of wager R as keys and values of json_object
+--   {legs:R}      the legs of wager R as a JSON array
+--   {returned:R}  what the latest settlement of wager R returned, NULL without one
+--   {customer:R}  the codes of row R of customers and of its agent, and the agent's path, as keys and values
+--   {payment:R}   the whole of payment R as a JSON object
+--
+-- INSERT OR REPLACE fires no delete trigger (unless recursive_triggers is on), so BEFORE INSERT keeps in fire22_replaced
+-- what the insert may remove, and AFTER INSERT compares. What INSERT OR IGNORE and upserts leave there is cleared by the
+-- next insert into the same table and never read. With recursive_triggers on, a replaced wager is deleted, then placed.
+--
+-- A wager exists for the streams once it was accepted: 'accepted', 'settled' and 'cashed_out' below. A settlement row
+-- makes wager.settled, whatever becomes of the status. The roll-back of a settlement (settled → accepted, or the deletion
+-- of a settlement) is not told yet.
+
+CREATE TRIGGER fire22_agents_insert AFTER INSERT ON agents BEGIN
+  -- A replaced agent is told again: agent.created carries the whole agent.
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('agent.created', {time:NEW.created_at},
+    json_object('agentId', NEW.code, 'name', NEW.name, 'path', NEW.path, 'level', NEW.level, 'status', NEW.status));
+END;
+
+CREATE TRIGGER fire22_customers_before_insert BEFORE INSERT ON customers BEGIN
+  DELETE FROM fire22_replaced WHERE source = 'customers';
+  INSERT INTO fire22_replaced(source, id, data) SELECT 'customers', c.id, json_object('status', c.status,
+      'limits', json_object('creditLimitMinor', c.credit_limit_cents, 'maxWagerMinor', c.max_wager_cents))
+    FROM customers c WHERE c.id = NEW.id;
+END;
+
+CREATE TRIGGER fire22_customers_insert AFTER INSERT ON customers BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'customer.created', {time:NEW.created_at},
+      json_object({customer:NEW}, 'name', NEW.name, 'status', NEW.status)
+    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'customers' AND id = NEW.id);
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'customer.status_changed', {time:NEW.updated_at},
+      json_object({customer:NEW}, 'before', r.data ->> '$.status', 'after', NEW.status)
+    FROM fire22_replaced r
+    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data ->> '$.status' <> NEW.status;
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'customer.limit_changed', {time:NEW.updated_at}, json_object({customer:NEW}, 'before', r.data -> '$.limits',
+      'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents))
+    FROM fire22_replaced r
+    WHERE r.source = 'customers' AND r.id = NEW.id AND (r.data ->> '$.limits.creditLimitMinor' <> NEW.credit_limit_cents
+      OR r.data ->> '$.limits.maxWagerMinor' <> NEW.max_wager_cents);
+  DELETE FROM fire22_replaced WHERE source = 'customers';
+END;
+
+CREATE TRIGGER fire22_customers_status AFTER UPDATE OF status ON customers WHEN OLD.status <> NEW.status BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('customer.status_changed', {changed},
+    json_object({customer:NEW}, 'before', OLD.status, 'after', NEW.status));
+END;
+
+CREATE TRIGGER fire22_customers_limit AFTER UPDATE OF credit_limit_cents, max_wager_cents ON customers
+WHEN OLD.credit_limit_cents <> NEW.credit_limit_cents OR OLD.max_wager_cents <> NEW.max_wager_cents BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('customer.limit_changed', {changed}, json_object({customer:NEW},
+    'before', json_object('creditLimitMinor', OLD.credit_limit_cents, 'maxWagerMinor', OLD.max_wager_cents),
+    'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents)));
+END;
+
+CREATE TRIGGER fire22_markets_before_insert BEFORE INSERT ON markets BEGIN
+  DELETE FROM fire22_replaced WHERE source = 'markets';
+  INSERT INTO fire22_replaced(source, id, data)
+    SELECT 'markets', m.id, json_object('status', m.status) FROM markets m WHERE m.id = NEW.id;
+END;
+
+CREATE TRIGGER fire22_markets_insert AFTER INSERT ON markets BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'market.created', {time:NEW.created_at},
+      json_object('marketId', NEW.id, 'eventId', NEW.event_id, 'type', NEW.type, 'status', NEW.status)
+    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'markets' AND id = NEW.id);
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'market.status_changed', {time:NEW.updated_at}, json_object('marketId', NEW.id, 'status', NEW.status)
+    FROM fire22_replaced r WHERE r.source = 'markets' AND r.id = NEW.id AND r.data ->> '$.status' <> NEW.status;
+  DELETE FROM fire22_replaced WHERE source = 'markets';
+END;
+
+CREATE TRIGGER fire22_markets_status AFTER UPDATE OF status ON markets WHEN OLD.status <> NEW.status BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('market.status_changed', {changed},
+    json_object('marketId', NEW.id, 'status', NEW.status));
+END;
+
+CREATE TRIGGER fire22_selections_price AFTER UPDATE OF odds_decimal ON selections
+WHEN OLD.odds_decimal <> NEW.odds_decimal BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('market.price_changed', {changed}, json_object(
+    'marketId', NEW.market_id, 'selectionId', NEW.id, 'oldOdds', OLD.odds_decimal, 'newOdds', NEW.odds_decimal));
+END;
+
+CREATE TRIGGER fire22_selections_before_insert BEFORE INSERT ON selections BEGIN
+  DELETE FROM fire22_replaced WHERE source = 'selections';
+  INSERT INTO fire22_replaced(source, id, data)
+    SELECT 'selections', s.id, json_object('odds', s.odds_decimal) FROM selections s WHERE s.id = NEW.id;
+END;
+
+CREATE TRIGGER fire22_selections_insert AFTER INSERT ON selections BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'market.price_changed', {time:NEW.updated_at}, json_object('marketId', NEW.market_id,
+      'selectionId', NEW.id, 'oldOdds', r.data ->> '$.odds', 'newOdds', NEW.odds_decimal)
+    FROM fire22_replaced r WHERE r.source = 'selections' AND r.id = NEW.id AND r.data ->> '$.odds' <> NEW.odds_decimal;
+  DELETE FROM fire22_replaced WHERE source = 'selections';
+END;
+
+CREATE TRIGGER fire22_wagers_before_insert BEFORE INSERT ON wagers BEGIN
+  DELETE FROM fire22_replaced WHERE source = 'wagers';
+  -- REPLACE removes every row that any unique column conflicts with, so there may be several.
+  INSERT INTO fire22_replaced(source, id, data)
+    SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w})
+    FROM wagers w WHERE w.id = NEW.id OR w.wager_number = NEW.wager_number OR w.idempotency_key = NEW.idempotency_key;
+END;
+
+CREATE TRIGGER fire22_wagers_insert AFTER INSERT ON wagers
+WHEN NEW.status IN ('accepted', 'settled', 'cashed_out')
+  OR EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'wagers')
+BEGIN
+  -- Other wagers that were removed because they had the same number or key.
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(r.data, '$.status', 'deleted'))
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id <> NEW.id
+      AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
+  -- The same wager, written again.
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(r.data, '$.status', NEW.status, '$.reason',
+      (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version)))
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
+      AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided');
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.modified', {time:NEW.updated_at}, json_object({wager:NEW}, 'version', NEW.version, 'before',
+      json_object('riskMinor', r.data -> '$.riskMinor', 'toWinMinor', r.data -> '$.toWinMinor'), 'legs', {legs:NEW})
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
+      AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
+      AND (r.data ->> '$.riskMinor' <> NEW.risk_cents OR r.data ->> '$.toWinMinor' <> NEW.to_win_cents);
+  -- A wager that was not there, or not accepted before; with the settlements that were written before it.
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.placed', {time:NEW.accepted_at}, json_object({wager:NEW}, 'channel', NEW.channel,
+      'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW})
+    WHERE NEW.status IN ('accepted', 'settled', 'cashed_out') AND NOT EXISTS (SELECT 1 FROM fire22_replaced r
+      WHERE r.source = 'wagers' AND r.id = NEW.id AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out'));
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT iif(s.revision > 1, 'wager.resettled', 'wager.settled'), {time:s.settled_at}, json_object({wager:NEW},
+      'revision', s.revision, 'result', s.result, 'returnMinor', s.return_cents, 'previousReturnMinor',
+      coalesce((SELECT p.return_cents FROM settlements p WHERE p.wager_id = NEW.id AND p.revision < s.revision
+        ORDER BY p.revision DESC LIMIT 1), 0))
+    FROM settlements s WHERE s.wager_id = NEW.id AND NEW.status IN ('settled', 'cashed_out')
+      AND NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'wagers' AND id = NEW.id)
+    ORDER BY s.revision;
+  DELETE FROM fire22_replaced WHERE source = 'wagers';
+END;
+
+CREATE TRIGGER fire22_wagers_accept AFTER UPDATE OF status ON wagers
+WHEN OLD.status IN ('requested', 'review') AND NEW.status IN ('accepted', 'settled', 'cashed_out') BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.placed', {time:NEW.accepted_at},
+    json_object({wager:NEW}, 'channel', NEW.channel, 'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW}));
+END;
+
+CREATE TRIGGER fire22_wagers_cancel AFTER UPDATE OF status ON wagers
+WHEN OLD.status IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided') BEGIN
+  -- The amounts are the old ones: they are what was counted.
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.cancelled', {changed}, json_patch('{}', json_object(
+    {wager:OLD}, 'status', NEW.status, 'settledReturnMinor', {returned:NEW}, 'reason',
+    (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version))));
+END;
+
+CREATE TRIGGER fire22_wagers_modify AFTER UPDATE OF risk_cents, to_win_cents ON wagers
+WHEN OLD.status = 'accepted' AND NEW.status = 'accepted'
+  AND (OLD.risk_cents <> NEW.risk_cents OR OLD.to_win_cents <> NEW.to_win_cents)
+BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.modified', {changed}, json_object({wager:NEW},
+    'version', NEW.version, 'before', json_object('riskMinor', OLD.risk_cents, 'toWinMinor', OLD.to_win_cents),
+    'legs', {legs:NEW}));
+END;
+
+CREATE TRIGGER fire22_wagers_delete BEFORE DELETE ON wagers
+WHEN OLD.status IN ('accepted', 'settled', 'cashed_out') BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.cancelled', {now}, json_patch('{}', json_object(
+    {wager:OLD}, 'status', 'deleted', 'settledReturnMinor', {returned:OLD}, 'reason', (SELECT nullif(reason, '')
+      FROM wager_changes WHERE wager_id = OLD.id AND version = OLD.version + 1 AND action = 'deleted'))));
+  -- With recursive_triggers on this is part of a REPLACE, and now told.
+  DELETE FROM fire22_replaced WHERE source = 'wagers' AND id = OLD.id;
+END;
+
+CREATE TRIGGER fire22_settlements_before_insert BEFORE INSERT ON settlements BEGIN
+  DELETE FROM fire22_replaced WHERE source = 'settlements';
+  INSERT INTO fire22_replaced(source, id, data)
+    SELECT 'settlements', s.wager_id, json_object('returnMinor', s.return_cents)
+    FROM settlements s WHERE s.wager_id = NEW.wager_id AND s.revision = NEW.revision;
+END;
+
+CREATE TRIGGER fire22_settlements_insert AFTER INSERT ON settlements BEGIN
+  -- A settlement written before its wager is told with the wager.
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT iif(NEW.revision > 1 OR r.id IS NOT NULL, 'wager.resettled', 'wager.settled'), {time:NEW.settled_at},
+      json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result, 'returnMinor', NEW.return_cents,
+      'previousReturnMinor', coalesce(r.data ->> '$.returnMinor', (SELECT p.return_cents FROM settlements p
+        WHERE p.wager_id = NEW.wager_id AND p.revision < NEW.revision ORDER BY p.revision DESC LIMIT 1), 0))
+    FROM wagers w LEFT JOIN fire22_replaced r ON r.source = 'settlements' AND r.id = w.id
+    WHERE w.id = NEW.wager_id;
+  DELETE FROM fire22_replaced WHERE source = 'settlements';
+END;
+
+CREATE TRIGGER fire22_settlements_update AFTER UPDATE OF return_cents ON settlements
+WHEN OLD.return_cents <> NEW.return_cents BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.resettled', {time:NEW.settled_at}, json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result,
+      'returnMinor', NEW.return_cents, 'previousReturnMinor', OLD.return_cents)
+    FROM wagers w WHERE w.id = NEW.wager_id;
+END;
+
+CREATE TRIGGER fire22_payments_before_insert BEFORE INSERT ON payments BEGIN
+  DELETE FROM fire22_replaced WHERE source = 'payments';
+  INSERT INTO fire22_replaced(source, id, data)
+    SELECT 'payments', p.id, json_object('status', p.status) FROM payments p WHERE p.id = NEW.id;
+END;
+
+CREATE TRIGGER fire22_payments_insert AFTER INSERT ON payments BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'payment.' || iif(NEW.status = 'pending', 'requested', NEW.status),
+      iif(NEW.status = 'pending', {time:NEW.requested_at}, {time:NEW.updated_at}), {payment:NEW}
+    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced r
+      WHERE r.source = 'payments' AND r.id = NEW.id AND r.data ->> '$.status' = NEW.status);
+  DELETE FROM fire22_replaced WHERE source = 'payments';
+END;
+
+CREATE TRIGGER fire22_payments_status AFTER UPDATE OF status ON payments WHEN OLD.status <> NEW.status BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    VALUES('payment.' || iif(NEW.status = 'pending', 'requested', NEW.status), {changed}, {payment:NEW});
+END;

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import * as format from '../../src/fire22/dashboard/format.js';
+import { freshness } from '../../src/fire22/dashboard/freshness.js';
+import { SAMPLES_MAX, addSample, loadSamples, noSamples, saveSamples } from '../../src/fire22/dashboard/samples.js';
+import { codeIn } from '../../src/fire22/dashboard/sign_in.js';
+import { shape } from '../../src/fire22/dashboard/views/sparkline.js';
+import { bookResult, outcomeOf, tierOf } from '../../src/fire22/dashboard/wager.js';
+
+const NOW = Date.parse('2026-01-01T12:00:00Z');
+const DAY_MS = 86_400_000;
+
+test('money has two decimals, thousands separators and a true minus; nothing is never negative', () => {
+  assert.equal(format.formatMoney(-2287118.27), '−2,287,118.27');
+  assert.equal(format.formatMoney(0), '0.00');
+  assert.equal(format.formatMoney(-0.001), '0.00');
+  assert.equal(format.formatCount(12345), '12,345');
+  assert.equal(format.formatSigned(5), '+5.00');
+  assert.equal(format.formatSigned(-5), '−5.00');
+  assert.equal(format.formatSigned(0.001), '0.00');
+  assert.equal(format.formatPercent(-0.0456), '−4.6\u202f%');
+});
+
+test('odds are shown as they come', () => {
+  const shown = [150, -110, 1.91, '5/2', undefined].map(format.formatOdds);
+  assert.deepEqual(shown, ['+150', '−110', '1.91', '5/2', '']);
+});
+
+test('an age is told in the two units that matter', () => {
+  const ages = [-5, 999, 1000, 59_999, 60_000, 3_599_000, 7_800_000, 3.5 * DAY_MS].map(format.formatAge);
+  assert.deepEqual(ages, ['< 1 s', '< 1 s', '1 s', '59 s', '1 min 0 s', '59 min 59 s', '2 h 10 min', '3 d 12 h']);
+});
+
+test('a time that cannot be read is shown as nothing', () => {
+  assert.equal(format.formatTime(Number.NaN), '');
+  assert.match(format.formatTime(NOW), /^\d\d:\d\d:\d\d$/);
+  assert.match(format.formatDateTime(NOW), /^1 January 2026, \d\d:\d\d:\d\d$/);
+});
+
+/** @param {string} name @param {number} ageMs @param {object} [more] */
+function fresh(name, ageMs, more = {}) {
+  const tick = { position: '1f0c9a2b-1', watermarkMs: NOW - ageMs, clockDifferenceMs: 0, receivedMs: NOW, ...more };
+  return freshness({ tick, nowMs: NOW, connection: /** @type {any} */ ({ name }) });
+}
+
+test('figures are fresh while a heartbeat may be all there is to say, stale beyond it', () => {
+  assert.equal(fresh('live', 26_000).kind, 'fresh');
+  assert.equal(fresh('live', 36_000).kind, 'stale');
+});
+
+test('without a connection figures are stale after five seconds', () => {
+  assert.equal(fresh('reconnecting', 4000).kind, 'fresh');
+  assert.equal(fresh('reconnecting', 6000).kind, 'stale');
+});
+
+test("the age is taken by the server's clock", () => {
+  assert.equal(fresh('live', 0, { clockDifferenceMs: 90_000 }).ageMs, 90_000);
+  assert.equal(fresh('live', 90_000, { clockDifferenceMs: -90_000 }).ageMs, 0);
+});
+
+test('a replayed recording is not alarming, unless the connection is lost too', () => {
+  assert.equal(fresh('live', 3000 * DAY_MS).kind, 'recording');
+  const lost = fresh('reconnecting', 3000 * DAY_MS, { receivedMs: NOW - 20_000 });
+  assert.deepEqual([lost.kind, lost.ageMs], ['stale', 20_000]);
+});
+
+test('before the first tick there is no age to tell', () => {
+  assert.equal(freshness({ tick: null, nowMs: NOW, connection: { name: 'live' } }).kind, 'waiting');
+});
+
+test('samples keep their interval, then thin out and reach back to the first', () => {
+  let samples = noSamples('a');
+  for (let second = 0; second < 3600; second++) samples = addSample(samples, NOW + 1000 * second, [second]);
+  assert.ok(samples.list.length <= SAMPLES_MAX);
+  assert.deepEqual(samples.list[0], { atMs: NOW, values: [0] });
+  assert.equal(samples.intervalMs, 32_000);
+  assert.equal(addSample(samples, NOW + 3_600_000 - 999, [1]), samples, 'a sample before its time was taken');
+});
+
+/** @returns {any} a Storage, as far as the page uses it */
+function fakeStorage() {
+  const methods = {
+    /** @this {any} @param {string} key */ getItem(key) { return Object.hasOwn(this, key) ? this[key] : null; },
+    /** @this {any} @param {string} key @param {string} value */ setItem(key, value) { this[key] = value; },
+    /** @this {any} @param {string} key */ removeItem(key) { delete this[key]; },
+  };
+  return Object.create(methods);
+}
+
+test('samples outlive a reload; those of another feed or scope do not mix in', () => {
+  const storage = fakeStorage();
+  const samples = addSample(noSamples('1f0c9a2b/'), NOW, [1, 2, 3, 4]);
+  saveSamples(storage, samples);
+  assert.deepEqual(loadSamples(storage, '1f0c9a2b/'), samples);
+  assert.deepEqual(loadSamples(storage, '77aa01ce/'), noSamples('77aa01ce/'));
+  saveSamples(storage, noSamples('77aa01ce/'));
+  assert.deepEqual(Object.keys(storage), ['fire22.samples.77aa01ce/']);
+});
+
+test('samples that were damaged are dropped', () => {
+  const storage = fakeStorage();
+  for (const text of ['{', 'null', '{"name":"b"}', '{"name":"a","intervalMs":0,"list":[]}']) {
+    storage.setItem('fire22.samples.a', text);
+    assert.deepEqual(loadSamples(storage, 'a'), noSamples('a'));
+  }
+});
+
+/** @param {number[][]} points  of time and value */
+function lineOf(points) {
+  return shape({ name: '', intervalMs: 1000, list: points.map(([atMs, value]) => ({ atMs, values: [value] })) }, 0).line;
+}
+
+test('a sparkline spans its box, breaks where nothing was known, and is flat where nothing changed', () => {
+  assert.equal(lineOf([[0, 1]]), '');
+  assert.equal(lineOf([[0, 0], [1000, 10]]), 'M3 41L237 3');
+  assert.equal(lineOf([[0, 5], [1000, 5]]), 'M3 22L237 22');
+  assert.equal(lineOf([[0, 0], [1000, 1], [60_000, 2], [61_000, 3]]).match(/M/g)?.length, 2);
+});
+
+test('the size of a stake decides how much a row stands out', () => {
+  assert.deepEqual([499.99, 500, 2000, 10_000].map(tierOf), ['usual', 'notable', 'large', 'huge']);
+});
+
+test("a settled wager is told from the book's side: the stake it keeps minus what it returns", () => {
+  const settled = { action: 'settled', amount: 100 };
+  assert.equal(bookResult({ ...settled, returned: 195 }), -95);
+  assert.equal(bookResult({ ...settled, returned: 0 }), 100);
+  assert.equal(bookResult({ ...settled, returned: 0, freePlay: true }), 0);
+  assert.equal(bookResult({ ...settled, returned: 147.1 }), -47.1);
+  assert.equal(bookResult({ action: 'placed', amount: 100 }), undefined);
+});
+
+test("words are the customer's, tones the book's", () => {
+  const of = (/** @type {object} */ fields) => Object.values(outcomeOf(/** @type {any} */ ({ amount: 100, ...fields })));
+  assert.deepEqual(of({ action: 'placed' }), ['Placed', 'open']);
+  assert.deepEqual(of({ action: 'settled', result: 'win', returned: 195 }), ['Won', 'bad']);
+  assert.deepEqual(of({ action: 'settled', result: 'loss', returned: 0 }), ['Lost', 'good']);
+  assert.deepEqual(of({ action: 'settled', result: 'push', returned: 100 }), ['Push', 'even']);
+  assert.deepEqual(of({ action: 'settled', returned: 0 }), ['Settled', 'good']);
+  assert.deepEqual(of({ action: 'cancelled', status: 'deleted' }), ['Deleted', 'off']);
+  assert.deepEqual(of({ action: 'modified' }), ['Changed', 'edit']);
+});
+
+test('a sign-in code is found in a link, in its fragment, and alone; other text holds none', () => {
+  assert.equal(codeIn(' http://127.0.0.1:8080/#code=aB-9_x '), 'aB-9_x');
+  assert.equal(codeIn('#code=a%2Bb'), 'a+b');
+  assert.equal(codeIn('aB-9_x'), 'aB-9_x');
+  assert.equal(codeIn('http://127.0.0.1:8080/'), null);
+  assert.equal(codeIn('#code=%zz'), null);
+  assert.equal(codeIn(''), null);
+});
+
+test('third-party files are those of the manifest, each with its licence', () => {
+  const vendor = new URL('../../src/fire22/dashboard/vendor/', import.meta.url);
+  for (const { file, licenceFile, sha256 } of JSON.parse(readFileSync(new URL('MANIFEST.json', vendor), 'utf8'))) {
+    assert.equal(createHash('sha256').update(readFileSync(new URL(file, vendor))).digest('hex'), sha256, file);
+    assert.ok(readFileSync(new URL(licenceFile, vendor), 'utf8').length > 100, licenceFile);
+  }
+});

@@ -1,0 +1,403 @@
+"""The demo book's triggers: every change is told once, whatever SQL the book's own program uses."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fire22.sources.outbox import install
+from fire22.sportsbook.facts import FACTS
+from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
+
+AT = "2026-03-01T12:00:00.000Z"
+LATER = "2026-03-01T12:05:00.250Z"
+
+# A book with one agent, two customers, one market; the wagers come in the tests.
+ROWS = f"""
+INSERT INTO agents VALUES('a1', 'M1', 'Master', NULL, 1, '/M1', 'active', 0, '{AT}');
+INSERT INTO agents VALUES('a2', 'A7', 'Agent', 'a1', 2, '/M1/A7', 'active', 0, '{AT}');
+INSERT INTO customers(id, code, agent_id, name, credit_limit_cents, max_wager_cents, created_at, updated_at)
+  VALUES('c1', 'C1', 'a2', 'One', 1000, 500, '{AT}', '{AT}'), ('c2', 'C2', 'a2', 'Two', 0, 0, '{AT}', '{AT}');
+INSERT INTO sports VALUES('s', 'Soccer');
+INSERT INTO leagues VALUES('l', 's', 'League');
+INSERT INTO events VALUES('e1', 'l', 'Home', 'Away', '{AT}', 'scheduled');
+INSERT INTO markets VALUES('m1', 'e1', 'moneyline', 'game', NULL, 'open', 0, '{AT}', '{AT}', '{AT}');
+INSERT INTO selections(id, market_id, name, odds_decimal, odds_american, updated_at)
+  VALUES('x1', 'm1', 'Home', 1.909091, -110, '{AT}'), ('x2', 'm1', 'Away', 2.5, 150, '{AT}');
+"""
+
+
+class Book:
+    """A book written by the SQLite of Python itself, which is older than ours: an outside program."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.execute("PRAGMA foreign_keys=ON")
+
+    def run(self, sql: str) -> None:
+        """Execute statements in one transaction."""
+        self.connection.executescript(f"BEGIN; {sql}; COMMIT;")
+
+    def wager(self, id: str = "w1", number: int = 1, *, verb: str = "INSERT", **other: object) -> str:
+        """The SQL of a wager: 11.00 to win 10.00 on Home."""
+        row: dict[str, object] = {
+            "id": id, "wager_number": number, "customer_id": "c1", "agent_id": "a2", "agent_path": "/M1/A7",
+            "type": "straight", "risk_cents": 1100, "to_win_cents": 1000, "is_freeplay": 0, "channel": "web",
+            "status": "accepted", "version": 1, "accepted_at": AT, "updated_at": AT, "idempotency_key": f"k-{id}",
+        } | other  # fmt: skip
+        values = ", ".join(repr(value) for value in row.values())
+        return f"{verb} INTO wagers({', '.join(row)}) VALUES({values})"
+
+    def leg(self, id: str = "w1") -> str:
+        """The SQL of a wager's leg."""
+        return f"INSERT INTO wager_legs VALUES('{id}', 1, 'x1', 1.909091, -110, NULL, NULL)"
+
+    def settlement(self, id: str = "w1", returned: int = 2100, revision: int = 1, *, verb: str = "INSERT") -> str:
+        """The SQL of a settlement."""
+        return (
+            f"{verb} INTO settlements VALUES('{id}', {revision}, 'win', {returned}, {returned - 1100}, 'test', NULL,"
+            f" '{LATER}')"
+        )
+
+    def settled(self, id: str = "w1") -> str:
+        """The SQL of the status that follows a settlement."""
+        return f"UPDATE wagers SET status = 'settled', settled_at = '{LATER}', updated_at = '{LATER}' WHERE id = '{id}'"
+
+    def told(self) -> list[tuple[str, dict[str, object]]]:
+        """The events since the last call, each checked against its fact."""
+        rows = self.connection.execute("SELECT type, timestamp, data FROM fire22_outbox ORDER BY number").fetchall()
+        self.connection.execute("DELETE FROM fire22_outbox")
+        events: list[tuple[str, dict[str, object]]] = []
+        for kind, timestamp, data in rows:
+            msgspec.json.decode(data.encode(), type=FACTS[kind])
+            assert len(timestamp) == len(AT) and timestamp.endswith("Z")
+            events.append((kind, {**msgspec.json.decode(data.encode(), type=dict[str, object]), "at": timestamp}))
+        return events
+
+    def types(self) -> list[str]:
+        """The types of the events since the last call."""
+        return [kind for kind, _ in self.told()]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    """A book whose first rows have been told."""
+    path = tmp_path / "book.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(TABLES_SQL + ROWS)
+    connection.close()
+    install(path, OUTBOX)
+    made = Book(path)
+    made.told()
+    yield made
+    made.connection.close()
+
+
+IDENTITY = {
+    "wagerId": "w1", "wagerNumber": 1, "customerId": "C1", "agentId": "A7", "path": "/M1/A7", "type": "straight",
+    "riskMinor": 1100, "toWinMinor": 1000, "freePlay": False,
+}  # fmt: skip
+LEGS = [{"marketId": "m1", "selectionId": "x1", "odds": 1.909091}]
+
+
+def test_an_accepted_wager_is_placed_with_its_legs(book: Book) -> None:
+    """Legs are written before their wager in the same transaction, so the event carries them."""
+    book.run(f"{book.leg()}; {book.wager()}")
+    placed = {**IDENTITY, "channel": "web", "status": "accepted", "version": 1, "legs": LEGS, "at": AT}
+    assert book.told() == [("wager.placed", placed)]
+
+
+def test_a_wager_in_review_is_placed_when_it_is_accepted(book: Book) -> None:
+    """Requested and reviewed wagers are nobody's risk yet."""
+    book.run(book.wager(status="requested"))
+    book.run("UPDATE wagers SET status = 'review'")
+    assert book.types() == []
+    book.run("UPDATE wagers SET status = 'accepted'")
+    assert book.types() == ["wager.placed"]
+
+
+def test_a_rejected_wager_is_never_told(book: Book) -> None:
+    """What was not accepted cannot be cancelled, and its deletion is nothing."""
+    book.run(book.wager(status="review"))
+    book.run("UPDATE wagers SET status = 'rejected'")
+    book.run("DELETE FROM wagers")
+    assert book.types() == []
+
+
+def test_the_settlement_row_settles(book: Book) -> None:
+    """One event, at the time of the settlement; the status that follows adds none."""
+    book.run(book.wager())
+    book.told()
+    book.run(f"{book.settlement()}; {book.settled()}")
+    settled = {"revision": 1, "result": "win", "returnMinor": 2100, "previousReturnMinor": 0, "at": LATER}
+    assert book.told() == [("wager.settled", {**IDENTITY, **settled})]
+
+
+def test_a_second_revision_tells_what_it_replaces(book: Book) -> None:
+    """A resettlement carries the earlier return, so that only the difference is posted."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}")
+    book.told()
+    book.run(book.settlement(returned=1100, revision=2))
+    ((kind, data),) = book.told()
+    assert (kind, data["returnMinor"], data["previousReturnMinor"]) == ("wager.resettled", 1100, 2100)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE settlements SET return_cents = 1100",
+        f"INSERT OR REPLACE INTO settlements VALUES('w1', 1, 'push', 1100, 0, 'test', NULL, '{LATER}')",
+    ],
+)
+def test_a_settlement_changed_in_place_is_resettled(book: Book, change: str) -> None:
+    """A program that corrects the row itself changes the figures all the same."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}")
+    book.told()
+    book.run(change)
+    ((kind, data),) = book.told()
+    assert (kind, data["returnMinor"], data["previousReturnMinor"]) == ("wager.resettled", 1100, 2100)
+
+
+def test_a_cancelled_wager_gives_its_reason(book: Book) -> None:
+    """The report of changes is written first; its reason is in the event, at the time of the change."""
+    book.run(book.wager())
+    book.told()
+    book.run(
+        f"INSERT INTO wager_changes VALUES('w1', 2, 'voided', 'desk', '{{}}', '{{}}', 'wrong price', '{LATER}');"
+        f"UPDATE wagers SET status = 'voided', version = 2, updated_at = '{LATER}'"
+    )
+    cancelled = {**IDENTITY, "status": "voided", "reason": "wrong price", "at": LATER}
+    assert book.told() == [("wager.cancelled", cancelled)]
+
+
+def test_a_settled_wager_that_is_voided_tells_what_it_had_returned(book: Book) -> None:
+    """Voiding after the settlement takes the settlement's revenue back."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}")
+    book.told()
+    book.run("UPDATE wagers SET status = 'voided'")
+    ((kind, data),) = book.told()
+    assert (kind, data["settledReturnMinor"]) == ("wager.cancelled", 2100)
+    assert "reason" not in data
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_deleted_wager_is_an_event_too(book: Book, settled: bool) -> None:
+    """Whoever deletes rows to hide a wager is seen, with the amounts that were counted."""
+    book.run(book.wager())
+    if settled:
+        book.run(f"{book.settlement()}; {book.settled()}")
+    book.told()
+    book.run("DELETE FROM wagers; DELETE FROM settlements")
+    ((kind, data),) = book.told()
+    assert kind == "wager.cancelled"
+    assert (data["status"], data["riskMinor"], data.get("settledReturnMinor")) == (
+        "deleted",
+        1100,
+        2100 if settled else None,
+    )
+
+
+def test_deleting_a_cancelled_wager_is_not_told_again(book: Book) -> None:
+    """What was taken out of the figures once is not taken out twice."""
+    book.run(book.wager())
+    book.run("UPDATE wagers SET status = 'cancelled'")
+    book.told()
+    book.run("DELETE FROM wagers")
+    assert book.types() == []
+
+
+def test_changed_amounts_of_an_open_wager_are_a_modification(book: Book) -> None:
+    """The event has both the new and the old amounts."""
+    book.run(f"{book.leg()}; {book.wager()}")
+    book.told()
+    book.run(f"UPDATE wagers SET risk_cents = 550, to_win_cents = 500, version = 2, updated_at = '{LATER}'")
+    modified = {
+        **IDENTITY, "riskMinor": 550, "toWinMinor": 500, "version": 2,
+        "before": {"riskMinor": 1100, "toWinMinor": 1000}, "legs": LEGS, "at": LATER,
+    }  # fmt: skip
+    assert book.told() == [("wager.modified", modified)]
+
+
+def test_a_change_of_nothing_is_nothing(book: Book) -> None:
+    """Writing the same values again is no event."""
+    book.run(book.wager())
+    book.told()
+    book.run("UPDATE wagers SET risk_cents = 1100, status = 'accepted', channel = 'phone'")
+    book.run(book.wager(verb="INSERT OR REPLACE"))
+    assert book.types() == []
+
+
+def test_replace_modifies(book: Book) -> None:
+    """INSERT OR REPLACE of an open wager is a modification, not a second wager; its legs stay."""
+    book.run(f"{book.leg()}; {book.wager()}")
+    book.told()
+    book.run(book.wager(verb="REPLACE", risk_cents=2200, to_win_cents=2000, version=2))
+    ((kind, data),) = book.told()
+    assert (kind, data["riskMinor"], data["before"]) == (
+        "wager.modified",
+        2200,
+        {"riskMinor": 1100, "toWinMinor": 1000},
+    )
+    assert data["legs"] == LEGS
+
+
+def test_replace_cancels(book: Book) -> None:
+    """INSERT OR REPLACE with another status cancels, with the amounts that were counted."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}")
+    book.told()
+    book.run(book.wager(verb="REPLACE", status="cancelled", risk_cents=5))
+    ((kind, data),) = book.told()
+    assert (kind, data["riskMinor"], data["settledReturnMinor"]) == ("wager.cancelled", 1100, 2100)
+
+
+def test_replace_that_removes_another_wager_tells_both(book: Book) -> None:
+    """A row with the same number or key is removed by REPLACE without any delete trigger; it is seen."""
+    book.run(f"{book.wager('w1', 1)}; {book.wager('w2', 2)}")
+    book.told()
+    book.run(book.wager("w3", 2, verb="REPLACE", idempotency_key="k-w1"))
+    told = [(kind, data["wagerId"], data["status"]) for kind, data in book.told()]
+    assert told == [
+        ("wager.cancelled", "w1", "deleted"),
+        ("wager.cancelled", "w2", "deleted"),
+        ("wager.placed", "w3", "accepted"),
+    ]
+
+
+def test_replace_with_recursive_triggers_deletes_and_places(book: Book) -> None:
+    """With delete triggers firing, a replaced wager is told as two events that add up to the same figures."""
+    book.run(book.wager())
+    book.told()
+    book.connection.execute("PRAGMA recursive_triggers=ON")
+    book.run(book.wager(verb="REPLACE", risk_cents=2200))
+    told = [(kind, data["riskMinor"], data["status"]) for kind, data in book.told()]
+    assert told == [("wager.cancelled", 1100, "deleted"), ("wager.placed", 2200, "accepted")]
+
+
+def test_insert_or_ignore_of_a_known_wager_is_nothing(book: Book) -> None:
+    """An ignored insert tells nothing, and does not confuse what comes after it."""
+    book.run(book.wager())
+    book.told()
+    book.run(book.wager(verb="INSERT OR IGNORE", risk_cents=5))
+    assert book.types() == []
+    book.run("DELETE FROM wagers")
+    book.run(book.wager())
+    assert book.types() == ["wager.cancelled", "wager.placed"]
+
+
+def test_an_upsert_is_the_update_it_does(book: Book) -> None:
+    """INSERT ... ON CONFLICT DO UPDATE tells the modification once."""
+    book.run(book.wager())
+    book.told()
+    book.run(f"{book.wager()} ON CONFLICT(id) DO UPDATE SET risk_cents = 2200")
+    assert book.types() == ["wager.modified"]
+
+
+def test_a_rolled_back_wager_is_not_told(book: Book) -> None:
+    """No event exists without its row."""
+    book.connection.execute("BEGIN")
+    book.connection.execute(book.wager())
+    book.connection.execute("ROLLBACK")
+    assert book.types() == []
+
+
+def test_a_wager_written_after_its_settlement_is_told_whole(book: Book) -> None:
+    """A program that writes settled wagers in any order loses no event."""
+    book.run(f"{book.settlement()}; {book.wager(status='settled')}")
+    assert book.types() == ["wager.placed", "wager.settled"]
+    book.run(f"{book.wager('w2', 2, status='settled')}; {book.settlement('w2')}")
+    assert book.types() == ["wager.placed", "wager.settled"]
+
+
+def test_a_row_with_a_missing_customer_is_still_told(book: Book) -> None:
+    """A trigger never makes the book's own write fail: unknown ids are told as they are."""
+    book.connection.execute("PRAGMA foreign_keys=OFF")
+    book.run(book.wager(customer_id="nobody", agent_id="none", accepted_at="not a time"))
+    book.run(f"INSERT INTO payments VALUES('p', 'nobody', 'deposit', 'cash', 100, 'pending', '{AT}', '{AT}', NULL)")
+    placed, payment = book.told()
+    assert (placed[1]["customerId"], placed[1]["agentId"]) == ("nobody", "none")
+    assert (payment[1]["customerId"], payment[1]["path"]) == ("nobody", "/")
+
+
+def test_other_notations_of_time_are_understood(book: Book) -> None:
+    """SQLite's own notation and offsets become RFC 3339 UTC with milliseconds."""
+    book.run(book.wager(accepted_at="2026-03-01 13:30:00+01:30"))
+    assert book.told()[0][1]["at"] == "2026-03-01T12:00:00.000Z"
+
+
+def test_payments_are_told_step_by_step(book: Book) -> None:
+    """Each status of a payment is an event of its own, also by REPLACE."""
+    book.run(f"INSERT INTO payments VALUES('p', 'c1', 'deposit', 'card', 5000, 'pending', '{AT}', '{AT}', NULL)")
+    book.run(f"UPDATE payments SET status = 'approved', updated_at = '{LATER}'")
+    book.run(f"REPLACE INTO payments VALUES('p', 'c1', 'deposit', 'card', 5000, 'completed', '{AT}', '{LATER}', 'x')")
+    book.run(f"REPLACE INTO payments VALUES('p', 'c1', 'deposit', 'card', 5000, 'completed', '{AT}', '{LATER}', 'y')")
+    book.run("UPDATE payments SET status = 'charged_back'")
+    told = book.told()
+    assert [kind.removeprefix("payment.") for kind, _ in told] == ["requested", "approved", "completed", "charged_back"]
+    assert told[1][1] == {
+        "paymentId": "p", "customerId": "C1", "agentId": "A7", "path": "/M1/A7", "direction": "deposit",
+        "method": "card", "amountMinor": 5000, "status": "approved", "at": LATER,
+    }  # fmt: skip
+
+
+def test_limits_and_status_of_customers_are_told(book: Book) -> None:
+    """A change of limits or status has before and after, also by REPLACE; other columns are nobody's business."""
+    book.run("UPDATE customers SET credit_limit_cents = 2000, balance_cents = 7 WHERE id = 'c1'")
+    book.run("UPDATE customers SET balance_cents = 8 WHERE id = 'c1'")
+    book.run("UPDATE customers SET status = 'suspended' WHERE id = 'c1'")
+    book.connection.execute("PRAGMA foreign_keys=OFF")
+    book.run(
+        "REPLACE INTO customers(id, code, agent_id, name, credit_limit_cents, max_wager_cents, created_at, updated_at)"
+        f" VALUES('c1', 'C1', 'a2', 'One', 9, 9, '{AT}', '{LATER}')"
+    )
+    told = book.told()
+    assert [kind for kind, _ in told] == [
+        "customer.limit_changed",
+        "customer.status_changed",
+        "customer.status_changed",
+        "customer.limit_changed",
+    ]
+    before = {"creditLimitMinor": 1000, "maxWagerMinor": 500}
+    assert told[0][1]["before"] == before
+    assert told[3][1]["before"] == before | {"creditLimitMinor": 2000}
+    assert told[3][1]["after"] == {"creditLimitMinor": 9, "maxWagerMinor": 9}
+
+
+def test_markets_and_prices_are_told(book: Book) -> None:
+    """New markets, their status, and every price."""
+    book.run(f"INSERT INTO markets VALUES('m2', 'e1', 'total', 'game', 2.5, 'open', 0, '{AT}', '{AT}', '{AT}')")
+    book.run("UPDATE markets SET status = 'closed' WHERE id = 'm2'")
+    book.run(f"UPDATE selections SET odds_decimal = 2.6, odds_american = 160, updated_at = '{LATER}' WHERE id = 'x2'")
+    told = book.told()
+    assert [kind for kind, _ in told] == ["market.created", "market.status_changed", "market.price_changed"]
+    price = {"marketId": "m1", "selectionId": "x2", "oldOdds": 2.5, "newOdds": 2.6, "at": LATER}
+    assert told[2][1] == price
+
+
+def test_what_is_there_is_imported(tmp_path: Path) -> None:
+    """Installed on a living book: agents, customers with their last wager, markets, revenue by path, open wagers."""
+    path = tmp_path / "living.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(TABLES_SQL + ROWS)
+    connection.close()
+    book = Book(path)
+    lost = book.settlement("w2", returned=0).replace("'win'", "'loss'")
+    book.run(f"{book.leg()}; {book.wager('w1', 1)}")
+    book.run(f"{book.wager('w2', 2)}; {lost}; {book.settled('w2')}")
+    book.run(f"{book.wager('w3', 3)}; {book.settlement('w3')}; {book.settlement('w3', 1100, 2)}; {book.settled('w3')}")
+    book.run(f"{book.wager('w4', 4, is_freeplay=1)}; {book.settlement('w4', 1000)}; {book.settled('w4')}")
+    book.run(f"{book.wager('w5', 5)}; {book.settlement('w5')}; UPDATE wagers SET status = 'voided' WHERE id = 'w5'")
+    install(path, OUTBOX)
+    told = book.told()
+    book.connection.close()
+    assert [kind for kind, _ in told] == [
+        "agent.imported", "agent.imported", "customer.imported", "customer.imported", "market.imported",
+        "revenue.imported", "wager.imported",
+    ]  # fmt: skip
+    assert [told[2][1].get("lastWagerAt"), told[3][1].get("lastWagerAt")] == [AT, None]
+    # 11.00 lost, one pushed at its second revision, a free play won for 10.00; the voided one does not count.
+    assert (told[5][1]["path"], told[5][1]["revenueMinor"]) == ("/M1/A7", 1100 + 0 - 1000)
+    imported = {**IDENTITY, "channel": "web", "status": "accepted", "version": 1, "legs": LEGS, "at": AT}
+    assert told[6][1] == imported
