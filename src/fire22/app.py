@@ -182,7 +182,8 @@ class Application:
         feed = self.config.feed
         while True:
             await asyncio.sleep(TRIM_S)
-            before_ms = now_ms() - int(feed.retention_hours * 3_600_000)
+            # By the feed's own clock: a recording keeps its messages however old they are.
+            before_ms = self.feed.checkpoint.watermark_ms - int(feed.retention_hours * 3_600_000)
             try:
                 while await self.feed.trim(before_ms=before_ms, bytes_max=feed.retention_bytes):
                     pass

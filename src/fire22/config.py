@@ -1,7 +1,7 @@
 """The configuration: every limit, unit and default, once.
 
-Read from TOML; `FIRE22_<SECTION>__<KEY>` in the environment overrides a key, and `FIRE22_DATA` the folder. Units are in the names. An unknown key or
-a wrong unit is an error that names the key.
+Read from TOML; `FIRE22_<SECTION>__<KEY>` in the environment overrides a key, and `FIRE22_DATA` the folder. Units are in
+the names. An unknown key or a wrong unit is an error that names the key.
 """
 
 import difflib

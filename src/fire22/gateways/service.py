@@ -164,9 +164,19 @@ def _refuse_reserved(command: Subscribe) -> None:
         raise RequestError(codes.NOT_SUPPORTED, "The field `lossy` is reserved and not served by this version.")
 
 
-def subscribed(position: Position, resumed: Resumed | None, snapshot: list[bytes] | None) -> bytes:
-    """The `data` of the reply to a subscription; `snapshot` is finished messages."""
-    data: dict[str, object] = {"position": str(position), "recovered": resumed is not None and resumed.recovered}
+def subscribed(follow: Follow, position: Position, snapshot: list[bytes] | None) -> bytes:
+    """The `data` of the reply to a subscription.
+
+    Args:
+        position: of the snapshot; of the live edge where what was missed follows.
+        snapshot: finished messages; None where what was missed follows.
+    """
+    resumed = follow.resumed
+    data: dict[str, object] = {
+        "position": str(position),
+        "kind": follow.topic.kind.value,
+        "recovered": resumed is not None and resumed.recovered,
+    }
     if resumed is not None and resumed.reason:
         data["reason"] = resumed.reason
     if resumed is not None and resumed.lost:

@@ -306,8 +306,9 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
         def join() -> None:
             if self._transport is not None:
-                position = hub.hub.position(offset)
-                self._answer(id, subscribed(position, follow.resumed, snapshot))
+                # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
+                position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
+                self._answer(id, subscribed(follow, position, snapshot))
                 hub.hub.follow(self, follow.key, offset)
 
         hub.change(self, join)

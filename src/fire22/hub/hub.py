@@ -52,6 +52,13 @@ class Need(Struct, frozen=True):
     upto: int
 
 
+class Supply(Struct, frozen=True):
+    """What was read for a Need: all its records, or the first BLOCK_RECORDS of them."""
+
+    need: Need
+    records: list[Record]
+
+
 class Hub:
     """All lanes, cohorts and cursors.
 
@@ -287,11 +294,11 @@ class Hub:
 
     # Catching up.
 
-    def catch_up(self, subscriber: Subscriber, supplied: list[Record] | None = None) -> Need | None:
+    def catch_up(self, subscriber: Subscriber, supplied: Supply | None = None) -> Need | None:
         """Take a connection one block further, and make it live where it is level.
 
         Args:
-            supplied: what the last call said it needs.
+            supplied: what an earlier call said it needs; left aside where the connection stands elsewhere by now.
 
         Returns:
             What must be read from storage before the next call; None where memory is enough.
@@ -313,25 +320,28 @@ class Hub:
             self._place(subscriber, cursors)
         return None
 
-    def _block(self, lane: Lane, cursor: int, supplied: list[Record] | None) -> tuple[bytes, int] | Need:
+    def _block(self, lane: Lane, cursor: int, supplied: Supply | None) -> tuple[bytes, int] | Need:
         """A lane's bytes after `cursor`, and the offset they reach."""
         key = lane.key
         if self.topics[key.topic].kind is Kind.VIEW:
             changed = [each for each in self.documents(key.topic, key.scope) if each.offset > cursor]
             messages = [encode_document(each, key.scope) for each in changed]
             return self._pack(lane, messages), self._flushed
-        records = supplied
+        if supplied is not None and (supplied.need.topic, supplied.need.after) == (key.topic, cursor):
+            # The records reach only as far as was asked for; the live edge may have moved on since.
+            return self._stream_block(lane, cursor, supplied.records, supplied.need.upto)
+        records = self._feed.read_nowait(key.topic, cursor, self._flushed, records_max=BLOCK_RECORDS)
         if records is None:
-            records = self._feed.read_nowait(key.topic, cursor, self._flushed, records_max=BLOCK_RECORDS)
-            if records is None:
-                return Need(key.topic, cursor, self._flushed)
-        if not records:
-            return b"", self._flushed
-        return self._stream_block(lane, cursor, records)
+            return Need(key.topic, cursor, self._flushed)
+        return self._stream_block(lane, cursor, records, self._flushed)
 
-    def _stream_block(self, lane: Lane, cursor: int, records: list[Record]) -> tuple[bytes, int]:
+    def _stream_block(self, lane: Lane, cursor: int, records: list[Record], upto: int) -> tuple[bytes, int]:
+        """The lane's messages in the records up to the end of an aligned block; records are all there are to `upto`,
+        or the first BLOCK_RECORDS of them."""
+        if not records:
+            return b"", upto
         number = max(records[0].offset, cursor + 1) // BLOCK_OFFSETS
-        end = min((number + 1) * BLOCK_OFFSETS - 1, self._flushed)
+        end = min((number + 1) * BLOCK_OFFSETS - 1, upto)
         if len(records) >= BLOCK_RECORDS:
             end = min(end, records[-1].last)
         whole = cursor < number * BLOCK_OFFSETS and end == (number + 1) * BLOCK_OFFSETS - 1

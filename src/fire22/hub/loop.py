@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from fire22.core.errors import Fire22Error
 from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Feed
-from fire22.hub.hub import Hub
+from fire22.hub.hub import BLOCK_RECORDS, Hub, Supply
 from fire22.hub.lane import LaneKey, Subscriber
 
 SLICE_S = 0.005
-READ_RECORDS = 64
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
 
 
@@ -78,7 +77,7 @@ class HubLoop:
         below = need.upto if need else 0
         looked = 0
         while below > 1 and len(messages) < last and looked < SNAPSHOT_RECORDS_MAX:
-            records = await self._feed.read_back(topic.name, below, records_max=READ_RECORDS)
+            records = await self._feed.read_back(topic.name, below, records_max=BLOCK_RECORDS)
             if not records:
                 break
             for record in records:
@@ -142,13 +141,12 @@ class HubLoop:
         if need is None:
             return
         try:
-            records = await self._feed.read(need.topic, need.after, need.upto, records_max=READ_RECORDS)
+            records = await self._feed.read(need.topic, need.after, need.upto, records_max=BLOCK_RECORDS)
         except Fire22Error as error:
             self._failed(error)
             await asyncio.sleep(1)
             return
-        if subscriber.cursors is not None and need.after in subscriber.cursors.values():
-            self.hub.catch_up(subscriber, records)
+        self.hub.catch_up(subscriber, Supply(need, records))
 
 
 async def _sliced(work: Iterator[None]) -> None:

@@ -166,9 +166,8 @@ class Kpi(Flow):
     def _customer(self, fact: Fact) -> None:
         customer = expect(fact, facts.Customer)
         if customer.last_wager_at is not None:
-            self._seen(
-                customer.customer_id, customer.path, self._time(round(customer.last_wager_at.timestamp() * 1000))
-            )
+            at_ms = self._time(to_ms(customer.last_wager_at))
+            self._seen(customer.customer_id, customer.path, at_ms)
 
     def _imported_revenue(self, fact: Fact) -> None:
         imported = expect(fact, facts.RevenueImported)
