@@ -45,7 +45,8 @@ class Server:
     @property
     def link(self) -> str:
         """The sign-in link of its latest start."""
-        return re.findall(r"http://\S+/#code=\S+", self.output)[-1]
+        links: list[str] = re.findall(r"http://\S+/#code=\S+", self.output)
+        return links[-1]
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
