@@ -93,3 +93,10 @@ test('a tick brings the age of the figures, and a refusal its reason', () => {
   assert.deepEqual(state.refused, { wagers: error });
   assert.deepEqual(after([{ type: 'snapshot', topic: 'wagers', messages: [] }], state).refused, {});
 });
+
+test('the answer to a ping makes the figures as fresh as its watermark, without moving the position', () => {
+  const tick = { position: '1f0c9a2b-7', watermark: new Date(NOW).toISOString(), clockDifferenceMs: 0 };
+  const later = new Date(NOW + 5000).toISOString();
+  const state = after([{ type: 'tick', tick, nowMs: NOW }, { type: 'watermark', time: later, watermark: later, nowMs: NOW + 4000 }]);
+  assert.deepEqual(state.tick, { position: '1f0c9a2b-7', watermarkMs: NOW + 5000, clockDifferenceMs: 1000, receivedMs: NOW + 4000 });
+});

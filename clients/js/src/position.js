@@ -28,3 +28,11 @@ export function formatPosition(position) {
 export function laterPosition(known, next) {
   return known && known.epoch === next.epoch && known.offset > next.offset ? known : next;
 }
+
+/**
+ * The one that is safe for both: of two feeds the one that still waits for its answer.
+ * @param {Position} newest @param {Position} waiting @returns {Position}
+ */
+export function earlierPosition(newest, waiting) {
+  return newest.epoch === waiting.epoch && newest.offset < waiting.offset ? newest : waiting;
+}

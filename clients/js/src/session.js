@@ -2,7 +2,7 @@
 //
 //   session.connected();  session.receive(message, nowMs) → effects;  session.takeCommands() → what to send
 //
-// Positions. `session.position` is what the newest tick said. Every subscription keeps a position of its own as well: the
+// Positions. `session.position` is what the newest tick said, as far as that is safe to store. Every subscription keeps a position of its own as well: the
 // later of the tick's and of the snapshot it began with. They differ while a subscription is being made or is catching up:
 // a tick says nothing about a subscription whose reply has not come yet. `after` on a reconnect is the subscription's own.
 //
@@ -13,7 +13,7 @@
 // not the document's offset means that something is missing; the subscription is then made again, without `after`.
 
 import { mergePatch } from './merge_patch.js';
-import { formatPosition, laterPosition, parsePosition } from './position.js';
+import { earlierPosition, formatPosition, laterPosition, parsePosition } from './position.js';
 
 /** How many offsets above the position a subscription remembers; beyond it the oldest are forgotten. */
 export const SEEN_OFFSETS_MAX = 100_000;
@@ -71,9 +71,18 @@ export class Session {
     this.#direct.state = 'live';
   }
 
-  /** The newest tick's position, as text; null before the first. */
+  /**
+   * What to store, as text; null before the first tick: the newest tick's position, held back while a subscription that
+   * stands behind it waits for its reply. Who begins anew with it misses nothing.
+   */
   get position() {
-    return this.#position && formatPosition(this.#position);
+    let position = this.#position;
+    if (position === null) return null;
+    for (const subscription of this.#subscriptions.values()) {
+      const waits = subscription.state === 'idle' || subscription.state === 'pending';
+      if (waits && subscription.position !== null) position = earlierPosition(position, subscription.position);
+    }
+    return formatPosition(position);
   }
 
   /** The server's clock minus ours, in milliseconds, from the tick that travelled fastest. */

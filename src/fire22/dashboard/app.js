@@ -17,6 +17,7 @@ const PAINT_MS_MIN = 50;
 const UNREACHABLE_RETRY_MS = 3000;
 const SAVE_MS = 10_000;
 const SESSION_CHECK_MS = 5000;
+const ASK_MS = 2000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById('page'));
 let state = initialState(Date.now());
@@ -124,6 +125,19 @@ async function checkSession() {
   dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'Your session has ended. Sign in again to go on.' } });
 }
 
+/** A quiet book sends a tick only every heartbeat; asking tells sooner whether its figures still are of now. */
+async function askWatermark() {
+  const { tick, connection } = state;
+  const asked = client;
+  if (!asked || !tick || connection.name !== 'live' || Date.now() - tick.receivedMs < ASK_MS) return;
+  try {
+    const { time, watermark } = /** @type {{time: string, watermark: string}} */ (await asked.request('ping', {}));
+    if (asked === client) dispatch({ type: 'watermark', time, watermark, nowMs: Date.now() });
+  } catch {
+    // The connection says itself what became of it.
+  }
+}
+
 function save() {
   if (state.samples.list.length) saveSamples(sessionStorage, state.samples);
 }
@@ -133,6 +147,7 @@ setInterval(() => {
   const title = titleOf(state, freshness(state));
   if (document.title !== title) document.title = title;
 }, CLOCK_MS);
+setInterval(() => void askWatermark(), ASK_MS);
 setInterval(save, SAVE_MS);
 window.addEventListener('pagehide', save);
 window.addEventListener('hashchange', () => window.location.hash.startsWith('#code=') && window.location.reload());

@@ -1,7 +1,7 @@
 // How old the figures are, and whether that has to be said aloud.
 
-/** Live, a quiet book says nothing for a heartbeat (25 s); figures older than this are stale. */
-export const STALE_LIVE_MS = 35_000;
+/** Live, the page asks every two seconds where the book says nothing; figures older than this are stale. */
+export const STALE_LIVE_MS = 10_000;
 
 /** Without a connection nobody vouches for figures older than this. */
 export const STALE_DISCONNECTED_MS = 5_000;

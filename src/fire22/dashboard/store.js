@@ -48,6 +48,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /**
  * @typedef {{type: 'sign-in', signIn: SignIn}
  *   | {type: 'connection', connection: import('/client/client.js').ClientState}
+ *   | {type: 'watermark', time: string, watermark: string, nowMs: number}
  *   | {type: 'tick', tick: {position: string, watermark: string, clockDifferenceMs: number}, nowMs: number}
  *   | {type: 'clock', nowMs: number}
  *   | {type: 'kpi', data: Kpi | undefined}
@@ -81,6 +82,7 @@ export function reduce(state, action) {
     case 'sign-in': return { ...state, signIn: action.signIn };
     case 'connection': return { ...state, connection: action.connection };
     case 'tick': return ticked(state, action);
+    case 'watermark': return asked(state, action);
     case 'clock': return sampled({ ...state, nowMs: action.nowMs });
     case 'kpi': return sampled({ ...state, kpi: action.data ?? null });
     case 'samples': return { ...state, samples: action.samples };
@@ -91,6 +93,13 @@ export function reduce(state, action) {
     case 'pause': return { ...state, wagers: { ...state.wagers, paused: true } };
     case 'resume': return resumed(state);
   }
+}
+
+/** The answer to a ping: as a tick, without a position. @param {State} state @param {Extract<Action, {type: 'watermark'}>} action @returns {State} */
+function asked(state, { time, watermark, nowMs }) {
+  if (!state.tick) return state;
+  const clockDifferenceMs = Date.parse(time) - nowMs;
+  return { ...state, nowMs, tick: { ...state.tick, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs } };
 }
 
 /** @param {State} state @param {Extract<Action, {type: 'tick'}>} action @returns {State} */
