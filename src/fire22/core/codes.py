@@ -79,7 +79,6 @@ CONNECTIONS_EXCEEDED: Final = _code(
 )
 RESTARTING: Final = _code("restarting", "The server shuts down; come back after `retryAfter`.", temporary=True)
 STALLED: Final = _code("stalled", "The connection took no byte for `stall_s`.", temporary=True)
-IDLE: Final = _code("idle", "The connection sent and took nothing for two heartbeats.", temporary=True)
 INTERNAL: Final = _code("internal", "The server failed; the failure is in its log.", temporary=True)
 
 # The log's file.
@@ -112,7 +111,6 @@ class Close:
 
     NORMAL: Final = 1000
     PROTOCOL_ERROR: Final = 1002
-    UNSUPPORTED_DATA: Final = 1003
     INVALID_DATA: Final = 1007
     POLICY: Final = 1008
     TOO_LARGE: Final = 1009
@@ -120,4 +118,3 @@ class Close:
     RESTART: Final = 1012
     OVERLOAD: Final = 1013
     STALLED: Final = 4000
-    IDLE: Final = 4001

@@ -40,7 +40,6 @@ _CLOSE: Final[dict[Code, int]] = {
     codes.OVERLOADED: Close.OVERLOAD,
     codes.CONNECTIONS_EXCEEDED: Close.OVERLOAD,
     codes.STALLED: Close.STALLED,
-    codes.IDLE: Close.IDLE,
     codes.INTERNAL: Close.INTERNAL,
 }
 
