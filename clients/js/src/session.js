@@ -72,15 +72,15 @@ export class Session {
   }
 
   /**
-   * What to store, as text; null before the first tick: the newest tick's position, held back while a subscription that
-   * stands behind it waits for its reply. Who begins anew with it misses nothing.
+   * What to store, as text; null before the first tick: the newest tick's position, held back while a subscription
+   * stands behind it, unanswered or catching up. Who begins anew with it misses nothing.
    */
   get position() {
     let position = this.#position;
     if (position === null) return null;
     for (const subscription of this.#subscriptions.values()) {
-      const waits = subscription.state === 'idle' || subscription.state === 'pending';
-      if (waits && subscription.position !== null) position = earlierPosition(position, subscription.position);
+      if (subscription.state === 'refused' || subscription.position === null) continue;
+      position = earlierPosition(position, subscription.position);
     }
     return formatPosition(position);
   }

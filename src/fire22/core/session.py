@@ -8,8 +8,8 @@
 **Positions.** A tick says: everything that this connection follows has come, up to here. It says nothing about an
 interest whose reply has not come yet. So each interest has a position of its own: the later of the ticks since it
 became live and of the reply that brought its snapshot; that one is its `after` on the next connection. The session's
-position is the newest tick's, held back while an interest that stands behind it waits for its reply: whoever stores the
-session's position and begins anew with it misses nothing.
+position is the newest tick's, held back while an interest stands behind it, unanswered or catching up: whoever stores
+the session's position and begins anew with it misses nothing.
 
 **Repeats.** What lies at or below an interest's position has been delivered. What lies above it and has been seen (a
 critical message overtakes) is remembered by offset and key until the position passes it, and dropped when it comes
@@ -130,7 +130,7 @@ class ClientSession:
         position = self._ticked
         if position is not None:
             for interest in self._interests.values():
-                if interest.state is not State.LIVE and interest.position is not None:
+                if interest.state is not State.REFUSED and interest.position is not None:
                     position = earlier(position, interest.position)
         return position
 
