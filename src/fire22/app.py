@@ -51,6 +51,7 @@ from fire22.sportsbook.roles import roles
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
+PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the health of its stage
 
 
 def now_ms() -> int:
@@ -95,6 +96,7 @@ class Application:
         self._sock = sock
         self._tasks = tasks
         self._stages: list[asyncio.Task[None]] = []
+        self._problems: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.get_running_loop()
         self.metrics = Metrics(self._samples, codes.ALL)
         self.tokens = Tokens(load_key(config.key_file))
@@ -107,7 +109,7 @@ class Application:
         )
         self.engine = build_engine(config.relay.open_topics)
         self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
-        self.runner = Runner(self.log, self.feed, self.engine, rejected=self._rejected, failed=self._failed("flows"))
+        self.runner = Runner(self.log, self.feed, self.engine, rejected=self._rejected, failed=self._failed("feed"))
         self.hub = HubLoop(
             Hub(self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=config.hub.block_bytes_max),
             self.feed,
@@ -263,7 +265,10 @@ class Application:
         return Health("ok" if all(part == "ok" for part in parts.values()) else "degraded", parts)
 
     def _failed(self, stage: str) -> Any:
+        self._problems[stage] = ("ok", 0.0)
+
         def tell(error: Fire22Error) -> None:
+            self._problems[stage] = (error.code.name, self._loop.time())
             self.metrics.count_error(error.code.name)
             self.logger.warning("tried again", stage=stage, code=error.code.name, reason=error.message)
 

@@ -20,8 +20,9 @@ from fire22.core import codes
 from fire22.core.errors import SetupError
 
 Positive = Annotated[int, Meta(gt=0)]
-PositiveFloat = Annotated[float, Meta(gt=0)]
-TopicName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]  # no setting takes infinity
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+TopicName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}\Z")]
 ENVIRONMENT: Final = "FIRE22_"
 
 
@@ -46,9 +47,9 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     subscriptions_max: Positive = 64
     message_bytes_max: Positive = 1 << 20
     events_bytes_max: Positive = 8 << 20
-    auth_timeout_s: PositiveFloat = 10.0
-    stall_s: PositiveFloat = 120.0
-    drain_s: Annotated[float, Meta(ge=0)] = 2.0
+    auth_timeout_s: Seconds = 10.0
+    stall_s: Seconds = 120.0
+    drain_s: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
 
 
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,9 +63,9 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
         block_bytes_max: memory for encoded blocks of the past.
     """
 
-    flush_interval_ms: PositiveFloat = 20.0
+    flush_interval_ms: Annotated[float, Meta(gt=0, le=60_000)] = 20.0
     flush_bytes_max: Positive = 256 << 10
-    heartbeat_s: PositiveFloat = 25.0
+    heartbeat_s: Seconds = 25.0
     outbox_bytes_max: Positive = 64 << 10
     block_bytes_max: Positive = 32 << 20
 
@@ -77,7 +78,7 @@ class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
         pending_max: events that may wait for the disk.
     """
 
-    group_ms: Annotated[float, Meta(ge=0)] = 5.0
+    group_ms: Annotated[float, Meta(ge=0, le=10_000)] = 5.0
     pending_max: Positive = 100_000
 
 
@@ -107,10 +108,10 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     path: str = ""
-    poll_ms: PositiveFloat = 5.0
-    source_timeout_s: PositiveFloat = 30.0
+    poll_ms: Annotated[float, Meta(gt=0, le=60_000)] = 5.0
+    source_timeout_s: Seconds = 30.0
     time_zone: str = "UTC"
-    day_starts_at: time = time(0)
+    day_starts_at: Annotated[time, Meta(tz=False)] = time(0)
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,7 +190,7 @@ def convert(raw: dict[str, Any]) -> Config:
         raise SetupError(codes.CONFIG_INVALID, f"The configuration is not valid: {_named(str(error))}.") from None
     try:
         ZoneInfo(config.book.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         message = f"The configuration is not valid: book.time_zone: there is no {config.book.time_zone}."
         raise SetupError(codes.CONFIG_INVALID, message) from None
     return config

@@ -71,7 +71,7 @@ _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 
 
 class _Loose(Struct):
-    id: int | UnsetType = UNSET
+    id: Json | UnsetType = UNSET
     command: Json | UnsetType = UNSET
 
 
@@ -90,23 +90,31 @@ def parse_command(frame: str | bytes) -> Command:
     try:
         return _decoder.decode(frame)
     except msgspec.ValidationError as error:
-        raise _explain(frame, str(error)) from None
+        why = str(error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CommandError(codes.JSON_INVALID, f"The frame is not JSON: {error}.") from None
+    except RecursionError:
+        raise CommandError(codes.JSON_INVALID, "The frame is nested too deep.") from None
+    raise _explain(frame, why)
 
 
 def _explain(frame: str | bytes, why: str) -> CommandError:
+    """What is wrong with a frame that is no command; the decoder stops at the first thing that does not fit."""
     try:
         loose = msgspec.json.decode(frame, type=_Loose)
     except msgspec.ValidationError:
-        loose = _Loose()
+        loose = _Loose()  # no object
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return CommandError(codes.JSON_INVALID, f"The frame is not JSON: {error}.")
+    except RecursionError:
+        return CommandError(codes.JSON_INVALID, "The frame is nested too deep.")
     if loose.command is UNSET or loose.command not in NAMES:
         known = ", ".join(NAMES)
-        error = CommandError(codes.COMMAND_UNKNOWN, f"A frame is an object with a `command` out of: {known}.")
+        found = CommandError(codes.COMMAND_UNKNOWN, f"A frame is an object with a `command` out of: {known}.")
     elif loose.command == "publish" and "`$.event" in why:
-        error = CommandError(codes.EVENT_INVALID, f"The event is not valid: {why}.")
+        found = CommandError(codes.EVENT_INVALID, f"The event is not valid: {why}.")
     else:
-        error = CommandError(codes.COMMAND_INVALID, f"The {loose.command} command is not valid: {why}.")
-    if isinstance(loose.id, int):
-        error.id = loose.id
-    return error
+        found = CommandError(codes.COMMAND_INVALID, f"The {loose.command} command is not valid: {why}.")
+    if isinstance(loose.id, int) and not isinstance(loose.id, bool):
+        found.id = loose.id
+    return found

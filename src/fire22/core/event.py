@@ -4,6 +4,7 @@ Field names are the product's public ones (PROTOCOL.md, "Event"). `data` stays t
 was said, and only a flow that knows the type reads it.
 """
 
+import re
 from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Final
@@ -25,6 +26,9 @@ class Priority(IntEnum):
     CRITICAL = 3
 
 
+DEPTH_MAX: Final = 64  # of arrays and objects in each other; readers recurse, each with a limit of its own
+TIME_MS_MAX: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write
+
 Time = Annotated[datetime, Meta(tz=True)]
 TagText = Annotated[str, Meta(max_length=128)]
 
@@ -44,6 +48,10 @@ class Metadata(Struct, frozen=True, rename="camel", omit_defaults=True):
     tags: Annotated[tuple[TagText, ...], Meta(max_length=32)] = ()
     expires_at: Time | None = None
 
+    def __post_init__(self) -> None:
+        if self.expires_at is not None and not 0 < to_ms(self.expires_at) < TIME_MS_MAX:
+            raise ValueError("`expiresAt` is not between the years 1970 and 9999 UTC")
+
     @property
     def level(self) -> Priority:
         """The priority, clamped."""
@@ -57,17 +65,23 @@ class Event(Struct, frozen=True, rename="camel"):
         id: unique for ever, given by the source.
         type: dotted, lower case, past tense: `wager.placed`.
         source: who says it.
-        timestamp: when it happened; aware.
-        data: any JSON value, as raw bytes.
+        timestamp: when it happened; aware, and in the years 1970 to 9999 UTC.
+        data: any JSON value, as raw bytes; nested at most `DEPTH_MAX` deep.
         metadata: address and shape.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
-    type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=100)]
+    type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z", max_length=100)]
     source: Annotated[str, Meta(min_length=1, max_length=200)]
     timestamp: Time
     data: Raw
     metadata: Metadata = Metadata()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.at_ms < TIME_MS_MAX:
+            raise ValueError("`timestamp` is not between the years 1970 and 9999 UTC")
+        if too_deep(self.data):
+            raise ValueError(f"`data` is nested more than {DEPTH_MAX} deep")
 
     @property
     def at_ms(self) -> int:
@@ -80,6 +94,24 @@ class EncodedEvent(Struct, frozen=True):
 
     id: str
     body: bytes
+
+
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_EMPTY: Final = re.compile(rb"\[\]|\{\}")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def too_deep(data: bytes | Raw) -> bool:
+    """Whether valid JSON has arrays and objects in each other more than `DEPTH_MAX` deep."""
+    text = bytes(data)
+    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
+        return False
+    brackets = _STRINGS.sub(b"", text).translate(None, _NO_BRACKETS)
+    for _ in range(DEPTH_MAX):  # each round takes the innermost level away
+        if not brackets:
+            return False
+        brackets = _EMPTY.sub(b"", brackets)
+    return bool(brackets)
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -111,6 +143,8 @@ def parse_events(body: bytes) -> list[Event]:
         raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise RequestError(codes.EVENT_INVALID, f"The event is nested more than {DEPTH_MAX} deep.") from None
 
 
 def same_content(one: bytes, other: bytes) -> bool:

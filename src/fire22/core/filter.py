@@ -16,10 +16,14 @@ Scalar = bool | int | float | str
 
 
 class Condition(Struct, frozen=True):
-    """One field's condition: one of `values`, or (where `values` is empty) within the bounds, both inclusive."""
+    """One field's condition: one of the listed values, or (where none is listed) within the bounds, both inclusive.
+
+    Truth values stand apart: Python takes `True` and `1` for equal, and two filters that differ would be one lane.
+    """
 
     field: str
-    values: tuple[Scalar, ...] = ()
+    values: tuple[int | float | str, ...] = ()
+    booleans: tuple[bool, ...] = ()
     gte: float | int | str | None = None
     lte: float | int | str | None = None
 
@@ -27,10 +31,10 @@ class Condition(Struct, frozen=True):
         """Whether a field's value passes; an absent one (None) never does."""
         if value is None or isinstance(value, list | dict):
             return False
-        if self.values:
-            return any(
-                value == wanted and isinstance(value, bool) is isinstance(wanted, bool) for wanted in self.values
-            )
+        if isinstance(value, bool):
+            return value in self.booleans
+        if self.values or self.booleans:
+            return value in self.values
         return _within(value, self.gte, self.lte)
 
 
@@ -44,12 +48,10 @@ class Filter(Struct, frozen=True):
         return all(condition.holds(data.get(condition.field)) for condition in self.conditions)
 
 
-def _within(value: Scalar, low: float | int | str | None, high: float | int | str | None) -> bool:
+def _within(value: int | float | str, low: float | int | str | None, high: float | int | str | None) -> bool:
     for bound in (low, high):
         if bound is not None and isinstance(bound, str) is not isinstance(value, str):
             return False
-    if isinstance(value, bool):
-        return False
     return not ((low is not None and value < low) or (high is not None and value > high))  # type: ignore[operator]
 
 
@@ -76,16 +78,23 @@ def parse_filter(raw: Mapping[str, Json] | None, filterable: tuple[str, ...], to
 
 def _condition(field: str, raw: Json) -> Condition:
     if isinstance(raw, bool | int | float | str):
-        return Condition(field, (raw,))
+        return _one_of(field, [raw])
     if isinstance(raw, list) and 0 < len(raw) <= VALUES_MAX:
         values = [value for value in raw if isinstance(value, bool | int | float | str)]
         if len(values) == len(raw):
-            return Condition(field, tuple(sorted(set(values), key=lambda value: (type(value).__name__, value))))
+            return _one_of(field, values)
     if isinstance(raw, dict) and raw and set(raw) <= {"gte", "lte"}:
         bounds = {name: bound for name, bound in raw.items() if isinstance(bound, int | float | str)}
         if len(bounds) == len(raw) and not any(isinstance(bound, bool) for bound in bounds.values()):
-            return Condition(field, (), bounds.get("gte"), bounds.get("lte"))
+            return Condition(field, gte=bounds.get("gte"), lte=bounds.get("lte"))
     raise RequestError(
         codes.FILTER_INVALID,
         f'The filter of {field} must be a value, a list of 1 to {VALUES_MAX} values, or {{"gte"?, "lte"?}}.',
     )
+
+
+def _one_of(field: str, wanted: list[Scalar]) -> Condition:
+    booleans = {value for value in wanted if isinstance(value, bool)}
+    others = {value for value in wanted if not isinstance(value, bool)}
+    values = sorted(others, key=lambda value: (isinstance(value, str), value))
+    return Condition(field, tuple(values), tuple(sorted(booleans)))

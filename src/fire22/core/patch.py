@@ -40,30 +40,38 @@ def diff(old: Mapping[str, Json], new: Mapping[str, Json]) -> Document:
             inner = diff(before, value)
             if inner:
                 patch[name] = inner
-        elif before != value or isinstance(before, bool) is not isinstance(value, bool):
+        elif not _same(before, value):
             patch[name] = value
     return patch
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Equal as JSON; Python takes `True` and `1` for equal, also within arrays."""
+    if one != other:
+        return False
+    if isinstance(one, list) and isinstance(other, list):
+        return all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(_same(value, other[name]) for name, value in one.items())
+    return isinstance(one, bool) is isinstance(other, bool)
 
 
 def compose(first: Document, second: Document) -> Document | None:
     """One patch that does what `first` and then `second` do, or None where none exists.
 
-    Merge patches do not compose where a removal is followed by an object at the same place: the object would be merged
-    into what the removal should have taken away.
+    Merge patches do not compose where a removal or a plain value is followed by an object at the same place: the object
+    would be merged into what `first` should have taken away.
     """
     result = dict(first)
     for name, value in second.items():
         before = first.get(name)
         if isinstance(value, dict) and name in first:
-            if before is None:
+            if not isinstance(before, dict):
                 return None
-            if isinstance(before, dict):
-                inner = compose(before, value)
-                if inner is None:
-                    return None
-                result[name] = inner
-            else:
-                result[name] = apply(before, value)
+            inner = compose(before, value)
+            if inner is None:
+                return None
+            result[name] = inner
         else:
             result[name] = value
     return result

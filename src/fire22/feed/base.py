@@ -82,6 +82,7 @@ class Batch(Struct, frozen=True):
         seq: of the group's last event: the flows' checkpoint.
         offset: of the newest message after this batch.
         expected: of the newest message before it; a feed that is elsewhere refuses the batch (fences a second engine).
+        expected_seq: of the last event before it, likewise; a batch that says nothing moves this alone.
         watermark_ms: every source has been read up to this time.
         rows: changed rows of the flows' state as (flow, key, value); None removes a row.
         documents: the views' documents that changed.
@@ -90,6 +91,7 @@ class Batch(Struct, frozen=True):
     seq: int
     offset: int
     expected: int
+    expected_seq: int
     watermark_ms: int
     records: tuple[Record, ...]
     rows: tuple[tuple[str, str, bytes | None], ...]

@@ -34,6 +34,7 @@ class SqliteFeed:
         connection: the writer's connection, for reading the checkpoint before it starts.
         path: the file, for reading.
         ring_bytes_max: memory for the recent part.
+        vfs: the name of SQLite's file layer for reading; None is its own.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class SqliteFeed:
         loop: asyncio.AbstractEventLoop,
         *,
         ring_bytes_max: int = 64 << 20,
+        vfs: str | None = None,
     ) -> None:
         self._writer = writer
         self._loop = loop
         self._path = path
+        self._vfs = vfs
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="feed-reader")
         self._reader: apsw.Connection | None = None
         self._epoch = str(meta(connection, "epoch"))
@@ -119,9 +122,9 @@ class SqliteFeed:
     async def read(self, topic: str, after: int, upto: int, *, records_max: int) -> list[Record]:
         """From the file. A record that begins at or before `after` and ends behind it is included."""
         return await self._query(
-            "WHERE topic = ?1 AND offset <= ?3 AND offset >= coalesce("
-            "(SELECT max(offset) FROM feed WHERE topic = ?1 AND offset <= ?2 AND offset + entries - 1 > ?2), ?2 + 1) "
-            "ORDER BY offset LIMIT ?4",
+            # The subquery takes one step in the index; with the test of the record's end in it, it would walk them all.
+            "WHERE topic = ?1 AND offset <= ?3 AND offset + entries - 1 > ?2 AND offset >= coalesce("
+            "(SELECT max(offset) FROM feed WHERE topic = ?1 AND offset <= ?2), 0) ORDER BY offset LIMIT ?4",
             (topic, after, upto, records_max),
         )
 
@@ -171,9 +174,13 @@ class SqliteFeed:
             listener(batch)
 
     def _write(self, connection: apsw.Connection, batch: Batch, bodies: list[bytes], documents: list[bytes]) -> None:
-        current = meta(connection, "offset")
-        if current != batch.expected:
-            raise StorageError(codes.FEED_MOVED, f"The feed is at {current}, not at {batch.expected} as expected.")
+        seq, offset = meta(connection, "seq"), meta(connection, "offset")
+        if (seq, offset) != (batch.expected_seq, batch.expected):
+            raise StorageError(
+                codes.FEED_MOVED,
+                f"The feed is at message {offset} of event {seq}, "
+                f"not at {batch.expected} of {batch.expected_seq} as expected.",
+            )
         if batch.records:
             connection.executemany(
                 "INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -210,7 +217,7 @@ class SqliteFeed:
         def run() -> list[Record]:
             with storage_errors():
                 if self._reader is None:
-                    self._reader = connect(self._path)
+                    self._reader = connect(self._path, vfs=self._vfs)
                 return read_records(self._reader, where, arguments)
 
         return await self._loop.run_in_executor(self._reading, run)

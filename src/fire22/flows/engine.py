@@ -21,6 +21,7 @@ from fire22.log.base import Group
 
 CLOCK: Final = "system.clock"
 CONFIGURED: Final = "system.configured"
+FUTURE_MS_MAX: Final = 60_000  # an event further ahead of the watermark dates its record as this far ahead
 _ENGINE: Final = "engine"  # the flow name of the engine's own rows
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -79,6 +80,7 @@ class Engine(Emitter):
         self._any = self._handlers.pop("*", ())
         self._seq = 0
         self._offset = 0
+        self._flushed_seq = 0
         self._watermark_ms = 0
         self._group_ms = 0
         self._configured = False
@@ -99,6 +101,7 @@ class Engine(Emitter):
     ) -> None:
         """Go on from a stored checkpoint with the rows and documents stored with it."""
         self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
+        self._flushed_seq = self._seq
         self._documents = {(each.topic, each.scope, each.key): each for each in documents}
         tables = {(flow.name, table.name): table for flow in self.flows for table in flow.tables}
         for name, key, value in rows:
@@ -121,7 +124,9 @@ class Engine(Emitter):
         self._seq += 1
         event = decode_event(body)
         at_ms = event.at_ms
-        self._group_ms = max(self._group_ms, at_ms)
+        # Retention goes by this; one event with a wrong clock must not keep the feed for years.
+        limit_ms = self._watermark_ms + FUTURE_MS_MAX
+        self._group_ms = max(self._group_ms, min(at_ms, limit_ms) if self._watermark_ms else at_ms)
         handlers = self._handlers.get(event.type)
         if handlers:
             try:
@@ -153,7 +158,7 @@ class Engine(Emitter):
         """End a commit group: let the flows speak, and number what they said."""
         for flow in self.flows:
             flow.flush()
-        expected = self._offset
+        expected, expected_seq = self._offset, self._flushed_seq
         spoken = [name for name in self.topics if self._streams[name]]
         records: list[Record] = []
         documents: list[Document] = []
@@ -168,8 +173,16 @@ class Engine(Emitter):
                 self._documents[placed.topic, placed.scope, placed.key] = placed
                 documents.append(placed)
         self._group_ms = 0
+        self._flushed_seq = self._seq
         return Batch(
-            self._seq, self._offset, expected, self._watermark_ms, tuple(records), self._rows(), tuple(documents)
+            self._seq,
+            self._offset,
+            expected,
+            expected_seq,
+            self._watermark_ms,
+            tuple(records),
+            self._rows(),
+            tuple(documents),
         )
 
     def stream(

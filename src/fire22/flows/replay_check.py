@@ -1,17 +1,20 @@
 """Shows that the feed is a function of the log: folds the whole log anew and compares, byte for byte."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import apsw
 from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.feed.base import encode_entries
-from fire22.feed.sqlite import read_checkpoint
+from fire22.feed.base import Document, encode_entries
+from fire22.feed.sqlite import read_checkpoint, read_documents, read_state
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.log.file import query
+
+Key = TypeVar("Key", bound=tuple[str, ...])
 
 
 class ReplayReport(Struct, frozen=True):
@@ -22,32 +25,51 @@ class ReplayReport(Struct, frozen=True):
 
 
 def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
-    """Fold the log from its beginning with a fresh engine and compare with the feed that is kept.
+    """Fold the log from its beginning with a fresh engine and compare with all that is kept of the feed.
+
+    Compared are the records (retention may have taken the oldest), the views' documents, the flows' state and the
+    checkpoint.
 
     Raises:
-        StorageError: `storage_corrupt` names the first record that differs; `storage_failed`, the log does not reach
+        StorageError: `storage_corrupt` names the first thing that differs; `storage_failed`, the log does not reach
             back to its first event.
     """
     checkpoint = read_checkpoint(connection)
     kept = query(connection, "SELECT offset, topic, seq, idx, cnt, at_ms, body FROM feed ORDER BY offset")
     expected = next(kept, None)
     compared = 0
+    documents: dict[tuple[str, str, str], Document] = {}
+    state: dict[tuple[str, str], bytes | None] = {}
     for group in _groups(connection, checkpoint.seq):
-        for record in engine.fold_group(group).records:
-            if expected is None or record.offset < expected[0]:
+        batch = engine.fold_group(group)
+        state.update(((flow, key), value) for flow, key, value in batch.rows)
+        documents.update(((each.topic, each.scope, each.key), each) for each in batch.documents)
+        for record in batch.records:
+            if not compared and (expected is None or record.offset < expected[0]):
                 continue  # no longer kept
             body = encode_entries(record.entries)
             made = (record.offset, record.topic, record.seq, record.index, record.count, record.at_ms, body)
             if made != expected:
-                raise StorageError(
-                    codes.STORAGE_CORRUPT,
-                    f"Record {record.offset} on {record.topic} is not what the log gives with this version's flows.",
-                )
+                raise _differs(f"Record {record.offset} on {record.topic}")
             compared += 1
             expected = next(kept, None)
     if expected is not None:
         raise StorageError(codes.STORAGE_CORRUPT, f"Record {expected[0]} in the feed does not come from the log.")
+    if engine.checkpoint != checkpoint:
+        raise _differs("The checkpoint of the feed")
+    _compare(state, {(flow, key): value for flow, key, value in read_state(connection)}, "State")
+    _compare(documents, {(each.topic, each.scope, each.key): each for each in read_documents(connection)}, "Document")
     return ReplayReport(engine.checkpoint.seq, compared)
+
+
+def _compare(made: Mapping[Key, object], kept: Mapping[Key, object], what: str) -> None:
+    for key in sorted({*made, *kept}):
+        if made.get(key) != kept.get(key):
+            raise _differs(f"{what} {' '.join(key)}")
+
+
+def _differs(what: str) -> StorageError:
+    return StorageError(codes.STORAGE_CORRUPT, f"{what} is not what the log gives with this version's flows.")
 
 
 def _groups(connection: apsw.Connection, upto: int) -> Iterator[Group]:

@@ -40,6 +40,7 @@ _CLOSE: Final[dict[Code, int]] = {
     codes.OVERLOADED: Close.OVERLOAD,
     codes.CONNECTIONS_EXCEEDED: Close.OVERLOAD,
     codes.STALLED: Close.STALLED,
+    codes.POSITION_LOST: Close.STALLED,
     codes.INTERNAL: Close.INTERNAL,
 }
 

@@ -103,8 +103,7 @@ class Service:
             AuthError: `token_expired`.
             RequestError: `topic_unknown`, `scope_unknown`, or what Access refuses.
         """
-        if principal.expires_ms <= self.now_ms():
-            raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; send a new one with the auth command.")
+        self._check_current(principal)
         topic = self.topics.get(target)
         if topic is None or topic.internal:
             known = ", ".join(name for name, each in self.topics.items() if not each.internal)
@@ -132,12 +131,19 @@ class Service:
         """Append events, all or none; done once they are durable.
 
         Raises:
+            AuthError: `token_expired`.
             RequestError: `forbidden`, `event_invalid`, `not_supported` or `overloaded`; in the future, `id_conflict`.
         """
+        self._check_current(principal)
         self.access.check_publish(principal)
         for index, event in enumerate(events):
             self._check(event, index)
         return self.log.append([encode_event(event) for event in events])
+
+    def _check_current(self, principal: Principal) -> None:
+        """A connection may outlive its token by a moment, and must not use it any more."""
+        if principal.expires_ms <= self.now_ms():
+            raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; send a new one with the auth command.")
 
     def _check(self, event: Event, index: int) -> None:
         if event.type.startswith("system."):

@@ -3,10 +3,16 @@
 uvicorn builds the object when a request asks for the upgrade, hands it the transport and the request's bytes, and is
 out of the way from then on. The object is also the hub's Subscriber, so an idle connection is this object, its parser
 and its transport, and nothing else.
+
+Commands are performed in their order, one after the other: the next one waits while a snapshot is read from the disk,
+while a flush is under way, and while the peer does not take its answers. Nothing is read from a peer whose commands
+wait or that takes nothing, so what one connection can make the server hold is one chunk of commands and one answer more
+than `outbox_bytes_max`.
 """
 
 import asyncio
 import socket
+from collections import deque
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -43,7 +49,7 @@ from fire22.gateways import handshake
 from fire22.gateways.errors import as_message, close_code
 from fire22.gateways.service import Follow, Service, reply, subscribed
 from fire22.hub.codec import JSON_BATCH, PLAIN, Codec
-from fire22.hub.lane import Subscriber
+from fire22.hub.lane import LaneKey, Subscriber
 from fire22.security.tokens import Principal
 
 SESSION_COOKIE = "fire22_session"
@@ -81,7 +87,16 @@ class WebSockets:
 class WebSocket(asyncio.Protocol, Subscriber):
     """One connection. `shared` is set on the class that is handed to uvicorn."""
 
-    __slots__ = ("_parser", "_paused_at_s", "_transport", "codec", "principal")
+    __slots__ = (
+        "_parser",
+        "_performing",
+        "_taken_at_s",
+        "_transport",
+        "_unsent_bytes",
+        "_waiting",
+        "codec",
+        "principal",
+    )
 
     shared: ClassVar[WebSockets]
 
@@ -91,7 +106,10 @@ class WebSocket(asyncio.Protocol, Subscriber):
         self.principal: Principal | None = None
         self._transport: asyncio.Transport | None = None
         self._parser: FrameParser | None = None
-        self._paused_at_s = 0.0
+        self._waiting: deque[Command] | None = None
+        self._performing = False
+        self._taken_at_s = 0.0  # while paused: when it was last seen to have taken something
+        self._unsent_bytes = 0  # and what was left then
 
     # What the transport calls.
 
@@ -106,6 +124,8 @@ class WebSocket(asyncio.Protocol, Subscriber):
             return
         try:
             for incoming in self._parser.receive(data):
+                if self._is_ending:
+                    return
                 if isinstance(incoming, Text | Binary):
                     self._receive(incoming.payload)
                 elif isinstance(incoming, PingFrame):
@@ -121,14 +141,16 @@ class WebSocket(asyncio.Protocol, Subscriber):
         return False
 
     def pause_writing(self) -> None:
-        """The peer takes less than it is sent: the hub makes it catch up at its own pace."""
+        """The peer takes less than it is sent: the hub makes it catch up at its own pace, and we hear it no more."""
         self.paused = True
-        self._paused_at_s = self.shared.loop.time()
+        self._taken_at_s = self.shared.loop.time()
+        self._set_reading()
 
     def resume_writing(self) -> None:
         """It takes bytes again."""
         self.paused = False
         self.shared.service.hub.resumed()
+        self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -143,19 +165,28 @@ class WebSocket(asyncio.Protocol, Subscriber):
     # What the hub calls.
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; nothing happens on a closed one."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Hand bytes to the transport; nothing happens on one that is closed or about to be."""
+        if not self._is_ending:
+            cast("asyncio.Transport", self._transport).write(data)
+
+    def overtaken(self) -> None:
+        """It read so slowly that what comes next for it is gone."""
+        message = "What you have yet to read is no longer kept; come back and take a snapshot."
+        self.fail(RequestError(codes.POSITION_LOST, message, retry_after_s=1))
 
     # What the register calls.
 
     def sweep(self, now_s: float, now_ms: int) -> None:
         """See WebSockets.sweep."""
-        limits = self.shared.service.limits
-        if self.paused and now_s - self._paused_at_s > limits.stall_s:
+        transport = self._transport
+        if transport is None:
+            return
+        if self.paused and transport.get_write_buffer_size() != self._unsent_bytes:
+            self._unsent_bytes = transport.get_write_buffer_size()
+            self._taken_at_s = now_s
+        if self.paused and now_s - self._taken_at_s > self.shared.service.limits.stall_s:
             self.fail(RequestError(codes.STALLED, "The connection took no byte for too long.", retry_after_s=1))
-            if self._transport is not None:
-                self._transport.abort()
+            transport.abort()
         elif self.principal is not None and self.principal.expires_ms <= now_ms:
             self.fail(AuthError(codes.TOKEN_EXPIRED, "The token has expired; come back with a new one."))
 
@@ -233,14 +264,49 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     # Commands.
 
+    @property
+    def _is_ending(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
     def _receive(self, payload: str | bytes) -> None:
         try:
             command = parse_command(payload)
         except CommandError as error:
             self._answer_error(error, error.id)
             return
+        if self._waiting is None:
+            self._waiting = deque((command,))
+            self._go_on()
+        else:
+            self._waiting.append(command)
+
+    def _go_on(self) -> None:
+        """Perform the commands that wait, as far as nothing holds them up."""
+        hub = self.shared.service.hub
+        while self._waiting and not (self._performing or self.paused or self._is_ending):
+            if hub.hub.flushing and isinstance(self._waiting[0], Subscribe | Unsubscribe):
+                hub.change(self._go_on)
+                break
+            self._performing = True
+            self._performing = not self._finish(self._waiting.popleft())
+        if not self._waiting:
+            self._waiting = None
+        self._set_reading()
+
+    def _set_reading(self) -> None:
+        """Hear the peer, unless its commands wait or it takes nothing."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self.paused or self._waiting is not None:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _finish(self, command: Command) -> bool:
+        """Perform a command; whether it is finished, or goes on by itself."""
         try:
-            self._perform(command)
+            return self._perform(command)
         except AuthError as error:
             if isinstance(command, Auth) or self.principal is None:
                 self.fail(error)
@@ -248,21 +314,18 @@ class WebSocket(asyncio.Protocol, Subscriber):
                 self._answer_error(error, command.id)
         except Fire22Error as error:
             self._answer_error(error, command.id)
+        return True
 
-    def _perform(self, command: Command) -> None:
+    def _perform(self, command: Command) -> bool:
         service = self.shared.service
         if isinstance(command, Auth):
             self._authenticate(command)
-            return
+            return True
         if self.principal is None:
             raise AuthError(codes.AUTH_REQUIRED, "The first command must be auth, or bring the token when connecting.")
         if isinstance(command, Subscribe):
-            if len(self.lanes) >= service.limits.subscriptions_max:
-                raise RequestError(
-                    codes.SUBSCRIPTIONS_EXCEEDED, f"A connection follows at most {service.limits.subscriptions_max}."
-                )
-            self._subscribe(command, self.principal)
-        elif isinstance(command, Unsubscribe):
+            return self._subscribe(command, self.principal)
+        if isinstance(command, Unsubscribe):
             self._unsubscribe(command, self.principal)
         elif isinstance(command, Publish):
             self._publish(command, self.principal)
@@ -271,6 +334,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
             self._answer(command.id, f'{{"time":"{now}","watermark":"{watermark}"}}'.encode())
         elif isinstance(command, History):
             raise RequestError(codes.NOT_SUPPORTED, "The history command is not served by this version.")
+        return True
 
     def _authenticate(self, command: Auth) -> None:
         principal = self.shared.service.authenticate(command.token)
@@ -280,53 +344,63 @@ class WebSocket(asyncio.Protocol, Subscriber):
         self.principal = principal
         self._answer(command.id, b"{}")
 
-    def _subscribe(self, command: Subscribe, principal: Principal) -> None:
+    def _subscribe(self, command: Subscribe, principal: Principal) -> bool:
         follow = self.shared.service.follow(principal, command, self.codec)
+        self._check_room(follow.key)
         if follow.resumed is not None and follow.resumed.recovered:
             self._join(command.id, follow, None, follow.resumed.cursor)
-            return
+            return True
         hub = self.shared.service.hub.hub
         messages, need = hub.snapshot(follow.topic, follow.key, follow.last)
         if need is None:
             self._join(command.id, follow, messages, hub.flushed)
-        else:
-            self.shared.tasks.create_task(self._subscribe_with_snapshot(command.id, follow))
+            return True
+        self.shared.tasks.create_task(self._subscribe_with_snapshot(command.id, follow))
+        return False
+
+    def _check_room(self, key: LaneKey) -> None:
+        """A subscription on the same topic and scope is replaced, and needs none."""
+        followed = [(lane.key.topic, lane.key.scope) for lane in self.lanes]
+        limit = self.shared.service.limits.subscriptions_max
+        if len(followed) >= limit and (key.topic, key.scope) not in followed:
+            raise RequestError(codes.SUBSCRIPTIONS_EXCEEDED, f"A connection follows at most {limit}.")
 
     async def _subscribe_with_snapshot(self, id: int, follow: Follow) -> None:
         """The snapshot needs the disk; the cursor starts where the snapshot ends."""
+        hub = self.shared.service.hub
         try:
-            messages, offset = await self.shared.service.hub.snapshot(follow.topic, follow.key, follow.last)
+            messages, offset = await hub.snapshot(follow.topic, follow.key, follow.last)
         except Fire22Error as error:
             self._answer_error(error, id)
+            self._performed()
             return
-        self._join(id, follow, messages, offset)
-
-    def _join(self, id: int, follow: Follow, snapshot: list[bytes] | None, offset: int) -> None:
-        hub = self.shared.service.hub
 
         def join() -> None:
-            if self._transport is not None:
-                # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
-                position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
-                self._answer(id, subscribed(follow, position, snapshot))
-                hub.hub.follow(self, follow.key, offset)
+            self._join(id, follow, messages, offset)
+            self._performed()
 
-        hub.change(self, join)
+        hub.change(join)
+
+    def _performed(self) -> None:
+        """The command that went on by itself has been answered."""
+        self._performing = False
+        self._go_on()
+
+    def _join(self, id: int, follow: Follow, snapshot: list[bytes] | None, offset: int) -> None:
+        if self._is_ending:
+            return
+        hub = self.shared.service.hub
+        # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
+        position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
+        self._answer(id, subscribed(follow, position, snapshot))
+        hub.hub.follow(self, follow.key, offset)
+        hub.resumed()
 
     def _unsubscribe(self, command: Unsubscribe, principal: Principal) -> None:
         scope = principal.scope if command.scope is None else command.scope
-        hub = self.shared.service.hub
-
-        def leave() -> None:
-            if self._transport is None:
-                return
-            if hub.hub.unfollow(self, command.target, scope):
-                self._answer(command.id, b"{}")
-            else:
-                error = RequestError(codes.NOT_SUBSCRIBED, "There is no subscription to this target and scope.")
-                self._answer_error(error, command.id)
-
-        hub.change(self, leave)
+        if not self.shared.service.hub.hub.unfollow(self, command.target, scope):
+            raise RequestError(codes.NOT_SUBSCRIBED, "There is no subscription to this target and scope.")
+        self._answer(command.id, b"{}")
 
     def _publish(self, command: Publish, principal: Principal) -> None:
         future = self.shared.service.publish(principal, [command.event])
@@ -352,7 +426,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def fail(self, error: Fire22Error) -> None:
         """Say why, and close."""
-        if self._transport is None or self._transport.is_closing():
+        if self._is_ending:
             return
         self.shared.service.count(error)
         message = as_message(error, self.shared.service.now_ms(), kind="connection_error")
@@ -366,6 +440,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
     def _end(self, code: int, reason: str) -> None:
         self.write(close_frame(code, reason.encode()[:120].decode(errors="ignore")))
         self._close_transport()
+        self.shared.service.hub.hub.leave(self)
 
     def _close_transport(self) -> None:
         transport = self._transport

@@ -24,6 +24,7 @@ from fire22.hub.lane import Change, Cohort, Lane, LaneKey, Subscriber, encode_do
 
 BLOCK_OFFSETS = 512  # a cached block of a stream covers this aligned range of offsets
 BLOCK_RECORDS = 64
+_BLOCK_BYTES = 400  # what a cached block costs beside its data, about
 
 
 class Statistics(Struct):
@@ -90,6 +91,7 @@ class Hub:
         for document in feed.documents():
             self._documents.setdefault((document.topic, document.scope), {})[document.key] = document
         self._lanes: dict[LaneKey, Lane] = {}
+        self._lane_number = 0
         self._index: dict[tuple[str, str], dict[Lane, None]] = {}
         self._cohorts: dict[tuple[tuple[Lane, ...], str], Cohort] = {}
         self._catching: dict[Subscriber, None] = {}
@@ -174,7 +176,8 @@ class Hub:
         self._drop(cursors, key.topic, key.scope)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key, subscriber.codec)
+            self._lane_number += 1
+            lane = self._lanes[key] = Lane(key, subscriber.codec, self._lane_number)
             self._index.setdefault((key.topic, key.scope), {})[lane] = None
         lane.followers += 1
         cursors[lane] = cursor
@@ -207,26 +210,32 @@ class Hub:
         self._flushing = True
         try:
             touched = self._collect()
+            # Who is live now. Whoever becomes live in a pause has all of this already.
+            waiting = {cohort: tuple(cohort.members) for lane in touched for cohort in lane.cohorts}
+            counts: dict[Lane, int] = {}
             for lane in touched:
-                self.statistics.messages += lane.pack_new(self._watermark_ms) * lane.followers
+                counts[lane] = lane.pack_new(self._watermark_ms)
                 yield
             self.statistics.flushes += 1
             ticks: dict[str, bytes] = {}
-            for cohort in self._touched_cohorts(touched):
+            for cohort, members in waiting.items():
                 data = b"".join([lane.ready for lane in cohort.lanes if lane.ready])
+                if not data:
+                    continue
                 data += ticks.get(cohort.codec.name) or ticks.setdefault(cohort.codec.name, self._tick(cohort.codec))
-                yield from self._write(cohort, data)
+                self.statistics.messages += sum(counts.get(lane, 0) for lane in cohort.lanes) * len(members)
+                yield from self._write(cohort, members, data)
             for lane in touched:
                 lane.ready = b""
         finally:
             self._flushing = False
 
     def heartbeat(self) -> Iterator[None]:
-        """Send a tick to every live connection whose cohort had no flush since the last heartbeat."""
+        """Send a tick to every live connection to which nothing was written for two calls; called twice an interval."""
         for cohort in list(self._cohorts.values()):
-            if not cohort.flushes:
-                yield from self._write(cohort, self._tick(cohort.codec))
-            cohort.flushes = 0
+            cohort.quiet += 1
+            if cohort.quiet >= 2:
+                yield from self._write(cohort, tuple(cohort.members), self._tick(cohort.codec))
 
     def _collect(self) -> dict[Lane, None]:
         """Take over the pending batches: from here on `flushed` is the new offset."""
@@ -260,16 +269,8 @@ class Hub:
                         lane.entries.append((offset, entry))
                         touched[lane] = None
 
-    def _touched_cohorts(self, touched: dict[Lane, None]) -> list[Cohort]:
-        cohorts: dict[Cohort, None] = {}
-        for lane in touched:
-            if lane.ready:
-                cohorts.update(lane.cohorts)
-        return list(cohorts)
-
-    def _write(self, cohort: Cohort, data: bytes) -> Iterator[None]:
-        cohort.flushes += 1
-        members = tuple(cohort.members)
+    def _write(self, cohort: Cohort, members: tuple[Subscriber, ...], data: bytes) -> Iterator[None]:
+        cohort.quiet = 0
         self.statistics.written_bytes += len(data) * len(members)
         for index, subscriber in enumerate(members):
             if subscriber.cohort is cohort:  # it may have left in a pause
@@ -281,6 +282,8 @@ class Hub:
 
     def _demote(self, subscriber: Subscriber, cohort: Cohort) -> None:
         """A live connection takes no more for now: it reads on from here at its own pace."""
+        if subscriber.cohort is not cohort:  # the write has ended it
+            return
         self._unplace(subscriber)
         subscriber.cursors = dict.fromkeys(cohort.lanes, self._flushed)
         self._catching[subscriber] = None
@@ -297,6 +300,8 @@ class Hub:
     def catch_up(self, subscriber: Subscriber, supplied: Supply | None = None) -> Need | None:
         """Take a connection one block further, and make it live where it is level.
 
+        One that waited for so long that what it has yet to read is no longer kept is told so (`overtaken`).
+
         Args:
             supplied: what an earlier call said it needs; left aside where the connection stands elsewhere by now.
 
@@ -310,6 +315,9 @@ class Hub:
         if lane is not None and cursors[lane] < self._flushed:
             low = cursors[lane]
             step = self._block(lane, low, supplied)
+            if step is None:
+                subscriber.overtaken()
+                return None
             if isinstance(step, Need):
                 return step
             data, cursors[lane] = step
@@ -320,20 +328,22 @@ class Hub:
             self._place(subscriber, cursors)
         return None
 
-    def _block(self, lane: Lane, cursor: int, supplied: Supply | None) -> tuple[bytes, int] | Need:
-        """A lane's bytes after `cursor`, and the offset they reach."""
+    def _block(self, lane: Lane, cursor: int, supplied: Supply | None) -> tuple[bytes, int] | Need | None:
+        """A lane's bytes after `cursor`, and the offset they reach; None where some of them are gone."""
         key = lane.key
         if self.topics[key.topic].kind is Kind.VIEW:
             changed = [each for each in self.documents(key.topic, key.scope) if each.offset > cursor]
             messages = [encode_document(each, key.scope) for each in changed]
             return self._pack(lane, messages), self._flushed
+        records = self._feed.read_nowait(key.topic, cursor, self._flushed, records_max=BLOCK_RECORDS)
+        if records is not None:
+            return self._stream_block(lane, cursor, records, self._flushed)
+        if cursor < self._feed.lost:
+            return None
         if supplied is not None and (supplied.need.topic, supplied.need.after) == (key.topic, cursor):
             # The records reach only as far as was asked for; the live edge may have moved on since.
             return self._stream_block(lane, cursor, supplied.records, supplied.need.upto)
-        records = self._feed.read_nowait(key.topic, cursor, self._flushed, records_max=BLOCK_RECORDS)
-        if records is None:
-            return Need(key.topic, cursor, self._flushed)
-        return self._stream_block(lane, cursor, records, self._flushed)
+        return Need(key.topic, cursor, self._flushed)
 
     def _stream_block(self, lane: Lane, cursor: int, records: list[Record], upto: int) -> tuple[bytes, int]:
         """The lane's messages in the records up to the end of an aligned block; records are all there are to `upto`,
@@ -355,7 +365,8 @@ class Hub:
             if cursor < offset <= end and covers(lane.key.scope, entry.path)
         ]
         data = self._pack(lane, lane.encode_entries(entries, self._watermark_ms))
-        if whole:
+        # What will expire is not the same for the next reader.
+        if whole and not any(entry.expires_ms > self._watermark_ms for _, entry in entries):
             self._remember((lane.key, number), data)
         return data, end
 
@@ -365,10 +376,10 @@ class Hub:
 
     def _remember(self, key: tuple[LaneKey, int], data: bytes) -> None:
         self._blocks[key] = data
-        self._block_bytes += len(data)
+        self._block_bytes += len(data) + _BLOCK_BYTES
         while self._block_bytes > self._block_bytes_max:
             oldest = next(iter(self._blocks))
-            self._block_bytes -= len(self._blocks.pop(oldest))
+            self._block_bytes -= len(self._blocks.pop(oldest)) + _BLOCK_BYTES
 
     # Snapshots.
 
@@ -431,7 +442,7 @@ class Hub:
             self._catching[subscriber] = None
 
     def _go_live(self, subscriber: Subscriber, lanes: tuple[Lane, ...]) -> None:
-        lanes = tuple(sorted(lanes, key=id))
+        lanes = tuple(sorted(lanes, key=lambda lane: lane.number))
         key = (lanes, subscriber.codec.name)
         cohort = self._cohorts.get(key)
         if cohort is None:

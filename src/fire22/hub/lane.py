@@ -58,6 +58,10 @@ class Subscriber:
         """Hand bytes to the transport; never waits, never fails."""
         raise NotImplementedError
 
+    def overtaken(self) -> None:
+        """What it has yet to read is no longer kept: end the connection; it comes back and is told what it lost."""
+        raise NotImplementedError
+
     @property
     def lanes(self) -> tuple["Lane", ...]:
         """The lanes that are followed, live or not."""
@@ -69,23 +73,28 @@ class Subscriber:
 class Cohort:
     """Live connections that follow the same lanes."""
 
-    __slots__ = ("codec", "flushes", "lanes", "members")
+    __slots__ = ("codec", "lanes", "members", "quiet")
 
     def __init__(self, lanes: tuple["Lane", ...], codec: Codec) -> None:
         self.lanes = lanes
         self.codec = codec
         self.members: dict[Subscriber, None] = {}
-        self.flushes = 0  # since the last heartbeat
+        self.quiet = 0  # calls of `Hub.heartbeat` since something was written
 
 
 class Lane:
-    """One lane: what has come since the last flush, and the cohorts that wait for it."""
+    """One lane: what has come since the last flush, and the cohorts that wait for it.
 
-    __slots__ = ("changes", "codec", "cohorts", "entries", "followers", "key", "ready")
+    Args:
+        number: of the lanes of one hub; says whose messages come first in a flush.
+    """
 
-    def __init__(self, key: LaneKey, codec: Codec) -> None:
+    __slots__ = ("changes", "codec", "cohorts", "entries", "followers", "key", "number", "ready")
+
+    def __init__(self, key: LaneKey, codec: Codec, number: int = 0) -> None:
         self.key = key
         self.codec = codec
+        self.number = number
         self.entries: list[tuple[int, Entry]] = []
         self.changes: list[Change] = []
         self.cohorts: dict[Cohort, None] = {}

@@ -58,9 +58,9 @@ class HubLoop:
             tasks.create_task(self._beat(), name="heartbeat")
             tasks.create_task(self._catch_up_all(), name="catch-up")
 
-    def change(self, subscriber: Subscriber, act: Callable[[], None]) -> None:
-        """Do what changes a connection's lanes: now, or right after the flush that is under way."""
-        if self.hub.flushing and subscriber.cohort is not None and subscriber.cohort.lanes:
+    def change(self, act: Callable[[], None]) -> None:
+        """Do what changes a connection's lanes: now, or right after the flush that is under way; in order."""
+        if self.hub.flushing:
             self._changes.append(act)
         else:
             act()
@@ -116,7 +116,7 @@ class HubLoop:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._heartbeat_s)
+            await asyncio.sleep(self._heartbeat_s / 2)
             async with self._writing:
                 await _sliced(self.hub.heartbeat())
 

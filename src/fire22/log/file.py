@@ -128,8 +128,8 @@ def _create(path: Path, vfs: str | None) -> None:
                 f"{path.name} is missing but {path.name}{suffix} is there: put the file back, or restore a backup.",
             )
     fresh = path.with_name(path.name + ".new")
-    for leftover in (fresh, fresh.with_name(fresh.name + "-wal"), fresh.with_name(fresh.name + "-shm")):
-        leftover.unlink(missing_ok=True)
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
     connection = apsw.Connection(str(fresh), vfs=vfs)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT}")
     connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
@@ -137,6 +137,7 @@ def _create(path: Path, vfs: str | None) -> None:
         connection.execute(SCHEMA)
         new_epoch(connection, fresh)
         connection.execute("INSERT INTO meta VALUES('seq', 0), ('offset', 0), ('watermark_ms', 0), ('feed_bytes', 0)")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing does it too, but ignores what fails
     connection.close()
     fresh.rename(path)
     _sync_folder(path.parent)

@@ -38,6 +38,8 @@ def backup(source: Path, target: Path) -> None:
             with writer.backup("main", reader, "main") as copy:
                 while not copy.done:
                     copy.step(1000)
+            # No file has inode 0: however the copy is put in place, the next start makes a new epoch.
+            writer.execute("UPDATE meta SET value = 0 WHERE key = 'inode'")
         finally:
             writer.close()
             reader.close()

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -91,8 +92,8 @@ class SqliteLog:
         if after >= self._last:
             return []
         if self._tail and self._tail[0].first <= after + 1:
-            found = [group for group in self._tail if group.first > after]
-            return _first_events(found, events_max)
+            found = list(takewhile(lambda group: group.first > after, reversed(self._tail)))
+            return _first_events(found[::-1], events_max)
         return await self._loop.run_in_executor(self._reading, lambda: self._reader.groups(after, events_max))
 
     async def source_position(self, source: str) -> str | None:
@@ -153,11 +154,11 @@ class SqliteLog:
     def _insert_new(self, connection: apsw.Connection, events: Sequence[EncodedEvent], group: int) -> list[Appended]:
         """The same for a call that holds repeats: all are looked up before the first is written."""
         result: list[Appended] = []
-        new: dict[str, EncodedEvent] = {}
+        new: dict[str, tuple[int, EncodedEvent]] = {}
         for event in events:
             row = next(query(connection, "SELECT seq, body FROM log WHERE id = ?", (event.id,)), None)
             known = new.get(event.id)
-            body: bytes | None = known.body if known else row[1] if row else None
+            body: bytes | None = known[1].body if known else row[1] if row else None
             if body is not None and not same_content(body, event.body):
                 raise RequestError(
                     codes.ID_CONFLICT,
@@ -167,15 +168,16 @@ class SqliteLog:
             if row:
                 result.append(Appended(event.id, row[0], True))
             elif known:
-                result.append(next(each for each in result if each.id == event.id))
+                result.append(Appended(event.id, known[0], True))
             else:
-                result.append(Appended(event.id, self._next + len(new), False))
-                new[event.id] = event
-        for seq, event in enumerate(new.values(), start=self._next):
+                seq = self._next + len(new)
+                result.append(Appended(event.id, seq, False))
+                new[event.id] = (seq, event)
+        for seq, event in new.values():
             values = (seq, group, event.id, checksum(event.body), event.body)
             connection.execute("INSERT INTO log VALUES(?, ?, ?, ?, ?)", values)
         self._next += len(new)
-        self._open.extend(event.body for event in new.values())
+        self._open.extend(event.body for _, event in new.values())
         return result
 
 

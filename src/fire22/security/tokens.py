@@ -101,6 +101,9 @@ def load_key(path: Path) -> bytes:
         return path.read_text().strip().encode()
     except OSError as error:
         raise SetupError(codes.CONFIG_INVALID, f"The token key {path} cannot be used: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        message = f"The token key {path} must be text, such as `openssl rand -hex 32` prints."
+        raise SetupError(codes.CONFIG_INVALID, message) from None
 
 
 class SignInCodes:

@@ -241,12 +241,12 @@ class _Reader:
             return True
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """The next rows of the outbox."""
+        """The next rows of the outbox; texts as bytes, since a book may hold some that are not UTF-8."""
         return cast(
             "Iterator[tuple[Any, ...]]",
             self._connection.execute(
-                "SELECT number, type, timestamp, data, category, priority FROM fire22_outbox WHERE number > ? "
-                "ORDER BY number LIMIT ?",
+                "SELECT number, CAST(type AS BLOB), CAST(timestamp AS BLOB), CAST(data AS BLOB), "
+                "CAST(category AS BLOB), priority FROM fire22_outbox WHERE number > ? ORDER BY number LIMIT ?",
                 (self.position, BATCH_ROWS),
             ),
         )
@@ -290,14 +290,24 @@ def _check_gap(path: Path, position: int, trimmed_to: int, last: int) -> None:
 
 
 def _event(
-    source: str, book_id: str, number: int, type: str, timestamp: str, data: str, category: str, priority: int
+    source: str, book_id: str, number: int, type: bytes, timestamp: bytes, data: bytes, category: bytes, priority: int
 ) -> EncodedEvent | str:
     """The event of an outbox row, or why it is none."""
     id = f"{book_id}:{number}"
+    raw = _text(data).strip().encode()
+    metadata = _Metadata(priority, _text(category))
     try:
-        envelope = _Envelope(id, type, source, timestamp, Raw(data.encode()), _Metadata(priority, category))
-        event = EncodedEvent(id, _encode(envelope))
-        decode_event(event.body)
-    except (msgspec.MsgspecError, AttributeError, TypeError) as error:
+        event = EncodedEvent(id, _encode(_Envelope(id, _text(type), source, _text(timestamp), Raw(raw), metadata)))
+        decoded = decode_event(event.body)
+    except (msgspec.MsgspecError, TypeError) as error:
         return str(error)
+    except RecursionError:
+        return "`data` is nested too deep"
+    if decoded.id != id or bytes(decoded.data) != raw:
+        return "`data` is not one JSON value"
     return event
+
+
+def _text(stored: bytes) -> str:
+    """What a text says. A wager whose player's name is in an old encoding counts all the same."""
+    return stored.decode(errors="replace")

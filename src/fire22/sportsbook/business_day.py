@@ -1,9 +1,12 @@
 """The business day: when it begins, in the book's own time zone."""
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from fire22.core.times import to_datetime, to_ms
+
+LATEST_MS: Final = 253_402_128_000_000  # 9999-12-30: the days that end within the calendar of every time zone
 
 
 class BusinessDay:
@@ -19,15 +22,22 @@ class BusinessDay:
         self._starts_at = starts_at
 
     def bounds(self, at_ms: int) -> tuple[int, int]:
-        """Start and end of the day that holds a moment, as [start, end) in milliseconds since 1970 UTC."""
+        """Start and end of the day that holds a moment, as [start, end) in milliseconds since 1970 UTC.
+
+        The last day of the calendar has no end; a moment beyond `LATEST_MS` gets the day of that.
+        """
+        at_ms = min(at_ms, LATEST_MS)
         local = to_datetime(at_ms).astimezone(self._zone)
         day = local.date()
         start = self._start(day.year, day.month, day.day)
-        if at_ms < start:
+        while at_ms < start:  # twice where a zone has left out a whole date
             day -= timedelta(days=1)
             start = self._start(day.year, day.month, day.day)
-        after = day + timedelta(days=1)
-        return start, self._start(after.year, after.month, after.day)
+        end = start
+        while end <= at_ms:
+            day += timedelta(days=1)
+            end = self._start(day.year, day.month, day.day)
+        return start, end
 
     def _start(self, year: int, month: int, day: int) -> int:
         local = datetime.combine(datetime(year, month, day), self._starts_at, tzinfo=self._zone)

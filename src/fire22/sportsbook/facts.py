@@ -4,6 +4,9 @@ Money is integer minor units (`...Minor` on the wire). `customerId` and `agentId
 is the wager's own id, `path` is the agent's path when the fact happened (`/` is the house). Unknown fields are ignored,
 so that a book may tell more. `sportsbook/schema/triggers.sql` makes these facts for the demo book; another book's
 triggers make the same ones.
+
+Everything has a bound far above what a book holds, so that sums, rows and paths made of it always fit: one absurd value
+is rejected and costs nobody else.
 """
 
 from datetime import datetime
@@ -11,11 +14,24 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from fire22.core.event import TIME_MS_MAX
+from fire22.core.times import to_ms
+
+MINOR_MAX: Final = 10**13
+SUM_MINOR_MAX: Final = 10**16
+NUMBER_MAX: Final = 10**15
+ODDS_MAX: Final = 1e6
+LEGS_MAX: Final = 50  # so that their combined odds are still a number
+
 Id = Annotated[str, Meta(min_length=1)]
-Path = Annotated[str, Meta(pattern="^/")]
-Minor = Annotated[int, Meta(ge=0)]
-Odds = Annotated[float, Meta(ge=1)]
-Ordinal = Annotated[int, Meta(ge=1)]
+# The house, or up to eight agents; `|` separates it from a customer in the rows of the flows.
+Path = Annotated[str, Meta(pattern=r"^(/|(/[^/|\x00-\x1f]{1,64}){1,8})\Z")]
+Minor = Annotated[int, Meta(ge=0, le=MINOR_MAX)]
+SignedMinor = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
+SumMinor = Annotated[int, Meta(ge=-SUM_MINOR_MAX, le=SUM_MINOR_MAX)]
+Odds = Annotated[float, Meta(ge=1, le=ODDS_MAX)]
+Ordinal = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
+Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -43,12 +59,16 @@ class Customer(Fact, frozen=True, gc=False):
     status: str
     last_wager_at: Time | None = None
 
+    def __post_init__(self) -> None:
+        if self.last_wager_at is not None and not 0 <= to_ms(self.last_wager_at) < TIME_MS_MAX:
+            raise ValueError("`lastWagerAt` is not between the years 1970 and 9999 UTC")
+
 
 class Limits(Fact, frozen=True, gc=False):
     """A customer's limits."""
 
-    credit_limit_minor: int
-    max_wager_minor: int
+    credit_limit_minor: SignedMinor
+    max_wager_minor: SignedMinor
 
 
 class CustomerLimitChanged(Fact, frozen=True, gc=False):
@@ -104,6 +124,9 @@ class Leg(Fact, frozen=True, gc=False):
     odds: Odds
 
 
+Legs = Annotated[tuple[Leg, ...], Meta(max_length=LEGS_MAX)]
+
+
 class WagerFact(Fact, frozen=True, gc=False):
     """What every fact of a wager says: whose it is and what is at stake.
 
@@ -115,7 +138,7 @@ class WagerFact(Fact, frozen=True, gc=False):
     """
 
     wager_id: Id
-    wager_number: int
+    wager_number: Number
     customer_id: Id
     agent_id: str
     path: Path
@@ -131,7 +154,7 @@ class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
     channel: str
     status: str
     version: Ordinal
-    legs: tuple[Leg, ...] = ()
+    legs: Legs = ()
 
 
 class WagerSettled(WagerFact, frozen=True, gc=False, kw_only=True):
@@ -174,7 +197,7 @@ class WagerModified(WagerFact, frozen=True, gc=False, kw_only=True):
 
     version: Ordinal
     before: Stake
-    legs: tuple[Leg, ...] = ()
+    legs: Legs = ()
 
 
 class Payment(Fact, frozen=True, gc=False):
@@ -194,7 +217,7 @@ class RevenueImported(Fact, frozen=True, gc=False):
     """`revenue.imported`: gross revenue of the settled wagers that were there before the triggers, of one path."""
 
     path: Path
-    revenue_minor: int
+    revenue_minor: SumMinor
 
 
 class Clock(Fact, frozen=True, gc=False):

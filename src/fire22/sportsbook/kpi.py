@@ -2,6 +2,10 @@
 
 A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. Kept in tables: what cannot be derived (revenue, the values at the
 start of the business day, open wagers, who was active). Derived again at a restart: pending, liability, the counts.
+
+A fact that comes late (its day had begun without it) moves a figure and the figure at the start of the day alike: the
+`change` of today is what today's facts did. For sums that is exact. Liability nets and players overlap, so for these it
+is what the fact changes now; exact would need a second book as of the start of each day.
 """
 
 from datetime import time
@@ -22,7 +26,7 @@ from fire22.sportsbook.money import major
 from fire22.sportsbook.players import Players
 
 ACTIVE_MS: Final = 24 * 60 * 60 * 1000
-FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this is taken as of the watermark
+FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this counts as this far ahead
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,9 +129,9 @@ class Kpi(Flow):
         for scope, row in self._rows:
             self._scopes[scope] = _Scope(row)
         for _, wager in self._open:
-            self._expose(wager, 1)
+            self._expose(wager, 1, late=False)
         for key, at_ms in self._active:
-            customer, _, path = key.partition("|")
+            customer, _, path = key.rpartition("|")
             self._players.seen(customer, path, at_ms)
         for scope, count in self._players.counts.items():
             self._scope(scope).active = count
@@ -138,13 +142,10 @@ class Kpi(Flow):
 
     def clock(self) -> None:
         """The window of active players slides; a new business day may begin."""
+        if self._day_start > self.watermark_ms + FUTURE_MS_MAX:
+            self._day_end = 0  # a fact of before the first watermark began a day that has not come
         self._begin_day(self.watermark_ms)
-        scopes, gone = self._players.expire(self.watermark_ms - ACTIVE_MS)
-        for scope in scopes:
-            self._scope(scope).active = self._players.counts[scope]
-            self._touched[scope] = None
-        for customer, path in gone:
-            self._active.pop(f"{customer}|{path}")
+        self._expire(self.watermark_ms)
 
     def flush(self) -> None:
         """A document for each scope whose figures moved."""
@@ -167,10 +168,11 @@ class Kpi(Flow):
         customer = expect(fact, facts.Customer)
         if customer.last_wager_at is not None:
             at_ms = self._time(to_ms(customer.last_wager_at))
-            self._seen(customer.customer_id, customer.path, at_ms)
+            self._seen(customer.customer_id, customer.path, at_ms, late=at_ms < self._day_start)
 
     def _imported_revenue(self, fact: Fact) -> None:
         imported = expect(fact, facts.RevenueImported)
+        self._at_ms = max(self._at_ms, fact.at_ms)
         self._earn(imported.path, imported.revenue_minor, late=True)
 
     def _placed(self, fact: Fact) -> None:
@@ -180,25 +182,23 @@ class Kpi(Flow):
         at_ms = self._time(fact.at_ms)
         opened = _opened(wager, wager.legs, at_ms)
         self._open.put(wager.wager_id, opened)
-        self._expose(opened, 1)
+        late = at_ms < self._day_start
+        self._expose(opened, 1, late=late)
         for scope in ancestors(wager.path):
-            row = self._scopes[scope].row
-            row.handle += opened.cash
-            if at_ms < self._day_start:
-                row.base.pending += 1
-        self._seen(wager.customer_id, wager.path, at_ms)
+            self._scopes[scope].row.handle += opened.cash
+        self._seen(wager.customer_id, wager.path, at_ms, late=late)
 
     def _modified(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerModified)
         before = self._open.get(wager.wager_id)
         if before is None:
             return
-        self._time(fact.at_ms)
+        late = self._time(fact.at_ms) < self._day_start
         after = _opened(wager, wager.legs, before.at_ms)
         if not wager.legs:
             after = msgspec.structs.replace(after, market=before.market, selection=before.selection)
-        self._expose(before, -1)
-        self._expose(after, 1)
+        self._expose(before, -1, late=late)
+        self._expose(after, 1, late=late)
         self._open.put(wager.wager_id, after)
         for scope in ancestors(before.path):
             self._scopes[scope].row.handle -= before.cash
@@ -208,8 +208,9 @@ class Kpi(Flow):
     def _settled(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerSettled)
         late = self._time(fact.at_ms) < self._day_start
-        self._close(wager.wager_id, late=late)
-        if wager.revision == 1:
+        was_open = self._close(wager.wager_id, late=late)
+        # Not by the revision: a settlement that was corrected in place keeps its own.
+        if was_open or fact.event.type == "wager.settled":
             earned = (0 if wager.free_play else wager.risk_minor) - wager.return_minor
         else:
             earned = wager.previous_return_minor - wager.return_minor
@@ -232,9 +233,8 @@ class Kpi(Flow):
         """When a fact counts: its own time, but not far ahead of the watermark. It may begin a business day."""
         watermark = self.watermark_ms
         if watermark and at_ms > watermark + FUTURE_MS_MAX:
-            at_ms = watermark
-        if at_ms >= self._day_end:
-            self._begin_day(at_ms)
+            at_ms = watermark + FUTURE_MS_MAX
+        self._begin_day(at_ms)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
         return at_ms
@@ -242,8 +242,11 @@ class Kpi(Flow):
     def _begin_day(self, at_ms: int) -> None:
         if at_ms < self._day_end:
             return
-        self._day_start, self._day_end = self._business_day.bounds(at_ms)
+        start, end = self._business_day.bounds(at_ms)
+        # After a change of the settings the days meet: none begins before the one before it has ended.
+        self._day_start, self._day_end = max(start, self._day_end), end
         self._day_row.put("now", (self._day_start, self._day_end))
+        self._expire(self._day_start)
         for name, scope in self._scopes.items():
             scope.row.base = Base(scope.row.revenue, scope.active, scope.pending, scope.exposure.total)
             self._touched[name] = None
@@ -254,32 +257,47 @@ class Kpi(Flow):
             figures = self._scopes[scope] = _Scope(ScopeRow())
         return figures
 
-    def _seen(self, customer: str, path: str, at_ms: int) -> None:
-        if at_ms <= self.watermark_ms - ACTIVE_MS:
+    def _expire(self, now_ms: int) -> None:
+        scopes, gone = self._players.expire(now_ms - ACTIVE_MS)
+        for scope in scopes:
+            self._scope(scope).active = self._players.counts[scope]
+            self._touched[scope] = None
+        for customer, path in gone:
+            self._active.pop(f"{customer}|{path}")
+
+    def _seen(self, customer: str, path: str, at_ms: int, *, late: bool) -> None:
+        if at_ms <= max(self.watermark_ms, self._day_start) - ACTIVE_MS:
             return
         for scope in self._players.seen(customer, path, at_ms):
-            self._scope(scope).active = self._players.counts[scope]
+            figures = self._scope(scope)
+            figures.active = self._players.counts[scope]
+            if late:
+                figures.row.base.active += 1
             self._touched[scope] = None
         key = f"{customer}|{path}"
         before = self._active.get(key)
         if before is None or at_ms > before:
             self._active.put(key, at_ms)
 
-    def _expose(self, wager: OpenWager, sign: int) -> None:
+    def _expose(self, wager: OpenWager, sign: int, *, late: bool) -> None:
         for scope in ancestors(wager.path):
             figures = self._scope(scope)
             figures.pending += sign
             figures.pending_risk += sign * wager.risk
-            figures.exposure.add(wager.market, wager.selection, wager.cash, wager.to_win, sign)
+            exposure = figures.exposure
+            before = exposure.total
+            exposure.add(wager.market, wager.selection, wager.cash, wager.to_win, sign)
+            if late:
+                figures.row.base.pending += sign
+                figures.row.base.liability += exposure.total - before
             self._touched[scope] = None
 
-    def _close(self, wager_id: str, *, late: bool) -> None:
+    def _close(self, wager_id: str, *, late: bool) -> bool:
         wager = self._open.pop(wager_id)
-        if wager is not None:
-            self._expose(wager, -1)
-            if late:
-                for scope in ancestors(wager.path):
-                    self._scopes[scope].row.base.pending -= 1
+        if wager is None:
+            return False
+        self._expose(wager, -1, late=late)
+        return True
 
     def _earn(self, path: str, amount: int, *, late: bool) -> None:
         for scope in ancestors(path):

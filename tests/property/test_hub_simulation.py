@@ -1,0 +1,608 @@
+"""A seeded simulation of everything between the feed and an application, without sockets and in virtual time.
+
+The hub, its loop, the WebSocket gateway and the client's session are the real ones. The feed grows, its memory is small
+and its retention short; connections are read in pieces, stall, break and come back; applications subscribe, let go,
+change their filters, store their position, are killed and begin again with it. Whatever happens, each subscription sees
+exactly what it may see, in order, once, and each document is as the view was at its offset.
+"""
+
+import asyncio
+import random
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from fire22.core.filter import Filter, parse_filter
+from fire22.core.frames import Close, ServerFrameParser, Text, masked, text_frame
+from fire22.core.interest import (
+    ConnectionFailed,
+    Delivered,
+    DocumentChanged,
+    Effect,
+    Interest,
+    Recovered,
+    Refused,
+    Request,
+    Resubscribed,
+    Snapshot,
+    State,
+    Ticked,
+)
+from fire22.core.message import Json, Message, decode_json
+from fire22.core.position import Position
+from fire22.core.role import Role
+from fire22.core.scope import covers
+from fire22.core.session import ClientSession
+from fire22.core.topic import Kind
+from fire22.gateways.service import Limits, Service
+from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.hub.hub import Hub
+from fire22.hub.loop import HubLoop
+from fire22.log.base import Appended
+from fire22.security.access import Access
+from fire22.security.tokens import SignInCodes, Tokens
+from tests import virtual_time
+from tests.memory_feed import MemoryFeed, topics
+
+SEEDS = range(15)
+STEPS = 1_500
+APPLICATIONS = 6
+HEARTBEAT_S = 2.0
+START_MS = 1_767_225_600_000
+TOPICS = topics()
+SCOPES = ("/", "/M1", "/M1/A7", "/M2")
+PATHS = (*SCOPES, "/M1/A7/@C1", "/M10")
+STATUSES: tuple[Json, ...] = ("open", "won", "lost")
+
+
+class Said(Struct, frozen=True):
+    """A message of a stream as the truth knows it."""
+
+    offset: int
+    path: str
+    data: dict[str, Json]
+    expires_ms: int
+
+
+class Truth:
+    """All that was ever said, and every state of every document."""
+
+    def __init__(self, feed: MemoryFeed) -> None:
+        self.feed = feed
+        self._streams: dict[str, list[Said]] = {topic: [] for topic in TOPICS}
+        self._offsets: dict[str, list[int]] = {topic: [] for topic in TOPICS}
+        self._versions: dict[tuple[str, str], dict[str, dict[int, dict[str, Json]]]] = {}
+
+    def commit(self) -> None:
+        """End a commit group, and remember what it said."""
+        batch = self.feed.commit()
+        for record in batch.records:
+            if TOPICS[record.topic].kind is Kind.STREAM:
+                for offset, entry in enumerate(record.entries, start=record.offset):
+                    data = msgspec.json.decode(entry.data)
+                    self._streams[record.topic].append(Said(offset, entry.path, data, entry.expires_ms))
+                    self._offsets[record.topic].append(offset)
+        for document in batch.documents:
+            held = self._versions.setdefault((document.topic, document.scope), {})
+            held.setdefault(document.key, {})[document.offset] = document.body
+
+    def owed(self, topic: str, scope: str, filter: Filter | None, after: int, upto: int) -> list[int]:
+        """The offsets in (after, upto] that a subscriber must have seen: those that cannot have expired."""
+        watermark_ms = self.feed.checkpoint.watermark_ms
+        offsets = self._offsets[topic]
+        return [
+            said.offset
+            for said in self._streams[topic][bisect_right(offsets, after) : bisect_right(offsets, upto)]
+            if covers(scope, said.path)
+            and (filter is None or filter.matches(said.data))
+            and (not said.expires_ms or said.expires_ms > watermark_ms)
+        ]
+
+    def said(self, topic: str, offset: int) -> Said:
+        """One message."""
+        return self._streams[topic][bisect_left(self._offsets[topic], offset)]
+
+    def newest(self, topic: str, scope: str, upto: int) -> dict[str, int]:
+        """By key, the offset of the newest state of each document of a scope as of an offset."""
+        return {
+            key: next(offset for offset in reversed(versions) if offset <= upto)
+            for key, versions in self._versions.get((topic, scope), {}).items()
+            if next(iter(versions)) <= upto
+        }
+
+    def body(self, topic: str, scope: str, key: str, offset: int) -> dict[str, Json]:
+        """A document's state of an offset."""
+        return self._versions[topic, scope][key][offset]
+
+
+class Line(asyncio.Transport):
+    """A connection without a network: the client takes bytes when it likes."""
+
+    def __init__(self, protocol: WebSocket, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self._loop = loop
+        self._unread = bytearray()  # by the client
+        self._unheard = bytearray()  # by the server
+        self._high = 1 << 16
+        self._full = self._deaf = self._closing = self._ended = False
+        protocol.connection_made(self)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high is not None
+        self._high = high
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._unread)
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self._closing, "written to a closing transport"
+        self._unread += data
+        if len(self._unread) > self._high and not self._full:
+            self._full = True
+            self._protocol.pause_writing()
+
+    def pause_reading(self) -> None:
+        self._deaf = True
+
+    def resume_reading(self) -> None:
+        if self._deaf:
+            self._deaf = False
+            self._loop.call_soon(self.hear, b"")
+
+    def close(self) -> None:
+        self._closing = True
+        self._loop.call_soon(self.end)
+
+    def abort(self) -> None:
+        self.close()
+
+    def end(self) -> None:
+        """The connection is gone, as the server sees it."""
+        self._closing = True
+        if not self._ended:
+            self._ended = True
+            self._protocol.connection_lost(None)
+
+    def hear(self, data: bytes) -> None:
+        """The client has sent something."""
+        self._unheard += data
+        if self._unheard and not self._deaf and not self._closing:
+            heard = bytes(self._unheard)
+            self._unheard.clear()
+            self._protocol.data_received(heard)
+
+    def take(self, size: int) -> bytes:
+        """The client takes at most so many bytes."""
+        taken = bytes(self._unread[:size])
+        del self._unread[:size]
+        if self._full and len(self._unread) <= self._high // 4 and not self._ended:
+            self._full = False
+            self._protocol.resume_writing()
+        return taken
+
+
+class Watch:
+    """What one subscription has seen, held against the truth."""
+
+    def __init__(self, truth: Truth, request: Request, after: int | None) -> None:
+        self._truth = truth
+        self._request = request
+        self._is_stream = TOPICS[request.target].kind is Kind.STREAM
+        self._filter = parse_filter(request.filter, TOPICS[request.target].filterable, request.target)
+        self._scope = request.scope or "/"
+        self._upto = after  # everything up to here has been seen; None until the snapshot
+        self._held: dict[str, int] = {}
+
+    def snapshot(self, messages: tuple[Message, ...], head: int) -> None:
+        """It holds the newest that may be seen."""
+        if self._is_stream:
+            offsets = [message.offset or 0 for message in messages]
+            last = self._request.last or 0
+            assert len(offsets) <= last
+            assert offsets == sorted(set(offsets))
+            assert not offsets or offsets[-1] <= head
+            for message in messages:
+                self._check_said(message)
+            kept_from = self._truth.feed.lost if len(offsets) < last else offsets[0] if offsets else head
+            missed = set(self._owed(kept_from, head)) - set(offsets)
+            assert not missed, f"the snapshot lacks {missed}"
+        else:
+            self._held = {message.key or "": message.offset or 0 for message in messages}
+            assert self._held == self._truth.newest(self._request.target, self._scope, head)
+            for message in messages:
+                self.document(message, again=True)
+        self._upto = head
+
+    def delivered(self, message: Message) -> None:
+        """It is the next one that may be seen."""
+        if not self._is_stream:
+            self.document(message)
+            return
+        offset = message.offset or 0
+        assert self._upto is not None
+        assert offset > self._upto, "out of order, or again"
+        missed = [each for each in self._owed(self._upto, offset) if each != offset]
+        assert not missed, f"{missed} did not come before {offset}"
+        self._check_said(message)
+        self._upto = offset
+
+    def document(self, message: Message, *, again: bool = False) -> None:
+        """It is the document as it was at that offset."""
+        key, offset = message.key or "", message.offset or 0
+        assert again or offset > self._held.get(key, 0)
+        assert message.data == self._truth.body(self._request.target, self._scope, key, offset)
+        self._held[key] = offset
+
+    def complete(self, upto: int) -> None:
+        """Everything up to an offset has been seen."""
+        if self._is_stream:
+            assert self._upto is not None
+            missed = self._owed(self._upto, upto)
+            assert not missed, f"{missed} had not come at position {upto}"
+            self._upto = max(self._upto, upto)
+        else:
+            for key, offset in self._truth.newest(self._request.target, self._scope, upto).items():
+                assert self._held.get(key, 0) >= offset, f"{key} is older than position {upto}"
+
+    def safe(self, upto: int) -> None:
+        """Who begins anew from there misses nothing."""
+        if self._is_stream and self._upto is not None:
+            missed = self._owed(self._upto, upto)
+            assert not missed, f"{missed} would be lost with position {upto}"
+
+    def _owed(self, after: int, upto: int) -> list[int]:
+        return self._truth.owed(self._request.target, self._scope, self._filter, after, upto)
+
+    def _check_said(self, message: Message) -> None:
+        said = self._truth.said(self._request.target, message.offset or 0)
+        assert (message.offset, message.data) == (said.offset, said.data)
+        assert covers(self._scope, said.path)
+        assert self._filter is None or self._filter.matches(said.data)
+
+
+class Application:
+    """A client with a mind of its own."""
+
+    def __init__(self, simulation: "Simulation", chance: random.Random) -> None:
+        self.simulation = simulation
+        self.chance = chance
+        self.session = ClientSession()
+        self.watches: dict[Interest, Watch] = {}
+        self.line: Line | None = None
+        self.parser = ServerFrameParser(1 << 26)
+        self.stored: str | None = None
+        for _ in range(3):
+            self.subscribe()
+
+    async def run(self) -> None:
+        """Live until the simulation ends, and then until everything has come."""
+        while not self.simulation.ended or not self.settled:
+            if self.line is None:
+                await asyncio.sleep(self.chance.random() * 0.5)
+                self.connect()
+            await asyncio.sleep(self.chance.random() * 0.03)
+            self.receive(self.chance.choice([100, 2_000, 50_000]))
+            if not self.simulation.ended:
+                await self.act()
+        self.check_end()
+        if self.line is not None:
+            self.line.end()
+
+    @property
+    def settled(self) -> bool:
+        """Everything has come."""
+        position = self.session.position
+        return (
+            self.line is not None
+            and self.session.level
+            and position is not None
+            and position.offset == self.simulation.feed.checkpoint.offset
+        )
+
+    async def act(self) -> None:
+        """Do one of the things that applications do."""
+        match self.chance.choices(
+            ["nothing", "stall", "break", "kill", "store", "subscribe", "let go"], [82, 2, 2, 1, 6, 5, 2]
+        )[0]:
+            case "stall":
+                self.simulation.counted["stalls"] += 1
+                await asyncio.sleep(self.chance.random() * 4)
+            case "break":
+                self.simulation.counted["breaks"] += 1
+                self.disconnect()
+            case "kill":
+                self.simulation.counted["kills"] += 1
+                self.kill()
+            case "store":
+                self.store()
+            case "subscribe":
+                self.subscribe()
+                self.send()
+            case "let go":
+                if len(self.session.interests) > 1:
+                    interest = self.chance.choice(self.session.interests)
+                    self.session.unsubscribe(interest)
+                    del self.watches[interest]
+                    self.send()
+
+    def subscribe(self) -> None:
+        """Something new, or the same with another filter, from a snapshot or from the position of now."""
+        target = self.chance.choice(list(TOPICS))
+        is_stream = TOPICS[target].kind is Kind.STREAM
+        filter: dict[str, Json] | None = None
+        if target == "wagers" and self.chance.random() < 0.5:
+            filter = {"status": self.chance.sample(STATUSES, 2), "amount": {"lte": self.chance.choice([50, 90])}}
+        request = Request(
+            target,
+            self.chance.choice(SCOPES),
+            filter,
+            delta=not is_stream and self.chance.random() < 0.7,
+            last=self.chance.choice([0, 1, 20, 500]) if is_stream else None,
+        )
+        position = earliest(self.session) if is_stream and self.chance.random() < 0.3 else None
+        self.follow(request, None if position is None else str(position))
+
+    def follow(self, request: Request, after: str | None) -> None:
+        """Subscribe, and watch what comes; the same target and scope again replaces."""
+        for interest in self.session.interests:
+            if (interest.request.target, interest.request.scope) == (request.target, request.scope):
+                del self.watches[interest]
+        interest = self.session.subscribe(request, after)
+        self.watches[interest] = Watch(
+            self.simulation.truth, request, None if after is None else int(after.rpartition("-")[2])
+        )
+
+    def connect(self) -> None:
+        """Open a connection."""
+        self.line = self.simulation.connect()
+        self.parser = ServerFrameParser(1 << 26)
+        head, end, rest = self.line.take(10_000).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101")
+        assert (end, rest) == (b"\r\n\r\n", b"")
+        self.session.connected()
+        self.send()
+
+    def disconnect(self) -> None:
+        """Lose the connection, and what was on its way."""
+        if self.line is not None:
+            self.line.end()
+            self.line = None
+            self.session.disconnected()
+
+    def kill(self) -> None:
+        """Begin anew, with what was stored."""
+        self.disconnect()
+        requests = [interest.request for interest in self.session.interests]
+        self.session = ClientSession()
+        self.watches = {}
+        for request in requests:
+            self.follow(request, self.stored if TOPICS[request.target].kind is Kind.STREAM else None)
+
+    def store(self) -> None:
+        """Keep the position, if it is safe to begin from."""
+        position = earliest(self.session)
+        if position is not None:
+            for watch in self.watches.values():
+                watch.safe(position.offset)
+            self.stored = str(position)
+
+    def send(self) -> None:
+        """Send the commands that wait."""
+        for command in self.session.commands():
+            frame = masked(text_frame(msgspec.json.encode(command)), self.chance.randbytes(4))
+            if self.line is not None:
+                self.line.hear(frame)
+
+    def receive(self, size: int) -> None:
+        """Take some bytes, and hold what they say against the truth."""
+        if self.line is None:
+            return
+        for incoming in self.parser.receive(self.line.take(size)):
+            if isinstance(incoming, Close):
+                assert incoming.code == 4000
+                self.disconnect()
+                return
+            assert isinstance(incoming, Text)
+            for message in decode_json(incoming.payload):
+                for effect in self.session.receive(message, now_ms=0):
+                    self.check(effect)
+        self.send()
+
+    def check(self, effect: Effect) -> None:
+        """Hold one effect against the truth."""
+        match effect:
+            case Delivered(interest, message):
+                assert interest is not None
+                self.watches[interest].delivered(message)
+            case DocumentChanged(interest, message):
+                self.watches[interest].document(message, again=True)
+            case Snapshot(interest, messages):
+                assert interest.head is not None
+                self.watches[interest].snapshot(messages, interest.head.offset)
+            case Ticked():
+                for interest, watch in self.watches.items():
+                    if interest.state is State.LIVE and interest.position is not None:
+                        watch.complete(interest.position.offset)
+            case Recovered(_, recovered, reason, lost):
+                self.simulation.counted[reason or "recovered"] += 1
+                assert recovered or reason == "position_lost"
+                assert (lost is None) is recovered
+            case ConnectionFailed(error):
+                self.simulation.counted["overtaken"] += 1
+                assert error.code == "position_lost"
+            case Refused() | Resubscribed():
+                raise AssertionError(f"not expected: {effect}")
+
+    def check_end(self) -> None:
+        """Everything has come: to the last message, and each document as the hub has it."""
+        hub = self.simulation.loop.hub
+        for interest, watch in self.watches.items():
+            watch.complete(hub.flushed)
+            if interest.request.delta:
+                documents = hub.documents(interest.request.target, interest.request.scope or "/")
+                held = {key: message.data for key, message in interest.documents.items()}
+                assert held == {document.key: document.body for document in documents}
+
+
+class NoLog:
+    """Nothing is published here."""
+
+    def append(self, *_: object) -> "asyncio.Future[list[Appended]]":
+        raise AssertionError("nothing is published")
+
+
+class Simulation:
+    """The server's side."""
+
+    def __init__(self, chance: random.Random, tasks: asyncio.TaskGroup) -> None:
+        self.chance = chance
+        self.ended = False
+        self.counted: Counter[str] = Counter()
+        self.feed = MemoryFeed(ring_bytes_max=chance.choice([5_000, 50_000, 1 << 20]))
+        self.feed.reading = lambda: asyncio.sleep(chance.random() * 0.05)
+        self.truth = Truth(self.feed)
+        self.watermark_ms = START_MS
+        self.feed.pass_time(START_MS)
+        for scope in SCOPES:
+            self.feed.change("kpi", scope, {"total": 0})
+        self.truth.commit()
+        clock = asyncio.get_running_loop()
+        self.loop = HubLoop(
+            Hub(self.feed, TOPICS, now_ms=lambda: START_MS, block_bytes_max=100_000),
+            self.feed,
+            flush_interval_ms=20,
+            flush_bytes_max=5_000,
+            heartbeat_s=HEARTBEAT_S,
+        )
+        tokens = Tokens(b"k" * 32)
+        self.token = tokens.sign(subject="s", role="admin", scope="/", ttl_s=10**6, now_ms=START_MS)
+        no_log: Any = NoLog()
+        service = Service(
+            log=no_log,
+            hub=self.loop,
+            access=Access({"admin": Role(None)}),
+            tokens=tokens,
+            sign_in=SignInCodes(),
+            topics=TOPICS,
+            limits=Limits(100, 64, 1 << 20, 1 << 20, 8_000, 10, HEARTBEAT_S, 10**6),
+            now_ms=lambda: START_MS,
+            check_event=lambda _type, _data: None,
+        )
+        shared = WebSockets(service, tasks)
+        self._connection: Callable[[], WebSocket] = type("Bound", (WebSocket,), {"shared": shared, "__slots__": ()})
+        self._clock = clock
+
+    def connect(self) -> Line:
+        """A new connection, past its handshake."""
+        self.counted["connections"] += 1
+        line = Line(self._connection(), self._clock)
+        codec = self.chance.choice(["plain", "json"])
+        line.hear(
+            f"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'x' * 24}\r\n"
+            f"Sec-WebSocket-Protocol: fire22.v1.{codec}\r\nAuthorization: Bearer {self.token}\r\n\r\n".encode()
+        )
+        return line
+
+    async def happen(self) -> None:
+        """So much happens in the book."""
+        for _ in range(STEPS):
+            for _ in range(self.chance.choice([1, 1, 1, 3, 12])):
+                self.say()
+            if self.chance.random() < 0.3:
+                self.change()
+            if self.chance.random() < 0.2:
+                self.watermark_ms += self.chance.randrange(1, 2_000)
+                self.feed.pass_time(self.watermark_ms)
+            self.truth.commit()
+            if self.chance.random() < 0.01:
+                self.feed.trim(len(self.feed.records) // self.chance.choice([2, 3, 10]))
+            await asyncio.sleep(self.chance.choice([0, 0.001, 0.01, 0.05]))
+        self.ended = True
+
+    def say(self) -> None:
+        """A message of a stream."""
+        chance = self.chance
+        data: dict[str, Json] = {"status": chance.choice(STATUSES), "amount": chance.randrange(100)}
+        if chance.random() < 0.05:
+            data["text"] = "x" * 2_000
+        self.feed.say(
+            chance.choice(["wagers", "activity"]),
+            chance.choice(PATHS),
+            data,
+            priority=3 if chance.random() < 0.02 else 1,
+            expires_ms=self.watermark_ms + chance.randrange(3_000) if chance.random() < 0.1 else 0,
+        )
+
+    def change(self) -> None:
+        """A document's new state."""
+        chance = self.chance
+        body: dict[str, Json] = {"total": chance.randrange(5)}
+        body |= {name: {"n": chance.randrange(3)} for name in "abc" if chance.random() < 0.5}
+        topic = chance.choice(["kpi", "desk"])
+        self.feed.change(topic, chance.choice(SCOPES), body, key=chance.choice("xy") if topic == "desk" else "")
+
+
+def earliest(session: ClientSession) -> Position | None:
+    """The session's position, held back by every subscription that is behind it."""
+    position = session.position
+    for interest in session.interests:
+        if position is not None and interest.position is not None:
+            position = min(position, interest.position)
+    return position
+
+
+async def simulate(seed: int) -> None:
+    """One run."""
+    chance = random.Random(seed)
+    async with asyncio.TaskGroup() as tasks:
+        simulation = Simulation(chance, tasks)
+        hub = simulation.loop.hub
+        running = tasks.create_task(simulation.loop.run())
+        applications = [Application(simulation, random.Random(chance.random())) for _ in range(APPLICATIONS)]
+        async with asyncio.TaskGroup() as clients:
+            clients.create_task(simulation.happen())
+            for application in applications:
+                clients.create_task(application.run())
+        print(f"seed {seed}: {hub.flushed} messages, {dict(simulation.counted)}, {hub.statistics}")
+        assert hub.lane_count == 0
+        assert not hub.catching
+        assert simulation.counted["recovered"]
+        running.cancel()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_simulation(seed: int) -> None:
+    """Whatever breaks, each subscription sees what it may see, in order, once, and begins anew from what was stored."""
+    slow = random.Random(seed)
+    virtual_time.run(simulate(seed), work_s=lambda: slow.random() * 0.002)
+
+
+def test_position_of_the_session() -> None:
+    """What the session itself calls its position is safe to store at any moment, as `earliest` is."""
+
+    def receive(type: str, data: Json, id: int | None = None) -> None:
+        session.receive(Message(type, "2026-01-01T00:00:00.000Z", data, id=id), now_ms=0)
+
+    def tick(offset: int) -> Json:
+        return {"position": f"1f0c9a2b-{offset}", "time": "2026-01-01T00:00:00.000Z"}
+
+    session = ClientSession()
+    session.connected()
+    session.subscribe(Request("wagers"))
+    receive("reply", {"position": "1f0c9a2b-20", "snapshot": []}, 1)
+    receive("tick", tick(20))
+    session.subscribe(Request("activity"), "1f0c9a2b-10")
+    receive("reply", {"position": "1f0c9a2b-20", "recovered": True}, 2)
+    assert session.position == Position("1f0c9a2b", 10)
+    receive("tick", tick(15))
+    assert session.position == Position("1f0c9a2b", 15)

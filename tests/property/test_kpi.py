@@ -1,0 +1,283 @@
+"""The figures against a slow recomputation from the list of all facts, by the definitions of the domain rules.
+
+Sections 3 and 7: revenue = Σ(cash stake - return) over settled wagers; handle = Σ cash risk accepted and not cancelled;
+pending = open wagers; active players = distinct customers with a wager in the trailing 24 hours; liability of a
+market = max(0, -min over outcomes of the book's result), a parlay counting with its whole profit; change.x = x - x at
+the start of the business day. A fact that comes late belongs to before that start.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, time, timedelta
+from random import Random
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from fire22.core.event import Event, encode_event
+from fire22.core.message import Json
+from fire22.core.patch import apply
+from fire22.core.times import to_datetime, to_ms
+from fire22.feed.base import Batch
+from fire22.flows.engine import Engine
+from fire22.sportsbook import domain, facts
+from fire22.sportsbook.kpi import Kpi
+from fire22.sportsbook.tree import Tree
+from tests.histories import SCOPES, History
+from tests.storage import START_MS
+
+DAY_MS = 24 * 3_600_000
+AHEAD_MS = 60_000  # a fact further ahead of the watermark counts as this far ahead
+
+Figures = dict[str, Json]
+
+
+class Told(NamedTuple):
+    """A fact, and when it counts."""
+
+    type: str
+    data: object
+    at_ms: int
+
+
+class Ledger(NamedTuple):
+    """One wager as all facts of it together say."""
+
+    placed: facts.WagerFact
+    legs: tuple[facts.Leg, ...]
+    returned: int | None  # of the latest settlement
+    cancelled: bool
+
+
+def covers(scope: str, path: str) -> bool:
+    """Whether a fact of `path` counts in `scope`."""
+    return f"{path}/".startswith(scope if scope == "/" else f"{scope}/")
+
+
+def ledgers(told: Iterable[Told]) -> list[Ledger]:
+    """Every wager after some facts."""
+    found: dict[str, Ledger] = {}
+    for _, data, _ in told:
+        if isinstance(data, facts.WagerPlaced):
+            found[data.wager_id] = Ledger(data, data.legs, None, False)
+        elif isinstance(data, facts.WagerModified):
+            before = found[data.wager_id]
+            found[data.wager_id] = before._replace(placed=data, legs=data.legs or before.legs)
+        elif isinstance(data, facts.WagerSettled):
+            found[data.wager_id] = found[data.wager_id]._replace(returned=data.return_minor)
+        elif isinstance(data, facts.WagerCancelled):
+            found[data.wager_id] = found[data.wager_id]._replace(cancelled=True)
+    return list(found.values())
+
+
+def cash(wager: Ledger) -> int:
+    """What the customer can lose."""
+    return 0 if wager.placed.free_play else wager.placed.risk_minor
+
+
+def revenue(told: list[Told], scope: str) -> int:
+    """Gross revenue."""
+    imported = sum(
+        each.data.revenue_minor
+        for each in told
+        if isinstance(each.data, facts.RevenueImported) and covers(scope, each.data.path)
+    )
+    return imported + sum(
+        cash(wager) - wager.returned
+        for wager in ledgers(told)
+        if wager.returned is not None and not wager.cancelled and covers(scope, wager.placed.path)
+    )
+
+
+def open_wagers(told: list[Told], scope: str) -> list[Ledger]:
+    """The open wagers of a scope."""
+    return [
+        wager
+        for wager in ledgers(told)
+        if wager.returned is None and not wager.cancelled and covers(scope, wager.placed.path)
+    ]
+
+
+def handle(told: list[Told], scope: str) -> int:
+    """Cash accepted and not cancelled."""
+    return sum(cash(wager) for wager in ledgers(told) if not wager.cancelled and covers(scope, wager.placed.path))
+
+
+def liability(told: list[Told], scope: str) -> int:
+    """What the open wagers may cost at most, market by market."""
+    markets: dict[str, list[Ledger]] = {}
+    total = 0
+    for wager in open_wagers(told, scope):
+        if len(wager.legs) == 1:
+            markets.setdefault(wager.legs[0].market_id, []).append(wager)
+        else:
+            total += wager.placed.to_win_minor
+    for wagers in markets.values():
+        outcomes = [*(wager.legs[0].selection_id for wager in wagers), "somebody nobody backed"]
+        results = [0]  # a push
+        for outcome in outcomes:
+            won = (wager.legs[0].selection_id == outcome for wager in wagers)
+            results.append(
+                sum(-wager.placed.to_win_minor if win else cash(wager) for wager, win in zip(wagers, won, strict=True))
+            )
+        total += max(0, -min(results))
+    return total
+
+
+def active(told: list[Told], scope: str, since_ms: int) -> int:
+    """Distinct customers with a wager accepted after a moment."""
+    customers = set()
+    for type, data, at_ms in told:
+        wagered = isinstance(data, facts.WagerPlaced)
+        imported = isinstance(data, facts.Customer) and type == "customer.imported" and data.last_wager_at is not None
+        if (wagered or imported) and at_ms > since_ms:
+            assert isinstance(data, facts.WagerPlaced | facts.Customer)
+            if covers(scope, data.path):
+                customers.add(data.customer_id)
+    return len(customers)
+
+
+class Recomputed:
+    """Takes events one by one, keeps them all, and computes every figure from all of them when asked."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.watermark_ms = 0
+        self.zone = ZoneInfo("UTC")
+        self.starts_at = time(0)
+        self.day_start_ms = 0
+        self.day_end_ms = 0
+        # What is known of the start of the day as it was known then, moved by what came late since.
+        self.active_then = dict.fromkeys(SCOPES, 0)
+        self.liability_then = dict.fromkeys(SCOPES, 0)
+
+    def take(self, event: Event) -> None:
+        """The next event of the log."""
+        if event.type == "system.configured":
+            settings = msgspec.json.decode(event.data)["flows"]["kpi"]["settings"]
+            self.zone, self.starts_at = ZoneInfo(settings["time_zone"]), time.fromisoformat(settings["day_starts_at"])
+            return
+        if event.type == "system.clock":
+            self.watermark_ms = max(self.watermark_ms, event.at_ms)
+            self._begin(self.watermark_ms)
+            return
+        data = domain.decode(event.type, event.data)
+        at_ms = event.at_ms
+        if isinstance(data, facts.Customer) and data.last_wager_at is not None:
+            at_ms = to_ms(data.last_wager_at)
+        if self.watermark_ms:
+            at_ms = min(at_ms, self.watermark_ms + AHEAD_MS)
+        if isinstance(data, facts.WagerFact | facts.Agent) or getattr(data, "last_wager_at", None):
+            self._begin(at_ms)
+        late = at_ms < self.day_start_ms and isinstance(data, facts.WagerFact | facts.Customer)
+        before = self._moving() if late else {}
+        self.told.append(Told(event.type, data, at_ms))
+        if late:
+            for scope, (players, risk) in self._moving().items():
+                self.active_then[scope] += players - before[scope][0]
+                self.liability_then[scope] += risk - before[scope][1]
+
+    def figures(self, scope: str) -> Figures:
+        """The document of a scope."""
+        open = open_wagers(self.told, scope)
+        before = [each for each in self.told if each.at_ms < self.day_start_ms or each.type == "revenue.imported"]
+        now = (
+            revenue(self.told, scope),
+            active(self.told, scope, self._since_ms),
+            len(open),
+            liability(self.told, scope),
+        )
+        then = (
+            revenue(before, scope),
+            self.active_then[scope],
+            len(open_wagers(before, scope)),
+            self.liability_then[scope],
+        )
+        document: Figures = {
+            **_four(*now),
+            "change": _four(*(here - there for here, there in zip(now, then, strict=True))),
+            "handle": handle(self.told, scope) / 100,
+            "pendingRisk": sum(wager.placed.risk_minor for wager in open) / 100,
+        }
+        if any(len(wager.legs) != 1 for wager in open):
+            document["liabilityIsBound"] = True
+        return document
+
+    @property
+    def _since_ms(self) -> int:
+        return max(self.watermark_ms, self.day_start_ms) - DAY_MS
+
+    def _moving(self) -> dict[str, tuple[int, int]]:
+        return {scope: (active(self.told, scope, self._since_ms), liability(self.told, scope)) for scope in SCOPES}
+
+    def _begin(self, at_ms: int) -> None:
+        """A business day begins: [start, end) holds `at_ms`."""
+        if at_ms < self.day_end_ms:
+            return
+        day = to_datetime(at_ms).astimezone(self.zone).date()
+        if at_ms < self._starts(day):
+            day -= timedelta(days=1)
+        # A day with new settings begins where the one before it ended.
+        self.day_start_ms = max(self._starts(day), self.day_end_ms)
+        self.day_end_ms = self._starts(day + timedelta(days=1))
+        for scope in SCOPES:
+            self.active_then[scope] = active(self.told, scope, self.day_start_ms - DAY_MS)
+            self.liability_then[scope] = liability(self.told, scope)
+
+    def _starts(self, day: datetime | object) -> int:
+        assert hasattr(day, "isoformat")
+        return to_ms(datetime.fromisoformat(f"{day.isoformat()}T{self.starts_at}").replace(tzinfo=self.zone))
+
+
+def _four(earned: int, players: int, pending: int, risk: int) -> Figures:
+    return {"revenue": earned / 100, "activePlayers": players, "pending": pending, "totalLiability": risk / 100}
+
+
+class Screen:
+    """What a client has on its screen that follows every scope from the beginning."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Json] = {}
+
+    def take(self, batch: Batch) -> None:
+        """The messages of a group."""
+        for record in batch.records:
+            if record.topic != "kpi":
+                continue
+            for entry in record.entries:
+                data = msgspec.json.decode(entry.data)
+                self.documents[entry.path] = apply(self.documents.get(entry.path), data) if entry.base else data
+
+
+def compare(events: list[Event], cut: Callable[[], bool]) -> None:
+    """Fold the events, flushing wherever `cut` says, and compare every scope after each flush."""
+    engine, recomputed, screen = Engine((Tree(), Kpi()), domain.decode), Recomputed(), Screen()
+    for event in events:
+        engine.fold(encode_event(event).body)
+        recomputed.take(event)
+        if cut():
+            screen.take(engine.flush())
+            for scope, document in screen.documents.items():
+                assert document == recomputed.figures(scope), f"{scope} after {event.id} {event.type}"
+    assert not engine.rejected
+    assert set(screen.documents) == set(SCOPES)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_figure_is_what_all_facts_together_say(seed: int) -> None:
+    """A risk manager can trust every figure of every scope after every group, whatever came and however late."""
+    random = Random(f"cuts {seed}")
+    share = random.choice((0.1, 0.3))
+    start_ms = START_MS + random.randrange(300) * DAY_MS
+    events = History(seed, start_ms=start_ms, late=random.choice((0.0, 0.15, 0.4)), noise=False).take(150)
+    flushed_last = len(events)
+    taken = iter(range(1, flushed_last + 1))
+    compare(events, lambda: next(taken) == flushed_last or random.random() < share)
+
+
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_every_figure_across_daylight_saving(seed: int) -> None:
+    """The same in the weeks in which clocks change, with a flush after every event."""
+    start = datetime(2026, *Random(seed).choice(((3, 6), (10, 30))), tzinfo=ZoneInfo("UTC"))
+    compare(History(seed, start_ms=to_ms(start), noise=False).take(90), lambda: True)

@@ -1,0 +1,112 @@
+"""Access: what a principal is served, decided from its role, its scope and its token's topics."""
+
+import pytest
+
+from fire22.core.errors import RequestError
+from fire22.core.role import Role
+from fire22.core.topic import Kind, Topic
+from fire22.security.access import Access
+from fire22.security.tokens import Principal
+from fire22.sportsbook.roles import roles
+
+KPI, WAGERS, BENCH = Topic("kpi", Kind.VIEW), Topic("wagers", Kind.STREAM), Topic("bench", Kind.STREAM)
+ACCESS = Access({"admin": Role(None, publish=True), "agent": Role(frozenset({"kpi", "wagers"}))})
+
+
+def principal(role: str = "agent", scope: str = "/M1", topics: tuple[str, ...] | None = None) -> Principal:
+    """Who asks."""
+    return Principal("u1", role, scope, 0, topics)
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "served"),
+    [
+        ("/M1", None, "/M1"),
+        ("/M1", "/M1", "/M1"),
+        ("/M1", "/M1/A7", "/M1/A7"),
+        ("/M1", "/M1/A7/@C1", "/M1/A7/@C1"),
+        ("/", "/M2", "/M2"),
+        ("/M1/@C1", None, "/M1/@C1"),
+    ],
+)
+def test_scope(own: str, wanted: str | None, served: str) -> None:
+    """Everybody is served its own sub-tree, or the part of it that was asked for."""
+    assert ACCESS.scope(principal(scope=own), KPI, wanted) == served
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "code"),
+    [
+        ("/M1", "/", "scope_forbidden"),
+        ("/M1", "/M2", "scope_forbidden"),
+        ("/M1", "/M10", "scope_forbidden"),
+        ("/M1/@C1", "/M1", "scope_forbidden"),
+        ("/M1/@C1", "/M1/@C12", "scope_forbidden"),
+        ("/M1", "/M1/./../M2/", "scope_invalid"),
+        ("/M1", "M1", "scope_invalid"),
+        ("/M1", "", "scope_invalid"),
+    ],
+)
+def test_scope_outside(own: str, wanted: str, code: str) -> None:
+    """What lies outside is refused, and the answer does not tell whether it exists."""
+    with pytest.raises(RequestError) as caught:
+        ACCESS.scope(principal(scope=own), KPI, wanted)
+    assert caught.value.code.name == code
+
+
+def test_dots_are_names() -> None:
+    """A path is compared as text: `..` leads nowhere, and names nobody."""
+    assert ACCESS.scope(principal(), KPI, "/M1/../M2") == "/M1/../M2"
+
+
+@pytest.mark.parametrize(
+    ("role", "topics", "topic", "allowed"),
+    [
+        ("agent", None, WAGERS, True),
+        ("agent", None, BENCH, False),
+        ("agent", ("wagers",), WAGERS, True),
+        ("agent", ("wagers",), KPI, False),
+        ("agent", ("bench",), BENCH, False),
+        ("agent", (), KPI, False),
+        ("admin", None, BENCH, True),
+        ("admin", ("kpi",), BENCH, False),
+    ],
+)
+def test_topics(role: str, topics: tuple[str, ...] | None, topic: Topic, allowed: bool) -> None:
+    """A topic is served when both the role and the token allow it."""
+    asking = principal(role, topics=topics)
+    if allowed:
+        assert ACCESS.scope(asking, topic, None) == "/M1"
+    else:
+        with pytest.raises(RequestError, match="topic_forbidden"):
+            ACCESS.scope(asking, topic, None)
+
+
+def test_publish() -> None:
+    """Only a role that may publish appends events."""
+    ACCESS.check_publish(principal("admin"))
+    with pytest.raises(RequestError, match="forbidden"):
+        ACCESS.check_publish(principal("agent"))
+
+
+def test_unknown_role() -> None:
+    """A token with a role that this server does not have sees nothing."""
+    for ask in (lambda: ACCESS.scope(principal("owner"), KPI, None), lambda: ACCESS.check_publish(principal("owner"))):
+        with pytest.raises(RequestError, match="There is no role owner") as caught:
+            ask()
+        assert caught.value.code.name == "forbidden"
+
+
+def test_roles_of_the_book() -> None:
+    """The book's roles: only the administrator and programs publish, and the cashier sees no figures."""
+    access = Access(roles(("bench",)))
+    for role in access.roles:
+        asking = principal(role)
+        if role in ("admin", "service"):
+            access.check_publish(asking)
+        else:
+            with pytest.raises(RequestError):
+                access.check_publish(asking)
+        assert access.scope(asking, BENCH, None) == "/M1"
+    with pytest.raises(RequestError, match="topic_forbidden"):
+        access.scope(principal("cashier"), KPI, None)

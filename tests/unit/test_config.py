@@ -1,0 +1,145 @@
+"""The configuration: defaults, TOML, the environment, and errors that name the key."""
+
+from datetime import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fire22.config import Config, convert, load
+from fire22.core.errors import SetupError
+
+
+def refusal(raw: dict[str, Any]) -> str:
+    """What is said about a configuration that is wrong."""
+    with pytest.raises(SetupError) as caught:
+        convert(raw)
+    assert caught.value.code.name == "config_invalid"
+    return caught.value.message
+
+
+def test_defaults() -> None:
+    """Without a file the program runs on this machine alone, with every limit set."""
+    config = load(None, {})
+    assert config == Config()
+    assert (config.server.host, config.server.port) == ("127.0.0.1", 8080)
+    assert config.hub.heartbeat_s == 25
+    assert config.storage == Path("fire22-data/flows.db")
+    assert config.key_file == Path("fire22-data/token.key")
+
+
+def test_file(tmp_path: Path) -> None:
+    """A file sets what it names and leaves the rest."""
+    path = tmp_path / "fire22.toml"
+    path.write_text(
+        'data = "/srv/fire22"\n[server]\nport = 0\nstall_s = 30\n[book]\npath = "book.db"\n'
+        'time_zone = "America/New_York"\nday_starts_at = 06:30:00\n[relay]\nopen_topics = ["bench", "x-1"]\n'
+        '[auth]\nkey_file = "/etc/key"\n'
+    )
+    config = load(path, {})
+    assert (config.folder, config.key_file) == (Path("/srv/fire22"), Path("/etc/key"))
+    assert (config.server.port, config.server.stall_s, config.server.host) == (0, 30.0, "127.0.0.1")
+    assert (config.book.time_zone, config.book.day_starts_at) == ("America/New_York", time(6, 30))
+    assert config.relay.open_topics == ("bench", "x-1")
+
+
+def test_environment(tmp_path: Path) -> None:
+    """The environment overrides the file, key by key, whatever its letters' case; other variables are left alone."""
+    path = tmp_path / "fire22.toml"
+    path.write_text('data = "one"\n[server]\nport = 1\nhost = "a"\n')
+    config = load(
+        path,
+        {
+            "FIRE22_DATA": "two words",
+            "FIRE22_SERVER__PORT": "99",
+            "FIRE22_HUB__HEARTBEAT_S": "2.5",
+            "fire22_server__port": "7",
+            "FIRE22_BOOK__TIME_ZONE": "Europe/Paris",
+            "FIRE22_BOOK__DAY_STARTS_AT": "06:00:00",
+            "FIRE22_RELAY__OPEN_TOPICS": '["bench"]',
+            "FIRE22_TOKEN": "eyJ",
+            "PATH": "/bin",
+        },
+    )
+    assert (config.data, config.server.port, config.server.host) == ("two words", 99, "a")
+    assert (config.hub.heartbeat_s, config.book.time_zone, config.book.day_starts_at) == (2.5, "Europe/Paris", time(6))
+    assert config.relay.open_topics == ("bench",)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"serve": {}}, "There is no configuration key serve; did you mean server?"),
+        ({"server": {"prot": 1}}, "There is no configuration key server.prot; did you mean server.port?"),
+        ({"hub": {"heartbeat_ms": 25_000}}, "hub.heartbeat_ms; did you mean hub.heartbeat_s?"),
+        ({"feed": {"retention_h": 7}}, "feed.retention_h; did you mean feed.retention_hours?"),
+        ({"log": {"xyzzy": 1}}, "There is no configuration key log.xyzzy; known are: group_ms, pending_max"),
+    ],
+)
+def test_unknown_keys(raw: dict[str, Any], said: str) -> None:
+    """A key that does not exist is named, with the nearest one that does."""
+    assert said in refusal(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "key"),
+    [
+        ({"data": 5}, "data"),
+        ({"server": 5}, "server"),
+        ({"server": {"port": "80"}}, "server.port"),
+        ({"server": {"port": 65_536}}, "server.port"),
+        ({"server": {"port": -1}}, "server.port"),
+        ({"server": {"port": 80.5}}, "server.port"),
+        ({"server": {"subscriptions_max": 0}}, "server.subscriptions_max"),
+        ({"server": {"message_bytes_max": "1MB"}}, "server.message_bytes_max"),
+        ({"server": {"drain_s": -1}}, "server.drain_s"),
+        ({"hub": {"heartbeat_s": "25s"}}, "hub.heartbeat_s"),
+        ({"hub": {"heartbeat_s": 0}}, "hub.heartbeat_s"),
+        ({"hub": {"heartbeat_s": 25_000_000}}, "hub.heartbeat_s"),
+        ({"hub": {"heartbeat_s": float("inf")}}, "hub.heartbeat_s"),
+        ({"hub": {"heartbeat_s": float("nan")}}, "hub.heartbeat_s"),
+        ({"hub": {"flush_interval_ms": True}}, "hub.flush_interval_ms"),
+        ({"feed": {"retention_hours": float("inf")}}, "feed.retention_hours"),
+        ({"book": {"path": ["a"]}}, "book.path"),
+        ({"book": {"time_zone": "Mars/Olympus"}}, "book.time_zone"),
+        ({"book": {"time_zone": "Europe"}}, "book.time_zone"),
+        ({"book": {"time_zone": ""}}, "book.time_zone"),
+        ({"book": {"time_zone": "/etc/passwd"}}, "book.time_zone"),
+        ({"book": {"time_zone": "../UTC"}}, "book.time_zone"),
+        ({"book": {"day_starts_at": "6am"}}, "book.day_starts_at"),
+        ({"book": {"day_starts_at": "06:00:00Z"}}, "book.day_starts_at"),
+        ({"relay": {"open_topics": "bench"}}, "relay.open_topics"),
+        ({"relay": {"open_topics": ["Bad Name"]}}, "relay.open_topics[0]"),
+        ({"relay": {"open_topics": ["bench\n"]}}, "relay.open_topics[0]"),
+    ],
+)
+def test_wrong_values(raw: dict[str, Any], key: str) -> None:
+    """A wrong type, unit or range is said with the key first."""
+    assert refusal(raw).startswith(f"The configuration is not valid: {key}: ")
+
+
+def test_wrong_environment() -> None:
+    """A wrong value in the environment is named by the key that it overrides."""
+    for name, value, said in (
+        ("FIRE22_SERVER__PORT", "eighty", "server.port: Expected `int`, got `str`"),
+        ("FIRE22_SERVER__PROT", "80", "server.prot; did you mean server.port?"),
+        ("FIRE22_SERVR__PORT", "80", "servr; did you mean server?"),
+    ):
+        with pytest.raises(SetupError) as caught:
+            load(None, {name: value})
+        assert said in caught.value.message
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A missing file, a folder, and what is not TOML are told apart."""
+    (tmp_path / "bad.toml").write_text("data = ")
+    (tmp_path / "latin.toml").write_bytes(b'data = "\xe9"')
+    for path, said in (
+        (tmp_path / "missing.toml", "cannot be read: No such file"),
+        (tmp_path, "cannot be read: Is a directory"),
+        (tmp_path / "bad.toml", "is not TOML"),
+        (tmp_path / "latin.toml", "is not TOML"),
+    ):
+        with pytest.raises(SetupError, match=said) as caught:
+            load(path, {})
+        assert str(path) in caught.value.message

@@ -1,0 +1,250 @@
+"""The `kpi` view, case by case; `tests/property/test_kpi.py` compares every figure with a recomputation."""
+
+import msgspec
+import pytest
+
+from fire22.core.event import Event, encode_event
+from fire22.core.message import Json
+from fire22.feed.base import Batch
+from fire22.flows.engine import Engine
+from fire22.log.base import Group
+from fire22.sportsbook import domain
+from fire22.sportsbook.kpi import Kpi
+from tests.storage import START_MS, event
+
+HOUR = 3_600_000
+MIDNIGHT = START_MS + 12 * HOUR
+
+
+class Book:
+    """A kpi flow, fed by hand, one fact a group."""
+
+    def __init__(self) -> None:
+        self.engine = Engine((Kpi(),), domain.decode)
+        self.documents: dict[str, dict[str, Json]] = {}
+        self._number = 0
+
+    def tell(self, kind: str, at_ms: int, /, **data: object) -> Batch:
+        """A fact becomes a group of its own."""
+        self._number += 1
+        fact: Event = event(f"e{self._number}", type=kind, at_ms=at_ms, data=data)
+        batch = self.engine.fold_group(Group(self._number, (encode_event(fact).body,)))
+        assert not self.engine.rejected
+        for document in batch.documents:
+            self.documents[document.scope] = document.body
+        return batch
+
+    def wager(self, kind: str, at_ms: int, id: str = "w1", /, **data: object) -> None:
+        """A fact of a wager: 11.00 to win 10.00, of customer C1 at /M1."""
+        placed = {"channel": "web", "status": "accepted", "version": 1} if kind == "wager.placed" else {}
+        legs = {"legs": [{"marketId": "m", "selectionId": "a", "odds": 1.9}]} if kind == "wager.placed" else {}
+        identity = {
+            "wagerId": id, "wagerNumber": 1, "customerId": "C1", "agentId": "M1", "path": "/M1", "type": "straight",
+            "riskMinor": 1100, "toWinMinor": 1000, "freePlay": False,
+        }  # fmt: skip
+        self.tell(kind, at_ms, **{**identity, **placed, **legs, **data})
+
+    def clock(self, at_ms: int) -> None:
+        """The watermark."""
+        self.tell("system.clock", at_ms)
+
+    def four(self, scope: str = "/") -> tuple[Json, ...]:
+        """Revenue, active players, pending, liability."""
+        return tuple(self.documents[scope][name] for name in ("revenue", "activePlayers", "pending", "totalLiability"))
+
+    def change(self, scope: str = "/") -> tuple[Json, ...]:
+        """Their change since the start of the day."""
+        change = self.documents[scope]["change"]
+        assert isinstance(change, dict)
+        return tuple(change[name] for name in ("revenue", "activePlayers", "pending", "totalLiability"))
+
+
+def settled(
+    book: Book, at_ms: int, returned: int, *, revision: int = 1, before: int = 0, kind: str = "wager.settled"
+) -> None:
+    """The wager is settled."""
+    book.wager(kind, at_ms, revision=revision, result="x", returnMinor=returned, previousReturnMinor=before)
+
+
+def test_the_fields_are_those_of_the_specification() -> None:
+    """A developer finds the four figures and their change, and what else is known beside them."""
+    book = Book()
+    book.wager("wager.placed", START_MS)
+    assert book.documents["/"] == {
+        "revenue": 0.0, "activePlayers": 1, "pending": 1, "totalLiability": 10.0,
+        "change": {"revenue": 0.0, "activePlayers": 1, "pending": 1, "totalLiability": 10.0},
+        "handle": 11.0, "pendingRisk": 11.0,
+    }  # fmt: skip
+    assert book.documents["/M1"] == book.documents["/"]
+
+
+def test_revenue_is_what_the_book_keeps() -> None:
+    """A loss earns the stake, a win costs the profit, a push nothing."""
+    for returned, revenue in ((0, 11.0), (2100, -10.0), (1100, 0.0)):
+        book = Book()
+        book.wager("wager.placed", START_MS)
+        settled(book, START_MS + 1, returned)
+        assert book.four() == (revenue, 1, 0, 0.0)
+
+
+@pytest.mark.parametrize("revision", [1, 2])
+def test_a_corrected_settlement_counts_its_difference(revision: int) -> None:
+    """A settlement corrected in place, or by a new revision, replaces what was returned before and nothing else."""
+    book = Book()
+    book.wager("wager.placed", START_MS)
+    settled(book, START_MS + 1, 2100)
+    settled(book, START_MS + 2, 0, revision=revision, before=2100, kind="wager.resettled")
+    assert book.four() == (11.0, 1, 0, 0.0)
+
+
+def test_a_resettlement_of_an_open_wager_is_its_first() -> None:
+    """Where the book never told the first settlement, the stake is earned all the same."""
+    book = Book()
+    book.wager("wager.placed", START_MS)
+    settled(book, START_MS + 2, 0, revision=2, kind="wager.resettled")
+    assert book.four() == (11.0, 1, 0, 0.0)
+
+
+def test_a_resettlement_of_a_wager_of_before_counts_its_difference() -> None:
+    """A wager settled before the book was connected is in the imported revenue; only the correction is new."""
+    book = Book()
+    book.tell("revenue.imported", START_MS, path="/M1", revenueMinor=1100)
+    settled(book, START_MS + 2, 2100, revision=2, kind="wager.resettled")
+    assert book.four() == (-10.0, 0, 0, 0.0)
+
+
+def test_a_wager_that_is_told_twice_counts_once() -> None:
+    """A wager both imported and placed is one wager."""
+    book = Book()
+    for kind in ("wager.placed", "wager.imported"):
+        book.wager(kind, START_MS, channel="web", status="accepted", version=1)
+    assert book.four()[2] == 1
+    assert book.documents["/"]["handle"] == 11.0
+
+
+def test_the_change_begins_anew_at_midnight() -> None:
+    """A new business day starts from the figures as they stand."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS)
+    settled(book, START_MS + HOUR, 0)
+    book.wager("wager.placed", START_MS + HOUR, "w2")
+    assert book.change() == (11.0, 1, 1, 10.0)
+    book.clock(MIDNIGHT + 1)
+    assert book.four() == (11.0, 1, 1, 10.0)
+    assert book.change() == (0.0, 0, 0, 0.0)
+
+
+def test_a_late_fact_belongs_to_its_own_day() -> None:
+    """After an outage over midnight, yesterday's wagers do not look like today's."""
+    book = Book()
+    book.clock(START_MS)
+    book.clock(MIDNIGHT + HOUR)
+    book.wager("wager.placed", MIDNIGHT - HOUR)
+    assert book.four() == (0.0, 1, 1, 10.0)
+    assert book.change() == (0.0, 0, 0, 0.0)
+    settled(book, MIDNIGHT - HOUR + 5, 0)
+    assert book.four() == (11.0, 1, 0, 0.0)
+    assert book.change() == (0.0, 0, 0, 0.0)
+
+
+def test_a_book_that_is_imported_shows_no_change() -> None:
+    """In the first second nothing has happened today, in whatever order the rows came."""
+    book = Book()
+    book.tell("agent.imported", START_MS, agentId="M1", name="M", path="/M1", level=1, status="active")
+    book.wager("wager.imported", START_MS - 30 * HOUR, channel="web", status="accepted", version=1)
+    book.tell("revenue.imported", START_MS, path="/M1", revenueMinor=-500)
+    last = "2026-03-01T03:00:00Z"
+    book.tell(
+        "customer.imported", START_MS - 99 * HOUR,
+        customerId="C2", agentId="M1", path="/M1", name="n", status="active", lastWagerAt=last,
+    )  # fmt: skip
+    book.clock(START_MS)
+    assert book.four() == (-5.0, 1, 1, 10.0)
+    assert book.change() == (0.0, 0, 0, 0.0)  # one customer was active at midnight, another is now
+
+
+def test_imported_revenue_carries_its_time() -> None:
+    """The first figures of a connected book are not dated 1970."""
+    batch = Book().tell("revenue.imported", START_MS, path="/", revenueMinor=5)
+    assert batch.records[0].entries[0].at_ms == START_MS
+
+
+def test_players_of_yesterday_are_those_at_the_start_of_the_day() -> None:
+    """After a long gap the change counts from who was active at midnight, not from who was when time stood still."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS)
+    book.clock(MIDNIGHT + 60 * HOUR)
+    assert book.four()[1] == 0
+    assert book.change()[1] == 0
+
+
+def test_the_window_of_active_players_ends_exactly() -> None:
+    """A customer is active for 24 hours after the wager, by the watermark."""
+    book = Book()
+    book.wager("wager.placed", START_MS)
+    book.clock(START_MS + 24 * HOUR - 1)
+    assert book.four()[1] == 1
+    book.clock(START_MS + 24 * HOUR)
+    assert book.four()[1] == 0
+    book.wager("wager.placed", START_MS, "w2")
+    assert book.four()[1] == 0
+
+
+def test_a_fact_of_the_future_is_held_to_the_watermark() -> None:
+    """A wrong clock in the book does not begin tomorrow today, nor keep a player active for a year."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS + 9000 * HOUR)
+    book.clock(START_MS + HOUR)
+    book.wager("wager.placed", START_MS + HOUR, "w2", customerId="C2")
+    assert book.change() == (0.0, 2, 2, 20.0)
+    book.clock(START_MS + 26 * HOUR)
+    assert book.four()[1] == 0
+
+
+def test_a_day_that_has_not_come_ends_with_the_first_watermark() -> None:
+    """A fact from the far future that came before any clock does not stop business days for years."""
+    book = Book()
+    book.wager("wager.placed", START_MS + 9000 * HOUR)
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS + 1, "w2")
+    assert book.change()[2] == 1
+    book.clock(MIDNIGHT)
+    assert book.change()[2] == 0
+
+
+def test_new_settings_begin_with_the_next_day() -> None:
+    """A change of the day's start never counts an hour in two days."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS)
+    flows = {"kpi": {"version": 1, "settings": {"time_zone": "America/New_York", "day_starts_at": "06:00:00"}}}
+    book.tell("system.configured", START_MS, flows=flows)
+    book.clock(MIDNIGHT - 1)
+    assert book.change()[2] == 1
+    book.clock(MIDNIGHT)
+    assert book.change()[2] == 0
+    book.wager("wager.placed", MIDNIGHT + 1, "w2")
+    assert book.change()[2] == 1
+    book.clock(MIDNIGHT + 11 * HOUR)  # 06:00 in New York
+    assert book.change()[2] == 0
+
+
+def test_bound_liability_is_said_to_be_one() -> None:
+    """With a parlay open the liability is an upper bound; once it is settled the flag is gone."""
+    book = Book()
+    book.wager(
+        "wager.placed", START_MS, type="parlay", legs=[{"marketId": m, "selectionId": "a", "odds": 2} for m in "mn"]
+    )
+    assert book.documents["/"]["liabilityIsBound"] is True
+    settled(book, START_MS + 1, 0)
+    assert "liabilityIsBound" not in book.documents["/"]
+
+
+def test_no_document_holds_null() -> None:
+    """`null` in a patch means removal, so no figure may be null."""
+    book = Book()
+    book.wager("wager.placed", START_MS)
+    assert b"null" not in msgspec.json.encode(book.documents)

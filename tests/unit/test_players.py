@@ -1,0 +1,85 @@
+"""Active players: distinct customers in the trailing window, for each scope."""
+
+from random import Random
+
+import pytest
+
+from fire22.sportsbook.players import Players
+
+
+def counts(players: Players) -> dict[str, int]:
+    """The scopes with anybody in them."""
+    return {scope: count for scope, count in players.counts.items() if count}
+
+
+def test_a_customer_counts_once_in_every_scope_above() -> None:
+    """However often a customer wagers, it is one player of the agent, of those above, and of the book."""
+    players = Players()
+    assert players.seen("C1", "/M1/A7", 10) == ("/", "/M1", "/M1/A7")
+    assert players.seen("C1", "/M1/A7", 20) == ()
+    assert players.seen("C2", "/M1", 20) == ("/", "/M1")
+    assert counts(players) == {"/": 2, "/M1": 2, "/M1/A7": 1}
+
+
+def test_a_customer_who_was_moved_counts_once_where_the_paths_meet() -> None:
+    """Both agents had the customer; the book and their master had one."""
+    players = Players()
+    players.seen("C1", "/M1/A1", 10)
+    assert players.seen("C1", "/M1/A2", 20) == ("/M1/A2",)
+    assert counts(players) == {"/": 1, "/M1": 1, "/M1/A1": 1, "/M1/A2": 1}
+    assert players.expire(10) == (["/M1/A1"], [("C1", "/M1/A1")])
+    assert counts(players) == {"/": 1, "/M1": 1, "/M1/A2": 1}
+
+
+def test_a_player_counts_until_the_window_has_passed() -> None:
+    """The window is (since, now]: what happened at its very end is out."""
+    players = Players()
+    players.seen("C1", "/M1", 10)
+    assert players.expire(9) == ([], [])
+    assert players.expire(10) == (["/", "/M1"], [("C1", "/M1")])
+    assert counts(players) == {}
+
+
+def test_a_later_wager_prolongs_and_an_earlier_one_does_not_shorten() -> None:
+    """The latest wager counts, in whatever order they are told."""
+    players = Players()
+    players.seen("C1", "/", 30)
+    players.seen("C1", "/", 10)
+    assert players.expire(20) == ([], [])
+    players.seen("C1", "/", 50)
+    assert players.expire(40) == ([], [])
+    assert players.expire(50) == (["/"], [("C1", "/")])
+
+
+def test_who_is_gone_may_come_back() -> None:
+    """A customer who returns is counted anew."""
+    players = Players()
+    players.seen("C1", "/M1", 10)
+    players.expire(10)
+    assert players.seen("C1", "/M1", 20) == ("/", "/M1")
+    assert counts(players) == {"/": 1, "/M1": 1}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_it_agrees_with_counting_anew(seed: int) -> None:
+    """Over any coming and going the counts are those of a plain count, and a changed scope is always told."""
+    random = Random(seed)
+    paths = ("/", "/M1", "/M1/A1", "/M1/A2", "/M2/A3/S4")
+    scopes = ("/", "/M1", "/M1/A1", "/M1/A2", "/M2", "/M2/A3", "/M2/A3/S4")
+    players, seen, since = Players(), list[tuple[str, str, int]](), 0
+    before = dict.fromkeys(scopes, 0)
+    for now in range(0, 4000, 10):
+        if random.random() < 0.5:
+            fact = (f"C{random.randrange(8)}", random.choice(paths), max(since + 1, now - random.randrange(300)))
+            seen.append(fact)
+            told = set(players.seen(*fact))
+        else:
+            since = max(since, now - 200)
+            told = set(players.expire(since)[0])
+        right = {
+            scope: len({c for c, path, at in seen if at > since and f"{path}/".startswith(f"{scope.rstrip('/')}/")})
+            for scope in scopes
+        }
+        assert counts(players) == {scope: count for scope, count in right.items() if count}
+        assert {scope for scope in scopes if right[scope] != before[scope]} <= told
+        before = right

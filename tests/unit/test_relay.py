@@ -1,0 +1,125 @@
+"""The relay: an application's own events, delivered on open topics as they came."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from fire22.core.event import Event, Metadata, encode_event
+from fire22.core.times import to_datetime
+from fire22.core.topic import Kind
+from fire22.feed.base import Batch, Entry
+from fire22.flows.engine import Engine, configuration
+from fire22.flows.relay import Relay
+from fire22.log.base import Group
+from tests.storage import START_MS, event
+
+
+def engine(*served: str) -> Engine:
+    """An engine with the relay alone."""
+    return Engine((Relay(served),), lambda type, data: None)
+
+
+def fold(engine: Engine, *events: Event) -> Batch:
+    """A group of these events."""
+    return engine.fold_group(Group(engine.checkpoint.seq + 1, tuple(encode_event(each).body for each in events)))
+
+
+def opening(engine: Engine, *topics: str) -> Event:
+    """The event that says which topics are open."""
+    data = configuration(engine.flows, {"relay": {"open_topics": list(topics)}})
+    return Event("c", "system.configured", "server", to_datetime(START_MS), Raw(data))
+
+
+def addressed(data: object, metadata: Metadata, *, type: str = "app.said") -> Event:
+    """An event with an address."""
+    return msgspec.structs.replace(event("a", type=type, data=data), metadata=metadata)
+
+
+def test_data_is_delivered_as_it_came() -> None:
+    """A developer publishes any JSON with a category and finds it on that topic, byte for byte."""
+    one = engine("bench")
+    raw = Raw(b'{ "b" : [1, 2.50, null],\t"a":"\\u00fc" }')
+    said = Event("a", "app.said", "s", to_datetime(START_MS), raw, Metadata(category="bench"))
+    batch = fold(one, opening(one, "bench"), said)
+    (record,) = batch.records
+    assert record.topic == "bench"
+    assert record.entries == (Entry("/", "", "update", START_MS, 1, bytes(raw)),)
+    assert batch.documents == ()
+
+
+@pytest.mark.parametrize("data", [None, True, 7, "text", [1], {}])
+def test_data_may_be_any_json(data: object) -> None:
+    """Not only objects are delivered."""
+    one = engine("bench")
+    batch = fold(one, opening(one, "bench"), addressed(data, Metadata(category="bench")))
+    assert msgspec.json.decode(batch.records[0].entries[0].data) == data
+
+
+def test_tags_choose_the_type_of_the_message() -> None:
+    """`as:alert` and `as:notification` say what the message is; otherwise it is an update."""
+    one = engine("bench")
+    tags: tuple[tuple[str, ...], ...] = (
+        ("as:alert",),
+        ("x", "as:notification"),
+        ("as:notification", "as:alert"),
+        ("alert",),
+    )
+    batch = fold(one, opening(one, "bench"), *(addressed(1, Metadata(category="bench", tags=each)) for each in tags))
+    assert [entry.type for entry in batch.records[0].entries] == ["alert", "notification", "alert", "update"]
+
+
+def test_priority_and_expiry_go_along() -> None:
+    """Priority is clamped to what there is, and a message says when it is no longer worth delivering."""
+    one = engine("bench")
+    events = [
+        addressed(
+            1, Metadata(category="bench", priority=priority, expires_at=to_datetime(START_MS + 5) if priority else None)
+        )
+        for priority in (-7, 0, 3, 99)
+    ]
+    entries = fold(one, opening(one, "bench"), *events).records[0].entries
+    assert [(entry.priority, entry.expires_ms) for entry in entries] == [
+        (0, START_MS + 5),
+        (0, 0),
+        (3, START_MS + 5),
+        (3, START_MS + 5),
+    ]
+
+
+def test_only_open_topics_are_relayed() -> None:
+    """A category that names no open topic, or one that is served but not open, is silent."""
+    one = engine("bench", "news")
+    assert [topic.kind for topic in one.topics.values()] == [Kind.STREAM, Kind.STREAM]
+    before = addressed(1, Metadata(category="bench"))
+    after = [addressed(number, Metadata(category=name)) for number, name in enumerate(("bench", "news", "kpi", ""))]
+    batch = fold(one, before, opening(one, "bench", "elsewhere"), *after)
+    assert [(record.topic, len(record.entries)) for record in batch.records] == [("bench", 1)]
+
+
+def test_a_topic_may_be_closed_again() -> None:
+    """From the event that closes it on, a topic is silent; what was said stays."""
+    one = engine("bench")
+    said = addressed(1, Metadata(category="bench"))
+    closing = msgspec.structs.replace(opening(one), id="d")
+    batch = fold(one, opening(one, "bench"), said, closing, said)
+    assert len(batch.records[0].entries) == 1
+    assert fold(one, said).records == ()
+
+
+def test_open_topics_are_known_after_a_restart() -> None:
+    """A restarted engine relays as before."""
+    first, second = engine("bench"), engine("bench")
+    batch = fold(first, opening(first, "bench"))
+    second.load(first.checkpoint, [(flow, key, value) for flow, key, value in batch.rows if value], batch.documents)
+    assert fold(second, addressed(1, Metadata(category="bench"))).records[0].topic == "bench"
+
+
+def test_events_of_the_domain_may_be_relayed_too() -> None:
+    """An event that flows know and that has a category does both."""
+
+    def decode(type: str, data: Raw) -> object:
+        return None
+
+    one = Engine((Relay(("bench",)),), decode)
+    said = addressed({"x": 1}, Metadata(category="bench"), type="wager.placed")
+    assert fold(one, opening(one, "bench"), said).records[0].entries[0].data == b'{"x":1}'

@@ -1,0 +1,370 @@
+"""The SQLite source: what a book's triggers wrote reaches the log, in commit order, whatever dies in between."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+
+from fire22.core.errors import BookError, Fire22Error
+from fire22.core.event import DEPTH_MAX, Event, decode_event
+from fire22.core.outbox import Clock, OutboxSchema, TableNeed
+from fire22.sources import outbox
+from fire22.sources import sqlite as sqlite_source
+from fire22.sources.sqlite import SqliteSource
+from tests.storage import Storage, opened
+
+NOW_MS = 1_772_366_400_000
+AT = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+SCHEMA = OutboxSchema(
+    "things",
+    1,
+    (TableNeed("things", ("id", "name")),),
+    (
+        (
+            "fire22_things_insert",
+            "CREATE TRIGGER fire22_things_insert AFTER INSERT ON things BEGIN "
+            "INSERT INTO fire22_outbox(type, timestamp, data) "
+            f"VALUES('thing.made', {AT}, json_object('id', NEW.id, 'name', NEW.name)); END",
+        ),
+    ),
+    (),
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the book more often than is sensible, so that nothing is waited for."""
+    for name in ("TRIM_S", "RETRY_S", "INODE_S"):
+        monkeypatch.setattr(sqlite_source, name, 0.005)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A user's database with triggers."""
+    return make_book(tmp_path / "book.db")
+
+
+def make_book(path: Path, clock: Clock = "wall") -> Path:
+    """Another one."""
+    with writing(path) as connection:
+        connection.pragma("journal_mode", "wal")
+        connection.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)")
+    outbox.install(path, SCHEMA, clock=clock)
+    return path
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[apsw.Connection]:
+    """The user's own program."""
+    connection = apsw.Connection(str(path))
+    try:
+        connection.set_busy_timeout(5_000)
+        yield connection
+    finally:
+        connection.close()
+
+
+def make_things(path: Path, *names: str) -> None:
+    """Rows, each in a transaction of its own."""
+    with writing(path) as connection:
+        for name in names:
+            connection.execute("INSERT INTO things(name) VALUES(?)", (name,))
+
+
+def put_row(
+    path: Path, *, type: object = "thing.made", at: object = "2026-03-01T12:00:00.000Z", data: object, **more: object
+) -> None:
+    """A row straight into the outbox, as a broken trigger might write it."""
+    columns = {"type": type, "timestamp": at, "data": data, **more}
+    with writing(path) as connection:
+        marks = ", ".join("?" for _ in columns)
+        connection.execute(f"INSERT INTO fire22_outbox({', '.join(columns)}) VALUES({marks})", tuple(columns.values()))
+
+
+class Running:
+    """A source at work, and what it told."""
+
+    def __init__(self, path: Path, storage: Storage) -> None:
+        self.failures: list[str] = []
+        self.rejected: list[tuple[int, str]] = []
+        self.source = SqliteSource(
+            path,
+            storage.log,
+            poll_ms=1,
+            now_ms=lambda: NOW_MS,
+            failed=lambda error: self.failures.append(error.code.name),
+            rejected=lambda number, why: self.rejected.append((number, why)),
+        )
+        self.storage = storage
+        self.task = asyncio.create_task(self.source.run())
+
+    async def events(self, count: int) -> list[Event]:
+        """The log's events, once there are so many."""
+        await until(lambda: self.storage.log.last_seq >= count, self.task)
+        groups = await self.storage.log.groups(0)
+        return [decode_event(body) for group in groups for body in group.bodies]
+
+    async def names(self, count: int) -> list[str]:
+        """The names of the things in the log."""
+        return [msgspec.json.decode(event.data)["name"] for event in await self.events(count)]
+
+    async def stop(self) -> None:
+        """End it."""
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+async def until(holds: Callable[[], bool], task: "asyncio.Task[None] | None" = None) -> None:
+    """Until a thread has come so far."""
+    async with asyncio.timeout(20):
+        while not holds():
+            if task is not None and task.done():
+                task.result()
+            await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def reading(path: Path, storage: Storage) -> AsyncIterator[Running]:
+    """A source, ended in the end."""
+    running = Running(path, storage)
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+def outbox_rows(path: Path) -> list[int]:
+    """The numbers that are in the outbox."""
+    with writing(path) as connection:
+        return [int(str(row[0])) for row in connection.execute("SELECT number FROM fire22_outbox ORDER BY number")]
+
+
+async def ending(path: Path, storage: Storage) -> Fire22Error:
+    """What ends a source."""
+    with pytest.raises(BookError) as caught:
+        async with asyncio.timeout(20):
+            await SqliteSource(path, storage.log, poll_ms=1, now_ms=lambda: NOW_MS).run()
+    return caught.value
+
+
+async def test_commit_order(book: Path, tmp_path: Path) -> None:
+    """The log has what two programs wrote in the order of their commits, each row once, with the book's own ids."""
+    make_things(book, "before")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await running.events(1)
+        with writing(book) as one, writing(book) as other:
+            one.execute("BEGIN IMMEDIATE; INSERT INTO things(name) VALUES('a1'), ('a2')")
+            one.execute("COMMIT")
+            other.execute("INSERT INTO things(name) VALUES('b1')")
+            one.execute("BEGIN; INSERT INTO things(name) VALUES('gone'); ROLLBACK")
+            one.execute("INSERT INTO things(name) VALUES('a3')")
+        events = await running.events(5)
+        assert await running.names(5) == ["before", "a1", "a2", "b1", "a3"]
+        book_id = events[0].id.partition(":")[0]
+        assert [event.id for event in events] == [f"{book_id}:{number}" for number in range(1, 6)]
+        assert {(event.type, event.source) for event in events} == {("thing.made", "sqlite:book")}
+        await until(lambda: running.source.status().position == 5)
+        status = running.source.status()
+        assert (status.name, status.read_up_to_ms, status.recorded, status.problem) == (
+            "sqlite:book",
+            NOW_MS,
+            False,
+            "",
+        )
+
+
+async def test_many_rows(book: Path, tmp_path: Path) -> None:
+    """A backlog of any size is read in bounded batches, without a row missing."""
+    with writing(book) as connection:
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO things(name) VALUES(?)", [(str(number),) for number in range(3_500)])
+        connection.execute("COMMIT")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        assert await running.names(3_500) == [str(number) for number in range(3_500)]
+        assert running.rejected == []
+
+
+async def test_rows_are_trimmed(book: Path, tmp_path: Path) -> None:
+    """What is in the log leaves the outbox, and numbers are never given twice."""
+    make_things(book, "a", "b", "c")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await running.events(3)
+        await until(lambda: outbox_rows(book) == [], running.task)
+        make_things(book, "d")
+        assert (await running.events(4))[-1].id.endswith(":4")
+
+
+async def test_restart_between_append_and_trim(book: Path, tmp_path: Path) -> None:
+    """A source that dies after the log has its rows and before they are trimmed neither repeats nor loses one."""
+    make_things(book, "a", "b")
+    with writing(book) as other:
+        async with opened(tmp_path / "flows.db") as storage:
+            other.execute("BEGIN IMMEDIATE")  # nothing can be trimmed
+            async with reading(book, storage) as running:
+                await running.events(2)
+            assert len(outbox_rows(book)) == 2
+            other.execute("INSERT INTO things(name) VALUES('c'); COMMIT")
+        async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+            assert await running.names(3) == ["a", "b", "c"]
+            await until(lambda: outbox_rows(book) == [], running.task)
+            assert storage.log.last_seq == 3
+
+
+async def test_two_restarts_without_news(book: Path, tmp_path: Path) -> None:
+    """Starting again where nothing happened says nothing again."""
+    make_things(book, "a")
+    async with opened(tmp_path / "flows.db") as storage:
+        for _ in range(3):
+            async with reading(book, storage) as running:
+                await running.events(1)
+                await until(lambda: running.source.status().position == 1, running.task)
+        assert storage.log.last_seq == 1
+
+
+async def test_locked_book(tmp_path: Path) -> None:
+    """While another program holds the book the source says so, keeps trying, and goes on where it was."""
+    book = make_book(tmp_path / "book.db")
+    with writing(book) as connection:
+        connection.pragma("journal_mode", "delete")
+    make_things(book, "a")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await until(lambda: running.source.status().read_up_to_ms == NOW_MS, running.task)
+        with writing(book) as other:
+            other.execute("BEGIN EXCLUSIVE; INSERT INTO things(name) VALUES('b')")
+            await until(lambda: running.source.status().problem == "book_locked", running.task)
+            assert running.failures[-1] == "book_locked"
+            assert running.source.status().read_up_to_ms == NOW_MS
+            other.execute("COMMIT")
+        assert await running.names(2) == ["a", "b"]
+        await until(lambda: running.source.status().problem == "", running.task)
+
+
+async def test_full_log(book: Path, tmp_path: Path) -> None:
+    """A log that takes no more now is tried again, and no row is left out."""
+    make_things(book, *"abcde")
+    async with opened(tmp_path / "flows.db", pending_max=4) as storage, reading(book, storage) as running:
+        await until(lambda: "overloaded" in running.failures, running.task)
+        assert running.source.status().problem == "overloaded"
+        assert storage.log.last_seq == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"data": "{"}, "malformed"),
+        ({"data": "nonsense"}, "malformed"),
+        ({"data": ""}, "malformed"),
+        ({"data": '{}, "id": "other"'}, "one JSON value"),
+        ({"data": '{}, "data": {}'}, "one JSON value"),
+        ({"data": "{} {}"}, ""),
+        ({"data": "[" * (DEPTH_MAX + 1) + "]" * (DEPTH_MAX + 1)}, "nested"),
+        ({"data": "[" * 5_000 + "]" * 5_000}, "nested"),
+        ({"data": "{}", "type": "Thing"}, "$.type"),
+        ({"data": "{}", "type": b"th\xffing.made"}, "$.type"),
+        ({"data": "{}", "type": 7}, "$.type"),
+        ({"data": "{}", "at": "yesterday"}, "$.timestamp"),
+        ({"data": "{}", "at": "0001-01-01T00:00:00+14:00"}, "timestamp"),
+        ({"data": "{}", "priority": "high"}, "priority"),
+        ({"data": "{}", "category": "x" * 65}, "category"),
+    ],
+)
+async def test_bad_row(book: Path, tmp_path: Path, row: dict[str, object], why: str) -> None:
+    """A row that is no event is named and passed over, and those around it are not lost."""
+    make_things(book, "a")
+    put_row(book, **row)
+    make_things(book, "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        assert await running.names(2) == ["a", "b"]
+        [(number, said)] = running.rejected
+        assert number == 2
+        assert why in said
+        await until(lambda: outbox_rows(book) == [], running.task)
+
+
+@pytest.mark.parametrize("data", [' {"name":"x"} ', '{"name":"x","n":1e3}', '{"name":"x","s":"\\u0000"}'])
+async def test_odd_rows(book: Path, tmp_path: Path, data: str) -> None:
+    """What is JSON is taken, however it is written."""
+    put_row(book, data=data)
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        assert await running.names(1) == ["x"]
+        assert running.rejected == []
+
+
+async def test_text_that_is_not_utf8(book: Path, tmp_path: Path) -> None:
+    """A name that an old program stored in another encoding neither stops the book nor loses the row."""
+    with writing(book) as connection:
+        connection.execute("INSERT INTO things(name) VALUES(CAST(x'4de9e9' AS TEXT))")
+    make_things(book, "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        assert await running.names(2) == ["M\ufffd\ufffd", "b"]
+
+
+async def test_recorded_book(tmp_path: Path) -> None:
+    """A book that brings its own time says so."""
+    book = make_book(tmp_path / "book.db", "recorded")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await until(lambda: running.source.status().recorded, running.task)
+
+
+async def test_replaced_by_another_book(book: Path, tmp_path: Path) -> None:
+    """A new file at the same place is noticed and read from its beginning, as the other book that it is."""
+    make_things(book, "a")
+    other = make_book(tmp_path / "other.db")
+    make_things(other, "x", "y")
+    with writing(other) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await running.events(1)
+        for suffix in ("-wal", "-shm"):
+            book.with_name(book.name + suffix).unlink(missing_ok=True)
+        other.replace(book)
+        assert await running.names(3) == ["a", "x", "y"]
+        assert len({event.id.partition(":")[0] for event in await running.events(3)}) == 2
+
+
+async def test_book_that_is_an_older_copy(book: Path, tmp_path: Path) -> None:
+    """A book that was put back from a copy would give its numbers again: the source ends, and says what to do."""
+    copy = tmp_path / "copy.db"
+    with writing(book) as source, writing(copy) as target, target.backup("main", source, "main") as step:
+        step.step(-1)
+    make_things(book, "a", "b")
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(book, storage) as running:
+            await running.events(2)
+        error = await ending(copy, storage)
+        assert error.code.name == "book_gap"
+        assert "ends at 0" in error.message
+        assert "--uninstall" in error.message
+
+
+async def test_log_that_is_older(book: Path, tmp_path: Path) -> None:
+    """A log that lacks rows which are trimmed already is not gone on with in silence."""
+    make_things(book, "a", "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await until(lambda: outbox_rows(book) == [] and storage.log.last_seq == 2, running.task)
+    async with opened(tmp_path / "new.db") as storage:
+        error = await ending(book, storage)
+        assert error.code.name == "book_gap"
+        assert "was read to 2 and trimmed, but this log has it only to 0" in error.message
+
+
+async def test_no_book(tmp_path: Path) -> None:
+    """A book that is not there, or not a book, or has no triggers, is named at once."""
+    (tmp_path / "text.db").write_text("This is no database, and long enough to be seen as none. " * 20)
+    with writing(tmp_path / "bare.db") as connection:
+        connection.execute("CREATE TABLE things(id, name)")
+    async with opened(tmp_path / "flows.db") as storage:
+        for name, code in (
+            ("missing.db", "book_missing"),
+            ("text.db", "book_corrupt"),
+            ("bare.db", "book_missing"),
+        ):
+            error = await ending(tmp_path / name, storage)
+            assert error.code.name == code
+            assert name in error.message
+    assert not (tmp_path / "missing.db").exists()
