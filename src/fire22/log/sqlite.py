@@ -83,7 +83,9 @@ class SqliteLog:
                 codes.OVERLOADED, f"{self._pending} events wait for the disk; send fewer.", retry_after_s=1
             )
         self._pending += len(events)
-        future = self._writer.submit(lambda connection: self._insert(connection, events, position), gathers=True)
+        # A source that brings its position has gathered already.
+        gathers = position is None
+        future = self._writer.submit(lambda connection: self._insert(connection, events, position), gathers=gathers)
         future.add_done_callback(lambda _: self._written(len(events)))
         return future
 

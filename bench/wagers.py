@@ -1,0 +1,100 @@
+"""Invented events as the triggers of a book write them: a tree of agents, then wagers, each placed and settled."""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from random import Random
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core.event import EncodedEvent, Event, encode_event
+from fire22.core.times import to_datetime
+from fire22.sportsbook import catalogue, facts
+from fire22.sportsbook.changes import AddAgent, AddCustomer, AddMarket
+from fire22.sportsbook.odds import decimal_odds, to_win_minor
+
+BEGAN_MS: Final = 1_767_225_600_000
+OPEN_MAX: Final = 5_000  # wagers that are open at the same time
+PARLAY: Final = 0.10
+FREE_PLAY: Final = 0.02
+WON: Final = 0.45
+CLOCK_MS: Final = 1_000
+STEP_MS: Final = 1  # from one event to the next
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Invented:
+    """One book's history, the same for the same seed: three levels of agents, 600 customers, 57 markets.
+
+    `revenue_minor` is the gross revenue of what was settled so far: what any computation must arrive at.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(seed)
+        opening = catalogue.opening(self._rng, BEGAN_MS)
+        self.agents = [each for each in opening if isinstance(each, AddAgent)]
+        self._customers = [each for each in opening if isinstance(each, AddCustomer)]
+        self._markets = [each for each in opening if isinstance(each, AddMarket)]
+        self._agents = {agent.id: agent for agent in self.agents}
+        self._open: deque[facts.WagerPlaced] = deque()
+        self._number = 0
+        self._placed = 0
+        self._at_ms = BEGAN_MS
+        self.revenue_minor = 0
+
+    def events(self, count: int) -> Iterator[EncodedEvent]:
+        """Exactly `count` events."""
+        return islice(self.wagers(count), count)
+
+    def wagers(self, count: int) -> Iterator[EncodedEvent]:
+        """The agents, `count` wagers placed and each of them settled, and between them the clock once a second."""
+        for agent in self.agents:
+            yield self._event("agent.created", facts.Agent(agent.code, agent.name, agent.path, agent.level, "active"))
+        next_clock_ms = BEGAN_MS
+        while self._placed < count or self._open:
+            self._at_ms += STEP_MS
+            if self._at_ms >= next_clock_ms:
+                next_clock_ms = self._at_ms + CLOCK_MS
+                yield self._event("system.clock", facts.Clock())
+            if self._placed < count and len(self._open) < OPEN_MAX * self._rng.random():
+                yield self._event("wager.placed", self._place())
+            elif self._open:
+                yield self._event("wager.settled", self._settle(self._open.popleft()))
+
+    def _place(self) -> facts.WagerPlaced:
+        rng = self._rng
+        self._placed += 1
+        customer = rng.choice(self._customers)
+        agent = self._agents[customer.agent_id]
+        markets = rng.sample(self._markets, 2) if rng.random() < PARLAY else [rng.choice(self._markets)]
+        chosen = [(market.id, rng.choice(market.selections)) for market in markets]
+        risk = rng.randint(10, 500) * 100
+        placed = facts.WagerPlaced(
+            wager_id=catalogue.new_id(rng, self._at_ms), wager_number=self._placed, customer_id=customer.code,
+            agent_id=agent.code, path=agent.path, type="parlay" if len(chosen) > 1 else "straight", risk_minor=risk,
+            to_win_minor=to_win_minor(risk, (selection.price for _, selection in chosen)),
+            free_play=rng.random() < FREE_PLAY, channel="web", status="accepted", version=1,
+            legs=tuple(facts.Leg(market, each.id, float(decimal_odds(each.price))) for market, each in chosen),
+        )  # fmt: skip
+        self._open.append(placed)
+        return placed
+
+    def _settle(self, placed: facts.WagerPlaced) -> facts.WagerSettled:
+        won = self._rng.random() < WON
+        stake = 0 if placed.free_play else placed.risk_minor
+        returned = stake + placed.to_win_minor if won else 0
+        self.revenue_minor += stake - returned
+        return facts.WagerSettled(
+            wager_id=placed.wager_id, wager_number=placed.wager_number, customer_id=placed.customer_id,
+            agent_id=placed.agent_id, path=placed.path, type=placed.type, risk_minor=placed.risk_minor,
+            to_win_minor=placed.to_win_minor, free_play=placed.free_play, revision=1,
+            result="win" if won else "loss", return_minor=returned, previous_return_minor=0,
+        )  # fmt: skip
+
+    def _event(self, type: str, data: Struct) -> EncodedEvent:
+        self._number += 1
+        event = Event(f"0123456789ab:{self._number}", type, "sqlite:book", to_datetime(self._at_ms), Raw(_encode(data)))
+        return encode_event(event)
