@@ -18,6 +18,7 @@ help:
 	@echo "make test    run the tests                              (TESTS='tests/unit -k log')"
 	@echo "make check   lint and types"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
+	@echo "make conformance   the Autobahn WebSocket suite         (CASES='9.* 12.* 13.*' leaves some out)"
 
 demo: .venv/server.stamp
 	@$(BIN)/fire22 demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)" --rate "$(RATE)" --seed "$(SEED)"
@@ -74,3 +75,12 @@ requirements:
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis clients/js/node_modules
+
+# The Autobahn WebSocket suite (517 cases, about 15 minutes) against the echo endpoint; AUTOBAHN names its runner.
+AUTOBAHN ?= ../shared/tools/autobahn
+CASES ?=
+
+.PHONY: conformance
+conformance: .venv/server.stamp
+	@if [ ! -x "$(AUTOBAHN)" ]; then echo "The suite's runner is not at $(AUTOBAHN); name it with AUTOBAHN=path"; exit 1; fi
+	@bash tests/conformance.sh "$(AUTOBAHN)" $(CASES)

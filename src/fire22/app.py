@@ -30,6 +30,7 @@ from fire22.feed.sqlite import SqliteFeed, read_state
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
+from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http import Health, application
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket, WebSockets
@@ -213,6 +214,7 @@ class Application:
                 connections_max=server.connections_max or raise_descriptor_limit() - DESCRIPTORS_SPARE,
                 subscriptions_max=server.subscriptions_max,
                 message_bytes_max=server.message_bytes_max,
+                compression=server.compression,
                 events_bytes_max=server.events_bytes_max,
                 outbox_bytes_max=self.config.hub.outbox_bytes_max,
                 auth_timeout_s=server.auth_timeout_s,
@@ -236,7 +238,8 @@ class Application:
             session_s=int(self.config.auth.session_hours * 3600),
             failed=lambda error: self.logger.error("request failed", exc_info=error),
         )
-        connection_class = type("BoundWebSocket", (WebSocket,), {"shared": self.websockets, "__slots__": ()})
+        kind = EchoWebSocket if self.config.server.echo else WebSocket
+        connection_class = type("BoundWebSocket", (kind,), {"shared": self.websockets, "__slots__": ()})
         return _Server(
             uvicorn.Config(
                 app,

@@ -136,11 +136,14 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Overrides `server.port`.")] = None,
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
     open_topic: Annotated[list[str] | None, typer.Option(help="Opens a topic for any application.")] = None,
+    echo: Annotated[bool, typer.Option("--echo", help="Serve /echo, for the conformance suite.")] = False,
 ) -> None:
     """Run the server on a book."""
     configure_logging()
     with told():
         settings = _override(load(config), data, host, port, book, tuple(open_topic or ()))
+        if echo:
+            settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, echo=True))
     run(_serve(settings))
 
 

@@ -34,11 +34,13 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         port: of HTTP and WebSocket alike; 0 takes a free one.
         connections_max: open WebSockets; 0 derives it from the descriptor limit.
         subscriptions_max: of one connection.
-        message_bytes_max: of one incoming WebSocket message.
+        message_bytes_max: of one incoming WebSocket message, also after inflation.
+        compression: whether permessage-deflate is agreed on with WebSocket clients that offer it.
         events_bytes_max: of one HTTP body.
         auth_timeout_s: until a connection must have authenticated.
         stall_s: a connection that takes no byte for this long is closed.
         drain_s: over which connections are asked to come back at shutdown.
+        echo: whether `/echo` sends every WebSocket message back; for the conformance suite only.
     """
 
     host: str = "127.0.0.1"
@@ -46,10 +48,12 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     connections_max: Annotated[int, Meta(ge=0)] = 0
     subscriptions_max: Positive = 64
     message_bytes_max: Positive = 1 << 20
+    compression: bool = True
     events_bytes_max: Positive = 8 << 20
     auth_timeout_s: Seconds = 10.0
     stall_s: Seconds = 120.0
     drain_s: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
+    echo: bool = False
 
 
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -230,7 +230,7 @@ def position_of(client: Client) -> str | None:
 
 async def eventually(holds: Callable[[], object]) -> None:
     """Give the other tasks their turns until something holds."""
-    while not holds(): (a test watches from outside)
+    while not holds():
         await asyncio.sleep(0)
 
 

@@ -98,6 +98,20 @@ def parse_command(frame: str | bytes) -> Command:
     raise _explain(frame, why)
 
 
+def parse_binary_command(frame: bytes) -> Command:
+    """Read one binary frame: MessagePack, or JSON all the same.
+
+    Raises:
+        CommandError: as `parse_command`.
+    """
+    if frame.lstrip()[:1] == b"{":
+        return parse_command(frame)
+    try:
+        return parse_command(msgspec.json.encode(msgspec.msgpack.decode(frame)))
+    except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
+        raise CommandError(codes.JSON_INVALID, f"The frame is not MessagePack: {error}.") from None
+
+
 def _explain(frame: str | bytes, why: str) -> CommandError:
     """What is wrong with a frame that is no command; the decoder stops at the first thing that does not fit."""
     try:

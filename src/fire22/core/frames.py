@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from fire22.core.codes import MESSAGE_TOO_LARGE, PROTOCOL_ERROR, Code
 from fire22.core.codes import Close as CloseCode
+from fire22.core.deflate import InflateError, inflate
 from fire22.core.errors import RequestError
 
 CONTROL_BYTES_MAX: Final = 125
@@ -31,6 +32,7 @@ CONTROL_BYTES_MAX: Final = 125
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _FINAL: Final = 0x80
 _RESERVED: Final = 0x70
+_COMPRESSED: Final = 0x40  # RSV1, of permessage-deflate (RFC 7692 section 6)
 _CONTROL: Final = 0x08
 _MASKED: Final = 0x80
 _utf8: Final = codecs.getincrementaldecoder("utf-8")
@@ -100,16 +102,19 @@ class _Head(Struct, frozen=True, gc=False):
     size: int
     mask: bytes
     start: int
+    compressed: bool
 
 
 class _Partial:
     """A data message of which bytes are missing: of its current frame, or further frames."""
 
-    __slots__ = ("_at", "_decoder", "_mask", "_payload", "final", "missing")
+    __slots__ = ("_at", "_compressed", "_decoder", "_mask", "_opcode", "_payload", "final", "missing")
 
-    def __init__(self, opcode: int) -> None:
+    def __init__(self, opcode: int, *, compressed: bool) -> None:
+        self._opcode = opcode
+        self._compressed = compressed
         self._payload = bytearray()
-        self._decoder = _utf8() if opcode == Opcode.TEXT else None
+        self._decoder = _utf8() if opcode == Opcode.TEXT and not compressed else None
         self._mask = b""
         self._at = 0
         self.final = False
@@ -137,8 +142,10 @@ class _Partial:
         self._at += len(piece)
         self.missing -= len(piece)
 
-    def finish(self) -> Text | Binary:
-        """The message, now that all of it is there."""
+    def finish(self, bytes_max: int) -> Text | Binary:
+        """The message, now that all of it is there; at most `bytes_max` bytes when inflated."""
+        if self._compressed:
+            return _whole(self._opcode, _inflated(bytes(self._payload), bytes_max))
         if self._decoder is None:
             return Binary(bytes(self._payload))
         _checked(self._decoder, b"", final=True)
@@ -149,12 +156,13 @@ class FrameParser:
     """Reads what a client sends: masked frames.
 
     Args:
-        message_bytes_max: of one message, over all its fragments; a larger one is refused by its head.
+        message_bytes_max: of one message, over all its fragments and also when inflated.
     """
 
     __slots__ = ("_closed", "_message", "_message_bytes_max", "_rest")
 
     _expects_masks: ClassVar[bool] = True
+    _deflates: ClassVar[bool] = False
 
     def __init__(self, message_bytes_max: int) -> None:
         self._message_bytes_max = message_bytes_max
@@ -209,8 +217,11 @@ class FrameParser:
             return end, incoming
         if self._message is None:
             if head.final and end <= len(data):
-                return end, _whole(head.opcode, _unmask(data[head.start : end], head.mask))
-            self._message = _Partial(head.opcode)
+                payload = _unmask(data[head.start : end], head.mask)
+                if head.compressed:
+                    payload = _inflated(payload, self._message_bytes_max)
+                return end, _whole(head.opcode, payload)
+            self._message = _Partial(head.opcode, compressed=head.compressed)
         self._message.begin(head)
         return self._take(data, head.start, self._message)
 
@@ -222,7 +233,7 @@ class FrameParser:
         if message.missing or not message.final:
             return end, None
         self._message = None
-        return end, message.finish()
+        return end, message.finish(self._message_bytes_max)
 
     def _read_head(self, data: bytes, at: int) -> _Head | None:
         """Read and check a frame's head (RFC 6455 section 5.2), or return None while it is incomplete."""
@@ -242,11 +253,12 @@ class FrameParser:
                 raise _violation("The length of a frame has its topmost bit set.")
         if not opcode & _CONTROL:
             self._check_size(size)
+        final, compressed = bool(first & _FINAL), bool(first & _COMPRESSED)
         if not self._expects_masks:
-            return _Head(opcode, bool(first & _FINAL), size, b"", at)
+            return _Head(opcode, final, size, b"", at, compressed)
         if len(data) - at < 4:
             return None
-        return _Head(opcode, bool(first & _FINAL), size, data[at : at + 4], at + 4)
+        return _Head(opcode, final, size, data[at : at + 4], at + 4, compressed)
 
     def _check_kind(self, first: int, second: int) -> None:
         """Check everything that the first two bytes say."""
@@ -268,9 +280,11 @@ class FrameParser:
             raise _violation("A message begins before the one before it ended.")
 
     def _check_reserved(self, bits: int, opcode: int) -> None:
-        """Refuse reserved bits; an extension that negotiated RSV1 (permessage-deflate) overrides this."""
+        """Refuse reserved bits, but for the one that says that a message is compressed, on its first frame."""
+        if bits == _COMPRESSED and self._deflates and opcode in (Opcode.TEXT, Opcode.BINARY):
+            return
         if bits:
-            raise _violation("A reserved bit is set, and no extension was negotiated.")
+            raise _violation("A reserved bit is set that no extension has given a meaning.")
 
     def _check_size(self, size: int) -> None:
         if self._message is not None:
@@ -281,6 +295,14 @@ class FrameParser:
                 MESSAGE_TOO_LARGE,
                 f"A message has at most {self._message_bytes_max} bytes; this one has {size} or more.",
             )
+
+
+class DeflateFrameParser(FrameParser):
+    """Reads what a client sends with which permessage-deflate was agreed on, without context takeover."""
+
+    __slots__ = ()
+
+    _deflates = True
 
 
 class ServerFrameParser(FrameParser):
@@ -313,6 +335,13 @@ def _unmask(payload: bytes, mask: bytes) -> bytes:
         return payload
     repeated = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
+
+
+def _inflated(payload: bytes, bytes_max: int) -> bytes:
+    try:
+        return inflate(payload, bytes_max)
+    except InflateError as error:
+        raise FrameError(error.close_code, error.code, error.message) from None
 
 
 def _whole(opcode: int, payload: bytes) -> Text | Binary:
@@ -371,6 +400,12 @@ def text_frame(payload: bytes) -> bytes:
 def binary_frame(payload: bytes) -> bytes:
     """A whole binary message as one frame."""
     return frame_head(Opcode.BINARY, len(payload)) + payload
+
+
+def deflated_frame(opcode: int, payload: bytes) -> bytes:
+    """A whole compressed message as one frame; `payload` is deflated already (RFC 7692 section 6.1)."""
+    head = frame_head(opcode, len(payload))
+    return bytes((head[0] | _COMPRESSED,)) + head[1:] + payload
 
 
 def ping_frame(payload: bytes = b"") -> bytes:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from fire22.core.deflate import Deflate, negotiate
 from fire22.core.frames import accept_key
 
 BEARER = "fire22.bearer."
 PLAIN = "fire22.v1.plain"
 JSON_BATCH = "fire22.v1.json"
+MSGPACK_BATCH = "fire22.v1.msgpack"
 
 
 class Request(Struct, frozen=True):
@@ -44,6 +46,11 @@ class Request(Struct, frozen=True):
         return None
 
     @property
+    def deflate(self) -> Deflate | None:
+        """Compression that the client offers and that can be served."""
+        return negotiate(self.headers.get("sec-websocket-extensions", ""))
+
+    @property
     def same_origin(self) -> bool:
         """Whether the page that asks was served by this very address."""
         origin = self.headers.get("origin", "")
@@ -75,7 +82,7 @@ def problem(request: Request) -> str | None:
     return None
 
 
-def accept(request: Request, subprotocol: str | None) -> bytes:
+def accept(request: Request, subprotocol: str | None, deflate: Deflate | None) -> bytes:
     """The response that opens the connection."""
     lines = [
         b"HTTP/1.1 101 Switching Protocols",
@@ -85,6 +92,8 @@ def accept(request: Request, subprotocol: str | None) -> bytes:
     ]
     if subprotocol is not None:
         lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode())
+    if deflate is not None:
+        lines.append(b"Sec-WebSocket-Extensions: " + deflate.response.encode())
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 

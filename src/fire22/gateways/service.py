@@ -32,6 +32,7 @@ class Limits(Struct, frozen=True):
     connections_max: int
     subscriptions_max: int
     message_bytes_max: int
+    compression: bool
     events_bytes_max: int
     outbox_bytes_max: int
     auth_timeout_s: float

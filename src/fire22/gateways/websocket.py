@@ -14,7 +14,7 @@ import asyncio
 import socket
 from collections import deque
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from fire22.core import codes
 from fire22.core.codes import Close as CloseCode
@@ -27,12 +27,15 @@ from fire22.core.command import (
     Publish,
     Subscribe,
     Unsubscribe,
+    parse_binary_command,
     parse_command,
 )
+from fire22.core.deflate import WINDOW_BITS_MAX
 from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.frames import (
     Binary,
     Close,
+    DeflateFrameParser,
     FrameError,
     FrameParser,
     Text,
@@ -48,11 +51,16 @@ from fire22.core.times import to_text
 from fire22.gateways import handshake
 from fire22.gateways.errors import as_message, close_code
 from fire22.gateways.service import Follow, Service, reply, subscribed
-from fire22.hub.codec import JSON_BATCH, PLAIN, Codec
+from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
 from fire22.hub.lane import LaneKey, Subscriber
 from fire22.security.tokens import Principal
 
 SESSION_COOKIE = "fire22_session"
+_CODECS: Final[dict[str, Codec]] = {
+    handshake.PLAIN: PLAIN,
+    handshake.JSON_BATCH: JSON_BATCH,
+    handshake.MSGPACK_BATCH: MSGPACK_BATCH,
+}
 SEND_BUFFER_BYTES = 128 << 10  # of the kernel, for each socket
 CLOSE_WAIT_S = 5
 
@@ -99,6 +107,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
     )
 
     shared: ClassVar[WebSockets]
+    paths: ClassVar[tuple[str, ...]] = ("/v1/ws",)
 
     def __init__(self, **_: Any) -> None:
         Subscriber.__init__(self)
@@ -202,7 +211,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
         why = handshake.problem(request)
         if why is not None:
             self._refuse(426, RequestError(codes.PROTOCOL_ERROR, why))
-        elif request.path != "/v1/ws":
+        elif request.path not in self.paths:
             self._refuse(404, RequestError(codes.NOT_FOUND, "There is no WebSocket at this address; try /v1/ws."))
         elif service.draining:
             self._refuse(503, RequestError(codes.RESTARTING, "The server shuts down.", retry_after_s=2))
@@ -221,15 +230,20 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def _accept(self, request: handshake.Request) -> None:
         offered = [each for each in request.subprotocols if not each.startswith(handshake.BEARER)]
-        chosen = next((each for each in offered if each in (handshake.JSON_BATCH, handshake.PLAIN)), None)
+        chosen = next((each for each in offered if each in _CODECS), None)
         if offered and chosen is None:
-            known = f"{handshake.PLAIN} and {handshake.JSON_BATCH}"
-            self._refuse(400, RequestError(codes.SUBPROTOCOL_UNKNOWN, f"This version speaks {known}."))
+            known = ", ".join(_CODECS)
+            self._refuse(400, RequestError(codes.SUBPROTOCOL_UNKNOWN, f"This version speaks: {known}."))
             return
-        self.codec = JSON_BATCH if chosen == handshake.JSON_BATCH else PLAIN
-        self._parser = FrameParser(self.shared.service.limits.message_bytes_max)
+        codec = _CODECS[chosen] if chosen else PLAIN
+        deflate = request.deflate if self.shared.service.limits.compression else None
+        # Shared bytes have the full window; who wants a smaller one gets messages as they are, which is allowed.
+        shares = deflate is not None and deflate.window_bits == WINDOW_BITS_MAX
+        self.codec = DEFLATED[codec.name] if shares else codec
+        parser = FrameParser if deflate is None else DeflateFrameParser
+        self._parser = parser(self.shared.service.limits.message_bytes_max)
         self._set_limits()
-        self.write(handshake.accept(request, chosen))
+        self.write(handshake.accept(request, chosen, deflate))
         self.shared.open[self] = None
         token, cookie = request.token, request.cookie(SESSION_COOKIE)
         try:
@@ -270,7 +284,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def _receive(self, payload: str | bytes) -> None:
         try:
-            command = parse_command(payload)
+            command = parse_command(payload) if isinstance(payload, str) else parse_binary_command(payload)
         except CommandError as error:
             self._answer_error(error, error.id)
             return

@@ -2,7 +2,12 @@
 
 from typing import Final, Protocol
 
-from fire22.core.frames import text_frame
+import msgspec
+
+from fire22.core.deflate import deflate
+from fire22.core.frames import Opcode, binary_frame, deflated_frame, text_frame
+
+DEFLATE_BYTES_MIN: Final = 128  # smaller payloads gain nothing
 
 
 class Codec(Protocol):
@@ -16,23 +21,66 @@ class Codec(Protocol):
         """The bytes to write for at least one message."""
 
 
-class _Plain:
+class _Frames:
+    """Every message, or every batch of them, is one WebSocket frame.
+
+    Args:
+        deflates: compress each payload by itself, so that the same bytes serve every connection.
+    """
+
+    name: str
+    opcode: Opcode
+
+    def __init__(self, *, deflates: bool = False) -> None:
+        self._deflates = deflates
+        if deflates:
+            self.name = f"{self.name}+deflate"
+
+    def frame(self, payload: bytes) -> bytes:
+        """One payload as a frame."""
+        if self._deflates and len(payload) >= DEFLATE_BYTES_MIN:
+            return deflated_frame(self.opcode, deflate(payload))
+        return text_frame(payload) if self.opcode is Opcode.TEXT else binary_frame(payload)
+
+
+class _Plain(_Frames):
     """Every frame is one JSON message."""
 
     name = "plain"
+    opcode = Opcode.TEXT
 
     def pack(self, messages: list[bytes]) -> bytes:
-        return b"".join(map(text_frame, messages))
+        return b"".join(map(self.frame, messages))
 
 
-class _JsonBatch:
+class _JsonBatch(_Frames):
     """Every text frame is a JSON array of messages."""
 
     name = "json"
+    opcode = Opcode.TEXT
 
     def pack(self, messages: list[bytes]) -> bytes:
-        return text_frame(b"[%b]" % b",".join(messages))
+        return self.frame(b"[%b]" % b",".join(messages))
 
+
+class _MsgpackBatch(_Frames):
+    """Every binary frame is a MessagePack array of messages."""
+
+    name = "msgpack"
+    opcode = Opcode.BINARY
+
+    def pack(self, messages: list[bytes]) -> bytes:
+        return self.frame(_to_msgpack(_from_json(b"[%b]" % b",".join(messages))))
+
+
+_from_json: Final = msgspec.json.Decoder().decode
+_to_msgpack: Final = msgspec.msgpack.Encoder().encode
 
 PLAIN: Final[Codec] = _Plain()
 JSON_BATCH: Final[Codec] = _JsonBatch()
+MSGPACK_BATCH: Final[Codec] = _MsgpackBatch()
+DEFLATED: Final[dict[str, Codec]] = {
+    "plain": _Plain(deflates=True),
+    "json": _JsonBatch(deflates=True),
+    "msgpack": _MsgpackBatch(deflates=True),
+}
