@@ -55,6 +55,20 @@ APPLICATIONS = 6
 HEARTBEAT_S = 2.0
 START_MS = 1_767_225_600_000
 TOPICS = topics()
+LIMITS = msgspec.convert(
+    {
+        "connections_max": 100,
+        "subscriptions_max": 64,
+        "message_bytes_max": 1 << 20,
+        "events_bytes_max": 1 << 20,
+        "outbox_bytes_max": 8_000,
+        "auth_timeout_s": 10,
+        "heartbeat_s": HEARTBEAT_S,
+        "stall_s": 10**6,
+        "compression": False,
+    },
+    Limits,
+)
 SCOPES = ("/", "/M1", "/M1/A7", "/M2")
 PATHS = (*SCOPES, "/M1/A7/@C1", "/M10")
 STATUSES: tuple[Json, ...] = ("open", "won", "lost")
@@ -493,7 +507,7 @@ class Simulation:
             tokens=tokens,
             sign_in=SignInCodes(),
             topics=TOPICS,
-            limits=Limits(100, 64, 1 << 20, 1 << 20, 8_000, 10, HEARTBEAT_S, 10**6),
+            limits=LIMITS,
             now_ms=lambda: START_MS,
             check_event=lambda _type, _data: None,
         )

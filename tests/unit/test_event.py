@@ -167,7 +167,8 @@ def test_depth_is_that_of_the_text() -> None:
     def build(depth: int) -> Json:
         if not depth:
             return chance.choice(["]", '"[', "\\", '[\\"{', 1, None, [], {}])
-        inner: list[Json] = [build(depth - 1), *(chance.choice(["}", 2]) for _ in range(chance.randrange(3)))]
+        beside: list[Json] = ["}", 2]
+        inner = [build(depth - 1), *(chance.choice(beside) for _ in range(chance.randrange(3)))]
         chance.shuffle(inner)
         if chance.random() < 0.5:
             return inner
