@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 import fire22
 from fire22.config import Config
 from fire22.core import codes
-from fire22.core.errors import Fire22Error, SetupError, StorageError
+from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
@@ -119,18 +119,7 @@ class Application:
             heartbeat_s=config.hub.heartbeat_s,
             failed=self._failed("hub"),
         )
-        self.sources: list[Source] = []
-        if config.book.path:
-            self.sources.append(
-                SqliteSource(
-                    Path(config.book.path),
-                    self.log,
-                    poll_ms=config.book.poll_ms,
-                    now_ms=now_ms,
-                    failed=self._failed("book"),
-                    rejected=self._row_rejected,
-                )
-            )
+        self.sources: list[Source] = [self._book(Path(config.book.path))] if config.book.path else []
         self.clock = ClockSource(
             self.log,
             self.sources,
@@ -200,6 +189,22 @@ class Application:
         while True:
             await asyncio.sleep(interval)
             self.websockets.sweep(self._loop.time())
+
+    def _book(self, path: Path) -> SqliteSource:
+        source = SqliteSource(
+            path,
+            self.log,
+            poll_ms=self.config.book.poll_ms,
+            now_ms=now_ms,
+            failed=self._failed("book"),
+            rejected=self._row_rejected,
+        )
+        try:
+            source.check()
+        except BookError as error:
+            if not error.temporary:  # a lock goes away; the source waits for that
+                raise
+        return source
 
     def _service(self) -> Service:
         server = self.config.server
@@ -319,6 +324,14 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`; cancelled, it lets go of its sockets all the same."""
+        try:
+            await super().serve(sockets)
+        finally:
+            for server in getattr(self, "servers", ()):
+                server.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from fire22 import app as application
 from fire22.client import connect as connect_client
-from fire22.config import BookConfig, Config, RelayConfig, ServerConfig, load
+from fire22.client.connection import websocket_url
+from fire22.config import BookConfig, Config, RelayConfig, ServerConfig, convert, load
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, SetupError
 from fire22.core.message import encode_json
@@ -31,6 +32,7 @@ from fire22.observability.logging import configure as configure_logging
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
+from fire22.sportsbook import domain
 from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.mapping import read_mapping
 from fire22.sportsbook.roles import roles
@@ -44,6 +46,8 @@ program = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+
+TOKEN_HOURS_MAX = 87_600
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the log, the feed and the token key.")]
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="Configuration in TOML.")]
@@ -88,6 +92,7 @@ def demo(
             book=msgspec.structs.replace(config.book, path=str(book)),
             relay=RelayConfig(tuple(dict.fromkeys((*config.relay.open_topics, "bench")))),
         )
+        config = _checked(config)
         if not 0 < rate <= 5000:
             raise SetupError(codes.CONFIG_INVALID, f"--rate is between 0 and 5000 wagers a second, not {rate:g}.")
         _make_folder(data)
@@ -169,7 +174,17 @@ def _override(
     source: BookConfig = config.book if book is None else msgspec.structs.replace(config.book, path=str(book))
     topics = tuple(dict.fromkeys((*config.relay.open_topics, *open_topics)))
     folder = config.data if data is None else str(data)
-    return msgspec.structs.replace(config, data=folder, server=server, book=source, relay=RelayConfig(topics))
+    changed = msgspec.structs.replace(config, data=folder, server=server, book=source, relay=RelayConfig(topics))
+    return _checked(changed)
+
+
+def _checked(config: Config) -> Config:
+    """The configuration, if it could stand in a file as well, and opens no topic that the book has itself."""
+    taken = [topic.name for flow in domain.flows() for topic in flow.topics]
+    for name in config.relay.open_topics:
+        if name in taken:
+            raise SetupError(codes.CONFIG_INVALID, f"The topic {name} is the book's own; open one of another name.")
+    return convert(msgspec.to_builtins(config))
 
 
 @program.command()
@@ -229,6 +244,9 @@ def token(
     with told():
         if role not in roles(()):
             raise SetupError(codes.CONFIG_INVALID, f"There is no role {role}; there are: {', '.join(roles(()))}.")
+        if not 0 < hours <= TOKEN_HOURS_MAX:
+            message = f"--hours is more than 0 and at most {TOKEN_HOURS_MAX:,} (ten years), not {hours:g}."
+            raise SetupError(codes.CONFIG_INVALID, message)
         _make_folder(data)
         tokens = Tokens(load_key(load(None).key_file if _key_is_elsewhere() else data / "token.key"))
         signed = tokens.sign(
@@ -257,12 +275,20 @@ def tail(
 ) -> None:
     """Print a topic's messages, one JSON object a line, until Ctrl-C."""
     with told():
+        _check_url(url)
         if bearer is None:
             if data is None:
                 raise SetupError(codes.AUTH_REQUIRED, "Name the server's data folder with --data, or give a --token.")
             tokens = Tokens(load_key(data / "token.key"))
             bearer = tokens.sign(subject="tail", role="admin", scope="/", ttl_s=86400, now_ms=application.now_ms())
     run(_tail(url, bearer, topic, scope, last, delta))
+
+
+def _check_url(url: str) -> None:
+    try:
+        websocket_url(url)
+    except ValueError as error:
+        raise SetupError(codes.CONFIG_INVALID, str(error)) from None
 
 
 async def _tail(url: str, bearer: str, topic: str, scope: str | None, last: int, delta: bool) -> None:

@@ -78,6 +78,8 @@ def test_claims_are_required(claim: str) -> None:
         {"scope": 5},
         {"exp": "soon"},
         {"exp": None},
+        {"exp": 253_402_300_800},
+        {"exp": 10**30},
         {"sub": ""},
         {"sub": "x" * 201},
         {"sub": 7},

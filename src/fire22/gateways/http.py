@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -100,11 +100,13 @@ def application(
         if known.code is codes.INTERNAL:
             failed(error)
         service.count(known)
-        return _error(service, known)
+        response = _error(service, known)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})  # `Allow`, with a 405
+        return response
 
-    return _with_headers(
-        Starlette(routes=routes, exception_handlers={Fire22Error: answer, HTTPException: answer, Exception: answer})
-    )
+    expected = dict.fromkeys((Fire22Error, HTTPException, ClientDisconnect, Exception), answer)
+    return _with_headers(Starlette(routes=routes, exception_handlers=expected))
 
 
 class _Handlers:
@@ -242,6 +244,8 @@ def _as_fire22(error: Exception) -> Fire22Error:
     if isinstance(error, HTTPException):
         code = codes.METHOD_NOT_ALLOWED if error.status_code == 405 else codes.NOT_FOUND
         return RequestError(code, code.meaning)
+    if isinstance(error, ClientDisconnect):
+        return RequestError(codes.PROTOCOL_ERROR, "The request ended within its body.")
     return RequestError(codes.INTERNAL, codes.INTERNAL.meaning)
 
 

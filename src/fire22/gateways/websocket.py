@@ -268,8 +268,9 @@ class WebSocket(asyncio.Protocol, Subscriber):
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            # A peer that acknowledges nothing for two heartbeats is gone; the kernel finds out without a timer of ours.
-            unanswered_ms = int(limits.heartbeat_s * 2000)
+            # A peer that acknowledges nothing is gone; the kernel finds out without a timer of ours. It must not be
+            # sooner than `sweep`: a peer that is there and takes nothing looks the same to it, and is to be told.
+            unanswered_ms = int((limits.stall_s + 2 * limits.heartbeat_s) * 1000)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
     def _check_authenticated(self) -> None:

@@ -41,7 +41,7 @@ class _Claims(Struct):
     sub: Annotated[str, Meta(min_length=1, max_length=200)]
     role: str
     scope: str
-    exp: int
+    exp: Annotated[int, Meta(lt=253_402_300_800)]  # the year 10000, which RFC 3339 cannot write
     topics: tuple[str, ...] | None = None
 
 

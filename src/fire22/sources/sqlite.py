@@ -24,7 +24,7 @@ from fire22.core.errors import BookError, Fire22Error
 from fire22.core.event import EncodedEvent, decode_event
 from fire22.log.base import Log, SourcePosition
 from fire22.sources.base import SourceStatus
-from fire22.sources.outbox import book_errors
+from fire22.sources.outbox import OutboxStatus, book_errors
 from fire22.sources.outbox import status as outbox_status
 
 BATCH_ROWS: Final = 1000
@@ -88,6 +88,20 @@ class SqliteSource:
     def status(self) -> SourceStatus:
         """How it is now."""
         return self._status
+
+    def check(self) -> None:
+        """Whether there is a book with triggers, before anything is started on it.
+
+        Raises:
+            BookError: `book_missing`, `book_locked`, `book_readonly` or `book_corrupt`.
+        """
+        with book_errors(self._path):
+            _check_file(self._path)
+            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                _check_installed(self._path, outbox_status(connection))
+            finally:
+                connection.close()
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -199,8 +213,7 @@ class _Reader:
     """An open book."""
 
     def __init__(self, path: Path, stored_position: Callable[[str], int]) -> None:
-        if not path.is_file():
-            raise BookError(codes.BOOK_MISSING, f"There is no book at {path}.")
+        _check_file(path)
         self._path = path
         self._inode = path.stat().st_ino
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -208,10 +221,7 @@ class _Reader:
             # What is trimmed twice after a loss of power is not read twice: the position is in the log.
             self._connection.execute("PRAGMA synchronous=NORMAL")
             outbox = outbox_status(self._connection)
-            if not outbox.installed:
-                raise BookError(
-                    codes.BOOK_MISSING, f"{path.name} has no triggers yet; run `fire22 install-triggers {path}`."
-                )
+            _check_installed(path, outbox)
             self.book_id = outbox.book_id
             self.name = f"sqlite:{path.stem}"
             self.recorded = outbox.clock == "recorded"
@@ -268,6 +278,16 @@ class _Reader:
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise BookError(codes.BOOK_MISSING, f"There is no book at {path}.")
+
+
+def _check_installed(path: Path, outbox: OutboxStatus) -> None:
+    if not outbox.installed:
+        raise BookError(codes.BOOK_MISSING, f"{path.name} has no triggers yet; run `fire22 install-triggers {path}`.")
 
 
 def _check_gap(path: Path, position: int, trimmed_to: int, last: int) -> None:

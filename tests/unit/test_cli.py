@@ -1,0 +1,164 @@
+"""The program: what a person types, and what it answers when that is wrong."""
+
+import socket
+from pathlib import Path
+
+import apsw
+import pytest
+from typer.testing import CliRunner, Result
+
+from fire22.cli import program
+from fire22.log.file import meta, open_file
+from fire22.security.tokens import Tokens, load_key
+from fire22.sources import outbox
+from fire22.sportsbook import book as books
+
+NOW_MS = 1_900_000_000_000
+
+
+def fire22(*arguments: object) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(program, [str(each) for each in arguments])
+
+
+def refused(code: str, *arguments: object) -> str:
+    """Run a command that must fail with a code and no traceback; returns what it said."""
+    result = fire22(*arguments)
+    assert result.exit_code == 1, result.output
+    assert f"error code: {code}" in result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A demo book whose triggers were removed again."""
+    path = tmp_path / "book.db"
+    books.create(path, seed=1, now_ms=NOW_MS, install=outbox.install)
+    outbox.uninstall(path)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with an empty log."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    open_file(folder / "flows.db").close()
+    return folder
+
+
+def epoch(path: Path) -> str:
+    """The epoch of a log's file."""
+    connection = apsw.Connection(str(path))
+    try:
+        return str(meta(connection, "epoch"))
+    finally:
+        connection.close()
+
+
+def test_a_token_is_for_the_server_on_the_folder(tmp_path: Path) -> None:
+    """`fire22 token` prints a token that this folder's server takes, with the role and scope that were asked for."""
+    result = fire22("token", "--data", tmp_path / "data", "--role", "agent", "--scope", "/M1/A7")
+    principal = Tokens(load_key(tmp_path / "data" / "token.key")).verify(result.stdout.strip(), now_ms=NOW_MS // 1000)
+    assert (principal.role, principal.scope) == ("agent", "/M1/A7")
+    assert (tmp_path / "data" / "token.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_wrong_arguments_are_named(tmp_path: Path, book: Path) -> None:
+    """A wrong role, scope, rate, speed or mapping is one sentence that says what would be right."""
+    assert "there are: admin" in refused("config_invalid", "token", "--data", tmp_path, "--role", "boss")
+    assert "/M1/A7" in refused("scope_invalid", "token", "--data", tmp_path, "--scope", "M1")
+    assert "5000" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--rate", "0")
+    recorded = tmp_path / "wagers.csv"
+    recorded.write_text("Id\n1\n")
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text("[file]\nformt = 'csv'\n")
+    assert "formt" in refused("mapping_invalid", "replay", recorded, "--mapping", mapping, "--book", tmp_path / "b.db")
+    assert "`max`" in refused(
+        "config_invalid",
+        "replay",
+        recorded,
+        "--mapping",
+        Path(__file__).parents[2] / "examples" / "bustabit.toml",
+        "--book",
+        tmp_path / "b.db",
+        "--speed",
+        "fast",
+    )
+    assert "--data" in refused("auth_required", "tail", "wagers")
+
+
+def test_a_wrong_configuration_names_its_key(tmp_path: Path) -> None:
+    """An unknown key or a wrong unit stops the start with the key's name."""
+    config = tmp_path / "fire22.toml"
+    config.write_text("[hub]\nflush_interval_s = 1\n")
+    assert "hub.flush_interval_ms" in refused("config_invalid", "serve", "-c", config)
+    config.write_text("[hub]\nheartbeat_s = '25s'\n")
+    assert "hub.heartbeat_s" in refused("config_invalid", "serve", "-c", config)
+    assert "cannot be read" in refused("config_invalid", "check", "-c", tmp_path / "none.toml")
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    """The operator learns that another program listens, and how to choose another port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused("port_in_use", "serve", "--data", tmp_path / "data", "--port", port)
+    assert "--port" in said
+
+
+def test_a_missing_or_foreign_book_is_said(tmp_path: Path, book: Path) -> None:
+    """No file, no triggers, and a file that is no database are three different sentences."""
+    refused("book_missing", "install-triggers", tmp_path / "none.db")
+    refused("book_missing", "install-triggers", tmp_path / "none.db", "--dry-run")
+    refused("book_missing", "serve", "--data", tmp_path / "data", "--port", 0, "--book", tmp_path / "none.db")
+    said = refused("book_missing", "serve", "--data", tmp_path / "data", "--port", 0, "--book", book)
+    assert "fire22 install-triggers" in said
+    junk = tmp_path / "junk.db"
+    junk.write_text("not a database at all, but long enough to look at" * 50)
+    refused("book_corrupt", "install-triggers", junk)
+    apsw.Connection(str(tmp_path / "other.db")).execute("CREATE TABLE wagers(id)").close()
+    assert "wagers" in refused("book_schema", "install-triggers", tmp_path / "other.db")
+
+
+def test_triggers_come_once_and_go_whole(book: Path) -> None:
+    """A dry run changes nothing, the second install finds everything in place, uninstalling leaves no trace."""
+    before = book.read_bytes()
+    assert "create triggers" in fire22("install-triggers", book, "--dry-run").output
+    assert book.read_bytes() == before
+    first = fire22("install-triggers", book)
+    assert first.exit_code == 0
+    assert "rows brought in" in first.output
+    assert "Everything is in place" in fire22("install-triggers", book).output
+    assert "Removed" in fire22("install-triggers", book, "--uninstall").output
+    connection = apsw.Connection(str(book))
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'fire22%'").get == 0
+    connection.close()
+
+
+def test_check_says_what_is_missing(book: Path, data: Path) -> None:
+    """Before a start the operator sees whether book and log are fit."""
+    assert "install-triggers" in refused("book_schema", "check", "--data", data, "--book", book)
+    fire22("install-triggers", book)
+    result = fire22("check", "--data", data, "--book", book, "--replay")
+    assert result.exit_code == 0, result.output
+    assert "byte for byte" in result.output
+    assert "none yet" in fire22("check", "--data", data.with_name("fresh")).output
+    (data / "flows.db").write_bytes(b"garbage" * 1000)
+    refused("storage_corrupt", "check", "--data", data)
+
+
+def test_a_restored_backup_has_a_new_epoch(data: Path, tmp_path: Path) -> None:
+    """A backup is never written over something; restoring one makes positions of before known to be of another feed."""
+    copy = tmp_path / "copy.db"
+    assert fire22("backup", "--data", data, copy).exit_code == 0
+    refused("config_invalid", "backup", "--data", data, copy)
+    refused("config_invalid", "restore", "--data", data, copy)
+    before = epoch(data / "flows.db")
+    assert fire22("restore", "--data", data, copy, "--replace").exit_code == 0
+    assert epoch(data / "flows.db") != before
+    assert epoch(data / "flows.db.replaced") == before
+    refused("config_invalid", "restore", "--data", data, tmp_path / "none.db", "--replace")
+    copy.write_bytes(copy.read_bytes()[:5000])
+    refused("storage_corrupt", "restore", "--data", data, copy, "--replace")
+    assert (data / "flows.db").exists()
