@@ -1,9 +1,21 @@
 """Logs: a line when something opens, one when it closes, one where an error is swallowed. JSON when not a terminal."""
 
+import io
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
+
+
+class _StandardError(io.TextIOBase):
+    """Whatever standard error is when a line is written: who replaces it for a while takes it away again."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
@@ -20,7 +32,7 @@ def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
     # uvicorn's own lines: only what is wrong.
