@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import fcntl
 import gc
-import os
 import resource
 import signal
 import socket
@@ -362,7 +361,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        SetupError: `port_in_use`.
+        SetupError: `port_in_use`, or `config_invalid` where there is no such address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -371,11 +370,13 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
         sock.listen(4096)
         sock.setblocking(False)
+    except socket.gaierror:
+        sock.close()
+        raise SetupError(codes.CONFIG_INVALID, f"There is no address {host}; name another with --host.") from None
     except OSError as error:
         sock.close()
         raise SetupError(
-            codes.PORT_IN_USE,
-            f"Cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); choose another with --port.",
+            codes.PORT_IN_USE, f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port."
         ) from error
     return sock
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -274,6 +275,8 @@ def tail(
     delta: Annotated[bool, typer.Option("--delta", help="Changes of a view instead of whole documents.")] = False,
 ) -> None:
     """Print a topic's messages, one JSON object a line, until Ctrl-C."""
+    configure_logging()
+    logging.getLogger("fire22.client").setLevel(logging.INFO)  # a person waits and wants to know for what
     with told():
         _check_url(url)
         if bearer is None:

@@ -277,7 +277,7 @@ async def test_view_and_stream_meet(server: app.Application) -> None:
     ("path", "role", "scope", "status", "code"),
     [
         ("/v1/views/nothing", "admin", "/", 404, "topic_unknown"),
-        ("/v1/views/tree", "admin", "/", 404, "topic_unknown"),
+        ("/v1/views/agents", "admin", "/", 404, "topic_unknown"),
         ("/v1/views/wagers", "admin", "/", 404, "topic_unknown"),
         ("/v1/views/kpi?scope=M1", "admin", "/", 400, "scope_invalid"),
         ("/v1/views/kpi?scope=", "admin", "/", 400, "scope_invalid"),

@@ -330,7 +330,7 @@ async def test_full_server(tmp_path: Path) -> None:
     ("fields", "code"),
     [
         ({"target": "nothing"}, "topic_unknown"),
-        ({"target": "tree"}, "topic_unknown"),
+        ({"target": "agents"}, "topic_unknown"),
         ({"target": "kpi", "scope": "M1"}, "scope_invalid"),
         ({"target": "kpi", "scope": "/Nobody"}, "scope_unknown"),
         ({"target": "kpi", "scope": "/M1/Nobody/@C1"}, "scope_unknown"),

@@ -107,6 +107,12 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
     assert "--port" in said
 
 
+def test_an_address_that_there_is_not_is_said(tmp_path: Path) -> None:
+    """A host that no name server and no interface knows is a wrong configuration, not a port in use."""
+    there_is_not = ("--port", 0, "--host", "no.such.host.invalid")
+    assert "--host" in refused("config_invalid", "serve", "--data", tmp_path / "data", *there_is_not)
+
+
 def test_a_missing_or_foreign_book_is_said(tmp_path: Path, book: Path) -> None:
     """No file, no triggers, and a file that is no database are three different sentences."""
     refused("book_missing", "install-triggers", tmp_path / "none.db")
