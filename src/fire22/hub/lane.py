@@ -4,6 +4,7 @@ A lane is (topic, scope, filter, delta, codec). Its new messages are encoded and
 the set of live connections that follow the same lanes; they share the joined bytes too.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
 
@@ -38,7 +39,7 @@ class Change(Struct, frozen=True):
     after: Document
 
 
-class Subscriber:
+class Subscriber(ABC):
     """A connection as the hub sees it; gateways derive theirs from it.
 
     `cohort` is set while it is live, `cursors` while it is catching up: for each of its lanes the offset up to which
@@ -54,13 +55,13 @@ class Subscriber:
         self.cursors: dict[Lane, int] | None = None
         self.paused = False
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; never waits, never fails."""
-        raise NotImplementedError
 
+    @abstractmethod
     def overtaken(self) -> None:
         """What it has yet to read is no longer kept: end the connection; it comes back and is told what it lost."""
-        raise NotImplementedError
 
     @property
     def lanes(self) -> tuple["Lane", ...]:
