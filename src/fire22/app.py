@@ -124,7 +124,9 @@ class Application:
             self.sources,
             now_ms=now_ms,
             source_timeout_s=config.book.source_timeout_s,
-            failed=self._failed("clock"),
+            failed=self._failed(
+                "log"
+            ),  # the watermark is appended every second, so it shows when the log cannot be written
         )
         self.service = self._service()
         self.websockets = WebSockets(self.service, tasks)
@@ -260,10 +262,10 @@ class Application:
 
     def health(self) -> Health:
         """Every stage, `ok` or what is wrong."""
-        parts = {
-            "log": "ok",
-            "flows": "ok" if self.runner.behind <= BEHIND_MAX else f"{self.runner.behind} events behind",
-        }
+        behind = self.runner.behind
+        parts = {"flows": "ok" if behind <= BEHIND_MAX else f"{behind} events behind"}
+        since = self._loop.time() - PROBLEM_S
+        parts |= {stage: code if at > since else "ok" for stage, (code, at) in self._problems.items()}
         for source in self.sources:
             status = source.status()
             parts[status.name] = status.problem or "ok"
@@ -272,7 +274,7 @@ class Application:
         return Health("ok" if all(part == "ok" for part in parts.values()) else "degraded", parts)
 
     def _failed(self, stage: str) -> Any:
-        self._problems[stage] = ("ok", 0.0)
+        self._problems.setdefault(stage, ("ok", -PROBLEM_S))
 
         def tell(error: Fire22Error) -> None:
             self._problems[stage] = (error.code.name, self._loop.time())
