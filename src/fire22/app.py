@@ -124,9 +124,8 @@ class Application:
             self.sources,
             now_ms=now_ms,
             source_timeout_s=config.book.source_timeout_s,
-            failed=self._failed(
-                "log"
-            ),  # the watermark is appended every second, so it shows when the log cannot be written
+            # The watermark is appended every second, so a log that cannot be written shows here.
+            failed=self._failed("log"),
         )
         self.service = self._service()
         self.websockets = WebSockets(self.service, tasks)
