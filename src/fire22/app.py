@@ -73,8 +73,16 @@ class Address(Struct, frozen=True):
 
 
 def build_engine(open_topics: tuple[str, ...]) -> Engine:
-    """All flows, as the server runs them."""
-    return Engine((*domain.flows(), Relay(open_topics)), domain.decode)
+    """All flows, as the server runs them.
+
+    Raises:
+        SetupError: `config_invalid`, an open topic has the name of one of the book's own.
+    """
+    own = domain.flows()
+    for topic in (topic.name for flow in own for topic in flow.topics):
+        if topic in open_topics:
+            raise SetupError(codes.CONFIG_INVALID, f"The topic {topic} is the book's own; open one of another name.")
+    return Engine((*own, Relay(open_topics)), domain.decode)
 
 
 def flow_settings(config: Config) -> dict[str, Json]:

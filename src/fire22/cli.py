@@ -33,7 +33,6 @@ from fire22.observability.logging import configure as configure_logging
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
-from fire22.sportsbook import domain
 from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.mapping import read_mapping
 from fire22.sportsbook.roles import roles
@@ -180,12 +179,10 @@ def _override(
 
 
 def _checked(config: Config) -> Config:
-    """The configuration, if it could stand in a file as well, and opens no topic that the book has itself."""
-    taken = [topic.name for flow in domain.flows() for topic in flow.topics]
-    for name in config.relay.open_topics:
-        if name in taken:
-            raise SetupError(codes.CONFIG_INVALID, f"The topic {name} is the book's own; open one of another name.")
-    return convert(msgspec.to_builtins(config))
+    """The configuration, if it could stand in a file as well and its topics can be served."""
+    checked = convert(msgspec.to_builtins(config))
+    application.build_engine(checked.relay.open_topics)
+    return checked
 
 
 @program.command()

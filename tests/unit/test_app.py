@@ -8,7 +8,7 @@ import pytest
 from fire22 import app
 from fire22.config import Config, ServerConfig
 from fire22.core import codes
-from fire22.core.errors import StorageError
+from fire22.core.errors import SetupError, StorageError
 from fire22.log.file import storage_error
 from fire22.sources.clock import clock_event
 
@@ -34,3 +34,11 @@ async def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
         assert caught.value.code is codes.STORAGE_IN_USE
         (appended,) = await server.log.append([clock_event(1)])
         assert not appended.repeat
+
+
+@pytest.mark.parametrize("topic", ["kpi", "agents"])
+def test_an_open_topic_cannot_take_the_place_of_the_books_own(topic: str) -> None:
+    """However the server is started, nobody publishes what others take for the book's figures."""
+    with pytest.raises(SetupError) as caught:
+        app.build_engine((topic,))
+    assert caught.value.code is codes.CONFIG_INVALID

@@ -6,7 +6,7 @@ Field names are the product's public ones (PROTOCOL.md, "Message"), in JSON and 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 MessageType = Literal[
     "tick",
@@ -152,20 +152,3 @@ def message_tail(
         parts.append(b',"patch":true,"base":%d' % base)
     parts.append(b"}")
     return b"".join(parts)
-
-
-__all__ = [
-    "PRIORITY_NAMES",
-    "Json",
-    "Message",
-    "MessageType",
-    "PriorityName",
-    "Raw",
-    "decode_json",
-    "decode_msgpack",
-    "encode_json",
-    "encode_msgpack",
-    "error_message",
-    "message_tail",
-    "stream_head",
-]
