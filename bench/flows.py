@@ -90,8 +90,9 @@ def _ours(events: list[EncodedEvent], group: int, revenue_minor: int) -> float:
     found: list[Batch] = []
     taken = _cpu_s(lambda: found.append(_fold(engine, bodies, group)))
     root = next(document for document in found[0].documents if (document.topic, document.scope) == ("kpi", "/"))
-    if root.body["revenue"] != revenue_minor / 100 or root.body["pending"] != 0 or engine.rejected:
-        raise AssertionError(f"the flows say {root.body}, not a revenue of {revenue_minor / 100}")
+    body = root.body or {}
+    if body["revenue"] != revenue_minor / 100 or body["pending"] != 0 or engine.rejected:
+        raise AssertionError(f"the flows say {body}, not a revenue of {revenue_minor / 100}")
     return taken
 
 

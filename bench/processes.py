@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,22 +27,30 @@ Answer = TypeVar("Answer", bound=Struct)
 
 
 class Child:
-    """A process of ours with its standard input and output at hand; what it logs is shown only if it fails."""
+    """A process of ours with its standard input and output at hand; what it logs is shown only if it fails.
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+    Args:
+        core: the only core that it and its threads may use; None leaves that to the system.
+    """
+
+    def __init__(self, name: str, arguments: Sequence[str], *, core: int | None = None) -> None:
         self._name = name
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True
+            [*_pinned(core), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
         )
         self._read = b""
         self.statistics = psutil.Process(self._process.pid)
 
     @property
     def cpu_s(self) -> float:
-        """What it has taken so far, threads included."""
-        times = self.statistics.cpu_times()
-        return float(times.user + times.system)
+        """What it has taken so far, threads and processes below it included."""
+        family = [self.statistics, *self.statistics.children(recursive=True)]
+        return float(sum(times.user + times.system for times in (each.cpu_times() for each in family)))
 
     @property
     def logged(self) -> str:
@@ -72,11 +81,11 @@ class Child:
         """The next line, as JSON of a type."""
         return msgspec.json.decode(self.line(seconds), type=type)
 
-    def tell(self) -> None:
+    def tell(self, line: str = "") -> None:
         """Write a line to it: go, or stop, as it understands."""
         if self._process.stdin is None:
             raise AssertionError("the input is not a pipe")
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
     def end(self) -> None:
@@ -95,9 +104,16 @@ class Child:
 
 
 @contextlib.contextmanager
-def child(module: str, *arguments: object) -> Iterator[Child]:
+def child(module: str, *arguments: object, core: int | None = None) -> Iterator[Child]:
     """`python -m MODULE ARGUMENTS` for as long as the block lasts."""
-    process = Child(module, [sys.executable, "-m", module, *map(str, arguments)])
+    with program(module, [sys.executable, "-m", module, *map(str, arguments)], core=core) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def program(name: str, arguments: Sequence[str], *, core: int | None = None) -> Iterator[Child]:
+    """Any program for as long as the block lasts."""
+    process = Child(name, arguments, core=core)
     try:
         yield process
     finally:
@@ -105,9 +121,9 @@ def child(module: str, *arguments: object) -> Iterator[Child]:
 
 
 @contextlib.contextmanager
-def server(data: Path, port: int, *arguments: object) -> Iterator[Child]:
+def server(data: Path, port: int, *arguments: object, core: int | None = None) -> Iterator[Child]:
     """`fire22 serve` on a folder, from when it answers."""
-    with child("fire22", "serve", "--data", data, "--port", port, *arguments) as process:
+    with child("fire22", "serve", "--data", data, "--port", port, *arguments, core=core) as process:
         wait_for(f"http://127.0.0.1:{port}/healthz")
         yield process
 
@@ -137,3 +153,11 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def _pinned(core: int | None) -> list[str]:
+    """What to put before a command so that it runs on one core; nothing where that cannot be."""
+    taskset = shutil.which("taskset")
+    if core is None or taskset is None or core not in os.sched_getaffinity(0):
+        return []
+    return [taskset, "-c", str(core)]

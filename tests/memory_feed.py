@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 
 from fire22.core.message import Json
-from fire22.core.topic import Kind, Topic
+from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.feed.base import Batch, Checkpoint, Document, Record
 from fire22.feed.ring import Ring
 from fire22.flows.base import Flow, Handler
@@ -18,7 +18,8 @@ TOPICS = (
     Topic("wagers", Kind.STREAM, ("status", "amount")),
     Topic("activity", Kind.STREAM),
     Topic("kpi", Kind.VIEW, scopes=True),
-    Topic("desk", Kind.VIEW),
+    Topic("desk", Kind.VIEW, ("total", "open")),
+    Topic(DIRECT, Kind.STREAM, internal=True),
 )
 
 
@@ -67,8 +68,8 @@ class MemoryFeed:
             target=target,
         )
 
-    def change(self, topic: str, scope: str, body: dict[str, Json], key: str = "") -> None:
-        """A document's new state."""
+    def change(self, topic: str, scope: str, body: dict[str, Json] | None, key: str = "") -> None:
+        """A document's new state; None removes it."""
         self._engine.view(topic, scope, key, f"{topic}_update", self.checkpoint.watermark_ms, body)
 
     def pass_time(self, watermark_ms: int) -> None:

@@ -29,8 +29,10 @@ from fire22.feed.sqlite import SqliteFeed, read_state
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
+from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http import Health, application
+from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket, WebSockets
 from fire22.hub.hub import Hub
@@ -50,6 +52,7 @@ from fire22.sportsbook.roles import roles
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
+LATE_S: Final = 1.0  # how late, at most, who is late with a request or a token is noticed
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
 PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the health of its stage
 
@@ -124,6 +127,7 @@ class Application:
             flush_interval_ms=config.hub.flush_interval_ms,
             flush_bytes_max=config.hub.flush_bytes_max,
             heartbeat_s=config.hub.heartbeat_s,
+            shed_ms=config.hub.shed_ms,
             failed=self._failed("hub"),
         )
         self.sources: list[Source] = [self._book(Path(config.book.path))] if config.book.path else []
@@ -137,6 +141,7 @@ class Application:
         )
         self.service = self._service()
         self.websockets = WebSockets(self.service, tasks)
+        self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
 
     async def start(self) -> None:
@@ -144,7 +149,7 @@ class Application:
         self._writer.start()
         await self._configure()
         stages = [self.runner.run(), self.hub.run(), *(source.run() for source in self.sources)]
-        stages += [self.clock.run(), self._trim(), self._sweep()]
+        stages += [self.clock.run(), self._trim(), self._end_late(), self._sweep()]
         self._stages = [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -192,11 +197,21 @@ class Application:
                     raise
                 self._failed("retention")(error)
 
-    async def _sweep(self) -> None:
-        interval = min(self.config.hub.heartbeat_s, self.config.server.stall_s)
+    async def _end_late(self) -> None:
+        """Close those who have just connected and do not say in time what they want, or who they are."""
+        server = self.config.server
+        interval_s = min(LATE_S, server.handshake_timeout_s, server.auth_timeout_s)
         while True:
-            await asyncio.sleep(interval)
-            self.websockets.sweep(self._loop.time())
+            await asyncio.sleep(interval_s)
+            end_unfinished(self.unfinished, self._loop.time())
+            self.websockets.end_unauthenticated()
+
+    async def _sweep(self) -> None:
+        """Look after the connections that are open."""
+        interval_s = min(self.config.hub.heartbeat_s, self.config.server.stall_s)
+        while True:
+            await asyncio.sleep(interval_s)
+            await self.websockets.sweep()
 
     def _book(self, path: Path) -> SqliteSource:
         source = SqliteSource(
@@ -225,6 +240,8 @@ class Application:
             topics=self.engine.topics,
             limits=Limits(
                 connections_max=server.connections_max or raise_descriptor_limit() - DESCRIPTORS_SPARE,
+                connections_user_max=server.connections_user_max,
+                connections_address_max=server.connections_address_max,
                 subscriptions_max=server.subscriptions_max,
                 message_bytes_max=server.message_bytes_max,
                 compression=server.compression,
@@ -257,7 +274,7 @@ class Application:
             uvicorn.Config(
                 app,
                 ws=connection_class,
-                http="httptools",
+                http=type("BoundHttp", (HttpProtocol,), {"unfinished": self.unfinished}),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -303,12 +320,19 @@ class Application:
         hub, feed = self.hub.hub, self.feed.checkpoint
         counted = hub.statistics
         yield Sample("fire22_connections", "Open connections.", len(self.websockets.open), {"transport": "websocket"})
-        yield Sample("fire22_connections_catching_up", "Connections not at the live edge.", len(hub.catching))
+        yield Sample("fire22_connections_catching_up", "Connections not at the live edge.", hub.behind)
         yield Sample("fire22_lanes", "Lanes that somebody follows.", hub.lane_count)
         yield Sample("fire22_messages_delivered_total", "Messages written to connections.", counted.messages)
         yield Sample("fire22_written_bytes_total", "Bytes of live flushes.", counted.written_bytes)
         yield Sample("fire22_flushes_total", "Flushes of the hub.", counted.flushes)
         yield Sample("fire22_slow_readers_total", "Times a connection fell behind the live edge.", counted.demoted)
+        yield Sample("fire22_critical_overtakes_total", "Critical messages that overtook others.", counted.overtakes)
+        help = "How far load is shed: 1 views, 2 and lossy streams, 3 and new connections."
+        yield Sample("fire22_load_level", help, hub.load)
+        help = "What was shed: times a view was held back, messages lossy streams left out, connections refused."
+        yield Sample("fire22_shed_total", help, counted.held, {"what": "views"})
+        yield Sample("fire22_shed_total", help, counted.skipped, {"what": "lossy"})
+        yield Sample("fire22_shed_total", help, self.websockets.shed, {"what": "connections"})
         yield Sample("fire22_events_total", "Events in the log.", self.log.last_seq)
         yield Sample("fire22_messages_total", "Messages in the feed.", feed.offset)
         yield Sample("fire22_feed_ring_bytes", "Memory of the feed's recent part.", self.feed.ring_bytes)

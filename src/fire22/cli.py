@@ -30,7 +30,7 @@ from fire22.core.times import to_text
 from fire22.flows.replay_check import check_replay
 from fire22.log import maintenance
 from fire22.observability.logging import configure as configure_logging
-from fire22.security.tokens import Tokens, load_key
+from fire22.security.tokens import Tokens, check_client, load_key
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
 from fire22.sportsbook import replay as replaying
@@ -236,6 +236,10 @@ def token(
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(roles(()))}.")] = "admin",
     scope: Annotated[str, typer.Option(help="The sub-tree it may see: /, /M1/A7, /M1/A7/@C12.")] = "/",
     subject: Annotated[str, typer.Option(help="The user's id.")] = "cli",
+    client: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Names the device or installation that messages can be addressed to."),
+    ] = None,
     hours: Annotated[float, typer.Option(help="How long it is valid.")] = 24.0,
 ) -> None:
     """Print a token for the server that runs on a data folder."""
@@ -253,6 +257,7 @@ def token(
             scope=parse_scope(scope),
             ttl_s=int(hours * 3600),
             now_ms=application.now_ms(),
+            client="" if client is None else check_client(client),
         )
         print(signed)
 

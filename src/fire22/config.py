@@ -33,10 +33,14 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         host: address to listen on.
         port: of HTTP and WebSocket alike; 0 takes a free one.
         connections_max: open WebSockets; 0 derives it from the descriptor limit.
+        connections_user_max: open WebSockets with tokens of one user; 0 is no limit of its own.
+        connections_address_max: open WebSockets from one network address; 0 is no limit of its own. That is the default
+            because everybody has the same address behind a proxy, or in an office behind one router.
         subscriptions_max: of one connection.
         message_bytes_max: of one incoming WebSocket message, also after inflation.
         compression: whether permessage-deflate is agreed on with WebSocket clients that offer it.
         events_bytes_max: of one HTTP body.
+        handshake_timeout_s: until a connection must have sent a whole HTTP request; trickling does not extend it.
         auth_timeout_s: until a connection must have authenticated.
         stall_s: a connection that takes no byte for this long is closed.
         drain_s: over which connections are asked to come back at shutdown.
@@ -46,10 +50,13 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     connections_max: Annotated[int, Meta(ge=0)] = 0
+    connections_user_max: Annotated[int, Meta(ge=0)] = 1_000
+    connections_address_max: Annotated[int, Meta(ge=0)] = 0
     subscriptions_max: Positive = 64
     message_bytes_max: Positive = 1 << 20
     compression: bool = True
     events_bytes_max: Positive = 8 << 20
+    handshake_timeout_s: Seconds = 10.0
     auth_timeout_s: Seconds = 10.0
     stall_s: Seconds = 120.0
     drain_s: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
@@ -65,6 +72,8 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
         heartbeat_s: a live connection gets a tick at least this often.
         outbox_bytes_max: unsent bytes of a connection above which it reads on at its own pace.
         block_bytes_max: memory for encoded blocks of the past.
+        shed_ms: what a flush takes, from which on load is shed: views come less often, then lossy streams are cut, then
+            new connections are refused.
     """
 
     flush_interval_ms: Annotated[float, Meta(gt=0, le=60_000)] = 20.0
@@ -72,6 +81,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_s: Seconds = 25.0
     outbox_bytes_max: Positive = 64 << 10
     block_bytes_max: Positive = 32 << 20
+    shed_ms: Annotated[float, Meta(gt=0, le=60_000)] = 250.0
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):

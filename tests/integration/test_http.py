@@ -136,7 +136,7 @@ async def test_many_events(server: app.Application) -> None:
         (bench_event("") | {"id": ""}, 400, "event_invalid"),
         (bench_event("system") | {"type": "system.clock"}, 400, "event_invalid"),
         (bench_event("wager") | {"type": "wager.placed", "data": {}}, 400, "event_invalid"),
-        (bench_event("direct", tags=["to:user:7"]), 501, "not_supported"),
+        (bench_event("direct", tags=["to:role:7"]), 400, "event_invalid"),
     ],
 )
 async def test_all_or_nothing(server: app.Application, bad: dict[str, Json], status: int, code: str) -> None:

@@ -340,8 +340,9 @@ async def test_full_server(tmp_path: Path) -> None:
         ({"target": "kpi", "after": "nonsense"}, "position_invalid"),
         ({"target": "kpi", "at": "2026-01-01T00:00:00Z"}, "not_supported"),
         ({"target": "kpi", "speed": 2}, "not_supported"),
-        ({"target": "kpi", "max_rate_hz": 1}, "not_supported"),
-        ({"target": "kpi", "lossy": True}, "not_supported"),
+        ({"target": "kpi", "max_rate_hz": 0.01}, "command_invalid"),
+        ({"target": "kpi", "max_rate_hz": "fast"}, "command_invalid"),
+        ({"target": "kpi", "lossy": True}, "command_invalid"),
         ({"target": "kpi", "last": 501}, "command_invalid"),
         ({"target": "kpi", "lats": 5}, "command_invalid"),
         ({"scope": "/"}, "command_invalid"),
@@ -380,10 +381,12 @@ async def test_rights(server: app.Application) -> None:
 
 
 async def test_other_commands(server: app.Application) -> None:
-    """Commands that there are not, or not yet, are told apart."""
+    """Commands that there are not, and those that ask for what there is not, are told apart."""
     async with talking(server) as talk:
         assert await talk.refused("dance") == "command_unknown"
-        assert await talk.refused("history", target="wagers") == "not_supported"
+        assert await talk.refused("history", target="kpi") == "command_invalid"
+        assert await talk.refused("history", target="wagers", limit=501) == "command_invalid"
+        assert await talk.refused("history", target="wagers", before=0) == "command_invalid"
         assert await talk.refused("unsubscribe", target="wagers") == "not_subscribed"
         assert await talk.refused("unsubscribe", target="wagers", scope="nonsense") == "not_subscribed"
         assert await talk.refused("ping", extra=1) == "command_invalid"
@@ -586,7 +589,7 @@ async def test_publish(server: app.Application) -> None:
         ({"timestamp": "yesterday"}, "event_invalid"),
         ({"timestamp": "0001-01-01T00:00:00+14:00"}, "event_invalid"),
         ({"timestamp": "9999-12-31T23:59:59-14:00"}, "event_invalid"),
-        ({"metadata": {"tags": ["to:user:7"]}}, "not_supported"),
+        ({"metadata": {"tags": ["to:role:7"]}}, "event_invalid"),
     ],
 )
 async def test_bad_events(server: app.Application, changes: dict[str, Json], code: str) -> None:

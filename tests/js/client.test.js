@@ -267,6 +267,89 @@ test('a request is answered by its reply, refused by its error, and fails when t
   await assert.rejects(answers[2], { code: 'disconnected' });
 });
 
+test('a lossy subscription is asked for as it was made, and its subscriber hears what was left out', () => {
+  const { world, client } = start();
+  /** @type {any[]} */ const seen = [];
+  client.subscribe('wagers', { max_rate_hz: 2, lossy: true }, {
+    onMessage: (message) => seen.push(message.offset),
+    onSkipped: (skipped) => seen.push({ skipped, position: client.position }),
+  });
+  client.on('tick', ({ position }) => seen.push(position));
+  world.socket.serverAccepts();
+  assert.deepEqual(world.socket.commands, [{ id: 1, command: 'subscribe', target: 'wagers', max_rate_hz: 2, lossy: true }]);
+  const said = tick('1f0c9a2b-16');
+  const skipped = { from: 11, to: 15, count: 3 };
+  const update = { type: 'wager_update', target: 'wagers', scope: '/', offset: 16, data: {} };
+  world.socket.serverSends(reply(1, POSITION), update);
+  world.socket.serverSends({ ...said, data: { ...said.data, skipped: [{ target: 'wagers', scope: '/', ...skipped }] } });
+  assert.deepEqual(seen, [16, { skipped, position: '1f0c9a2b-16' }, '1f0c9a2b-16']);
+});
+
+test('a row that is gone reaches its subscriber by its key, and one that it never had does not', () => {
+  const { world, client } = start();
+  /** @type {any[]} */ const rows = [];
+  client.subscribe('open', { delta: true }, { onDocument: (data, { key }) => rows.push([key, data]) });
+  /** @type {any[]} */ const messages = [];
+  client.subscribe('open', { scope: '/M1' }, { onMessage: ({ key, data }) => messages.push([key, data]) });
+  world.socket.serverAccepts();
+  const row = (/** @type {string} */ key, /** @type {number} */ offset, /** @type {any} */ data, scope = '/') =>
+    ({ type: 'update', target: 'open', scope, key, offset, data });
+  world.socket.serverSends(reply(1, POSITION, { recovered: false, snapshot: [row('a', 9, { n: 1 })] }), reply(2, POSITION));
+  world.socket.serverSends(row('a', 11, null), row('never', 11, null), row('never', 11, null, '/M1'), tick('1f0c9a2b-11'));
+  assert.deepEqual(rows, [['a', { n: 1 }], ['a', undefined]]);
+  assert.deepEqual(messages, [['never', null]]);
+});
+
+test('what is addressed to the user or to everyone comes without a subscription, and what was missed with one', () => {
+  const { world, client } = start();
+  /** @type {any[]} */ const seen = [];
+  client.on('message', ({ target, offset }) => seen.push([target ?? 'everyone', offset]));
+  client.subscribe('wagers');
+  goLive(world);
+  const alert = (/** @type {number} */ offset, /** @type {object} */ to = { target: 'user:u1' }) =>
+    ({ type: 'alert', offset, data: {}, ...to });
+  world.socket.serverSends(alert(12), alert(13, {}));
+  world.socket.serverCloses(1006);
+  world.clock.advance(125);
+  world.socket.serverAccepts();
+  assert.equal(world.socket.commands[0].after, POSITION);
+  world.socket.serverSends(alert(20), tick('1f0c9a2b-20'));
+  assert.equal(client.position, POSITION, 'the position passed what the subscription has yet to bring');
+  world.socket.serverSends(reply(2, '1f0c9a2b-20', { recovered: true }), alert(12), alert(13, {}), alert(15), alert(20));
+  assert.deepEqual(seen, [['user:u1', 12], ['everyone', 13], ['user:u1', 20], ['user:u1', 15]]);
+});
+
+test('a page of history is what the server answers', async () => {
+  const { world, client } = start();
+  world.socket.serverAccepts();
+  const options = { scope: '/M1', filter: { action: 'placed' }, before: 90, limit: 2 };
+  const answer = client.history('wagers', options);
+  assert.deepEqual(world.socket.commands, [{ id: 1, command: 'history', target: 'wagers', ...options }]);
+  const page = { messages: [{ type: 'wager_update', target: 'wagers', offset: 85, data: {} }], before: 85 };
+  world.socket.serverSends({ type: 'reply', id: 1, data: page });
+  assert.deepEqual(await answer, page);
+  const refused = client.history('kpi');
+  world.socket.serverSends({ type: 'error', id: 2, code: 'command_invalid', message: 'Not of a view.' });
+  await assert.rejects(refused, { code: 'command_invalid' });
+});
+
+test('a whole past is read page by page, over an empty page too, until nothing older is kept', async () => {
+  const { world, client } = start();
+  world.socket.serverAccepts();
+  const answers = [{ messages: [8, 9], before: 8 }, { messages: [], before: 5 }, { messages: [2] }];
+  /** @type {any[]} */ const pages = [];
+  const reading = (async () => {
+    for await (const { messages } of client.historyPages('wagers', { limit: 2 })) pages.push(messages);
+  })();
+  for (const [index, data] of answers.entries()) {
+    await settled();
+    world.socket.serverSends({ type: 'reply', id: index + 1, data });
+  }
+  await reading;
+  assert.deepEqual(pages, [[8, 9], [], [2]]);
+  assert.deepEqual(world.socket.commands.map(({ before, limit }) => [before, limit]), [[undefined, 2], [8, 2], [5, 2]]);
+});
+
 test('unsubscribing ends the callbacks and tells the server', () => {
   const { world, client } = start();
   let count = 0;

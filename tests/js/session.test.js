@@ -112,6 +112,7 @@ function short(effect) {
       const { recovered, ...why } = effect.recovery;
       return { ...named('recovered', effect.subscription), recovered_is: recovered, ...why };
     }
+    case 'skipped': return { ...named('skipped', effect.subscription), ...effect.skipped };
     case 'refused': return { ...named('refused', effect.subscription), code: effect.error.code };
     case 'reply': return { reply: effect.id };
     case 'error': return { error: effect.id ?? null, code: effect.error.code };

@@ -10,7 +10,13 @@ from fire22.security.tokens import Principal
 from fire22.sportsbook.roles import roles
 
 KPI, WAGERS, BENCH = Topic("kpi", Kind.VIEW), Topic("wagers", Kind.STREAM), Topic("bench", Kind.STREAM)
-ACCESS = Access({"admin": Role(None, publish=True), "agent": Role(frozenset({"kpi", "wagers"}))})
+ACCESS = Access(
+    {
+        "admin": Role(None, publish=True, address=True),
+        "feeder": Role(None, publish=True),
+        "agent": Role(frozenset({"kpi", "wagers"})),
+    }
+)
 
 
 def principal(role: str = "agent", scope: str = "/M1", topics: tuple[str, ...] | None = None) -> Principal:
@@ -89,24 +95,41 @@ def test_publish() -> None:
         ACCESS.check_publish(principal("agent"))
 
 
+def test_address() -> None:
+    """To write to single people takes a right of its own, beside that to publish; who lacks it is told so."""
+    ACCESS.check_address(principal("admin"))
+    for role in ("feeder", "agent"):
+        with pytest.raises(RequestError) as caught:
+            ACCESS.check_address(principal(role))
+        assert caught.value.code.name == "forbidden"
+        assert caught.value.message == f"The role {role} may not address single users, clients or everyone."
+
+
 def test_unknown_role() -> None:
     """A token with a role that this server does not have sees nothing."""
-    for ask in (lambda: ACCESS.scope(principal("owner"), KPI, None), lambda: ACCESS.check_publish(principal("owner"))):
+    for ask in (
+        lambda: ACCESS.scope(principal("owner"), KPI, None),
+        lambda: ACCESS.check_publish(principal("owner")),
+        lambda: ACCESS.check_address(principal("owner")),
+    ):
         with pytest.raises(RequestError, match="There is no role owner") as caught:
             ask()
         assert caught.value.code.name == "forbidden"
 
 
 def test_roles_of_the_book() -> None:
-    """The book's roles: only the administrator and programs publish, and the cashier sees no figures."""
+    """The book's roles: only the administrator and programs publish or address people; a cashier sees no figures."""
     access = Access(roles(("bench",)))
     for role in access.roles:
         asking = principal(role)
         if role in ("admin", "service"):
             access.check_publish(asking)
+            access.check_address(asking)
         else:
             with pytest.raises(RequestError):
                 access.check_publish(asking)
+            with pytest.raises(RequestError):
+                access.check_address(asking)
         assert access.scope(asking, BENCH, None) == "/M1"
     with pytest.raises(RequestError, match="topic_forbidden"):
         access.scope(principal("cashier"), KPI, None)

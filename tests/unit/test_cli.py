@@ -65,6 +65,15 @@ def test_a_token_is_for_the_server_on_the_folder(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "token.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_token_may_name_a_client(tmp_path: Path) -> None:
+    """`fire22 token --client` prints a token for one device or installation; an id that none can have is refused."""
+    result = fire22("token", "--data", tmp_path / "data", "--client", "till-3")
+    principal = Tokens(load_key(tmp_path / "data" / "token.key")).verify(result.stdout.strip(), now_ms=NOW_MS // 1000)
+    assert (principal.subject, principal.client) == ("cli", "till-3")
+    for wrong in ("", "till 3", "x" * 201):
+        assert "1 to 200" in refused("config_invalid", "token", "--data", tmp_path / "data", "--client", wrong)
+
+
 def test_wrong_arguments_are_named(tmp_path: Path, book: Path) -> None:
     """A wrong role, scope, rate, speed or mapping is one sentence that says what would be right."""
     assert "there are: admin" in refused("config_invalid", "token", "--data", tmp_path, "--role", "boss")

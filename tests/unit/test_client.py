@@ -15,7 +15,19 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from fire22.client import Client, ClientState, ConnectionEnded, Covered, Event, Lost, Message, ServerError, connect
+from fire22.client import (
+    Client,
+    ClientState,
+    ConnectionEnded,
+    Covered,
+    Event,
+    History,
+    Lost,
+    Message,
+    ServerError,
+    Skipped,
+    connect,
+)
 from fire22.client.clock import BACKOFF_S_MAX, BACKOFF_S_MIN, Clock, backoff_s
 from fire22.client.connection import websocket_url
 from fire22.client.inbox import Snapshot
@@ -194,8 +206,12 @@ def kpi(offset: int, data: Wire | None, **more: Any) -> Wire:
     return {"type": "kpi_update", "target": "kpi", "offset": offset, "data": data, **more}
 
 
-def tick(offset: int) -> Wire:
-    return {"type": "tick", "data": {"position": at(offset), "time": AT, "watermark": AT}}
+def tick(offset: int, **more: Any) -> Wire:
+    return {"type": "tick", "data": {"position": at(offset), "time": AT, "watermark": AT, **more}}
+
+
+def row(key: str, offset: int, data: Wire | None, **more: Any) -> Wire:
+    return {"type": "update", "target": "open", "key": key, "offset": offset, "data": data, **more}
 
 
 def refusal(status: HTTPStatus, body: Wire | None = None, retry_after: str = "") -> Response:
@@ -366,6 +382,74 @@ async def test_view(server: FakeServer, clock: FakeClock) -> None:
         assert view.documents == {"other": {"a": 1}}
 
 
+async def test_rows(server: FakeServer, clock: FakeClock) -> None:
+    """An application hears that a row is gone if it has it, and nothing of a row that came and went meanwhile."""
+    async with connected(server, clock) as (client, peer):
+        rows = client.subscribe("open", delta=True)
+        await peer.accept(10, snapshot=[row("a", 4, {"n": 1}), row("b", 5, {"n": 2})])
+        assert await offsets(rows, 2) == [4, 5]
+        await peer.send(row("c", 11, {"n": 3}), row("a", 11, None), row("never", 11, None), tick(11))
+        await peer.send(
+            row("c", 12, None), row("b", 12, None), row("b", 13, {"n": 4}), row("d", 13, {"n": 5}), tick(13)
+        )
+        await eventually(lambda: client.position == at(13))
+        seen = [await anext(rows) for _ in range(3)]
+        assert [(one.key, one.offset, one.data) for one in seen] == [
+            ("a", 11, None),
+            ("b", 13, {"n": 4}),
+            ("d", 13, {"n": 5}),
+        ]
+        assert rows.documents == {"b": {"n": 4}, "d": {"n": 5}}
+        await peer.send(row("a", 14, {"n": 6}), row("b", 14, None), tick(14))
+        assert [(one.key, one.data) for one in [await anext(rows), await anext(rows)]] == [("a", {"n": 6}), ("b", None)]
+        await peer.send(row("b", 15, {"n": 7}), row("b", 16, None), row("a", 16, None), tick(16))
+        await eventually(lambda: client.position == at(16))
+        assert [(one.key, one.data) for one in [await anext(rows)]] == [("a", None)]
+
+
+async def test_removal_without_delta(server: FakeServer, clock: FakeClock) -> None:
+    """An application that keeps the rows itself gets each removal as it was sent."""
+    async with connected(server, clock) as (client, peer):
+        rows = client.subscribe("open")
+        await peer.accept(10, snapshot=[row("a", 4, {"n": 1})])
+        await peer.send(row("never", 11, None), row("a", 12, None), tick(12))
+        seen = [await anext(rows) for _ in range(3)]
+        assert [(one.key, one.data) for one in seen] == [("a", {"n": 1}), ("never", None), ("a", None)]
+
+
+async def test_lossy(server: FakeServer, clock: FakeClock) -> None:
+    """An application that takes no more than it can show is told what was left out, before the position passes it."""
+    async with connected(server, clock) as (client, peer):
+        wagers = client.subscribe("wagers", max_rate_hz=2, lossy=True)
+        command = await peer.accept(10)
+        assert (command["max_rate_hz"], command["lossy"]) == (2, True)
+        events = wagers.events()
+        assert [type(await anext(events)) for _ in range(2)] == [Snapshot, Covered]
+        skip = {"target": "wagers", "scope": "/", "from": 11, "to": 15, "count": 3}
+        await peer.send(wager(16), tick(16, skipped=[skip]), wager(17), tick(17, skipped=[{**skip, "count": 1}]))
+        assert (await anext(wagers)).offset == 16
+        skipped = await anext(events)
+        assert isinstance(skipped, Skipped)
+        assert (skipped.range.from_, skipped.range.to, skipped.count) == (11, 15, 3)
+        assert wagers.position == at(10)
+        assert isinstance(await anext(events), Covered)
+        assert wagers.position == at(16)
+        assert (await anext(wagers)).offset == 17
+        await peer.send(wager(18))
+        assert (await anext(wagers)).offset == 18
+        assert wagers.messages_skipped == 4
+
+
+async def test_what_was_skipped_is_bounded(server: FakeServer, clock: FakeClock) -> None:
+    """What waits to be told of messages left out counts as the messages do: a slow application holds the server up."""
+    async with connected(server, clock, inbox_messages_max=2) as (client, peer):
+        wagers = client.subscribe("wagers", max_rate_hz=2, lossy=True)
+        await peer.accept(10)
+        for offset in (11, 12):
+            await peer.send(tick(offset, skipped=[{"target": "wagers", "from": offset, "to": offset, "count": 1}]))
+        await eventually(lambda: wagers.inbox.is_full)
+
+
 async def test_documents_need_delta(server: FakeServer, clock: FakeClock) -> None:
     """Asking for a document of a subscription that keeps none is told what to do."""
     async with connected(server, clock) as (client, _):
@@ -452,6 +536,74 @@ async def test_publish_refused(server: FakeServer, clock: FakeClock) -> None:
         assert (error.code.name, error.message, error.temporary) == ("id_conflict", "Another content.", False)
 
 
+async def answer_history(peer: Peer, offsets: list[int], before: int | None) -> Wire:
+    """Answer the next command with a page."""
+    command = await peer.command()
+    data: Wire = {"messages": [{"timestamp": AT, **wager(offset)} for offset in offsets]}
+    data |= {} if before is None else {"before": before}
+    await peer.send({"type": "reply", "id": command["id"], "data": data})
+    return command
+
+
+async def test_history(server: FakeServer, clock: FakeClock) -> None:
+    """An application reads what was said earlier, and what to ask for next, although nothing is followed."""
+    async with connected(server, clock) as (client, peer), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(
+            client.history("wagers", scope="/M1", filter={"action": "placed"}, before=90, limit=2)
+        )
+        command = await answer_history(peer, [80, 85], 80)
+        assert command == {
+            "id": 1,
+            "command": "history",
+            "target": "wagers",
+            "scope": "/M1",
+            "filter": {"action": "placed"},
+            "before": 90,
+            "limit": 2,
+        }
+        page = await asking
+        assert ([message.offset for message in page.messages], page.before) == ([80, 85], 80)
+        assert page.messages[0].data == {"wagerId": "w80"}
+
+
+async def test_history_over_a_loss(server: FakeServer, clock: FakeClock) -> None:
+    """A page whose answer was lost with the connection is asked for again."""
+    async with connected(server, clock) as (client, peer), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(client.history("wagers"))
+        assert (await peer.command())["limit"] == 100
+        peer.vanish()
+        await answer_history(await server.peer(), [], None)
+        assert await asking == History(())
+
+
+async def test_history_pages(server: FakeServer, clock: FakeClock) -> None:
+    """An application reads a whole past page by page, over an empty page too, until nothing older is kept."""
+    async with connected(server, clock) as (client, peer), asyncio.TaskGroup() as tasks:
+
+        async def read() -> list[list[int | None]]:
+            pages = client.history_pages("wagers", limit=2)
+            return [[message.offset for message in page.messages] async for page in pages]
+
+        reading = tasks.create_task(read())
+        assert "before" not in await answer_history(peer, [8, 9], 8)
+        assert (await answer_history(peer, [], 5))["before"] == 8
+        command = await answer_history(peer, [2], None)
+        assert (command["before"], command["limit"]) == (5, 2)
+        assert await reading == [[8, 9], [], [2]]
+
+
+async def test_history_refused(server: FakeServer, clock: FakeClock) -> None:
+    """A refusal, and an answer that is no page, are raised where the history was asked for."""
+    async with connected(server, clock) as (client, peer), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(expect_error(client.history("kpi")))
+        command = await peer.command()
+        await peer.send({"type": "error", "id": command["id"], "code": "command_invalid", "message": "Not of a view."})
+        assert (await asking).code.name == "command_invalid"
+        asking = tasks.create_task(expect_error(client.history("wagers")))
+        await peer.send({"type": "reply", "id": (await peer.command())["id"], "data": {"messages": 7}})
+        assert (await asking).code.name == "protocol_error"
+
+
 async def expect_error(waiting: Awaitable[object]) -> ServerError:
     with pytest.raises(ServerError) as caught:
         await waiting
@@ -525,6 +677,58 @@ async def test_direct_messages(server: FakeServer, clock: FakeClock) -> None:
         await peer.send({"type": "notification", "target": "user:u1", "data": 1}, {"type": "alert", "data": 2})
         assert (await first).data == 1
         assert (await anext(direct)).data == 2
+    assert [message async for message in direct] == []
+
+
+async def test_missed_direct_messages(server: FakeServer, clock: FakeClock) -> None:
+    """After a reconnect the subscriptions bring what was addressed to the user meanwhile, and each comes once."""
+    async with connected(server, clock) as (client, peer):
+        direct = client.direct()
+        client.subscribe("wagers")
+        await peer.accept(10)
+        await peer.send(alert(12), tick(10))
+        assert await offsets(direct, 1) == [12]
+        peer.vanish()
+        peer = await server.peer()
+        await peer.send(alert(20), tick(20))
+        assert (await peer.accept(20))["after"] == at(10)
+        await peer.send(alert(12), alert(15), alert(20), tick(20), alert(21), tick(21))
+        assert await offsets(direct, 3) == [20, 15, 21]
+
+
+def alert(offset: int) -> Wire:
+    return {"type": "alert", "target": "user:u1", "offset": offset, "data": {"text": f"a{offset}"}}
+
+
+async def test_position_waits_for_direct_messages(server: FakeServer, clock: FakeClock) -> None:
+    """An addressed message that the application has not handled is not covered by the position to store."""
+    async with connected(server, clock) as (client, peer):
+        direct = client.direct()
+        wagers = client.subscribe("wagers")
+        await peer.accept(10)
+        await peer.send(tick(10), alert(11), tick(11), wager(12), tick(12), wager(13))
+        assert await offsets(wagers, 2) == [12, 13]
+        assert wagers.position == at(12)
+        assert position_of(client) is None
+        assert await offsets(direct, 1) == [11]
+        assert position_of(client) == at(10)
+        direct.close()
+        direct.close()
+        assert position_of(client) == at(12)
+        assert [message async for message in direct] == []
+
+
+async def test_direct_messages_hold_up_the_reading(server: FakeServer, clock: FakeClock) -> None:
+    """Addressed messages do not pile up either; letting go of them lets the reading go on."""
+    async with connected(server, clock, inbox_messages_max=2) as (client, peer):
+        direct = client.direct()
+        wagers = client.subscribe("wagers")
+        await peer.accept(0)
+        await peer.send(alert(1), alert(2), wager(3), tick(3))
+        await eventually(lambda: direct.inbox.is_full)
+        assert not wagers.inbox.is_full
+        direct.close()
+        assert await offsets(wagers, 1) == [3]
 
 
 async def test_backoff_grows_until_proven(server: FakeServer, clock: FakeClock) -> None:
@@ -572,6 +776,8 @@ async def test_final_codes(server: FakeServer, clock: FakeClock, code: int) -> N
         assert (await expect_error(client.wait_live())) is error
         assert (await expect_error(client.publish(event()))) is error
         assert (await expect_error(anext(client.subscribe("kpi")))) is error
+        assert (await expect_error(anext(client.direct()))) is error
+        assert (await expect_error(client.history("wagers"))) is error
         assert clock.slept == []
 
 

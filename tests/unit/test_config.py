@@ -23,6 +23,8 @@ def test_defaults() -> None:
     config = load(None, {})
     assert config == Config()
     assert (config.server.host, config.server.port) == ("127.0.0.1", 8080)
+    assert (config.server.connections_user_max, config.server.connections_address_max) == (1_000, 0)
+    assert (config.server.handshake_timeout_s, config.server.auth_timeout_s) == (10, 10)
     assert config.hub.heartbeat_s == 25
     assert config.storage == Path("fire22-data/flows.db")
     assert config.key_file == Path("fire22-data/token.key")
@@ -91,6 +93,9 @@ def test_unknown_keys(raw: dict[str, Any], said: str) -> None:
         ({"server": {"port": -1}}, "server.port"),
         ({"server": {"port": 80.5}}, "server.port"),
         ({"server": {"subscriptions_max": 0}}, "server.subscriptions_max"),
+        ({"server": {"connections_user_max": -1}}, "server.connections_user_max"),
+        ({"server": {"connections_address_max": "many"}}, "server.connections_address_max"),
+        ({"server": {"handshake_timeout_s": 0}}, "server.handshake_timeout_s"),
         ({"server": {"message_bytes_max": "1MB"}}, "server.message_bytes_max"),
         ({"server": {"drain_s": -1}}, "server.drain_s"),
         ({"hub": {"heartbeat_s": "25s"}}, "hub.heartbeat_s"),

@@ -5,107 +5,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fire22.core.filter import parse_filter
 from fire22.core.frames import ServerFrameParser, Text
-from fire22.core.message import Json, Message, decode_json
+from fire22.core.message import Json
 from fire22.core.patch import apply
 from fire22.core.position import Position
-from fire22.hub.codec import JSON_BATCH, PLAIN, Codec
-from fire22.hub.hub import BLOCK_OFFSETS, BLOCK_RECORDS, Hub, Need, Resumed, Supply
-from fire22.hub.lane import Lane, LaneKey, Subscriber
+from fire22.hub.codec import JSON_BATCH
+from fire22.hub.hub import Hub, Resumed
+from fire22.hub.lane import Lane
 from fire22.hub.loop import HubLoop
+from fire22.hub.past import BLOCK_OFFSETS, BLOCK_RECORDS, Need, Supply
 from tests import virtual_time
-from tests.memory_feed import EPOCH, MemoryFeed, topics
-
-NOW_MS = 1_767_225_600_000
-TOPICS = topics()
-
-
-class Reader(Subscriber):
-    """A connection that keeps what it is written."""
-
-    def __init__(self, codec: Codec = PLAIN) -> None:
-        super().__init__()
-        self.codec = codec
-        self.writes: list[bytes] = []
-        self.full_after: int | None = None
-        self.was_overtaken = False
-
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
-        if self.full_after is not None and len(self.writes) >= self.full_after:
-            self.paused = True
-
-    def overtaken(self) -> None:
-        self.was_overtaken = True
-
-    def take(self) -> list[Message]:
-        """What has been written since the last call, read as a client reads it."""
-        parser = ServerFrameParser(1 << 24)
-        frames = [each for each in parser.receive(b"".join(self.writes)) if isinstance(each, Text)]
-        self.writes.clear()
-        return [message for frame in frames for message in decode_json(frame.payload)]
-
-    def offsets(self) -> list[int | None]:
-        """The offsets of the messages written since the last call."""
-        return [message.offset for message in self.take() if message.type != "tick"]
-
-    def positions(self) -> list[int]:
-        """The positions of the ticks written since the last call."""
-        return [position_of(message) for message in self.take() if message.type == "tick"]
-
-
-def position_of(tick: Message) -> int:
-    """The offset that a tick says has come."""
-    assert isinstance(tick.data, dict)
-    return Position.parse(str(tick.data["position"])).offset
-
-
-def key(
-    topic: str, scope: str = "/", *, filter: dict[str, Json] | None = None, delta: bool = False, codec: Codec = PLAIN
-) -> LaneKey:
-    """What a subscription asks for."""
-    return LaneKey(topic, scope, parse_filter(filter, TOPICS[topic].filterable, topic), delta, codec.name)
-
-
-class World:
-    """A feed, and a hub that is not run by any loop."""
-
-    def __init__(self, ring_bytes_max: int = 1 << 20, block_bytes_max: int = 32 << 20, *, by_hand: bool = True) -> None:
-        self.feed = MemoryFeed(ring_bytes_max)
-        self.hub = Hub(self.feed, TOPICS, now_ms=lambda: NOW_MS, block_bytes_max=block_bytes_max)
-        if by_hand:
-            self.feed.on_batch(self.hub.deliver)
-
-    def join(self, *keys: LaneKey, codec: Codec = PLAIN, at: int | None = None) -> Reader:
-        """A connection that follows these from the live edge, or from an offset."""
-        reader = Reader(codec)
-        self.hub.enter(reader)
-        for each in keys:
-            self.hub.follow(reader, each, self.hub.flushed if at is None else at)
-        return reader
-
-    def wager(self, path: str = "/", **data: Json) -> None:
-        """One wager in a commit group of its own."""
-        self.feed.say("wagers", path, data)
-        self.feed.commit()
-
-    def flush(self) -> None:
-        """A whole flush."""
-        for _ in self.hub.flush():
-            pass
-
-    def catch_up(self, reader: Reader, upto: int = 1_000) -> list[Need]:
-        """Catch a connection up; what came from storage is returned."""
-        needs = []
-        while reader.cursors is not None and not reader.paused and not reader.was_overtaken and upto:
-            upto -= 1
-            need = self.hub.catch_up(reader)
-            if need is not None:
-                needs.append(need)
-                records = self.feed.stored(need.topic, need.after, need.upto, records_max=BLOCK_RECORDS)
-                self.hub.catch_up(reader, Supply(need, records))
-        return needs
+from tests.hub_world import NOW_MS, TOPICS, Reader, World, key, offsets_of, position_of
+from tests.memory_feed import EPOCH, MemoryFeed
 
 
 @pytest.fixture
@@ -335,8 +246,8 @@ def test_catching_up_with_a_view(world: World) -> None:
 
 def snapshot(world: World, topic: str, last: int, scope: str = "/") -> tuple[list[int | None], Need | None]:
     """The offsets of a snapshot."""
-    messages, need = world.hub.snapshot(TOPICS[topic], key(topic, scope), last)
-    return [decode_json(each)[0].offset for each in messages], need
+    page = world.hub.snapshot(TOPICS[topic], key(topic, scope), last)
+    return offsets_of(page), page.need
 
 
 def test_snapshot_and_live_meet(world: World) -> None:
@@ -394,8 +305,8 @@ def test_snapshot_from_storage() -> None:
 
     async def main() -> None:
         loop = HubLoop(world.hub, world.feed, flush_interval_ms=20, flush_bytes_max=1 << 18, heartbeat_s=25)
-        messages, at = await loop.snapshot(TOPICS["wagers"], key("wagers"), 30)
-        assert [decode_json(each)[0].offset for each in messages] == list(range(21, 51))
+        page, at = await loop.snapshot(TOPICS["wagers"], key("wagers"), 30)
+        assert offsets_of(page) == list(range(21, 51))
         assert at == 50
 
     virtual_time.run(main())
@@ -485,7 +396,7 @@ def test_blocks_are_shared_and_bounded() -> None:
         reader = world.join(key("wagers", filter={"amount": number}), at=0)
         world.catch_up(reader)
         assert reader.offsets() == []
-    kept = sum(len(data) + 400 for data in world.hub._blocks.values())
+    kept = sum(len(block.data) + 400 for block in world.hub.past._kept.values())
     assert 0 < kept <= 200_000
 
 
@@ -616,7 +527,7 @@ def test_becoming_live_while_a_flush_is_written(world: World) -> None:
         world.join(key("wagers"))
     before = world.join(key("wagers"), at=0)
     world.wager()
-    flush: Iterator[None] = world.hub.flush()
+    flush: Iterator[None] = world.hub.flush(world.now_s)
     late: list[Reader] = [before]
     for _ in flush:
         assert world.hub.flushing
@@ -634,7 +545,7 @@ def test_leaving_while_a_flush_is_written(world: World) -> None:
     """Whoever leaves in a pause is not written to any more, and the others are."""
     readers = [world.join(key("wagers")) for _ in range(200)]
     world.wager()
-    for _ in world.hub.flush():
+    for _ in world.hub.flush(world.now_s):
         for reader in readers[150:]:
             world.hub.leave(reader)
     assert [reader.offsets() for reader in readers] == [[1]] * 150 + [[]] * 50
@@ -828,8 +739,8 @@ def test_changes_wait_for_the_flush_in_order() -> None:
     virtual_time.run(main(), work_s=lambda: 0.003)
 
 
-def test_lane_without_codec() -> None:
-    """A lane that only encodes packs nothing in between."""
+def test_lane_with_nothing_to_say() -> None:
+    """A lane without messages packs nothing, not even an empty frame."""
     lane = Lane(key("wagers"), JSON_BATCH)
-    assert lane.pack_new(0) == 0
-    assert lane.ready == b""
+    lane.pack([])
+    assert (lane.ready, lane.ready_count) == (b"", 0)

@@ -31,7 +31,7 @@ class Book:
         batch = self.engine.fold_group(Group(self._number, (encode_event(fact).body,)))
         assert not self.engine.rejected
         for document in batch.documents:
-            self.documents[document.scope] = document.body
+            self.documents[document.scope] = document.body or {}
         return batch
 
     def wager(self, kind: str, at_ms: int, id: str = "w1", /, **data: object) -> None:

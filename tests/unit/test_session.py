@@ -22,16 +22,18 @@ from fire22.core.interest import (
     Effect,
     Failed,
     Interest,
+    OffsetRange,
     Recovered,
     Refused,
     Request,
     Resubscribed,
+    Skipped,
     Snapshot,
     State,
     Ticked,
 )
 from fire22.core.message import Json, Message
-from fire22.core.patch import apply
+from fire22.core.patch import apply, diff
 from fire22.core.session import ClientSession, Command, SessionError
 from fire22.core.times import to_ms
 
@@ -88,11 +90,17 @@ def of_snapshot(effect: Snapshot) -> Form:
     return {"snapshot": effect.interest.request.target, **place(effect.interest), "offsets": offsets}
 
 
+def of_skipped(effect: Skipped) -> Form:
+    left_out = {**msgspec.to_builtins(effect.range), "count": effect.count}
+    return {"skipped": effect.interest.request.target, **place(effect.interest), **left_out}
+
+
 FORMS: dict[type[Effect], Callable[[Any], Form]] = {
     Snapshot: of_snapshot,
     Delivered: of_delivered,
     DocumentChanged: of_document,
     Recovered: of_recovered,
+    Skipped: of_skipped,
     Refused: lambda effect: {
         "refused": effect.interest.request.target,
         **place(effect.interest),
@@ -343,6 +351,7 @@ def test_error_only_in_data() -> None:
         Message("tick", AT, {"position": "nonsense", "time": AT}),
         Message("tick", AT, {"position": "1f0c9a2b-", "time": AT}),
         Message("tick", AT, {"position": at(1), "time": "yesterday"}),
+        Message("tick", AT, {"position": at(1), "time": AT, "skipped": [{"target": "wagers", "from": 1}]}),
         Message("reply", AT, {"position": at(1), "snapshot": [7]}, id=1),
         Message("reply", AT, {"position": at(1), "recovered": "yes"}, id=1),
     ],
@@ -372,6 +381,53 @@ def test_memory_of_what_was_seen_is_bounded() -> None:
     assert len(interest.seen) == SEEN_MAX
     take(session, tick(SEEN_MAX + 110))
     assert interest.seen == {}
+
+
+def test_memory_of_documents_is_bounded() -> None:
+    """A server that never ticks cannot make the client remember the offsets of removed documents without end."""
+    session, [interest] = following("open", delta=True)
+    for offset in range(11, SEEN_MAX + 111):
+        assert take(session, Message("update", AT, None, target="open", key=f"k{offset}", offset=offset)) == []
+    assert len(interest.newest) == SEEN_MAX
+    take(session, tick(SEEN_MAX + 110))
+    assert interest.newest == {}
+
+
+def test_what_was_skipped_is_said_before_its_tick() -> None:
+    """An application that stores at each tick knows by then what was left out before it."""
+    session, [interest] = following("wagers")
+    skip: dict[str, Json] = {"target": "wagers", "scope": "/", "from": 11, "to": 15, "count": 3, "later": "ignored"}
+    message = Message("tick", AT, {"position": at(16), "time": AT, "skipped": [skip]})
+    first, second = session.receive(message, now_ms=0)
+    assert first == Skipped(interest, OffsetRange(11, 15), 3)
+    assert isinstance(second, Ticked)
+    assert second.position.offset == 16
+
+
+def test_removal_as_the_application_gets_it() -> None:
+    """A removed document is told with its key and offset, without data, and as no patch."""
+    session, [interest] = following("open", delta=True)
+    whole = Message("update", AT, {"n": 1}, target="open", key="a", offset=11)
+    removal = Message("update", AT, None, target="open", key="a", offset=12, patch=True, base=11)
+    assert take(session, whole, removal) == [
+        DocumentChanged(interest, whole),
+        DocumentChanged(interest, Message("update", AT, None, target="open", key="a", offset=12)),
+    ]
+
+
+def test_snapshot_without_a_document() -> None:
+    """A document that a snapshot names without data is gone: told once if it was held, otherwise not at all."""
+    session, [interest] = following("open", delta=True)
+    take(session, Message("update", AT, {"n": 1}, target="open", key="a", offset=11))
+    session.disconnected()
+    session.connected()
+    [command] = session.commands()
+    empty: list[Json] = [
+        {"type": "update", "timestamp": AT, "target": "open", "key": key, "offset": 12, "data": None} for key in "ab"
+    ]
+    changed = [one for one in take(session, reply(command.id, 12, snapshot=empty)) if isinstance(one, DocumentChanged)]
+    assert [(one.message.key, one.message.data) for one in changed] == [("a", None)]
+    assert interest.documents == {}
 
 
 def test_command_bytes() -> None:
@@ -406,6 +462,10 @@ def test_watermark() -> None:
 # A simulation: a feed grows, critical messages overtake, connections break anywhere, the application is killed.
 
 STREAMS = ("wagers", "activity")
+DIRECT = "user:u1"
+KEYS = "xy"
+
+Version = tuple[int, dict[str, Json] | None]  # of a document: since which offset, and None while there is none
 
 
 class ModelServer:
@@ -414,56 +474,91 @@ class ModelServer:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.feed: list[Message] = []  # the message with offset n stands at n - 1
-        self.document: dict[str, Json] = {}
-        self.document_offset = 0
+        self.versions: dict[str, list[Version]] = {key: [(0, None)] for key in KEYS}
         self.losses = 0.05  # of patches
         self.cursors: dict[str, int] = {}
         self.line: deque[Message] = deque()  # on its way to the client
 
     def append(self) -> None:
-        """Something happens: a message of a stream, perhaps a critical one, or a change of the view."""
-        target = self.chance.choice([*STREAMS, "kpi"])
+        """Something happens: a message of a stream or to the user, perhaps a critical one, or a change of the view."""
+        target = self.chance.choice([*STREAMS, DIRECT, "kpi"])
         if target == "kpi":
-            self.change()
+            self.change(self.chance.choice(KEYS), self.chance.random() < 0.2)
             return
         message = wager(len(self.feed) + 1, target)
         self.feed.append(message)
         if self.chance.random() < 0.2 and target in self.cursors:
             self.line.append(message)  # overtakes what waits for the next flush
 
-    def change(self) -> None:
-        """The view's document changes."""
-        offset = len(self.feed) + 1
+    def change(self, key: str, is_removal: bool) -> None:
+        """One of the view's documents comes, changes or goes; one that is not there may go again."""
+        offset, old = len(self.feed) + 1, self.versions[key][-1]
         patch: dict[str, Json] = {self.chance.choice("abc"): self.chance.choice([offset, None])}
-        base, self.document_offset = self.document_offset, offset
-        self.document = msgspec.convert(apply(self.document, patch), dict[str, Json])
-        self.feed.append(Message("kpi_update", AT, dict(patch), target="kpi", offset=offset, patch=True, base=base))
+        data = None if is_removal else msgspec.convert(apply(old[1], patch), dict[str, Json])
+        self.versions[key].append((offset, data))
+        self.feed.append(document(key, (offset, data), old, patch))
+
+    def composed(self, after: int, upto: int) -> list[Message]:
+        """What one who has the documents of an offset needs to have those of a later one."""
+        messages = []
+        for key in KEYS:
+            old, new = self.version(key, after), self.version(key, upto)
+            if new[0] > after:
+                is_whole = old[1] is None or new[1] is None or self.chance.random() < 0.3
+                messages.append(document(key, new, old, None if is_whole else diff(old[1] or {}, new[1] or {})))
+        return messages
+
+    def version(self, key: str, offset: int) -> Version:
+        """A document as of an offset."""
+        return next(version for version in reversed(self.versions[key]) if version[0] <= offset)
+
+    def documents(self) -> dict[str, Version]:
+        """Those that are there."""
+        return {key: versions[-1] for key, versions in self.versions.items() if versions[-1][1] is not None}
+
+    def connect(self) -> None:
+        """A connection without subscriptions gets what is addressed to its user, and ticks, from the live edge on."""
+        self.line.clear()
+        self.cursors = {DIRECT: len(self.feed)}
+        if self.chance.random() < 0.5:
+            self.line.append(tick(len(self.feed)))
 
     def take(self, command: Command) -> None:
         """Answer a subscription."""
         target, head = command.target or "", len(self.feed)
         if command.after is not None:
-            self.cursors[target] = int(command.after.rpartition("-")[2])
+            self.cursors[target] = after = int(command.after.rpartition("-")[2])
+            self.cursors[DIRECT] = min(self.cursors[DIRECT], after)
             self.line.append(reply(command.id, head, recovered=True))
             return
         self.cursors[target] = head
         snapshot: list[Json] = []
         if target == "kpi":
-            whole = Message("kpi_update", AT, dict(self.document), target="kpi", offset=self.document_offset)
-            snapshot = [msgspec.to_builtins(whole)]
+            snapshot = [msgspec.to_builtins(document(key, one)) for key, one in self.documents().items()]
         self.line.append(reply(command.id, head, snapshot=snapshot))
 
     def flush(self, batch: int) -> None:
         """Send what each subscription has not had, at most so many offsets, and a tick."""
         for target, cursor in self.cursors.items():
             end = min(cursor + batch, len(self.feed))
-            for message in self.feed[cursor:end]:
-                lost_patch = target == "kpi" and self.chance.random() < self.losses  # must not happen, and must heal
-                if message.target == target and not lost_patch:
+            messages = [message for message in self.feed[cursor:end] if message.target == target]
+            if target == "kpi" and self.chance.random() < 0.5:
+                messages = self.composed(cursor, end)
+            for message in messages:
+                is_lost = message.patch and self.chance.random() < self.losses  # must not happen, and must heal
+                if not is_lost:
                     self.line.append(message)
             self.cursors[target] = end
         if self.cursors:
             self.line.append(tick(min(self.cursors.values())))
+
+
+def document(key: str, new: Version, old: Version = (0, None), patch: dict[str, Json] | None = None) -> Message:
+    """A message of the view: a patch where there is one and a document that it changes, otherwise whole, or gone."""
+    offset, data = new
+    if data is None or patch is None or old[1] is None:
+        return Message("kpi_update", AT, None if data is None else dict(data), target="kpi", key=key, offset=offset)
+    return Message("kpi_update", AT, dict(patch), target="kpi", key=key, offset=offset, patch=True, base=old[0])
 
 
 class Application:
@@ -472,21 +567,21 @@ class Application:
     def __init__(self, server: ModelServer) -> None:
         self.server = server
         self.stored_position: str | None = None
-        self.stored: dict[str, list[int]] = {target: [] for target in STREAMS}
+        self.stored: dict[str, list[int]] = {target: [] for target in (*STREAMS, DIRECT)}
         self.start()
 
     def start(self) -> None:
         """Begin, or begin again after having been killed, with what was stored."""
         self.session = ClientSession()
         self.had = {target: list(offsets) for target, offsets in self.stored.items()}
+        self.rows: dict[str, Version] = {}
         for target in STREAMS:
             self.session.subscribe(Request(target), self.stored_position)
         self.view = self.session.subscribe(Request("kpi", delta=True))
         self.connect()
 
     def connect(self) -> None:
-        self.server.line.clear()
-        self.server.cursors.clear()
+        self.server.connect()
         self.session.disconnected()
         self.session.connected()
         self.send()
@@ -502,7 +597,17 @@ class Application:
                 if isinstance(effect, Delivered):
                     assert effect.message.offset is not None
                     self.had[effect.message.target or ""].append(effect.message.offset)
+                elif isinstance(effect, DocumentChanged):
+                    self.show(effect.message)
             self.send()
+
+    def show(self, message: Message) -> None:
+        """Only what is shown can be taken away."""
+        key = message.key or ""
+        if message.data is None:
+            del self.rows[key]
+        else:
+            self.rows[key] = (message.offset or 0, msgspec.convert(message.data, dict[str, Json]))
 
     def store(self) -> None:
         """What stands above the position will come again, so it is not kept."""
@@ -517,7 +622,7 @@ class Application:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_simulation(seed: int) -> None:
-    """Whatever breaks, each message reaches the application once, and the view ends as the server has it."""
+    """Whatever breaks, each message reaches the application once, and a view ends as the server has it."""
     chance = random.Random(seed)
     server = ModelServer(chance)
     application = Application(server)
@@ -539,15 +644,16 @@ def test_simulation(seed: int) -> None:
             case "kill":
                 application.start()
     server.losses = 0
-    server.change()  # a lost patch shows with the next one
+    for key in server.documents():
+        server.change(key, is_removal=False)  # a lost patch shows with the next one
     for _ in range(len(server.feed)):
         server.flush(10)
         application.receive(len(server.line))
-    for target in STREAMS:
+    for target in (*STREAMS, DIRECT):
         sent = [message.offset for message in server.feed if message.target == target]
         assert sorted(application.had[target]) == sent
-    held = application.view.documents.get("")
-    assert held is not None
-    assert (held.data, held.offset) == (server.document, server.document_offset)
+    held = application.view.documents
+    assert {key: (message.offset, message.data) for key, message in held.items()} == server.documents()
+    assert application.rows == server.documents()
     assert application.session.level
     assert str(application.session.position) == at(len(server.feed))

@@ -55,6 +55,30 @@ def test_a_token_of_another_program() -> None:
     assert principal == Principal("u1", "agent", "/M1", NOW_MS + 60_000, ("kpi",))
 
 
+@pytest.mark.parametrize("client", ["till-3", "x", "x" * 200, "安:ü/7"])
+def test_client(client: str) -> None:
+    """A token may name the device or installation that holds it, so that messages find it."""
+    tokens = Tokens(KEY)
+    token = tokens.sign(subject="u1", role="agent", scope="/M1", ttl_s=60, now_ms=NOW_MS, client=client)
+    assert tokens.verify(token, now_ms=NOW_MS).client == client
+    assert tokens.verify(signed(CLAIMS | {"client": client}), now_ms=NOW_MS).client == client
+    assert tokens.verify(signed(CLAIMS), now_ms=NOW_MS).client == ""
+
+
+def test_no_client_is_no_claim() -> None:
+    """A token that names no client looks to other programs as it always did."""
+    token = Tokens(KEY).sign(subject="u1", role="agent", scope="/M1", ttl_s=60, now_ms=NOW_MS, client="")
+    payload = base64.urlsafe_b64decode(token.split(".")[1] + "==")
+    assert set(msgspec.json.decode(payload, type=dict[str, Json])) == {"sub", "role", "scope", "iat", "exp"}
+
+
+@pytest.mark.parametrize("client", ["x" * 201, "a b", " a", "a\n", "\u2003", "a\x00"])
+def test_sign_checks_the_client(client: str) -> None:
+    """A token for a client that no message could be addressed to is not signed."""
+    with pytest.raises(SetupError, match="1 to 200 characters"):
+        Tokens(KEY).sign(subject="u", role="admin", scope="/", ttl_s=60, now_ms=NOW_MS, client=client)
+
+
 def test_expiry() -> None:
     """A token ends at its second, by the server's clock, and says so."""
     tokens = Tokens(KEY)
@@ -86,6 +110,12 @@ def test_claims_are_required(claim: str) -> None:
         {"role": ["admin"]},
         {"topics": "kpi"},
         {"nbf": 9_999_999_999},
+        {"client": ""},
+        {"client": None},
+        {"client": 7},
+        {"client": "x" * 201},
+        {"client": "a b"},
+        {"client": "a\n"},
     ],
 )
 def test_bad_claims(changes: dict[str, Json]) -> None:

@@ -35,6 +35,7 @@ const HEARTBEAT_MS = 25_000;
  * @property {(data: any, detail: {key: string, message: Message | null}) => void} [onDocument]  with `delta`: the whole
  *   document after each change; undefined when it is gone
  * @property {(recovery: import('./types.js').Recovery) => void} [onRecovered]  after a reconnect
+ * @property {(skipped: import('./types.js').Skipped) => void} [onSkipped]  with `lossy`: messages were left out
  * @property {(error: ServerError) => void} [onError]  the subscription was refused
  */
 
@@ -42,7 +43,8 @@ const HEARTBEAT_MS = 25_000;
  * @typedef {object} Events
  * @property {ClientState} state
  * @property {import('./types.js').Tick & {clockDifferenceMs: number}} tick  clockDifferenceMs: the server's clock minus ours
- * @property {Message} message  addressed to this user, this client or everyone
+ * @property {Message} message  addressed to this user (`target` "user:<id>"), this client ("client:<id>") or everyone (none);
+ *   each once. What was said while there was no connection comes with a subscription that goes on from a position
  * @property {unknown} error  a ServerError that belongs to no subscription, or an Error of the connection being dealt with
  */
 
@@ -119,7 +121,36 @@ export class Client {
   }
 
   /**
-   * Send a command and wait for its reply: "history", "publish", "ping".
+   * What a stream said earlier; nothing is followed.
+   *
+   * @param {string} target  a topic
+   * @param {import('./types.js').HistoryOptions} [options]
+   * @returns {Promise<import('./types.js').History>}
+   * @throws {CommandError} refused, or the connection was lost before the answer
+   */
+  history(target, options = {}) {
+    return this.request('history', { target, ...options });
+  }
+
+  /**
+   * Older and older pages, down to the oldest that is kept; each oldest first.
+   *
+   * @param {string} target  a topic
+   * @param {import('./types.js').HistoryOptions} [options]
+   * @returns {AsyncGenerator<import('./types.js').History, void, void>}
+   * @throws {CommandError} as `history`
+   */
+  async *historyPages(target, options = {}) {
+    let page = await this.history(target, options);
+    yield page;
+    while (page.before !== undefined) {
+      page = await this.history(target, { ...options, before: page.before });
+      yield page;
+    }
+  }
+
+  /**
+   * Send a command and wait for its reply: "publish", "ping", "history".
    *
    * @param {string} command
    * @param {object} [fields]
@@ -214,6 +245,7 @@ export class Client {
       case 'message': return call(handlers.onMessage, effect.message);
       case 'document': return call(handlers.onDocument, effect.data, { key: effect.key, message: effect.message });
       case 'recovered': return call(handlers.onRecovered, effect.recovery);
+      case 'skipped': return call(handlers.onSkipped, effect.skipped);
       case 'refused': return this.#refused(effect.subscription, effect.error, handlers);
     }
   }

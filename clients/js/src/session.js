@@ -10,7 +10,13 @@
 // (a critical message overtakes) is remembered by offset and key until the position passes it, and dropped when it comes again.
 //
 // Documents. A subscription with `delta: true` follows a view: its documents are kept here by key. A patch whose base is
-// not the document's offset means that something is missing; the subscription is then made again, without `after`.
+// not the document's offset means that something is missing; the subscription is then made again, without `after`. A message
+// without data removes the document of its key. Of every view, what is older than the document that came, or than its removal,
+// is dropped though it was never seen: what follows a position may begin with states that were left out or passed before.
+//
+// Addressed messages, to this user, this client or everyone, belong to no subscription. One with a position brings those that
+// were missed after it, however far the ticks have come since, so no position says which of them have come: they are known as
+// repeats only by the offsets of the newest ones.
 
 import { mergePatch } from './merge_patch.js';
 import { earlierPosition, formatPosition, laterPosition, parsePosition } from './position.js';
@@ -35,6 +41,8 @@ const CLOCK_SAMPLES = 8;
  * @property {Position | null} head  where the feed stood when the reply was written
  * @property {Set<string>} seen  what has been delivered above the position
  * @property {Map<string, Document>} documents  by key; the only document of a view has the key ""
+ * @property {boolean} isView  whether the server has said that it is one
+ * @property {Map<string, number>} newest  of a view: the newest offset, above the position, at which each document came or was removed
  */
 
 /** @typedef {{data: any, offset: number | undefined}} Document */
@@ -45,6 +53,7 @@ const CLOCK_SAMPLES = 8;
  *   | {kind: 'message', subscription: Subscription | null, message: Message}
  *   | {kind: 'document', subscription: Subscription, key: string, data: any, message: Message | null}
  *   | {kind: 'recovered', subscription: Subscription, recovery: import('./types.js').Recovery}
+ *   | {kind: 'skipped', subscription: Subscription, skipped: import('./types.js').Skipped}
  *   | {kind: 'refused', subscription: Subscription, error: ServerError}
  *   | {kind: 'resubscribed', subscription: Subscription}
  *   | {kind: 'reply', id: number, data: any}
@@ -59,17 +68,14 @@ const CLOCK_SAMPLES = 8;
 export class Session {
   /** @type {Position | null} */ #position = null;
   /** @type {Map<string, Subscription>} */ #subscriptions = new Map();
-  /** Messages to this user, this client or everyone: no subscription, but no repeats either. */
+  /** Addressed messages: no subscription and no position, and no repeats. */
   #direct = newSubscription('', {});
+  /** @type {string | null} */ #epoch = null;
   /** @type {Map<number, {subscription: Subscription | null, resumed: boolean}>} */ #waiting = new Map();
   /** @type {object[]} */ #commands = [];
   /** @type {number[]} */ #clockSamples = [];
   #lastId = 0;
   #connected = false;
-
-  constructor() {
-    this.#direct.state = 'live';
-  }
 
   /**
    * What to store, as text; null before the first tick: the newest tick's position, held back while a subscription
@@ -206,13 +212,27 @@ export class Session {
   #tick(message, nowMs) {
     const position = parsePosition(message.data.position);
     this.#position = laterPosition(this.#position, position);
-    advance(this.#direct, position);
+    this.#seeEpoch(position);
     for (const subscription of this.#subscriptions.values()) {
       if (subscription.state === 'live') advance(subscription, position);
     }
     const difference = Date.parse(message.data.time) - nowMs;
     if (Number.isFinite(difference)) this.#clockSamples = [...this.#clockSamples, difference].slice(-CLOCK_SAMPLES);
-    return [{ kind: 'tick', tick: message.data }];
+    return [...this.#skipped(message.data.skipped ?? []), { kind: 'tick', tick: message.data }];
+  }
+
+  /** @param {import('./types.js').Tick['skipped'] & {}} skips @returns {Effect[]} */
+  #skipped(skips) {
+    return skips.flatMap(({ target, scope, from, to, count }) => {
+      const subscription = this.#liveSubscription(target, scope);
+      return subscription ? [{ kind: 'skipped', subscription, skipped: { from, to, count } }] : [];
+    });
+  }
+
+  /** The offsets of another feed say nothing about those of this one. @param {Position} position */
+  #seeEpoch({ epoch }) {
+    if (this.#epoch !== null && this.#epoch !== epoch) this.#direct.seen.clear();
+    this.#epoch = epoch;
   }
 
   /** @param {Message} message @returns {Effect[]} */
@@ -231,9 +251,11 @@ export class Session {
    * @returns {Effect[]}
    */
   #subscribed(subscription, resumed, data) {
-    const { position, recovered, reason, lost, snapshot } = data;
+    const { position, kind, recovered, reason, lost, snapshot } = data;
     subscription.state = 'live';
+    subscription.isView = subscription.options.delta === true || kind === 'view';
     subscription.head = position === undefined ? null : parsePosition(position);
+    if (subscription.head) this.#seeEpoch(subscription.head);
     /** @type {Effect[]} */
     const effects = [];
     if (resumed) {
@@ -261,22 +283,33 @@ export class Session {
     if (target === undefined || target.startsWith('user:') || target.startsWith('client:')) {
       return isRepeat(this.#direct, message) ? [] : [{ kind: 'message', subscription: null, message }];
     }
+    const subscription = this.#liveSubscription(target, scope);
+    return subscription ? this.#deliver(subscription, message) : [];
+  }
+
+  /**
+   * Before its reply a subscription can only meet leftovers of the one that it replaces.
+   *
+   * @param {string} target @param {string} [scope]
+   */
+  #liveSubscription(target, scope) {
     const subscription = this.#subscriptions.get(nameOf(target, scope)) ?? this.#subscriptions.get(nameOf(target));
-    // Before its reply a subscription can only meet leftovers of the one that it replaces.
-    return subscription?.state === 'live' ? this.#deliver(subscription, message) : [];
+    return subscription?.state === 'live' ? subscription : null;
   }
 
   /** @param {Subscription} subscription @param {Message} message @returns {Effect[]} */
   #deliver(subscription, message) {
     if (subscription.options.delta) return this.#document(subscription, message);
-    return isRepeat(subscription, message) ? [] : [{ kind: 'message', subscription, message }];
+    const known = subscription.isView ? isOutdated(subscription, message) : isRepeat(subscription, message);
+    return known ? [] : [{ kind: 'message', subscription, message }];
   }
 
   /** @param {Subscription} subscription @param {Message} message @returns {Effect[]} */
   #document(subscription, message) {
-    const { key = '', offset, patch, base } = message;
+    if (isOutdated(subscription, message)) return [];
+    const { key = '', patch, base } = message;
+    if (isNothing(message.data)) return remove(subscription, key, message);
     const known = subscription.documents.get(key);
-    if (isBelow(offset, subscription.position?.offset) || isBelow(offset, known?.offset)) return [];
     if (patch && (!known || known.offset !== base)) return this.#again(subscription);
     const data = patch ? mergePatch(known?.data, message.data) : message.data;
     return [keep(subscription, key, data, message)];
@@ -298,7 +331,8 @@ function nameOf(target, scope) {
 /** @param {string} target @param {SubscribeOptions} options @returns {Subscription} */
 function newSubscription(target, { after, ...options }) {
   const position = after === undefined ? null : parsePosition(after);
-  return { target, options, state: 'idle', position, head: null, seen: new Set(), documents: new Map() };
+  const nothing = { head: null, seen: new Set(), documents: new Map(), newest: new Map() };
+  return { target, options, state: 'idle', position, isView: options.delta === true, ...nothing };
 }
 
 /** @param {Subscription} subscription */
@@ -329,21 +363,44 @@ function isRepeat({ position, seen }, { offset, key }) {
   return false;
 }
 
+/**
+ * Of a view: whether its document, or the removal, has come as of this offset or later; from now on it has.
+ *
+ * @param {Subscription} subscription
+ * @param {Message} message
+ */
+function isOutdated({ position, newest }, { offset, key = '' }) {
+  if (offset === undefined) return false;
+  if (isBelow(offset, position?.offset) || isBelow(offset, newest.get(key))) return true;
+  newest.set(key, offset);
+  if (newest.size > SEEN_OFFSETS_MAX) newest.delete(newest.keys().next().value ?? '');
+  return false;
+}
+
 /** @param {Subscription} subscription @param {Position} position */
 function advance(subscription, position) {
   const known = subscription.position;
   subscription.position = laterPosition(known, position);
-  if (known && known.epoch !== position.epoch) return subscription.seen.clear();
+  if (known && known.epoch !== position.epoch) return forget(subscription);
   for (const name of subscription.seen) {
     if (Number.parseInt(name, 10) <= position.offset) subscription.seen.delete(name);
   }
+  for (const [key, offset] of subscription.newest) {
+    if (offset <= position.offset) subscription.newest.delete(key);
+  }
+}
+
+/** What lies above the position is not known any more. @param {Subscription} subscription */
+function forget({ seen, newest }) {
+  seen.clear();
+  newest.clear();
 }
 
 /** A snapshot takes the place of all that was known. @param {Subscription} subscription @param {Message[]} snapshot */
 function restart(subscription, snapshot) {
   const { documents, options, head } = subscription;
   subscription.position = head;
-  subscription.seen.clear();
+  forget(subscription);
   /** @type {Effect[]} */
   const effects = [{ kind: 'snapshot', subscription, messages: snapshot }];
   if (!options.delta) {
@@ -353,6 +410,7 @@ function restart(subscription, snapshot) {
   const gone = new Set(documents.keys());
   documents.clear();
   for (const message of snapshot) {
+    if (isNothing(message.data)) continue;
     gone.delete(message.key ?? '');
     effects.push(keep(subscription, message.key ?? '', message.data, message));
   }
@@ -361,16 +419,35 @@ function restart(subscription, snapshot) {
 }
 
 /**
+ * A whole document takes the place of the one that is held.
+ *
  * @param {Subscription} subscription
  * @param {string} key
- * @param {any} data  null (or nothing) removes the document
+ * @param {any} data
  * @param {Message} message
  * @returns {Effect}
  */
 function keep(subscription, key, data, message) {
-  if (data === null || data === undefined) subscription.documents.delete(key);
-  else subscription.documents.set(key, { data, offset: message.offset });
-  return { kind: 'document', subscription, key, data: data ?? undefined, message };
+  subscription.documents.set(key, { data, offset: message.offset });
+  return { kind: 'document', subscription, key, data, message };
+}
+
+/**
+ * A document is gone. Of one that is not held nobody has heard, so there is nothing to say.
+ *
+ * @param {Subscription} subscription
+ * @param {string} key
+ * @param {Message} message
+ * @returns {Effect[]}
+ */
+function remove(subscription, key, message) {
+  const was = subscription.documents.delete(key);
+  return was ? [{ kind: 'document', subscription, key, data: undefined, message }] : [];
+}
+
+/** @param {any} data */
+function isNothing(data) {
+  return data === null || data === undefined;
 }
 
 /** Errors are flat, and the same in `data`. @param {Message} message @returns {ServerError} */

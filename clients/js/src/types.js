@@ -5,7 +5,7 @@
  * @typedef {object} Message
  * @property {string} type  "update", "kpi_update", "wager_update", "activity_update", "tick", "reply", "error" ...
  * @property {string} [timestamp]  RFC 3339, UTC, milliseconds
- * @property {any} [data]
+ * @property {any} [data]  of a view with many documents null: the document of this key is gone
  * @property {string} [target]  the topic, or "user:<id>", "client:<id>"; absent: everyone
  * @property {'low' | 'normal' | 'high' | 'critical'} [priority]
  * @property {string} [scope]
@@ -36,8 +36,34 @@
  * @property {boolean} [delta]  for views: keep whole documents here, and receive only what changes
  * @property {number} [last]  for streams: how many messages a snapshot holds
  * @property {string} [after]  a stored position to go on from; absent: begin with a snapshot
- * @property {number} [max_rate_hz]
- * @property {boolean} [lossy]
+ * @property {number} [max_rate_hz]  0.1 to 1000: it is written to at most so often. Of a view what changes between is merged;
+ *   the messages of a stream gather and come together, and none is lost
+ * @property {boolean} [lossy]  for streams: with `max_rate_hz` only the newest message of each interval comes, and one who is
+ *   far behind is taken near the live edge; what was left out is said
+ */
+
+/**
+ * Messages that were left out of a lossy stream.
+ * @typedef {object} Skipped
+ * @property {number} from  the offset of the first
+ * @property {number} to  the offset of the last
+ * @property {number} count  how many messages of this subscription they were
+ */
+
+/**
+ * What to read of a stream's past.
+ * @typedef {object} HistoryOptions
+ * @property {string} [scope]  as of a subscription
+ * @property {Record<string, any>} [filter]  as of a subscription
+ * @property {number} [before]  only offsets below it; absent: the newest
+ * @property {number} [limit]  1 to 500 messages at most; absent: 100
+ */
+
+/**
+ * A page of a stream's past.
+ * @typedef {object} History
+ * @property {Message[]} messages  oldest first
+ * @property {number} [before]  what to give as `before` for the next older page; absent where nothing older is kept
  */
 
 /**
@@ -52,6 +78,7 @@
  * @property {string} position  everything up to here has arrived
  * @property {string} time  the server's clock, RFC 3339
  * @property {string} watermark  all facts up to here are in the figures, RFC 3339
+ * @property {(Skipped & {target: string, scope?: string})[]} [skipped]  what was left out of lossy streams
  */
 
 export {};

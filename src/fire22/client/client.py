@@ -6,8 +6,16 @@
 
 **Backpressure.** When the inbox of a stream is full the client reads nothing more, for any subscription: the server
 notices that nothing is taken and keeps the client's place as a position; nothing is lost and nothing piles up. While
-the application waits for an answer (`publish`) the reading goes on all the same, since the answer comes behind what
-fills the inbox; otherwise the two would wait for each other.
+the application waits for an answer (`publish`, `history`) the reading goes on all the same, since the answer comes
+behind what fills the inbox; otherwise the two would wait for each other.
+
+**Addressed messages** come without a subscription:
+
+    async for message in client.direct():
+        print(message.target or "everyone", message.data)
+
+What was said while there was no connection is brought by the subscriptions, since these have a position: a client that
+follows nothing gets only what is said while it is connected.
 
 Rejected: a task and a socket for each subscription (one position resumes everything only on one connection); dropping
 the oldest messages of a full inbox (a stream never drops silently).
@@ -16,7 +24,7 @@ the oldest messages of a full inbox (a stream never drops silently).
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
@@ -25,10 +33,13 @@ from typing import Final, Literal, Self
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from fire22.client.answers import Answers
 from fire22.client.clock import Clock, backoff_s
 from fire22.client.connection import Connection, Settings, Token, websocket_url
+from fire22.client.direct import Direct
 from fire22.client.errors import CLOSED, ConnectionEnded, ServerError, server_error
-from fire22.client.inbox import Inbox
+from fire22.client.history import History, to_history
+from fire22.client.inbox import Covered, Inbox
 from fire22.client.subscription import Subscription
 from fire22.core.event import Event
 from fire22.core.interest import (
@@ -43,11 +54,12 @@ from fire22.core.interest import (
     Ticked,
     earlier,
 )
-from fire22.core.message import Json, Message, decode_json
+from fire22.core.message import Json, decode_json
 from fire22.core.session import DISCONNECTED, ClientSession
 from fire22.core.times import to_datetime
 
 HEARTBEAT_S: Final = 25.0
+HISTORY_MESSAGES: Final = 100
 INBOX_MESSAGES_MAX: Final = 1_000
 MESSAGE_BYTES_MAX: Final = 16 * 2**20
 
@@ -106,8 +118,8 @@ class Client:
         self._session = ClientSession()
         self._connection = Connection(settings, self, clock)
         self._subscriptions: dict[Interest, Subscription] = {}
-        self._direct: list[Inbox] = []
-        self._answers: dict[int, asyncio.Future[Json]] = {}
+        self._direct: list[Direct] = []
+        self._answers = Answers()
         self._tasks = asyncio.TaskGroup()
         self._owned: set[asyncio.Task[None]] = set()
         self._ended: ConnectionEnded | None = None
@@ -147,16 +159,19 @@ class Client:
     def position(self) -> str | None:
         """Everything up to here has been handled; what to store, and to give to `connect` later.
 
-        The message that the application is busy with does not count, and neither does what waits in an inbox.
-        Views with `delta` do not hold it back: their documents come whole after a new start.
+        The message that the application is busy with does not count, and neither does what waits in an inbox, of a
+        stream or of `direct`. Views with `delta` do not hold it back: their documents come whole after a new start.
         """
         streams = [one for one in self._subscriptions.values() if not one.interest.request.delta]
         if self._start is not None and not self._has_followed:
             return self._start
         if streams and all(one.handled is None for one in streams):
             return self._start
+        if any(one.handled is None for one in self._direct):
+            return self._start
         newest = self._session.position
-        for position in (one.handled or one.first for one in streams):
+        handled = [one.handled or one.first for one in streams] + [one.handled for one in self._direct]
+        for position in handled:
             if position is not None:
                 newest = position if newest is None else earlier(newest, position)
         return self._start if newest is None else str(newest)
@@ -197,8 +212,10 @@ class Client:
             last: how many messages the snapshot of a stream holds.
             after: a stored position; None for a snapshot. Unset: the position given to `connect`, and for `delta` a
                 snapshot.
-            max_rate_hz: at most so many messages a second.
-            lossy: a stream may skip messages, and says so.
+            max_rate_hz: 0.1 to 1000: it is written to at most so often. Of a view what changes between is merged; the
+                messages of a stream gather and come together, and none is lost.
+            lossy: for streams: with `max_rate_hz` only the newest message of each interval comes, and one who is far
+                behind is taken near the live edge. `Subscription.events` says what was left out.
 
         Raises:
             RequestError: `position_invalid`.
@@ -220,22 +237,25 @@ class Client:
         self._refresh()
         return subscription
 
-    async def direct(self) -> AsyncIterator[Message]:
-        """Messages to this user, this client and everyone, from the first step of the iteration on."""
+    def direct(self) -> Direct:
+        """Messages to this user, this client and everyone, from this call on, whatever is followed.
+
+        Call it before `subscribe` to get those that the subscriptions bring from before: what was said while there was
+        no connection comes with a subscription that goes on from a position. Following nothing, or only views that
+        begin with a snapshot, brings only what is said while the connection stands.
+        """
         inbox = Inbox(self._inbox_messages_max, self._refresh_reading)
-        if self._ended is not None:
-            raise self._ended
-        self._direct.append(inbox)
-        try:
-            while True:
-                event = await inbox.take()
-                if isinstance(event, Message):
-                    yield event
-        except StopAsyncIteration:
-            return
-        finally:
-            inbox.close()
-            self._direct.remove(inbox)
+        direct = Direct(inbox, self._session.position, self._close_direct)
+        if self._ended is None:
+            self._direct.append(direct)
+        else:
+            inbox.close(self._ended)
+        return direct
+
+    def _close_direct(self, direct: Direct) -> None:
+        if direct in self._direct:
+            self._direct.remove(direct)
+        direct.inbox.close()
 
     async def wait_live(self) -> None:
         """Wait until all subscriptions have been answered, and what had been missed has come.
@@ -261,26 +281,76 @@ class Client:
             ServerError: it was refused.
             ConnectionEnded: there is no connection any more.
         """
+        return await self._ask(lambda: self._session.command("publish", event=event))
+
+    async def history(
+        self,
+        target: str,
+        *,
+        scope: str | None = None,
+        filter: Mapping[str, Json] | None = None,
+        before: int | None = None,
+        limit: int = HISTORY_MESSAGES,
+    ) -> History:
+        """What a stream said earlier; nothing is followed. It is asked again when the connection is lost meanwhile.
+
+        Args:
+            target: the topic.
+            scope: as for `subscribe`.
+            filter: as for `subscribe`.
+            before: only offsets below it; None for the newest.
+            limit: 1 to 500 messages at most.
+
+        Raises:
+            ServerError: it was refused, such as `command_invalid` of a view.
+            ConnectionEnded: there is no connection any more.
+        """
+        conditions = None if filter is None else dict(filter)
+
+        def command() -> int:
+            return self._session.command(
+                "history", target=target, scope=scope, filter=conditions, before=before, limit=limit
+            )
+
+        return to_history(await self._ask(command))
+
+    async def history_pages(
+        self,
+        target: str,
+        *,
+        scope: str | None = None,
+        filter: Mapping[str, Json] | None = None,
+        before: int | None = None,
+        limit: int = HISTORY_MESSAGES,
+    ) -> AsyncIterator[History]:
+        """Older and older pages, down to the oldest that is kept; each oldest first. Everything else as `history`."""
+        while True:
+            page = await self.history(target, scope=scope, filter=filter, before=before, limit=limit)
+            yield page
+            if page.before is None:
+                return
+            before = page.before
+
+    async def _ask(self, command: Callable[[], int]) -> Json:
+        """Give a command, on each connection anew until it is answered; return the data of the reply."""
         while True:
             await self._open.wait()
             if self._ended is not None:
                 raise self._ended
             try:
-                return await self._publish_once(event)
+                return await self._ask_once(command())
             except ServerError as error:
                 if error.code.name != DISCONNECTED:
                     raise
 
-    async def _publish_once(self, event: Event) -> Json:
-        id = self._session.command("publish", event=event)
-        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self._answers[id] = answer
+    async def _ask_once(self, id: int) -> Json:
+        answer = self._answers.expect(id)
         self._refresh()
         self._refresh_reading()
         try:
             return await answer
         finally:
-            del self._answers[id]
+            self._answers.forget(id)
             self._refresh_reading()
 
     def _unsubscribe(self, subscription: Subscription) -> None:
@@ -299,7 +369,7 @@ class Client:
         _put(self._level, self.state is ClientState.LIVE or self._ended is not None)
 
     def _refresh_reading(self) -> None:
-        inboxes = [*(one.inbox for one in self._subscriptions.values()), *self._direct]
+        inboxes = [one.inbox for one in self._subscriptions.values()] + [one.inbox for one in self._direct]
         _put(self._may_read, bool(self._answers) or not any(inbox.is_full for inbox in inboxes))
 
     def _end(self, error: ConnectionEnded, shown: Exception | None) -> None:
@@ -310,8 +380,8 @@ class Client:
         self.disconnected()
         for subscription in self._subscriptions.values():
             subscription.inbox.close(shown)
-        for inbox in self._direct:
-            inbox.close(shown)
+        for direct in self._direct:
+            direct.inbox.close(shown)
         self._refresh()
 
     async def _run(self) -> None:
@@ -361,31 +431,29 @@ class Client:
 
     def _receive_one(self, effect: Effect) -> None:
         if isinstance(effect, Answered):
-            self._settle(effect.id, effect.data)
+            self._answers.settle(effect.id, effect.data)
         elif isinstance(effect, Failed):
-            self._settle(effect.id, server_error(effect.error))
+            self._answers.settle(effect.id, server_error(effect.error))
         elif isinstance(effect, ConnectionFailed):
             self._connection.said = effect.error
         elif isinstance(effect, Ticked):
-            for subscription in self._subscriptions.values():
-                subscription.covered()
+            self._covered()
         elif isinstance(effect, Refused):
             self._refused(effect)
         elif isinstance(effect, Delivered) and effect.interest is None:
-            for inbox in self._direct:
-                inbox.put(effect.message)
+            for direct in self._direct:
+                direct.inbox.put(effect.message)
         elif effect.interest is not None and effect.interest in self._subscriptions:
             self._subscriptions[effect.interest].receive(effect)
 
-    def _settle(self, id: int | None, result: Json | ServerError) -> None:
-        answer = None if id is None else self._answers.get(id)
-        if answer is None or answer.done():
-            if isinstance(result, ServerError):
-                logger.warning("an error that nobody waits for: %s", result)
-        elif isinstance(result, ServerError):
-            answer.set_exception(result)
-        else:
-            answer.set_result(result)
+    def _covered(self) -> None:
+        """Mark in each inbox that everything up to here has been put in."""
+        for subscription in self._subscriptions.values():
+            subscription.covered()
+        position = self._session.position
+        if position is not None:
+            for direct in self._direct:
+                direct.inbox.put(Covered(position))
 
     def _refused(self, effect: Refused) -> None:
         """A subscription was refused: try again when that may help, otherwise its iteration raises."""

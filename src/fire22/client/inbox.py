@@ -2,7 +2,8 @@
 
 A stream's messages wait in order; from `messages_max` on the inbox is `full`, and the client reads no further from the
 socket until the application has taken some. A view's documents are conflated: only the newest of each key waits, so an
-application that never takes them holds nobody up.
+application that never takes them holds nobody up. A document that came and went between two looks is not mentioned: its
+removal would be that of something the application never had.
 """
 
 import asyncio
@@ -28,6 +29,18 @@ class Lost(Struct, frozen=True):
     range: OffsetRange | None
 
 
+class Skipped(Struct, frozen=True):
+    """Of a subscription with `lossy` the server left messages out.
+
+    Args:
+        range: the offsets of the first and of the last of them.
+        count: how many messages of this subscription they were.
+    """
+
+    range: OffsetRange
+    count: int
+
+
 class Snapshot(Struct, frozen=True):
     """It takes the place of all that came before; oldest first."""
 
@@ -40,7 +53,7 @@ class Covered(Struct, frozen=True):
     position: Position
 
 
-SubscriptionEvent = Message | Snapshot | Lost | Covered
+SubscriptionEvent = Message | Snapshot | Lost | Skipped | Covered
 
 
 class _Document:
@@ -65,6 +78,7 @@ class Inbox:
         self._taken = taken
         self._items: deque[SubscriptionEvent | _Document] = deque()
         self._documents: dict[str, _Document] = {}
+        self._shown: set[str] = set()  # the keys of the documents that the application has
         self._messages = 0
         self._ready = asyncio.Event()
         self._is_closed = False
@@ -108,18 +122,33 @@ class Inbox:
         Raises:
             StopAsyncIteration: the inbox was closed.
         """
+        while True:
+            item = await self._next()
+            if not isinstance(item, _Document):
+                self._messages -= _weight(item)
+                self._taken()
+                return item
+            del self._documents[item.message.key or ""]
+            if self._show(item.message):
+                return item.message
+
+    async def _next(self) -> "SubscriptionEvent | _Document":
         while not self._items:
             if self._is_closed:
                 raise self._error or StopAsyncIteration
             self._ready.clear()
             await self._ready.wait()
-        item = self._items.popleft()
-        if isinstance(item, _Document):
-            del self._documents[item.message.key or ""]
-            return item.message
-        self._messages -= _weight(item)
-        self._taken()
-        return item
+        return self._items.popleft()
+
+    def _show(self, message: Message) -> bool:
+        """Whether the application is to see this document; a removal only of one that it has."""
+        key = message.key or ""
+        was_shown = key in self._shown
+        if message.data is None:
+            self._shown.discard(key)
+            return was_shown
+        self._shown.add(key)
+        return True
 
     def _append(self, item: SubscriptionEvent | _Document) -> None:
         self._items.append(item)
@@ -129,4 +158,4 @@ class Inbox:
 def _weight(event: SubscriptionEvent) -> int:
     if isinstance(event, Snapshot):
         return len(event.messages)
-    return 1 if isinstance(event, Message) else 0
+    return 1 if isinstance(event, Message | Skipped) else 0

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 
-from fire22.client.inbox import Covered, Inbox, Lost, Snapshot, SubscriptionEvent
+from fire22.client.inbox import Covered, Inbox, Lost, Skipped, Snapshot, SubscriptionEvent
 from fire22.core.interest import (
     Delivered,
     DocumentChanged,
@@ -14,6 +14,7 @@ from fire22.core.interest import (
     Recovered,
     State,
 )
+from fire22.core.interest import Skipped as SkippedCame
 from fire22.core.interest import Snapshot as SnapshotCame
 from fire22.core.message import Json, Message
 from fire22.core.position import Position
@@ -27,6 +28,10 @@ class Subscription:
     It goes on over reconnects, each message once. A message counts as handled when the next one is asked for. When the
     server refuses or ends the subscription the iteration raises `ServerError`; when the application lets go of it or
     replaces it, the iteration ends.
+
+    Attributes:
+        messages_skipped: with `lossy`: how many messages the server left out before what has been taken so far;
+            `events` says which.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Subscription:
         self.interest = interest
         self.inbox = inbox
         self.refusals = 0
+        self.messages_skipped = 0
         self.handled = start
         self.first: Position | None = None  # of the first snapshot: an older position covers this subscription
         self._unsubscribe = unsubscribe
@@ -82,11 +88,12 @@ class Subscription:
         return self._waiting.popleft()
 
     async def events(self) -> AsyncIterator[SubscriptionEvent]:
-        """Everything that happens, not only the messages: `Message`, `Snapshot`, `Lost` and `Covered`.
+        """Everything that happens, not only the messages: `Message`, `Snapshot`, `Lost`, `Skipped` and `Covered`.
 
         An application that stores what it makes of the messages stores it at `Covered`, together with its position,
-        and so counts each message exactly once, even when it is killed. For a view each document comes whole, and its
-        removal as a message with `data` None.
+        and so counts each message exactly once, even when it is killed. For a view with `delta` each document comes
+        whole, and its removal as a message with its `key` and `data` None. With `lossy` a `Skipped` comes before the
+        `Covered` that passes what was left out.
         """
         while True:
             try:
@@ -104,6 +111,8 @@ class Subscription:
         elif isinstance(effect, Recovered) and not effect.recovered:
             logger.warning("%s was not recovered: %s %s", self.target, effect.reason, effect.lost)
             self.inbox.put(Lost(effect.reason, effect.lost))
+        elif isinstance(effect, SkippedCame):
+            self.inbox.put(Skipped(effect.range, effect.count))
         elif isinstance(effect, SnapshotCame):
             self.refusals = 0
             self.first = self.first or self.interest.position
@@ -120,6 +129,8 @@ class Subscription:
         event = await self.inbox.take()
         if isinstance(event, Covered):
             self.handled = event.position
+        elif isinstance(event, Skipped):
+            self.messages_skipped += event.count
         return event
 
     def _messages(self) -> dict[str, Message]:

@@ -75,10 +75,11 @@ EPOCH_CHANGED: Final = _code(
 # The server's own state.
 OVERLOADED: Final = _code("overloaded", "The server takes no more now; come back after `retryAfter`.", temporary=True)
 CONNECTIONS_EXCEEDED: Final = _code(
-    "connections_exceeded", "The server holds `connections_max` connections.", temporary=True
+    "connections_exceeded", "The server, the user or the address holds as many connections as allowed.", temporary=True
 )
 RESTARTING: Final = _code("restarting", "The server shuts down; come back after `retryAfter`.", temporary=True)
 STALLED: Final = _code("stalled", "The connection took no byte for `stall_s`.", temporary=True)
+PEER_GONE: Final = _code("peer_gone", "The peer acknowledged nothing for two heartbeats.", temporary=True)
 INTERNAL: Final = _code("internal", "The server failed; the failure is in its log.", temporary=True)
 
 # The log's file.

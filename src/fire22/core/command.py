@@ -11,6 +11,8 @@ from fire22.core.event import Event
 from fire22.core.message import Json
 
 LAST_MAX: Final = 500
+RATE_HZ_MIN: Final = 0.1
+RATE_HZ_MAX: Final = 1_000
 
 
 class _Command(Struct, frozen=True, tag_field="command", tag=str.lower, forbid_unknown_fields=True):
@@ -26,7 +28,7 @@ class Subscribe(_Command, frozen=True):
     delta: bool = False
     last: Annotated[int, Meta(ge=0, le=LAST_MAX)] = 0
     after: str | None = None
-    max_rate_hz: float | None = None
+    max_rate_hz: Annotated[float, Meta(ge=RATE_HZ_MIN, le=RATE_HZ_MAX)] | None = None
     lossy: bool = False
     at: str | None = None
     speed: float | None = None
@@ -50,8 +52,9 @@ class History(_Command, frozen=True):
 
     target: str
     scope: str | None = None
-    before: int | None = None
-    limit: int = 100
+    filter: dict[str, Json] | None = None
+    before: Annotated[int, Meta(ge=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=LAST_MAX)] = 100
 
 
 class Publish(_Command, frozen=True):

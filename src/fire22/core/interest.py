@@ -25,8 +25,10 @@ class Request(Struct, frozen=True):
         filter: conditions on the fields of `data`, as in PROTOCOL.md.
         delta: keep a view's documents here, and receive only what changes.
         last: how many messages the snapshot of a stream holds.
-        max_rate_hz: at most so many messages a second; views are conflated.
-        lossy: a stream may skip messages, and says so.
+        max_rate_hz: 0.1 to 1000: it is written to at most so often. Of a view the changes between are merged; the
+            messages of a stream gather, and none is lost.
+        lossy: for streams: with `max_rate_hz` only the newest message of each interval comes, and one who is far behind
+            is taken near the live edge; what was left out is said (`Skipped`).
     """
 
     target: str
@@ -72,9 +74,11 @@ class Interest:
         position: everything up to here has been delivered; None before the first reply.
         head: where the feed stood when the reply was written; None while there is none.
         documents: for `delta`: the newest message of each key, with the whole document as its data.
+        is_view: whether the server has said that it is one.
+        newest: of a view: the newest offset, above the position, at which each document came or was removed, by key.
     """
 
-    __slots__ = ("documents", "head", "position", "request", "seen", "state")
+    __slots__ = ("documents", "head", "is_view", "newest", "position", "request", "seen", "state")
 
     def __init__(self, request: Request, position: Position | None) -> None:
         self.request = request
@@ -83,6 +87,8 @@ class Interest:
         self.head: Position | None = None
         self.seen: dict[tuple[int, str], None] = {}
         self.documents: dict[str, Message] = {}
+        self.is_view = request.delta
+        self.newest: dict[str, int] = {}
 
     @property
     def level(self) -> bool:
@@ -108,6 +114,18 @@ class Interest:
             del self.seen[next(iter(self.seen))]
         return False
 
+    def is_outdated(self, message: Message) -> bool:
+        """Of a view: whether its document, or the removal, has come as of this offset or later; from now on it has."""
+        offset, key = message.offset, message.key or ""
+        if offset is None:
+            return False
+        if self.covers(offset) or offset <= self.newest.get(key, -1):
+            return True
+        self.newest[key] = offset
+        if len(self.newest) > SEEN_MAX:
+            del self.newest[next(iter(self.newest))]
+        return False
+
     def covers(self, offset: int) -> bool:
         """Whether the position has passed an offset."""
         return self.position is not None and offset <= self.position.offset
@@ -118,8 +136,12 @@ class Interest:
         self.position = later(known, position)
         if known is not None and known.epoch != position.epoch:
             self.seen.clear()
-        elif self.seen:
+            self.newest.clear()
+            return
+        if self.seen:
             self.seen = {name: None for name in self.seen if name[0] > position.offset}
+        if self.newest:
+            self.newest = {key: offset for key, offset in self.newest.items() if offset > position.offset}
 
 
 class Snapshot(Struct, frozen=True):
@@ -157,6 +179,14 @@ class Recovered(Struct, frozen=True):
     recovered: bool
     reason: str | None = None
     lost: OffsetRange | None = None
+
+
+class Skipped(Struct, frozen=True):
+    """Messages of a lossy stream were left out: the first and the last of them, and how many of this interest."""
+
+    interest: Interest
+    range: OffsetRange
+    count: int
 
 
 class Refused(Struct, frozen=True):
@@ -205,6 +235,7 @@ Effect = (
     | Delivered
     | DocumentChanged
     | Recovered
+    | Skipped
     | Refused
     | Resubscribed
     | Answered
@@ -218,6 +249,7 @@ def restart(interest: Interest, snapshot: tuple[Message, ...], timestamp: str) -
     """A snapshot takes the place of all that was known."""
     interest.position = interest.head
     interest.seen.clear()
+    interest.newest.clear()
     effects: list[Effect] = [Snapshot(interest, snapshot)]
     if not interest.request.delta:
         for message in snapshot:
@@ -225,8 +257,9 @@ def restart(interest: Interest, snapshot: tuple[Message, ...], timestamp: str) -
         return effects
     gone, interest.documents = interest.documents, {}
     for message in snapshot:
-        gone.pop(message.key or "", None)
-        effects.append(keep(interest, message))
+        if message.data is not None:
+            gone.pop(message.key or "", None)
+            effects.append(keep(interest, message))
     for message in gone.values():
         removal = msgspec.structs.replace(message, data=None, offset=None, timestamp=timestamp)
         effects.append(DocumentChanged(interest, removal))
@@ -234,11 +267,16 @@ def restart(interest: Interest, snapshot: tuple[Message, ...], timestamp: str) -
 
 
 def keep(interest: Interest, message: Message) -> DocumentChanged:
-    if message.data is None:
-        interest.documents.pop(message.key or "", None)
-    else:
-        interest.documents[message.key or ""] = message
+    """A whole document takes the place of the one that is held."""
+    interest.documents[message.key or ""] = message
     return DocumentChanged(interest, message)
+
+
+def remove(interest: Interest, message: Message) -> list[Effect]:
+    """A document is gone. Of one that is not held nobody has heard, so there is nothing to say."""
+    if interest.documents.pop(message.key or "", None) is None:
+        return []
+    return [DocumentChanged(interest, msgspec.structs.replace(message, patch=False, base=None))]
 
 
 def later(known: Position | None, following: Position) -> Position:

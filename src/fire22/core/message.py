@@ -140,11 +140,14 @@ def message_tail(
     priority: int = 1,
     base: int | None = None,
 ) -> bytes:
-    """The bytes of a message after its data."""
-    parts = [b',"target":', _quote(target)]
+    """The bytes of a message after its data; an empty `target` is everyone, an empty `scope` none."""
+    parts: list[bytes] = []
+    if target:
+        parts += [b',"target":', _quote(target)]
     if priority != 1:
         parts.append(b',"priority":"%b"' % PRIORITY_NAMES[priority].encode())
-    parts += [b',"scope":', _quote(scope)]
+    if scope:
+        parts += [b',"scope":', _quote(scope)]
     if key:
         parts += [b',"key":', _quote(key)]
     parts.append(b',"offset":%d' % offset)

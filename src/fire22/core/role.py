@@ -9,7 +9,9 @@ class Role(Struct, frozen=True):
     Args:
         topics: that it may follow; None is all.
         publish: whether it may append events.
+        address: whether events that it appends may be for single users, clients or everyone.
     """
 
     topics: frozenset[str] | None
     publish: bool = False
+    address: bool = False

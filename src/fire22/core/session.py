@@ -13,11 +13,16 @@ the session's position and begins anew with it misses nothing.
 
 **Repeats.** What lies at or below an interest's position has been delivered. What lies above it and has been seen (a
 critical message overtakes) is remembered by offset and key until the position passes it, and dropped when it comes
-again.
+again. Of a view what is older than the document that came, or than its removal, is dropped even if it was never seen:
+what follows a position may begin with states that were left out or passed before.
 
 **Documents.** An interest with `delta` follows a view: its documents are kept here by key. A patch whose `base` is not
 the offset of the document that is held means that something is missing; the interest is then asked for anew, without
-`after`, and a snapshot heals it.
+`after`, and a snapshot heals it. A message without data removes the document of its key.
+
+**Addressed messages**, to this user, this client or everyone, belong to no interest. A subscription with a position
+brings those that were missed after it, however far the ticks have come since, so no position says which of them have
+come: they are known as repeats only by the offsets of the newest ones.
 
 Rejected: one position for the whole session (a subscription that is added later begins above it, and would receive
 again, out of order, what its snapshot left out).
@@ -48,11 +53,13 @@ from fire22.core.interest import (
     Refused,
     Request,
     Resubscribed,
+    Skipped,
     State,
     Ticked,
     earlier,
     keep,
     later,
+    remove,
     restart,
 )
 from fire22.core.message import Json, Message
@@ -89,14 +96,26 @@ class Command(Struct, frozen=True, omit_defaults=True):
     event: Event | None = None
 
 
+class _Skip(Struct, frozen=True, rename={"from_": "from"}):
+    """What was left out of one subscription, as a tick says it."""
+
+    target: str
+    from_: int
+    to: int
+    count: int
+    scope: str | None = None
+
+
 class _Tick(Struct, frozen=True):
     position: str
     time: datetime
     watermark: datetime | None = None
+    skipped: tuple[_Skip, ...] = ()
 
 
 class _Subscribed(Struct, frozen=True):
     position: str | None = None
+    kind: str | None = None
     recovered: bool = False
     reason: str | None = None
     lost: OffsetRange | None = None
@@ -115,7 +134,8 @@ class ClientSession:
 
     def __init__(self) -> None:
         self._interests: dict[tuple[str, str | None], Interest] = {}
-        self._direct = Interest(Request(""), None)  # to this user, this client, everyone: no request, and no repeats
+        self._direct = Interest(Request(""), None)  # addressed messages: no request and no position, and no repeats
+        self._epoch: str | None = None
         self._asked: dict[int, _Asked] = {}
         self._commands: list[Command] = []
         self._clock_samples: deque[int] = deque(maxlen=CLOCK_SAMPLES)
@@ -185,6 +205,7 @@ class ClientSession:
         *,
         target: str | None = None,
         scope: str | None = None,
+        filter: dict[str, Json] | None = None,
         before: int | None = None,
         limit: int | None = None,
         token: str | None = None,
@@ -195,7 +216,8 @@ class ClientSession:
         Returns:
             The id that its `Answered` or `Failed` will carry.
         """
-        command = Command(self._next_id(), name, target, scope, before=before, limit=limit, token=token, event=event)
+        id = self._next_id()
+        command = Command(id, name, target, scope, filter, before=before, limit=limit, token=token, event=event)
         return self._send(command, _Asked(None, False))
 
     def commands(self) -> list[Command]:
@@ -233,7 +255,7 @@ class ClientSession:
         """
         try:
             if message.type == "tick":
-                return [self._tick(msgspec.convert(message.data, _Tick), now_ms)]
+                return self._tick(msgspec.convert(message.data, _Tick), now_ms)
             if message.type == "reply":
                 return self._reply(message)
         except msgspec.ValidationError as error:
@@ -274,17 +296,31 @@ class ClientSession:
         )
         self._send(command, _Asked(interest, position is not None))
 
-    def _tick(self, tick: _Tick, now_ms: int) -> Ticked:
+    def _tick(self, tick: _Tick, now_ms: int) -> list[Effect]:
         position = _position(tick.position)
         self._ticked = later(self._ticked, position)
-        self._direct.advance(position)
+        self._see_epoch(position)
         for interest in self._interests.values():
             if interest.state is State.LIVE:
                 interest.advance(position)
         time_ms = to_ms(tick.time)
         self._clock_samples.append(time_ms - now_ms)
         self._watermark_ms = None if tick.watermark is None else to_ms(tick.watermark)
-        return Ticked(position, time_ms, self._watermark_ms)
+        return [*self._skipped(tick), Ticked(position, time_ms, self._watermark_ms)]
+
+    def _skipped(self, tick: _Tick) -> list[Skipped]:
+        found = [(self._live_interest(skip.target, skip.scope), skip) for skip in tick.skipped]
+        return [
+            Skipped(interest, OffsetRange(skip.from_, skip.to), skip.count)
+            for interest, skip in found
+            if interest is not None
+        ]
+
+    def _see_epoch(self, position: Position) -> None:
+        """The offsets of another feed say nothing about those of this one."""
+        if self._epoch is not None and self._epoch != position.epoch:
+            self._direct.seen.clear()
+        self._epoch = position.epoch
 
     def _reply(self, message: Message) -> list[Effect]:
         if message.id is None:
@@ -304,6 +340,9 @@ class ClientSession:
             raise AssertionError("a reply to subscribe has an interest")
         interest.state = State.LIVE
         interest.head = None if reply.position is None else _position(reply.position)
+        if interest.head is not None:
+            self._see_epoch(interest.head)
+        interest.is_view = interest.request.delta or reply.kind == "view"
         effects: list[Effect] = []
         if asked.resumed:
             effects.append(Recovered(interest, reply.recovered, reply.reason, reply.lost))
@@ -318,7 +357,7 @@ class ClientSession:
         asked = None if message.id is None else self._asked.pop(message.id, None)
         interest = None if asked is None else asked.interest
         if message.id is None and message.target is not None:  # a right was withdrawn
-            interest = self._interest_of(message)
+            interest = self._interest_of(message.target, message.scope)
         if interest is None:
             return [Failed(message.id, error)]
         if not self._is_current(interest):
@@ -326,32 +365,35 @@ class ClientSession:
         interest.state = State.REFUSED
         return [Refused(interest, error)]
 
-    def _interest_of(self, message: Message) -> Interest | None:
-        target = message.target or ""
-        return self._interests.get((target, message.scope)) or self._interests.get((target, None))
+    def _interest_of(self, target: str, scope: str | None) -> Interest | None:
+        return self._interests.get((target, scope)) or self._interests.get((target, None))
+
+    def _live_interest(self, target: str, scope: str | None) -> Interest | None:
+        """Before its reply an interest can only meet leftovers of the one that it replaces."""
+        interest = self._interest_of(target, scope)
+        return interest if interest is not None and interest.state is State.LIVE else None
 
     def _message(self, message: Message) -> list[Effect]:
         if message.target is None or message.target.startswith(("user:", "client:")):
             return [] if self._direct.is_repeat(message) else [Delivered(None, message)]
-        interest = self._interest_of(message)
-        # Before its reply an interest can only meet leftovers of the one that it replaces.
-        if interest is None or interest.state is not State.LIVE:
-            return []
-        return self._deliver(interest, message)
+        interest = self._live_interest(message.target, message.scope)
+        return [] if interest is None else self._deliver(interest, message)
 
     def _deliver(self, interest: Interest, message: Message) -> list[Effect]:
         if interest.request.delta:
             return self._document(interest, message)
-        return [] if interest.is_repeat(message) else [Delivered(interest, message)]
+        is_known = interest.is_outdated(message) if interest.is_view else interest.is_repeat(message)
+        return [] if is_known else [Delivered(interest, message)]
 
     def _document(self, interest: Interest, message: Message) -> list[Effect]:
-        known = interest.documents.get(message.key or "")
-        offset, held = message.offset, None if known is None else known.offset
-        if offset is not None and (interest.covers(offset) or (held is not None and offset <= held)):
+        if interest.is_outdated(message):
             return []
+        if message.data is None:
+            return remove(interest, message)
         if not message.patch:
             return [keep(interest, message)]
-        if known is None or held != message.base:
+        known = interest.documents.get(message.key or "")
+        if known is None or known.offset != message.base:
             return self._again(interest)
         whole = patch.apply(known.data, message.data)
         return [keep(interest, msgspec.structs.replace(message, data=whole, patch=False, base=None))]

@@ -1,8 +1,11 @@
 """Topics: what can be followed."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
+
+DIRECT: Final = "direct"  # the internal stream of messages that are for somebody alone; see `Entry.target`
 
 
 class Kind(StrEnum):

@@ -22,10 +22,12 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
         type: the message's type.
         at_ms: the message's timestamp.
         priority: 0 to 3.
-        data: JSON; for a view a merge patch on the document of (path, key) as of offset `base`.
+        data: JSON; for a view a merge patch on the document of (path, key) as of offset `base`, or `null`: it is gone.
         base: see `data`; 0 where `data` is the whole document, or of a stream.
-        target: `user:<id>` or `client:<id>` for whom alone it is; else empty.
+        target: `user:<id>`, `client:<id>` or `everyone`, for whom alone it is; else empty.
         expires_ms: not delivered later than this; 0 is never.
+        was: of a view whose topic declares filterable fields: their values as of `base`, as a JSON object; else empty.
+            It tells whether a reader with a filter holds the document.
     """
 
     path: str
@@ -37,6 +39,7 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
     base: int = 0
     target: str = ""
     expires_ms: int = 0
+    was: bytes = b""
 
 
 class Record(Struct, frozen=True):
@@ -64,7 +67,7 @@ class Record(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """A view's document as of `offset`; `body` has no null anywhere."""
+    """A view's document as of `offset`; `body` has no null anywhere, and is None where the document was removed."""
 
     topic: str
     scope: str
@@ -72,7 +75,7 @@ class Document(Struct, frozen=True):
     type: str
     offset: int
     at_ms: int
-    body: dict[str, Json]
+    body: dict[str, Json] | None
 
 
 class Batch(Struct, frozen=True):
@@ -148,7 +151,8 @@ class Feed(Protocol):
         """The topic's newest `records_max` records that begin below `before`, newest first, from storage."""
 
     def documents(self) -> list[Document]:
-        """Every view's documents as of the checkpoint; read once at start."""
+        """Every view's documents as of the checkpoint, the removed ones too as long as the feed reaches back to them;
+        read once at start."""
 
     def on_batch(self, deliver: Callable[[Batch], None]) -> None:
         """Call `deliver` in the event loop with each batch that has become durable, in order."""

@@ -22,7 +22,8 @@ from fire22.log.file import checksum, connect, meta, query, storage_errors
 from fire22.log.writer import Writer
 
 _SELECT: Final = "SELECT offset, topic, seq, idx, cnt, at_ms, crc, body FROM feed "
-_document_decoder: Final = msgspec.json.Decoder(dict[str, Json])
+REMOVED: Final = b"null"  # the body of a document that is gone; kept as long as the feed reaches back to its removal
+_document_decoder: Final = msgspec.json.Decoder(dict[str, Json] | None)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -275,5 +276,11 @@ def _trim(connection: apsw.Connection, before_ms: int, bytes_max: int, records_m
         count += 1
     if last is not None:
         connection.execute("DELETE FROM feed WHERE offset <= ?", (last,))
+        # Of each view's removed documents the newest stays: it says from where on one can know what is gone.
+        connection.execute(
+            "DELETE FROM document WHERE body = ?2 AND offset < (SELECT max(offset) FROM document AS other"
+            " WHERE other.topic = document.topic AND other.body = ?2 AND other.offset <= ?1)",
+            (last, REMOVED),
+        )
         connection.execute("REPLACE INTO meta VALUES('feed_bytes', ?)", (held - freed,))
     return count, last

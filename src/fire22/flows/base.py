@@ -115,8 +115,11 @@ class Emitter(ABC):
         """Append a message to a stream; `data` is JSON."""
 
     @abstractmethod
-    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json]) -> None:
-        """Set a view's document, at most once in a flush; it holds no null. Nothing is said when it did not change."""
+    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json] | None) -> None:
+        """Set a view's document, at most once in a flush; it holds no null. None removes it.
+
+        Nothing is said when it did not change.
+        """
 
 
 class Flow(ABC):
@@ -142,7 +145,7 @@ class Flow(ABC):
 
     @abstractmethod
     def handlers(self) -> dict[str, Handler]:
-        """What folds each type of event; `*` is every event with a category."""
+        """What folds each type of event; `*` is every event with a category or tags."""
 
     def configure(self, settings: Raw) -> None:
         """Take the settings that hold from this event on."""

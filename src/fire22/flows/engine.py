@@ -102,7 +102,7 @@ class Engine(Emitter):
         """Go on from a stored checkpoint with the rows and documents stored with it."""
         self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
         self._flushed_seq = self._seq
-        self._documents = {(each.topic, each.scope, each.key): each for each in documents}
+        self._documents = {(each.topic, each.scope, each.key): each for each in documents if each.body is not None}
         tables = {(flow.name, table.name): table for flow in self.flows for table in flow.tables}
         for name, key, value in rows:
             if name == _ENGINE:
@@ -141,7 +141,7 @@ class Engine(Emitter):
             self._clock(at_ms)
         elif event.type == CONFIGURED:
             self._configure(bytes(event.data))
-        if event.metadata.category and self._any:
+        if (event.metadata.category or event.metadata.tags) and self._any:
             fact = Fact(self._seq, at_ms, event, None)
             for handler in self._any:
                 handler(fact)
@@ -170,7 +170,11 @@ class Engine(Emitter):
             records.append(record)
             for place, document in enumerate(self._changed.pop(name, ())):
                 placed = msgspec.structs.replace(document, offset=record.offset + place)
-                self._documents[placed.topic, placed.scope, placed.key] = placed
+                name_of = (placed.topic, placed.scope, placed.key)
+                if placed.body is None:
+                    del self._documents[name_of]
+                else:
+                    self._documents[name_of] = placed
                 documents.append(placed)
         self._group_ms = 0
         self._flushed_seq = self._seq
@@ -200,18 +204,25 @@ class Engine(Emitter):
         """See Emitter."""
         self._streams[topic].append(Entry(path, "", type, at_ms, priority, data, 0, target, expires_ms))
 
-    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json]) -> None:
+    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json] | None) -> None:
         """See Emitter."""
         before = self._documents.get((topic, scope, key))
-        if before is None:
+        if before is None or before.body is None:
+            if document is None:
+                return
             entry = Entry(scope, key, type, at_ms, 1, _encode(document))
         else:
-            patch = diff(before.body, document)
-            if not patch:
+            patch = None if document is None else diff(before.body, document)
+            if patch == {}:
                 return
-            entry = Entry(scope, key, type, at_ms, 1, _encode(patch), before.offset)
+            was = self._filterable(topic, before.body)
+            entry = Entry(scope, key, type, at_ms, 1, _encode(patch), before.offset, was=was)
         self._streams[topic].append(entry)
         self._changed.setdefault(topic, []).append(Document(topic, scope, key, type, 0, at_ms, document))
+
+    def _filterable(self, topic: str, body: dict[str, Json]) -> bytes:
+        fields = self.topics[topic].filterable
+        return _encode({name: body[name] for name in fields if name in body}) if fields else b""
 
     def _clock(self, at_ms: int) -> None:
         if at_ms > self._watermark_ms:

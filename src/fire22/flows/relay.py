@@ -1,17 +1,23 @@
-"""The flow that ships with the server: events addressed to an open topic are delivered there as they came.
+"""The flow that ships with the server: events with an address are delivered there as they came.
 
-So any application can publish and subscribe without writing a flow.
+An address is an open topic, or the users and clients that tags name. So any application can publish and subscribe
+without writing a flow.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
 
+from fire22.core import codes
+from fire22.core.address import is_address, parse_address
+from fire22.core.errors import RequestError, SetupError
 from fire22.core.event import Event
 from fire22.core.scope import ROOT
 from fire22.core.times import to_ms
-from fire22.core.topic import Kind, Topic
+from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
 
 
@@ -24,15 +30,23 @@ class RelaySettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Relay(Flow):
     """`metadata.category` names an open topic: the event's data goes out on it.
 
-    The tags `as:alert` and `as:notification` choose the message's type; otherwise it is an `update`.
+    Tags that begin with `to:` name users and clients instead: the data goes out on `direct`, once for each of them, and
+    on no open topic. The tags `as:alert` and `as:notification` choose the message's type; otherwise it is an `update`.
+
+    Raises:
+        SetupError: `config_invalid`, an open topic has the name of the internal one.
     """
 
     name: ClassVar[str] = "relay"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, open_topics: tuple[str, ...]) -> None:
         super().__init__()
-        self.topics = tuple(Topic(name, Kind.STREAM) for name in open_topics)
+        if DIRECT in open_topics:
+            message = f"The topic {DIRECT} is the server's own; open one of another name."
+            raise SetupError(codes.CONFIG_INVALID, message)
+        opened = tuple(Topic(name, Kind.STREAM) for name in open_topics)
+        self.topics = (*opened, Topic(DIRECT, Kind.STREAM, internal=True))
         self._served = frozenset(open_topics)
         self._open: frozenset[str] = frozenset()
 
@@ -42,22 +56,44 @@ class Relay(Flow):
         self._open = self._served.intersection(wanted)
 
     def handlers(self) -> dict[str, Handler]:
-        """Every event with a category."""
+        """Every event with a category or tags."""
         return {"*": self._relay}
 
     def _relay(self, fact: Fact) -> None:
+        metadata = fact.event.metadata
+        addresses = [tag for tag in metadata.tags if is_address(tag)]
+        if addresses:
+            for target in _targets(addresses):
+                self._say(fact, DIRECT, target)
+        elif metadata.category in self._open:
+            self._say(fact, metadata.category, "")
+
+    def _say(self, fact: Fact, topic: str, target: str) -> None:
         event = fact.event
         metadata = event.metadata
-        if metadata.category in self._open:
-            self.out.stream(
-                metadata.category,
-                ROOT,
-                _type(event),
-                fact.at_ms,
-                bytes(event.data),
-                priority=metadata.level,
-                expires_ms=to_ms(metadata.expires_at) if metadata.expires_at else 0,
-            )
+        self.out.stream(
+            topic,
+            ROOT,
+            _type(event),
+            fact.at_ms,
+            bytes(event.data),
+            priority=metadata.level,
+            target=target,
+            expires_ms=to_ms(metadata.expires_at) if metadata.expires_at else 0,
+        )
+
+
+def _targets(addresses: Iterable[str]) -> list[str]:
+    """Each target once, in the order of the tags.
+
+    Whoever publishes is told about a malformed one; an event that is in the log in another way must not stop the
+    engine, nor reach everybody in place of somebody.
+    """
+    targets: dict[str, None] = {}
+    for tag in addresses:
+        with suppress(RequestError):
+            targets[parse_address(tag)] = None
+    return list(targets)
 
 
 def _type(event: Event) -> str:

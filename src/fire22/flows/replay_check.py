@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.feed.base import Document, encode_entries
+from fire22.feed.base import Document, decode_entries
 from fire22.feed.sqlite import read_checkpoint, read_documents, read_state
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
@@ -47,9 +47,9 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
         for record in batch.records:
             if not compared and (expected is None or record.offset < expected[0]):
                 continue  # no longer kept
-            body = encode_entries(record.entries)
-            made = (record.offset, record.topic, record.seq, record.index, record.count, record.at_ms, body)
-            if made != expected:
+            says = (record.offset, record.topic, record.seq, record.index, record.count, record.at_ms)
+            # Compared as read: a record of an older version lacks the fields that came later.
+            if expected is None or says != expected[:6] or record.entries != decode_entries(expected[6]):
                 raise _differs(f"Record {record.offset} on {record.topic}")
             compared += 1
             expected = next(kept, None)
@@ -58,7 +58,10 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     if engine.checkpoint != checkpoint:
         raise _differs("The checkpoint of the feed")
     _compare(state, {(flow, key): value for flow, key, value in read_state(connection)}, "State")
-    _compare(documents, {(each.topic, each.scope, each.key): each for each in read_documents(connection)}, "Document")
+    # Of removed documents retention leaves the newest alone.
+    kept_documents = {(each.topic, each.scope, each.key): each for each in read_documents(connection)}
+    made = {key: each for key, each in documents.items() if each.body is not None or key in kept_documents}
+    _compare(made, kept_documents, "Document")
     return ReplayReport(engine.checkpoint.seq, compared)
 
 

@@ -23,7 +23,7 @@ from fire22.core.topic import Kind
 from fire22.gateways.errors import as_message, http_status
 from fire22.gateways.service import Service
 from fire22.gateways.websocket import SESSION_COOKIE
-from fire22.hub.lane import encode_document
+from fire22.hub.saying import whole_message
 from fire22.security.tokens import Principal
 
 JSON: Final = "application/json"
@@ -172,7 +172,7 @@ class _Handlers:
         tag = f'"{hub.position(newest)}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
-        messages = Raw(b"[%b]" % b",".join(encode_document(document, scope) for document in documents))
+        messages = Raw(b"[%b]" % b",".join(map(whole_message, documents)))
         view = _View(name, scope, str(hub.position(hub.flushed)), to_text(hub.watermark_ms), messages)
         return _json(view, headers={"etag": tag, "cache-control": "no-cache"})
 

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fire22.core import codes
-from fire22.core.command import Subscribe
+from fire22.core.address import is_address, parse_address
+from fire22.core.command import History, Subscribe
 from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.event import Event, encode_event
 from fire22.core.filter import parse_filter
@@ -19,17 +20,18 @@ from fire22.hub.codec import Codec
 from fire22.hub.hub import Resumed
 from fire22.hub.lane import LaneKey
 from fire22.hub.loop import HubLoop
+from fire22.hub.past import Page
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens
-
-RESERVED_TAGS = ("to:",)
 
 
 class Limits(Struct, frozen=True):
     """What one sender may cost."""
 
     connections_max: int
+    connections_user_max: int
+    connections_address_max: int
     subscriptions_max: int
     message_bytes_max: int
     compression: bool
@@ -122,23 +124,40 @@ class Service:
         """
         _refuse_reserved(command)
         topic, scope = self.find(principal, command.target, command.scope)
+        if command.lossy and topic.kind is not Kind.STREAM:
+            message = f"{topic.name} is a view: its changes are merged and none is left out; `lossy` is for streams."
+            raise RequestError(codes.COMMAND_INVALID, message)
         filter = parse_filter(command.filter, topic.filterable, topic.name)
         delta = command.delta and topic.kind is Kind.VIEW
-        key = LaneKey(topic.name, scope, filter, delta, codec.name)
+        key = LaneKey(topic.name, scope, filter, delta, codec.name, command.max_rate_hz or 0.0, command.lossy)
         resumed = self.hub.hub.resume(topic, Position.parse(command.after)) if command.after is not None else None
         return Follow(topic, key, command.last, resumed)
+
+    def history(self, principal: Principal, command: History, codec: Codec) -> LaneKey:
+        """Check a request for older messages; what they are read with.
+
+        Raises:
+            RequestError: whatever is wrong with it.
+        """
+        topic, scope = self.find(principal, command.target, command.scope)
+        if topic.kind is not Kind.STREAM:
+            message = f"{topic.name} is a view: it has documents and no messages to go back to."
+            raise RequestError(codes.COMMAND_INVALID, message)
+        filter = parse_filter(command.filter, topic.filterable, topic.name)
+        return LaneKey(topic.name, scope, filter, False, codec.name)
 
     def publish(self, principal: Principal, events: Sequence[Event]) -> "asyncio.Future[list[Appended]]":
         """Append events, all or none; done once they are durable.
 
         Raises:
             AuthError: `token_expired`.
-            RequestError: `forbidden`, `event_invalid`, `not_supported` or `overloaded`; in the future, `id_conflict`.
+            RequestError: `forbidden`, `event_invalid` or `overloaded`; in the future, `id_conflict`.
         """
         self._check_current(principal)
         self.access.check_publish(principal)
         for index, event in enumerate(events):
             self._check(event, index)
+            self._check_addresses(principal, event, index)
         return self.log.append([encode_event(event) for event in events])
 
     def _check_current(self, principal: Principal) -> None:
@@ -151,10 +170,6 @@ class Service:
             raise RequestError(
                 codes.EVENT_INVALID, "Events named system.* are the server's own.", details={"index": index}
             )
-        if any(tag.startswith(RESERVED_TAGS) for tag in event.metadata.tags):
-            raise RequestError(
-                codes.NOT_SUPPORTED, "Tags that address one user or client are not served by this version."
-            )
         try:
             self._check_event(event.type, event.data)
         except msgspec.ValidationError as error:
@@ -162,21 +177,28 @@ class Service:
                 codes.EVENT_INVALID, f"The data of {event.type} is not valid: {error}.", details={"index": index}
             ) from None
 
+    def _check_addresses(self, principal: Principal, event: Event, index: int) -> None:
+        for tag in event.metadata.tags:
+            if is_address(tag):
+                try:
+                    parse_address(tag)
+                except RequestError as error:
+                    raise RequestError(error.code, error.message, details={"index": index}) from None
+                self.access.check_address(principal)
+
 
 def _refuse_reserved(command: Subscribe) -> None:
-    for name in ("at", "speed", "max_rate_hz"):
+    for name in ("at", "speed"):
         if getattr(command, name) is not None:
             raise RequestError(codes.NOT_SUPPORTED, f"The field `{name}` is reserved and not served by this version.")
-    if command.lossy:
-        raise RequestError(codes.NOT_SUPPORTED, "The field `lossy` is reserved and not served by this version.")
 
 
-def subscribed(follow: Follow, position: Position, snapshot: list[bytes] | None) -> bytes:
+def subscribed(follow: Follow, position: Position, snapshot: Page | None) -> bytes:
     """The `data` of the reply to a subscription.
 
     Args:
         position: of the snapshot; of the live edge where what was missed follows.
-        snapshot: finished messages; None where what was missed follows.
+        snapshot: None where what was missed follows.
     """
     resumed = follow.resumed
     data: dict[str, object] = {
@@ -189,8 +211,14 @@ def subscribed(follow: Follow, position: Position, snapshot: list[bytes] | None)
     if resumed is not None and resumed.lost:
         data["lost"] = {"from": resumed.lost[0], "to": resumed.lost[1]}
     if snapshot is not None:
-        data["snapshot"] = Raw(b"[%b]" % b",".join(snapshot))
+        data["snapshot"] = Raw(b"[%b]" % snapshot.messages)
     return msgspec.json.encode(data)
+
+
+def page_data(page: Page) -> bytes:
+    """The `data` of the reply to a history command."""
+    before = b',"before":%d' % page.below if page.below else b""
+    return b'{"messages":[%b]%b}' % (page.messages, before)
 
 
 def reply(id: int, now_ms: int, data: bytes) -> bytes:

@@ -11,8 +11,10 @@ than `outbox_bytes_max`.
 """
 
 import asyncio
+import os
 import socket
 from collections import deque
+from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
@@ -49,10 +51,14 @@ from fire22.core.frames import (
 from fire22.core.message import encode_json
 from fire22.core.times import to_text
 from fire22.gateways import handshake
+from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.errors import as_message, close_code
-from fire22.gateways.service import Follow, Service, reply, subscribed
+from fire22.gateways.liveness import is_gone, tcp_info
+from fire22.gateways.quota import Quota
+from fire22.gateways.service import Follow, Service, page_data, reply, subscribed
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
-from fire22.hub.lane import LaneKey, Subscriber
+from fire22.hub.lane import LaneKey, Recipient, Subscriber
+from fire22.hub.past import Page
 from fire22.security.tokens import Principal
 
 SESSION_COOKIE = "fire22_session"
@@ -62,7 +68,9 @@ _CODECS: Final[dict[str, Codec]] = {
     handshake.MSGPACK_BATCH: MSGPACK_BATCH,
 }
 SEND_BUFFER_BYTES = 128 << 10  # of the kernel, for each socket
-CLOSE_WAIT_S = 5
+CLOSE_WAIT_S = 5.0
+SLICE_S = 0.002  # a sweep holds the loop no longer than this and one connection more
+_NO_DESCRIPTOR: Final = -1
 
 
 class WebSockets:
@@ -72,13 +80,26 @@ class WebSockets:
         self.service = service
         self.tasks = tasks
         self.open: dict[WebSocket, None] = {}
+        self.shed = 0  # connections refused because of load
+        self.unauthenticated: Deadlines[WebSocket] = Deadlines(service.limits.auth_timeout_s)
+        self.users = Quota(service.limits.connections_user_max)
+        self.addresses = Quota(service.limits.connections_address_max)
         self.loop = asyncio.get_running_loop()
 
-    def sweep(self, now_s: float) -> None:
-        """Close who has taken nothing for too long, or whose token has ended. Called about once a heartbeat."""
-        now_ms = self.service.now_ms()
+    def end_unauthenticated(self) -> None:
+        """Close who has not said in time who it is. Called about every second."""
+        for connection in self.unauthenticated.late(self.loop.time()):
+            connection.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
+
+    async def sweep(self) -> None:
+        """Close who is gone, who has taken nothing for too long, or whose token has ended; once a heartbeat or more."""
+        began_s = now_s = self.loop.time()
         for connection in list(self.open):
-            connection.sweep(now_s, now_ms)
+            connection.sweep(now_s, self.service.now_ms())
+            now_s = self.loop.time()
+            if now_s - began_s > SLICE_S:
+                await asyncio.sleep(0)
+                began_s = now_s = self.loop.time()
 
     async def drain(self, drain_s: float) -> None:
         """Tell every connection to come back later, spread over `drain_s` seconds, and close them."""
@@ -96,11 +117,12 @@ class WebSocket(asyncio.Protocol, Subscriber):
     """One connection. `shared` is set on the class that is handed to uvicorn."""
 
     __slots__ = (
+        "_address",
+        "_descriptor",
         "_parser",
         "_performing",
-        "_taken_at_s",
+        "_taken",
         "_transport",
-        "_unsent_bytes",
         "_waiting",
         "codec",
         "principal",
@@ -113,12 +135,16 @@ class WebSocket(asyncio.Protocol, Subscriber):
         Subscriber.__init__(self)
         self.codec: Codec = PLAIN
         self.principal: Principal | None = None
+        self._address = ""  # where connections are counted by it
+        # Of the socket, while nothing waits in the transport's buffer and it is not about to close. The number may be
+        # another connection's as soon as this one is lost.
+        self._descriptor = _NO_DESCRIPTOR
         self._transport: asyncio.Transport | None = None
         self._parser: FrameParser | None = None
         self._waiting: deque[Command] | None = None
         self._performing = False
-        self._taken_at_s = 0.0  # while paused: when it was last seen to have taken something
-        self._unsent_bytes = 0  # and what was left then
+        # While paused: when it was last seen to have taken something, and the bytes that were left then.
+        self._taken: tuple[float, int] | None = None
 
     # What the transport calls.
 
@@ -147,25 +173,35 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def eof_received(self) -> bool:
         """The peer will send no more: end."""
+        self._descriptor = _NO_DESCRIPTOR
         return False
 
     def pause_writing(self) -> None:
         """The peer takes less than it is sent: the hub makes it catch up at its own pace, and we hear it no more."""
         self.paused = True
-        self._taken_at_s = self.shared.loop.time()
+        self._taken = (self.shared.loop.time(), 0)
         self._set_reading()
 
     def resume_writing(self) -> None:
         """It takes bytes again."""
         self.paused = False
+        self._taken = None
         self.shared.service.hub.resumed()
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
+        self._descriptor = _NO_DESCRIPTOR
         self._transport = None
-        if self.shared.open.pop(self, self) is None:
-            self.shared.service.hub.hub.leave(self)
+        shared = self.shared
+        shared.unauthenticated.remove(self)
+        if self in shared.open:
+            del shared.open[self]
+            shared.service.hub.hub.leave(self)
+            if self._address:
+                shared.addresses.release(self._address)
+            if self.principal is not None:
+                shared.users.release(self.principal.subject)
 
     def shutdown(self) -> None:
         """uvicorn's request to end."""
@@ -173,10 +209,55 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     # What the hub calls.
 
+    @property
+    def recipient(self) -> Recipient | None:
+        """Who it is, as its token says."""
+        principal = self.principal
+        return None if principal is None else Recipient(principal.subject, principal.client)
+
     def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; nothing happens on one that is closed or about to be."""
-        if not self._is_ending:
-            cast("asyncio.Transport", self._transport).write(data)
+        """Hand bytes to the socket, or behind others to the transport; nothing on one that is closed or about to be."""
+        if self._descriptor < 0:
+            self._write_behind(data)
+            return
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError:  # it is full, or broken: the transport meets the same, and knows what to do
+            written = 0
+        if written < len(data):
+            self._write_rest(data[written:])
+
+    @staticmethod
+    def write_many(members: Sequence[Subscriber], data: bytes) -> None:
+        """`write` on each of many connections, with nothing but the system call where the socket takes all."""
+        write, size = os.write, len(data)
+        for member in cast("Sequence[WebSocket]", members):
+            if member._descriptor < 0:
+                member._write_behind(data)
+                continue
+            try:
+                written = write(member._descriptor, data)
+            except OSError:
+                written = 0
+            if written < size:
+                member._write_rest(data[written:])
+
+    def _write_rest(self, data: bytes) -> None:
+        """Leave to the transport what the socket does not take, and from here on what comes after it."""
+        self._descriptor = _NO_DESCRIPTOR
+        cast("asyncio.Transport", self._transport).write(data)
+
+    def _write_behind(self, data: bytes) -> None:
+        """Write where something may wait already."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() == 0:
+            self._descriptor = _descriptor_of(transport)
+            if self._descriptor >= 0:
+                self.write(data)
+                return
+        transport.write(data)
 
     def overtaken(self) -> None:
         """It read so slowly that what comes next for it is gone."""
@@ -188,16 +269,35 @@ class WebSocket(asyncio.Protocol, Subscriber):
     def sweep(self, now_s: float, now_ms: int) -> None:
         """See WebSockets.sweep."""
         transport = self._transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             return
-        if self.paused and transport.get_write_buffer_size() != self._unsent_bytes:
-            self._unsent_bytes = transport.get_write_buffer_size()
-            self._taken_at_s = now_s
-        if self.paused and now_s - self._taken_at_s > self.shared.service.limits.stall_s:
+        if self._is_gone(transport):
+            self._abandon(transport)
+        elif self._stalled_s(transport, now_s) > self.shared.service.limits.stall_s:
             self.fail(RequestError(codes.STALLED, "The connection took no byte for too long.", retry_after_s=1))
-            transport.abort()
         elif self.principal is not None and self.principal.expires_ms <= now_ms:
             self.fail(AuthError(codes.TOKEN_EXPIRED, "The token has expired; come back with a new one."))
+
+    def _is_gone(self, transport: asyncio.Transport) -> bool:
+        sock = transport.get_extra_info("socket")
+        return sock is not None and is_gone(tcp_info(sock), 2 * self.shared.service.limits.heartbeat_s * 1000)
+
+    def _stalled_s(self, transport: asyncio.Transport, now_s: float) -> float:
+        """How long it has taken nothing of what waits for it, as far as was seen."""
+        if self._taken is None:
+            return 0.0
+        since_s, unsent_bytes = self._taken
+        if transport.get_write_buffer_size() != unsent_bytes:
+            self._taken = (now_s, transport.get_write_buffer_size())
+            return 0.0
+        return now_s - since_s
+
+    def _abandon(self, transport: asyncio.Transport) -> None:
+        """End the connection of a peer that is no longer there to be told."""
+        self.shared.service.count(RequestError(codes.PEER_GONE, "Nothing was acknowledged for two heartbeats."))
+        self._descriptor = _NO_DESCRIPTOR
+        transport.abort()
+        self.shared.service.hub.hub.leave(self)
 
     def restart(self, *, retry_after_s: float) -> None:
         """Ask the client to come back."""
@@ -215,6 +315,10 @@ class WebSocket(asyncio.Protocol, Subscriber):
             self._refuse(404, RequestError(codes.NOT_FOUND, "There is no WebSocket at this address; try /v1/ws."))
         elif service.draining:
             self._refuse(503, RequestError(codes.RESTARTING, "The server shuts down.", retry_after_s=2))
+        elif service.hub.overloaded:
+            self.shared.shed += 1
+            error = RequestError(codes.OVERLOADED, "The server takes no new connections now.", retry_after_s=5)
+            self._refuse(503, error)
         elif len(self.shared.open) >= service.limits.connections_max:
             error = RequestError(codes.CONNECTIONS_EXCEEDED, "The server is full.", retry_after_s=5)
             self._refuse(503, error)
@@ -235,6 +339,38 @@ class WebSocket(asyncio.Protocol, Subscriber):
             known = ", ".join(_CODECS)
             self._refuse(400, RequestError(codes.SUBPROTOCOL_UNKNOWN, f"This version speaks: {known}."))
             return
+        principal, failure = None, None
+        try:
+            principal = self._principal_of(request)
+        except AuthError as error:  # told after the upgrade: no page sees the answer to a handshake
+            failure = error
+        exceeded = self._exceeded_address() or self._exceeded_user(principal)
+        if exceeded is not None:
+            self._refuse(429, exceeded)
+            return
+        self._upgrade(request, chosen)
+        self._take_place(principal)
+        if failure is not None:
+            self.fail(failure)
+            return
+        hub = self.shared.service.hub.hub
+        hub.enter(self)
+        if principal is None:
+            self.shared.unauthenticated.add(self, self.shared.loop.time())
+        else:
+            hub.identify(self)
+
+    def _principal_of(self, request: handshake.Request) -> Principal | None:
+        """Who asks; None where that is said later, by command."""
+        token, cookie = request.token, request.cookie(SESSION_COOKIE)
+        if token is None and cookie is not None:
+            if not request.same_origin:
+                raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
+            token = cookie
+        return None if token is None else self.shared.service.authenticate(token)
+
+    def _upgrade(self, request: handshake.Request, chosen: str | None) -> None:
+        """Answer the handshake; from here on frames are spoken."""
         codec = _CODECS[chosen] if chosen else PLAIN
         deflate = request.deflate if self.shared.service.limits.compression else None
         # Shared bytes have the full window; who wants a smaller one gets messages as they are, which is allowed.
@@ -244,38 +380,44 @@ class WebSocket(asyncio.Protocol, Subscriber):
         self._parser = parser(self.shared.service.limits.message_bytes_max)
         self._set_limits()
         self.write(handshake.accept(request, chosen, deflate))
-        self.shared.open[self] = None
-        token, cookie = request.token, request.cookie(SESSION_COOKIE)
-        try:
-            if token is None and cookie is not None:
-                if not request.same_origin:
-                    raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
-                token = cookie
-            if token is None:
-                self.shared.loop.call_later(self.shared.service.limits.auth_timeout_s, self._check_authenticated)
-            else:
-                self.principal = self.shared.service.authenticate(token)
-        except AuthError as error:
-            self.fail(error)
-            return
-        self.shared.service.hub.hub.enter(self)
 
     def _set_limits(self) -> None:
         if self._transport is None:
             return
-        limits = self.shared.service.limits
-        self._transport.set_write_buffer_limits(high=limits.outbox_bytes_max)
+        self._transport.set_write_buffer_limits(high=self.shared.service.limits.outbox_bytes_max)
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            # A peer that acknowledges nothing is gone; the kernel finds out without a timer of ours. It must not be
-            # sooner than `sweep`: a peer that is there and takes nothing looks the same to it, and is to be told.
-            unanswered_ms = int((limits.stall_s + 2 * limits.heartbeat_s) * 1000)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
-    def _check_authenticated(self) -> None:
-        if self.principal is None and self._transport is not None:
-            self.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
+    # Places: what `_take_place` and `_authenticate` count, `connection_lost` releases.
+
+    def _exceeded_address(self) -> RequestError | None:
+        addresses = self.shared.addresses
+        if not addresses.each_max or self._transport is None:
+            return None
+        peer = self._transport.get_extra_info("peername")
+        self._address = peer[0] if peer else ""
+        if not addresses.is_full(self._address):
+            return None
+        return _exceeded(f"This address holds {addresses.each_max} connections, and may hold no more.")
+
+    def _exceeded_user(self, principal: Principal | None) -> RequestError | None:
+        users = self.shared.users
+        if principal is None or not users.is_full(principal.subject):
+            return None
+        return _exceeded(f"This user holds {users.each_max} connections, and may hold no more.")
+
+    def _take_place(self, principal: Principal | None) -> None:
+        self.shared.open[self] = None
+        if self._address:
+            self.shared.addresses.take(self._address)
+        if principal is not None:
+            self._become(principal)
+
+    def _become(self, principal: Principal) -> None:
+        """It is known who asks."""
+        self.shared.users.take(principal.subject)
+        self.principal = principal
 
     # Commands.
 
@@ -348,15 +490,25 @@ class WebSocket(asyncio.Protocol, Subscriber):
             now, watermark = to_text(service.now_ms()), to_text(service.hub.hub.watermark_ms)
             self._answer(command.id, f'{{"time":"{now}","watermark":"{watermark}"}}'.encode())
         elif isinstance(command, History):
-            raise RequestError(codes.NOT_SUPPORTED, "The history command is not served by this version.")
+            return self._history(command, self.principal)
         return True
 
     def _authenticate(self, command: Auth) -> None:
         principal = self.shared.service.authenticate(command.token)
         before = self.principal
-        if before is not None and (before.role, before.scope) != (principal.role, principal.scope):
-            raise AuthError(codes.TOKEN_INVALID, "A refreshed token has the same role and scope; connect anew.")
-        self.principal = principal
+        if before is None:
+            exceeded = self._exceeded_user(principal)
+            if exceeded is not None:
+                self.fail(exceeded)
+                return
+            self._become(principal)
+            self.shared.unauthenticated.remove(self)
+            self.shared.service.hub.hub.identify(self)
+        elif _identity(before) != _identity(principal):
+            message = "A refreshed token has the same user, client, role and scope; connect anew."
+            raise AuthError(codes.TOKEN_INVALID, message)
+        else:
+            self.principal = principal
         self._answer(command.id, b"{}")
 
     def _subscribe(self, command: Subscribe, principal: Principal) -> bool:
@@ -366,12 +518,40 @@ class WebSocket(asyncio.Protocol, Subscriber):
             self._join(command.id, follow, None, follow.resumed.cursor)
             return True
         hub = self.shared.service.hub.hub
-        messages, need = hub.snapshot(follow.topic, follow.key, follow.last)
-        if need is None:
-            self._join(command.id, follow, messages, hub.flushed)
+        page = hub.snapshot(follow.topic, follow.key, follow.last)
+        if page.need is None:
+            self._join(command.id, follow, page, hub.flushed)
             return True
-        self.shared.tasks.create_task(self._subscribe_with_snapshot(command.id, follow))
+        self._go_on_by_itself(command.id, self._subscribe_with_snapshot(command.id, follow))
         return False
+
+    def _history(self, command: History, principal: Principal) -> bool:
+        service = self.shared.service
+        key = service.history(principal, command, self.codec)
+        page = service.hub.hub.history(key, command.before, command.limit)
+        if page.need is None:
+            self._answer(command.id, page_data(page))
+            return True
+        self._go_on_by_itself(command.id, self._answer_history(command, key, page))
+        return False
+
+    async def _answer_history(self, command: History, key: LaneKey, page: Page) -> None:
+        hub = self.shared.service.hub
+        before = hub.hub.flushed + 1 if command.before is None else command.before
+        self._answer(command.id, page_data(await hub.read_on(key, page, before, command.limit)))
+        self._performed()
+
+    def _go_on_by_itself(self, id: int, work: Coroutine[Any, Any, None]) -> None:
+        """Perform a command that needs the disk; the next one waits for it."""
+
+        async def perform() -> None:
+            try:
+                await work
+            except Fire22Error as error:
+                self._answer_error(error, id)
+                self._performed()
+
+        self.shared.tasks.create_task(perform())
 
     def _check_room(self, key: LaneKey) -> None:
         """A subscription on the same topic and scope is replaced, and needs none."""
@@ -381,17 +561,12 @@ class WebSocket(asyncio.Protocol, Subscriber):
             raise RequestError(codes.SUBSCRIPTIONS_EXCEEDED, f"A connection follows at most {limit}.")
 
     async def _subscribe_with_snapshot(self, id: int, follow: Follow) -> None:
-        """The snapshot needs the disk; the cursor starts where the snapshot ends."""
+        """The cursor starts where the snapshot ends."""
         hub = self.shared.service.hub
-        try:
-            messages, offset = await hub.snapshot(follow.topic, follow.key, follow.last)
-        except Fire22Error as error:
-            self._answer_error(error, id)
-            self._performed()
-            return
+        page, offset = await hub.snapshot(follow.topic, follow.key, follow.last)
 
         def join() -> None:
-            self._join(id, follow, messages, offset)
+            self._join(id, follow, page, offset)
             self._performed()
 
         hub.change(join)
@@ -401,14 +576,14 @@ class WebSocket(asyncio.Protocol, Subscriber):
         self._performing = False
         self._go_on()
 
-    def _join(self, id: int, follow: Follow, snapshot: list[bytes] | None, offset: int) -> None:
+    def _join(self, id: int, follow: Follow, snapshot: Page | None, offset: int) -> None:
         if self._is_ending:
             return
         hub = self.shared.service.hub
         # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
         position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
         self._answer(id, subscribed(follow, position, snapshot))
-        hub.hub.follow(self, follow.key, offset)
+        hub.hub.follow(self, follow.key, offset, resumed=snapshot is None)
         hub.resumed()
 
     def _unsubscribe(self, command: Unsubscribe, principal: Principal) -> None:
@@ -459,7 +634,25 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def _close_transport(self) -> None:
         transport = self._transport
+        self._descriptor = _NO_DESCRIPTOR
         if transport is not None and not transport.is_closing():
             transport.close()
             # What the peer does not take is not waited for without end.
-            self.shared.loop.call_later(CLOSE_WAIT_S, transport.abort)
+            wait_s = min(CLOSE_WAIT_S, self.shared.service.limits.stall_s)
+            self.shared.loop.call_later(wait_s, transport.abort)
+
+
+def _descriptor_of(transport: asyncio.Transport) -> int:
+    """What may be written to beside the transport; -1 where it has no socket, or encrypts what goes there."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("sslcontext") is not None:
+        return _NO_DESCRIPTOR
+    return int(sock.fileno())
+
+
+def _exceeded(message: str) -> RequestError:
+    return RequestError(codes.CONNECTIONS_EXCEEDED, message, retry_after_s=5)
+
+
+def _identity(principal: Principal) -> tuple[str, str, str, str]:
+    return principal.subject, principal.client, principal.role, principal.scope

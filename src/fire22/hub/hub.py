@@ -1,39 +1,62 @@
 """The hub: delivers the feed to connections. Fed by hand: batches, joins and slices of work come from `hub/loop.py`.
 
-A connection is *live* (in a cohort, written to at each flush) or *catching up* (a cursor for each lane that reads the
-shared feed at its own pace). First load, resume and a slow reader are the same: a cursor that becomes live in one
-synchronous step at exactly the flushed offset. There is no queue for a connection anywhere.
+A connection is *live* (in a cohort, written to at each flush) or *behind* (a cursor for each lane that reads the shared
+feed at its own pace). First load, resume and a slow reader are the same: a cursor that becomes live in one synchronous
+step at exactly the level of its lanes. There is no queue for a connection anywhere.
 
 Everything the hub knows is as of `flushed`: documents are taken over at the start of a flush, not before, so a snapshot
-and the messages that follow it meet without a gap or a repeat.
+and the messages that follow it meet without a gap or a repeat. The *level* of a lane is the offset up to which it has
+been written: `flushed`, unless it holds something back (`max_rate_hz`, or the server is under load). A connection's
+position never passes the level of one of its lanes.
+
+*Critical* messages overtake: they go out before a flush that is under way has ended, before what their lane holds back,
+and before the backlog of those who are behind. They come once more in their place to whoever reads on by cursor, and a
+client drops what it has seen.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.message import Json, Message, encode_json
 from fire22.core.position import Position
-from fire22.core.scope import ROOT, agent_of, ancestors, covers
+from fire22.core.scope import ROOT, agent_of, ancestors
 from fire22.core.times import to_text
-from fire22.core.topic import Kind, Topic
-from fire22.feed.base import Batch, Document, Entry, Feed, Record
+from fire22.core.topic import DIRECT, Kind, Topic
+from fire22.feed.base import Batch, Document, Feed, Record
 from fire22.hub.codec import Codec
-from fire22.hub.lane import Change, Cohort, Lane, LaneKey, Subscriber, encode_document
+from fire22.hub.index import LaneIndex
+from fire22.hub.lane import Cohort, CohortKey, Lane, LaneKey, Skipped, Subscriber
+from fire22.hub.past import Block, Need, Page, Past, Supply
+from fire22.hub.recipients import Recipients
+from fire22.hub.saying import Change, Item
+from fire22.hub.views import Views
 
-BLOCK_OFFSETS = 512  # a cached block of a stream covers this aligned range of offsets
-BLOCK_RECORDS = 64
-_BLOCK_BYTES = 400  # what a cached block costs beside its data, about
+LOSSY_OFFSETS: Final = 512  # how far behind the live edge a lossy subscription is at most
+HELD_MAX: Final = 4096  # messages that a lane holds back; with more it is written to, whatever its rate
+SHED_INTERVAL_S: Final = 1.0  # how often a view is written to under load
+OVERTAKE_BYTES: Final = 16 << 10  # what waits before a critical message, for it to be worth a write of its own
+MEMBERS_AT_ONCE: Final = 64
+CRITICAL: Final = 3
 
 
 class Statistics(Struct):
-    """Counters since the start."""
+    """Counters since the start.
+
+    Args:
+        held: times that a view was held back because of load.
+        skipped: messages that lossy subscriptions were not sent.
+    """
 
     messages: int = 0
     written_bytes: int = 0
     flushes: int = 0
     demoted: int = 0
+    overtakes: int = 0
+    held: int = 0
+    skipped: int = 0
 
 
 class Resumed(Struct, frozen=True):
@@ -45,21 +68,6 @@ class Resumed(Struct, frozen=True):
     lost: tuple[int, int] | None = None
 
 
-class Need(Struct, frozen=True):
-    """Records that a cursor needs from storage before it can go on."""
-
-    topic: str
-    after: int
-    upto: int
-
-
-class Supply(Struct, frozen=True):
-    """What was read for a Need: all its records, or the first BLOCK_RECORDS of them."""
-
-    need: Need
-    records: list[Record]
-
-
 class Hub:
     """All lanes, cohorts and cursors.
 
@@ -67,7 +75,11 @@ class Hub:
         feed: read for catching up; its batches are handed to `deliver`.
         topics: what may be followed.
         now_ms: the wall clock, for ticks.
-        block_bytes_max: memory for cached blocks.
+        block_bytes_max: memory for encoded blocks of the past.
+
+    Attributes:
+        load: how far load is shed: 0 not at all, 1 views are written to once a second at most, 2 lossy streams are cut
+            to their newest message in each flush as well.
     """
 
     def __init__(
@@ -78,33 +90,35 @@ class Hub:
         now_ms: Callable[[], int],
         block_bytes_max: int = 32 << 20,
     ) -> None:
-        self.topics = topics
+        self.topics = dict(topics)
         self.statistics = Statistics()
+        self.load = 0
         self._feed = feed
         self._now_ms = now_ms
         self._flushed = feed.checkpoint.offset
         self._watermark_ms = feed.checkpoint.watermark_ms
         self._pending: list[Batch] = []
         self._pending_bytes = 0
-        self._documents: dict[tuple[str, str], dict[str, Document]] = {}
+        self._urgent: list[Item] = []
+        self._views = Views(feed.documents(), feed.lost)
+        self._past = Past(feed, self.topics, self._views, lambda: self._watermark_ms, block_bytes_max)
         self._tree = next((topic.name for topic in topics.values() if topic.scopes), "")
-        for document in feed.documents():
-            self._documents.setdefault((document.topic, document.scope), {})[document.key] = document
         self._lanes: dict[LaneKey, Lane] = {}
         self._lane_number = 0
-        self._index: dict[tuple[str, str], dict[Lane, None]] = {}
-        self._cohorts: dict[tuple[tuple[Lane, ...], str], Cohort] = {}
-        self._catching: dict[Subscriber, None] = {}
-        self._blocks: dict[tuple[LaneKey, int], bytes] = {}
-        self._block_bytes = 0
-        self._block_bytes_max = block_bytes_max
+        self._index: dict[str, dict[str, LaneIndex]] = {topic: {} for topic in (*self.topics, DIRECT)}
+        self._holding: dict[Lane, None] = {}
+        self._cohorts: dict[CohortKey, Cohort] = {}
+        self._recipients = Recipients()
+        self._behind: dict[Subscriber, None] = {}
+        self._waiting: dict[Subscriber, None] = {}  # ahead of a lane that holds back
         self._flushing = False
+        self._last_tick: tuple[tuple[str, int, int, int], bytes] = (("", 0, 0, 0), b"")
 
     # What it knows, as of `flushed`.
 
     @property
     def flushed(self) -> int:
-        """Offset up to which live connections have everything."""
+        """Offset up to which live connections have everything that is not held back."""
         return self._flushed
 
     @property
@@ -124,13 +138,27 @@ class Hub:
 
     @property
     def catching(self) -> tuple[Subscriber, ...]:
-        """Connections that are not live and could go on."""
-        return tuple(each for each in self._catching if not each.paused)
+        """Connections that are behind and could go on."""
+        return tuple(each for each in self._behind if not each.paused)
+
+    @property
+    def behind(self) -> int:
+        """How many connections are not live."""
+        return len(self._behind) + len(self._waiting)
 
     @property
     def lane_count(self) -> int:
         """Lanes that somebody follows."""
         return len(self._lanes)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a critical message should overtake what is under way or waits."""
+        return bool(self._urgent) and (self._flushing or self._pending_bytes >= OVERTAKE_BYTES)
+
+    def due_s(self) -> float | None:
+        """When the next lane that holds something back may be written to; None where none does."""
+        return min((lane.written_s + self._interval_s(lane) for lane in self._holding), default=None)
 
     def position(self, offset: int) -> Position:
         """The position of an offset in this feed."""
@@ -138,11 +166,11 @@ class Hub:
 
     def knows_scope(self, scope: str) -> bool:
         """Whether there is such an agent; of a customer, whether the agent above exists."""
-        return scope == ROOT or not self._tree or (self._tree, agent_of(scope)) in self._documents
+        return scope == ROOT or not self._tree or self._views.exists(self._tree, agent_of(scope))
 
     def documents(self, topic: str, scope: str) -> list[Document]:
         """A view's documents."""
-        return list(self._documents.get((topic, scope), {}).values())
+        return list(self._views.all(topic, scope))
 
     # Subscriptions.
 
@@ -153,34 +181,51 @@ class Hub:
             return Resumed(self._flushed, False, codes.EPOCH_CHANGED.name)
         if position.offset > newest:
             return Resumed(self._flushed, False, codes.POSITION_AHEAD.name)
-        # A view is a state: its documents of now are all there is to know, however old the position.
-        if topic.kind is Kind.STREAM and position.offset < self._feed.lost:
-            lost = (position.offset + 1, self._feed.lost)
-            return Resumed(self._flushed, False, codes.POSITION_LOST.name, lost)
+        horizon = self._past.horizon(topic.name)
+        if position.offset < horizon:
+            return Resumed(self._flushed, False, codes.POSITION_LOST.name, (position.offset + 1, horizon))
         return Resumed(min(position.offset, self._flushed), True)
 
     def enter(self, subscriber: Subscriber) -> None:
         """Take in a connection that follows nothing yet."""
         self._go_live(subscriber, ())
 
+    def identify(self, subscriber: Subscriber) -> None:
+        """From now on it receives what is addressed to its `recipient`. Once for each connection."""
+        self._recipients.add(subscriber)
+
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a connection."""
         lanes = subscriber.lanes
+        self._recipients.remove(subscriber)
         self._unplace(subscriber)
         for lane in lanes:
             self._release(lane)
 
-    def follow(self, subscriber: Subscriber, key: LaneKey, cursor: int) -> None:
-        """Add a subscription; one on the same topic and scope is replaced. Not while `flushing` and live."""
+    def follow(self, subscriber: Subscriber, key: LaneKey, cursor: int, *, resumed: bool = False) -> None:
+        """Add a subscription; one on the same topic and scope is replaced. Not while `flushing` and live.
+
+        Args:
+            cursor: the offset after which its messages are to come.
+            resumed: whether the cursor is a stored position: what is addressed to this connection comes from there too.
+        """
         cursors = self._cursors(subscriber)
         self._drop(cursors, key.topic, key.scope)
         lane = self._lanes.get(key)
         if lane is None:
             self._lane_number += 1
             lane = self._lanes[key] = Lane(key, subscriber.codec, self._lane_number)
-            self._index.setdefault((key.topic, key.scope), {})[lane] = None
+            self._index[key.topic].setdefault(key.scope, LaneIndex()).add(lane)
         lane.followers += 1
         cursors[lane] = cursor
+        if resumed and self.topics[key.topic].kind is Kind.VIEW:
+            subscriber.unsure = {*(subscriber.unsure or ()), lane}
+        if resumed and (subscriber.resumed_at is None or cursor < subscriber.resumed_at):
+            subscriber.resumed_at = cursor
+            kept_from = max(cursor, self._past.horizon(DIRECT))  # a view's position may be older than what is kept
+            for each in cursors:
+                if each.key.to:
+                    cursors[each] = min(cursors[each], kept_from)
         self._place(subscriber, cursors)
 
     def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
@@ -197,103 +242,297 @@ class Hub:
         self._pending.append(batch)
         critical = False
         for record in batch.records:
-            for entry in record.entries:
+            for index, entry in enumerate(record.entries):
                 self._pending_bytes += len(entry.data)
-                critical = critical or entry.priority >= 3
+                if entry.priority >= CRITICAL:
+                    critical = True
+                    if record.topic != DIRECT and self.topics[record.topic].kind is Kind.STREAM:
+                        self._urgent.append(Item(record.offset + index, record.topic, entry))
         return critical
 
-    def flush(self) -> Iterator[None]:
+    def flush(self, now_s: float) -> Iterator[None]:
         """Write what has come to all live connections; yields wherever it may pause.
 
         Connections that become live in such a pause are at the new offset already and are not written to again.
+
+        Args:
+            now_s: seconds of a steady clock, for `max_rate_hz`.
         """
         self._flushing = True
         try:
-            touched = self._collect()
+            level = self._flushed
+            touched, addressed = self._collect()
+            lanes = self._due(touched, now_s, level)
             # Who is live now. Whoever becomes live in a pause has all of this already.
-            waiting = {cohort: tuple(cohort.members) for lane in touched for cohort in lane.cohorts}
-            counts: dict[Lane, int] = {}
-            for lane in touched:
-                counts[lane] = lane.pack_new(self._watermark_ms)
-                yield
+            waiting = {cohort: tuple(cohort.members) for lane in lanes for cohort in lane.cohorts}
+            if addressed:
+                yield from self._write_addressed(addressed, waiting)
             self.statistics.flushes += 1
-            ticks: dict[str, bytes] = {}
+            changes: dict[tuple[str, str, str, int], Change] = {}
+            for lane, changed in lanes.items():
+                lane.pack(self._changes(lane, changed, changes) if changed else self._messages(lane))
+                yield
+            ticks: dict[tuple[str, int], bytes] = {}
             for cohort, members in waiting.items():
                 data = b"".join([lane.ready for lane in cohort.lanes if lane.ready])
-                if not data:
-                    continue
-                data += ticks.get(cohort.codec.name) or ticks.setdefault(cohort.codec.name, self._tick(cohort.codec))
-                self.statistics.messages += sum(counts.get(lane, 0) for lane in cohort.lanes) * len(members)
-                yield from self._write(cohort, members, data)
-            for lane in touched:
-                lane.ready = b""
+                skipped = [lane.skipped for lane in cohort.lanes if lane.skipped is not None]
+                if data or skipped or any(lane.passed for lane in cohort.lanes):
+                    count = sum(lane.ready_count for lane in cohort.lanes)
+                    self.statistics.messages += count * len(members)
+                    yield from self._write(cohort, members, data + self._flush_tick(cohort, skipped, ticks))
+            for lane in lanes:
+                lane.ready, lane.ready_count, lane.skipped, lane.passed = b"", 0, None, False
+            self._go_on_waiting()
         finally:
             self._flushing = False
+
+    def overtake(self) -> Iterator[None]:
+        """Write the critical messages that wait, alone; yields wherever it may pause. Not beside another overtaking."""
+        items, self._urgent = self._urgent, []
+        messages: dict[Lane, list[bytes]] = {}
+        for item in items:
+            if item.offset > self._flushed and not item.is_expired(self._watermark_ms):
+                for lane in self._reached(item):
+                    message = lane.overtakes(item)
+                    lane.ahead[item.offset] = message
+                    messages.setdefault(lane, []).append(message)
+        cohorts = {cohort: tuple(cohort.members) for lane in messages for cohort in lane.cohorts}
+        packed = {lane: lane.codec.pack(found) for lane, found in messages.items()}
+        self.statistics.overtakes += len(items)
+        for cohort, members in cohorts.items():
+            data = b"".join([packed[lane] for lane in cohort.lanes if lane in packed])
+            self.statistics.messages += len(members) * sum(len(messages.get(lane, ())) for lane in cohort.lanes)
+            # A flush under way has yet to write to some of them: not before that is where they stand known.
+            yield from self._write(cohort, members, data, demotes=False)
 
     def heartbeat(self) -> Iterator[None]:
         """Send a tick to every live connection to which nothing was written for two calls; called twice an interval."""
         for cohort in list(self._cohorts.values()):
             cohort.quiet += 1
             if cohort.quiet >= 2:
-                yield from self._write(cohort, tuple(cohort.members), self._tick(cohort.codec))
+                tick = self._tick(cohort.codec, self._level_of(cohort))
+                yield from self._write(cohort, tuple(cohort.members), tick)
 
-    def _collect(self) -> dict[Lane, None]:
+    # A flush, step by step.
+
+    def _collect(self) -> tuple[dict[Lane, None], list[Item]]:
         """Take over the pending batches: from here on `flushed` is the new offset."""
         batches, self._pending, self._pending_bytes = self._pending, [], 0
         touched: dict[Lane, None] = {}
-        before: dict[tuple[str, str, str], Document | None] = {}
+        addressed: list[Item] = []
         for batch in batches:
             for record in batch.records:
-                if self.topics[record.topic].kind is Kind.STREAM:
+                if record.topic == DIRECT:
+                    addressed += [
+                        Item(offset, DIRECT, each) for offset, each in enumerate(record.entries, record.offset)
+                    ]
+                elif self.topics[record.topic].kind is Kind.STREAM:
                     self._collect_stream(record, touched)
             for document in batch.documents:
-                held = self._documents.setdefault((document.topic, document.scope), {})
-                before.setdefault((document.topic, document.scope, document.key), held.get(document.key))
-                held[document.key] = document
-        for (topic, scope, key), document_before in before.items():
-            for lane in self._index.get((topic, scope), ()):
-                lane.changes.append(Change(document_before, self._documents[topic, scope][key]))
-                touched[lane] = None
+                before = self._views.take(document)
+                for lane in self._index[document.topic].get(document.scope, ()):
+                    lane.changed.setdefault(document.key, before)
+                    touched[lane] = None
         if batches:
             self._flushed = batches[-1].offset
             self._watermark_ms = batches[-1].watermark_ms
-        return touched
+            self._urgent = [item for item in self._urgent if item.offset > self._flushed]
+        return touched, addressed
 
     def _collect_stream(self, record: Record, touched: dict[Lane, None]) -> None:
-        index = self._index
+        by_scope = self._index[record.topic]
+        if not by_scope:
+            return
         for offset, entry in enumerate(record.entries, start=record.offset):
+            if entry.target:
+                continue
+            item: Item | None = None
             for scope in ancestors(entry.path):
-                lanes = index.get((record.topic, scope))
-                if lanes:
-                    for lane in lanes:
-                        lane.entries.append((offset, entry))
+                index = by_scope.get(scope)
+                if index is None:
+                    continue
+                item = item or Item(offset, record.topic, entry)
+                for lane in index.open:
+                    lane.items.append(item)
+                    touched[lane] = None
+                if index.filters:
+                    for lane in index.passing(item):
+                        lane.items.append(item)
                         touched[lane] = None
 
-    def _write(self, cohort: Cohort, members: tuple[Subscriber, ...], data: bytes) -> Iterator[None]:
-        cohort.quiet = 0
-        self.statistics.written_bytes += len(data) * len(members)
-        for index, subscriber in enumerate(members):
-            if subscriber.cohort is cohort:  # it may have left in a pause
+    def _reached(self, item: Item) -> Iterator[Lane]:
+        for scope in ancestors(item.entry.path):
+            index = self._index[item.topic].get(scope)
+            if index is not None:
+                yield from index.open
+                yield from index.passing(item)
+
+    def _interval_s(self, lane: Lane) -> float:
+        if self.load and self.topics[lane.key.topic].kind is Kind.VIEW:
+            return max(lane.interval_s, SHED_INTERVAL_S)
+        return lane.interval_s
+
+    def _due(self, touched: dict[Lane, None], now_s: float, level: int) -> dict[Lane, dict[str, Document | None]]:
+        """The lanes to write to, with the documents that have changed; the others hold back from `level` on."""
+        due: dict[Lane, dict[str, Document | None]] = {}
+        for lane in {**self._holding, **touched} if self._holding else touched:
+            interval_s = self._interval_s(lane)
+            if interval_s and now_s < lane.written_s + interval_s and len(lane.items) < HELD_MAX:
+                self._hold(lane, level, shed=interval_s > lane.interval_s)
+                if any(item.entry.priority >= CRITICAL for item in lane.items):
+                    due[lane] = {}
+            else:
+                lane.level = None
+                lane.written_s = now_s
+                self._holding.pop(lane, None)
+                # Taken out at once: from here on the lane's level is the flushed offset to whoever reads it by cursor.
+                due[lane], lane.changed = lane.changed, {}
+        return due
+
+    def _hold(self, lane: Lane, level: int, *, shed: bool) -> None:
+        if lane.level is None:
+            lane.level = level
+            self._holding[lane] = None
+            self.statistics.held += shed
+
+    def _messages(self, lane: Lane) -> list[bytes]:
+        """What has come on a stream, or, while it is held back, what of it is critical."""
+        items = lane.items
+        if lane.level is None:
+            lane.items = []
+        else:
+            items = [item for item in items if item.entry.priority >= CRITICAL]
+            lane.items = [item for item in lane.items if item.entry.priority < CRITICAL]
+        items = [item for item in items if not item.is_expired(self._watermark_ms) and item.offset not in lane.ahead]
+        if lane.key.lossy and len(items) > 1 and lane.level is None and (lane.interval_s or self.load >= 2):
+            items = self._newest(lane, items)
+        level, scope = self._level(lane), lane.key.scope
+        if lane.ahead or lane.level is not None:
+            # Who joins at the lane's level has yet to be told what has gone out ahead of it.
+            lane.ahead |= {item.offset: item.message(scope) for item in items if item.offset > level}
+            ahead = {offset: message for offset, message in lane.ahead.items() if offset > level}
+            lane.passed = len(ahead) < len(lane.ahead)
+            lane.ahead = ahead
+        return [lane.overtakes(each) if each.entry.priority >= CRITICAL else each.message(scope) for each in items]
+
+    def _changes(
+        self,
+        lane: Lane,
+        changed: Mapping[str, Document | None],
+        changes: dict[tuple[str, str, str, int], Change],
+    ) -> list[bytes]:
+        key = lane.key
+        messages: list[bytes] = []
+        for name, before in changed.items():
+            known = (key.topic, key.scope, name, -1 if before is None else before.offset)
+            change = changes.get(known)
+            if change is None:
+                change = changes[known] = Change(before, self._views.get(key.topic, key.scope, name))
+            message = change.message(key.filter, delta=key.delta)
+            if message is not None:
+                messages.append(message)
+        return messages
+
+    def _newest(self, lane: Lane, items: list[Item]) -> list[Item]:
+        left = [item for item in items[:-1] if item.entry.priority < CRITICAL]
+        if left:
+            lane.skipped = Skipped(lane.key.topic, lane.key.scope, left[0].offset, left[-1].offset, len(left))
+            self.statistics.skipped += len(left) * sum(len(cohort.members) for cohort in lane.cohorts)
+        return [item for item in items[:-1] if item.entry.priority >= CRITICAL] + items[-1:]
+
+    def _write_addressed(self, items: list[Item], waiting: Mapping[Cohort, object]) -> Iterator[None]:
+        """What is addressed to single connections; the tick of whose cohort is to be written anyway follows then."""
+        messages: dict[Subscriber, list[Item]] = {}
+        for item in items:
+            if not item.is_expired(self._watermark_ms):
+                for subscriber in self._recipients.of(item.entry.target):
+                    if subscriber.cohort is not None:
+                        messages.setdefault(subscriber, []).append(item)
+        ticks: dict[tuple[str, int], bytes] = {}
+        packed: dict[tuple[str, int, int], bytes] = {}
+        for number, (subscriber, found) in enumerate(messages.items()):
+            cohort = subscriber.cohort
+            if cohort is None:  # it has left in a pause
+                continue
+            codec = subscriber.codec
+            name = (codec.name, found[0].offset, len(found)) if len(found) == len(items) else None
+            data = packed.get(name) if name is not None else None
+            if data is None:
+                data = codec.pack([item.addressed() for item in found])
+                if name is not None:
+                    packed[name] = data
+            self.statistics.messages += len(found)
+            self.statistics.written_bytes += len(data)
+            if cohort in waiting:
                 subscriber.write(data)
+            else:
+                subscriber.write(data + self._flush_tick(cohort, [], ticks))
                 if subscriber.paused:
                     self._demote(subscriber, cohort)
-            if index & 63 == 63:
+            if number % MEMBERS_AT_ONCE == MEMBERS_AT_ONCE - 1:
                 yield
+
+    def _write(
+        self, cohort: Cohort, members: tuple[Subscriber, ...], data: bytes, *, demotes: bool = True
+    ) -> Iterator[None]:
+        cohort.quiet = 0
+        self.statistics.written_bytes += len(data) * len(members)
+        for start in range(0, len(members), MEMBERS_AT_ONCE):
+            if start:
+                yield
+            # Some may have left in a pause.
+            part = [each for each in members[start : start + MEMBERS_AT_ONCE] if each.cohort is cohort]
+            if part:
+                part[0].write_many(part, data)
+                for each in part:
+                    if each.paused and demotes:
+                        self._demote(each, cohort)
+        yield
 
     def _demote(self, subscriber: Subscriber, cohort: Cohort) -> None:
         """A live connection takes no more for now: it reads on from here at its own pace."""
         if subscriber.cohort is not cohort:  # the write has ended it
             return
+        cursors = self._levels(subscriber, cohort)
         self._unplace(subscriber)
-        subscriber.cursors = dict.fromkeys(cohort.lanes, self._flushed)
-        self._catching[subscriber] = None
+        subscriber.cursors = cursors
+        self._behind[subscriber] = None
         self.statistics.demoted += 1
 
-    def _tick(self, codec: Codec, offset: int | None = None) -> bytes:
-        now = to_text(self._now_ms())
-        position = str(self.position(self._flushed if offset is None else offset))
-        data: dict[str, Json] = {"position": position, "time": now, "watermark": to_text(self._watermark_ms)}
-        return codec.pack([encode_json(Message("tick", now, data))])
+    def _level_of(self, cohort: Cohort) -> int:
+        """The position of a cohort's members."""
+        if not self._holding:
+            return self._flushed
+        levels = [lane.level for lane in cohort.lanes if lane.level is not None]
+        return min(levels, default=self._flushed)
+
+    def _flush_tick(self, cohort: Cohort, skipped: list[Skipped], ticks: dict[tuple[str, int], bytes]) -> bytes:
+        offset = self._level_of(cohort)
+        if skipped:
+            return self._tick(cohort.codec, offset, skipped)
+        name = (cohort.codec.name, offset)
+        return ticks.get(name) or ticks.setdefault(name, self._tick(cohort.codec, offset))
+
+    def _tick(self, codec: Codec, offset: int, skipped: list[Skipped] | None = None) -> bytes:
+        now_ms = self._now_ms()
+        name = (codec.name, offset, now_ms, self._watermark_ms)
+        if not skipped and self._last_tick[0] == name:
+            return self._last_tick[1]
+        now = to_text(now_ms)
+        data: dict[str, Json] = {
+            "position": str(self.position(offset)),
+            "time": now,
+            "watermark": to_text(self._watermark_ms),
+        }
+        if skipped:
+            data["skipped"] = [
+                {"target": each.target, "scope": each.scope, "from": each.first, "to": each.last, "count": each.count}
+                for each in skipped
+            ]
+        tick = codec.pack([encode_json(Message("tick", now, data))])
+        if not skipped:
+            self._last_tick = (name, tick)
+        return tick
 
     # Catching up.
 
@@ -311,109 +550,97 @@ class Hub:
         cursors = subscriber.cursors
         if cursors is None:
             return None
-        lane = min(cursors, key=cursors.__getitem__, default=None)
-        if lane is not None and cursors[lane] < self._flushed:
-            low = cursors[lane]
-            step = self._block(lane, low, supplied)
+        self._warn(subscriber, cursors)
+        below = [lane for lane, cursor in cursors.items() if cursor < self._goal(subscriber, lane)]
+        if below and subscriber.cursors is cursors:
+            lane = min(below, key=cursors.__getitem__)
+            step = self._step(subscriber, lane, cursors[lane], supplied)
             if step is None:
                 subscriber.overtaken()
                 return None
             if isinstance(step, Need):
                 return step
-            data, cursors[lane] = step
-            position = min(cursors.values())
-            if data or position > low:
-                subscriber.write(data + self._tick(subscriber.codec, position))
+            self._take_step(subscriber, cursors, lane, step)
         if subscriber.cursors is cursors:  # the write may have ended the connection
             self._place(subscriber, cursors)
         return None
 
-    def _block(self, lane: Lane, cursor: int, supplied: Supply | None) -> tuple[bytes, int] | Need | None:
-        """A lane's bytes after `cursor`, and the offset they reach; None where some of them are gone."""
-        key = lane.key
-        if self.topics[key.topic].kind is Kind.VIEW:
-            changed = [each for each in self.documents(key.topic, key.scope) if each.offset > cursor]
-            messages = [encode_document(each, key.scope) for each in changed]
-            return self._pack(lane, messages), self._flushed
-        records = self._feed.read_nowait(key.topic, cursor, self._flushed, records_max=BLOCK_RECORDS)
-        if records is not None:
-            return self._stream_block(lane, cursor, records, self._flushed)
-        if cursor < self._feed.lost:
-            return None
-        if supplied is not None and (supplied.need.topic, supplied.need.after) == (key.topic, cursor):
-            # The records reach only as far as was asked for; the live edge may have moved on since.
-            return self._stream_block(lane, cursor, supplied.records, supplied.need.upto)
-        return Need(key.topic, cursor, self._flushed)
+    def _goal(self, subscriber: Subscriber, lane: Lane) -> int:
+        """How far a connection reads on: a view that was resumed to the newest state, since it may have seen that."""
+        return self._flushed if subscriber.unsure and lane in subscriber.unsure else self._level(lane)
 
-    def _stream_block(self, lane: Lane, cursor: int, records: list[Record], upto: int) -> tuple[bytes, int]:
-        """The lane's messages in the records up to the end of an aligned block; records are all there are to `upto`,
-        or the first BLOCK_RECORDS of them."""
-        if not records:
-            return b"", upto
-        number = max(records[0].offset, cursor + 1) // BLOCK_OFFSETS
-        end = min((number + 1) * BLOCK_OFFSETS - 1, upto)
-        if len(records) >= BLOCK_RECORDS:
-            end = min(end, records[-1].last)
-        whole = cursor < number * BLOCK_OFFSETS and end == (number + 1) * BLOCK_OFFSETS - 1
-        cached = self._blocks.get((lane.key, number)) if whole else None
-        if cached is not None:
-            return cached, end
-        entries = [
-            (offset, entry)
-            for record in records
-            for offset, entry in enumerate(record.entries, start=record.offset)
-            if cursor < offset <= end and covers(lane.key.scope, entry.path)
-        ]
-        data = self._pack(lane, lane.encode_entries(entries, self._watermark_ms))
-        # What will expire is not the same for the next reader.
-        if whole and not any(entry.expires_ms > self._watermark_ms for _, entry in entries):
-            self._remember((lane.key, number), data)
-        return data, end
+    def _step(self, subscriber: Subscriber, lane: Lane, cursor: int, supplied: Supply | None) -> Block | Need | None:
+        upto = self._goal(subscriber, lane)
+        if lane.key.lossy and upto - cursor > LOSSY_OFFSETS:
+            return self._past.skip(lane, cursor, upto - LOSSY_OFFSETS, supplied)
+        if subscriber.unsure and lane in subscriber.unsure:
+            subscriber.unsure = subscriber.unsure - {lane} or None
+            return self._past.newest(lane, cursor, upto)
+        return self._past.block(lane, cursor, upto, supplied)
 
-    def _pack(self, lane: Lane, messages: list[bytes]) -> bytes:
-        self.statistics.messages += len(messages)
-        return lane.codec.pack(messages) if messages else b""
+    def _take_step(self, subscriber: Subscriber, cursors: dict[Lane, int], lane: Lane, step: Block) -> None:
+        low = min(cursors.values())
+        cursors[lane] = step.end
+        if step.skipped is not None:
+            self.statistics.skipped += step.skipped.count
+            known = subscriber.skipped or {}
+            known[lane] = known[lane].joined(step.skipped) if lane in known else step.skipped
+            subscriber.skipped = known
+        position = min(cursors.values())
+        still_skipping = lane.key.lossy and self._level(lane) - step.end > LOSSY_OFFSETS
+        if step.data or (position > low and not still_skipping):
+            skipped = [each for each, of in self._skipped(subscriber) if of in cursors]
+            subscriber.skipped = None
+            self.statistics.messages += step.count
+            subscriber.write(step.data + self._tick(subscriber.codec, position, skipped))
 
-    def _remember(self, key: tuple[LaneKey, int], data: bytes) -> None:
-        self._blocks[key] = data
-        self._block_bytes += len(data) + _BLOCK_BYTES
-        while self._block_bytes > self._block_bytes_max:
-            oldest = next(iter(self._blocks))
-            self._block_bytes -= len(self._blocks.pop(oldest)) + _BLOCK_BYTES
+    def _skipped(self, subscriber: Subscriber) -> list[tuple[Skipped, Lane]]:
+        return [(skipped, lane) for lane, skipped in (subscriber.skipped or {}).items()]
 
-    # Snapshots.
+    def _warn(self, subscriber: Subscriber, cursors: dict[Lane, int]) -> None:
+        """Critical messages come before the backlog."""
+        for lane, cursor in cursors.items():
+            if lane.critical and lane.critical[-1].offset > max(cursor, subscriber.warned):
+                after = max(cursor, subscriber.warned)
+                items = [item for item in lane.critical if item.offset > after]
+                fresh = [item.message(lane.key.scope) for item in items if not item.is_expired(self._watermark_ms)]
+                if fresh:
+                    self.statistics.messages += len(fresh)
+                    subscriber.write(lane.codec.pack(fresh))
+        newest = max((lane.critical[-1].offset for lane in cursors if lane.critical), default=0)
+        subscriber.warned = max(subscriber.warned, newest)
 
-    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[list[bytes], Need | None]:
-        """The messages that a new subscription begins with, as of `flushed`, oldest first.
+    # Snapshots and history.
 
-        Returns:
-            The messages, and where memory did not reach far enough, what to read back from storage: everything below
-            `upto`, to be joined by `older`.
-        """
+    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Page:
+        """What a new subscription begins with, as of `flushed`, oldest first, as far as memory reaches."""
         if topic.kind is Kind.VIEW:
-            return [encode_document(each, key.scope) for each in self.documents(topic.name, key.scope)], None
-        found: list[bytes] = []
-        below = self._flushed + 1
-        records, all_kept = self._feed.back_nowait(topic.name, below)
-        for record in records:
-            if len(found) >= last:
-                break
-            found += self.older(key, record, last - len(found))
-            below = record.offset
-        need = None if len(found) >= last or all_kept else Need(topic.name, 0, below)
-        return found[::-1], need
+            return self._past.documents(topic.name, key.scope, key)
+        return self._past.page(key, self._flushed + 1, last)
 
-    def older(self, key: LaneKey, record: Record, last: int) -> list[bytes]:
-        """The newest messages of a record for a lane, newest first, at most `last`."""
-        entries: list[tuple[int, Entry]] = [
-            (offset, entry)
-            for offset, entry in enumerate(record.entries, start=record.offset)
-            if offset <= self._flushed and covers(key.scope, entry.path)
-        ]
-        lane = self._lanes.get(key) or Lane(key, _NO_CODEC)
-        return lane.encode_entries(entries, self._watermark_ms)[::-1][:last]
+    def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
+        """A stream's newest messages below an offset."""
+        newest = self._flushed + 1
+        return self._past.page(key, newest if before is None else min(before, newest), limit)
+
+    @property
+    def past(self) -> Past:
+        """For reading pages on from storage."""
+        return self._past
 
     # Where a connection stands.
+
+    def _level(self, lane: Lane) -> int:
+        return self._flushed if lane.level is None else lane.level
+
+    def _levels(self, subscriber: Subscriber, cohort: Cohort) -> dict[Lane, int]:
+        """The cursors of a live connection."""
+        cursors = {lane: self._level(lane) for lane in cohort.lanes}
+        recipient = subscriber.recipient
+        if recipient is not None:
+            key = LaneKey(DIRECT, ROOT, None, False, subscriber.codec.name, to=self._recipients.targets(recipient))
+            cursors[Lane(key, subscriber.codec)] = self._flushed
+        return cursors
 
     def _cursors(self, subscriber: Subscriber) -> dict[Lane, int]:
         if subscriber.cursors is not None:
@@ -422,35 +649,48 @@ class Hub:
             return {}
         if self._flushing and subscriber.cohort.lanes:
             raise AssertionError("a live connection's lanes changed within a flush")
-        return dict.fromkeys(subscriber.cohort.lanes, self._flushed)
+        return self._levels(subscriber, subscriber.cohort)
 
     def _drop(self, cursors: dict[Lane, int], topic: str, scope: str) -> bool:
         for lane in cursors:
-            if lane.key.topic == topic and lane.key.scope == scope:
+            if lane.key.topic == topic and lane.key.scope == scope and not lane.key.to:
                 del cursors[lane]
                 self._release(lane)
                 return True
         return False
 
     def _place(self, subscriber: Subscriber, cursors: dict[Lane, int]) -> None:
-        """Live where every lane is level, else catching up."""
+        """Live where every lane is level, waiting where one is ahead of its lane, else behind."""
         self._unplace(subscriber)
-        if all(cursor == self._flushed for cursor in cursors.values()):
-            self._go_live(subscriber, tuple(cursors))
-        else:
-            subscriber.cursors = cursors
-            self._catching[subscriber] = None
+        behind = any(cursor < self._goal(subscriber, lane) for lane, cursor in cursors.items())
+        if not behind and all(cursor == self._level(lane) for lane, cursor in cursors.items()):
+            subscriber.unsure = None
+            self._go_live(subscriber, tuple(lane for lane in cursors if not lane.key.to))
+            return
+        subscriber.cursors = cursors
+        (self._behind if behind else self._waiting)[subscriber] = None
 
     def _go_live(self, subscriber: Subscriber, lanes: tuple[Lane, ...]) -> None:
         lanes = tuple(sorted(lanes, key=lambda lane: lane.number))
-        key = (lanes, subscriber.codec.name)
+        key = (lanes, subscriber.codec.name, type(subscriber))
         cohort = self._cohorts.get(key)
         if cohort is None:
-            cohort = self._cohorts[key] = Cohort(lanes, subscriber.codec)
+            cohort = self._cohorts[key] = Cohort(key, subscriber.codec)
             for lane in lanes:
                 lane.cohorts[cohort] = None
         cohort.members[subscriber] = None
         subscriber.cohort = cohort
+        for lane in lanes:
+            ahead = [each for offset, each in lane.ahead.items() if offset > subscriber.warned]
+            if ahead:
+                subscriber.write(lane.codec.pack(ahead))
+
+    def _go_on_waiting(self) -> None:
+        """A lane may have caught up with those who are ahead of it."""
+        waiting, self._waiting = self._waiting, {}
+        for subscriber in waiting:
+            if subscriber.cursors is not None:
+                self._place(subscriber, subscriber.cursors)
 
     def _unplace(self, subscriber: Subscriber) -> None:
         cohort = subscriber.cohort
@@ -458,30 +698,21 @@ class Hub:
             subscriber.cohort = None
             cohort.members.pop(subscriber, None)
             if not cohort.members:
-                del self._cohorts[cohort.lanes, cohort.codec.name]
+                del self._cohorts[cohort.key]
                 for lane in cohort.lanes:
                     lane.cohorts.pop(cohort, None)
         if subscriber.cursors is not None:
             subscriber.cursors = None
-            self._catching.pop(subscriber, None)
+            self._behind.pop(subscriber, None)
+            self._waiting.pop(subscriber, None)
 
     def _release(self, lane: Lane) -> None:
         lane.followers -= 1
         if not lane.followers:
             del self._lanes[lane.key]
-            at = (lane.key.topic, lane.key.scope)
-            del self._index[at][lane]
-            if not self._index[at]:
-                del self._index[at]
-
-
-class _NoCodec:
-    """For a lane that only encodes."""
-
-    name = "none"
-
-    def pack(self, messages: list[bytes]) -> bytes:
-        return b"".join(messages)
-
-
-_NO_CODEC: Codec = _NoCodec()
+            self._holding.pop(lane, None)
+            by_scope = self._index[lane.key.topic]
+            index = by_scope[lane.key.scope]
+            index.remove(lane)
+            if not index:
+                del by_scope[lane.key.scope]

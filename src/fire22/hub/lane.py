@@ -1,42 +1,61 @@
 """Lanes and cohorts: what connections share.
 
-A lane is (topic, scope, filter, delta, codec). Its new messages are encoded and framed once for each flush. A cohort is
-the set of live connections that follow the same lanes; they share the joined bytes too.
+A lane is (topic, scope, filter, delta, codec, rate, lossy). Its new messages are encoded and framed once for each
+flush. A cohort is the set of live connections that follow the same lanes; they share the joined bytes too.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Final
+from collections import deque
+from collections.abc import Sequence
 
-import msgspec
 from msgspec import Struct
 
 from fire22.core.filter import Filter
-from fire22.core.message import Json, message_tail, stream_head
-from fire22.core.patch import diff
-from fire22.core.times import to_text
-from fire22.feed.base import Document, Entry
+from fire22.feed.base import Document
 from fire22.hub.codec import Codec
+from fire22.hub.saying import Item
 
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(dict[str, Json]).decode
+CRITICAL_MAX = 16  # critical messages of a lane that are kept for readers who are behind
 
 
 class LaneKey(Struct, frozen=True):
-    """What makes two subscriptions the same lane."""
+    """What makes two subscriptions the same lane.
+
+    Args:
+        max_rate_hz: how often the lane is written to at most; 0 is every flush.
+        lossy: whether messages of a stream may be left out.
+        to: of what is addressed to single connections: the targets; empty for everything that is subscribed to.
+    """
 
     topic: str
     scope: str
     filter: Filter | None
     delta: bool
     codec: str
+    max_rate_hz: float = 0.0
+    lossy: bool = False
+    to: tuple[str, ...] = ()
 
 
-class Change(Struct, frozen=True):
-    """A view's document before and after a flush; `before` is None where it is new."""
+class Skipped(Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """What a lossy subscription was not sent: `count` of its messages, between two offsets, both included."""
 
-    before: Document | None
-    after: Document
+    target: str
+    scope: str
+    first: int
+    last: int
+    count: int
+
+    def joined(self, other: "Skipped") -> "Skipped":
+        """This and what was left out later, as one."""
+        return Skipped(self.target, self.scope, self.first, other.last, self.count + other.count)
+
+
+class Recipient(Struct, frozen=True):
+    """To whom messages can be addressed."""
+
+    user: str
+    client: str = ""
 
 
 class Subscriber(ABC):
@@ -44,9 +63,16 @@ class Subscriber(ABC):
 
     `cohort` is set while it is live, `cursors` while it is catching up: for each of its lanes the offset up to which
     it has everything. A live connection holds nothing of its own.
+
+    Attributes:
+        paused: it takes no more for now.
+        resumed_at: the lowest position from which one of its subscriptions was resumed.
+        warned: offset up to which critical messages have overtaken what it has yet to read.
+        skipped: while it is behind: what its lossy lanes have left out since its last tick.
+        unsure: lanes of views that were resumed: it may hold newer documents than its position says.
     """
 
-    __slots__ = ("cohort", "cursors", "paused")
+    __slots__ = ("cohort", "cursors", "paused", "resumed_at", "skipped", "unsure", "warned")
 
     codec: Codec
 
@@ -54,10 +80,25 @@ class Subscriber(ABC):
         self.cohort: Cohort | None = None
         self.cursors: dict[Lane, int] | None = None
         self.paused = False
+        self.resumed_at: int | None = None
+        self.warned = 0
+        self.skipped: dict[Lane, Skipped] | None = None
+        self.unsure: set[Lane] | None = None
+
+    @property
+    def recipient(self) -> Recipient | None:
+        """Who it is, for what is addressed to it; None while nobody knows."""
+        return None
 
     @abstractmethod
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; never waits, never fails."""
+
+    @staticmethod
+    def write_many(members: "Sequence[Subscriber]", data: bytes) -> None:
+        """Hand the same bytes to many of one kind."""
+        for member in members:
+            member.write(data)
 
     @abstractmethod
     def overtaken(self) -> None:
@@ -68,84 +109,88 @@ class Subscriber(ABC):
         """The lanes that are followed, live or not."""
         if self.cohort is not None:
             return self.cohort.lanes
-        return tuple(self.cursors or ())
+        return tuple(lane for lane in self.cursors or () if not lane.key.to)
 
 
 class Cohort:
-    """Live connections that follow the same lanes."""
+    """Live connections of one kind that follow the same lanes."""
 
-    __slots__ = ("codec", "lanes", "members", "quiet")
+    __slots__ = ("codec", "key", "lanes", "members", "quiet")
 
-    def __init__(self, lanes: tuple["Lane", ...], codec: Codec) -> None:
-        self.lanes = lanes
+    def __init__(self, key: "CohortKey", codec: Codec) -> None:
+        self.key = key
+        self.lanes = key[0]
         self.codec = codec
         self.members: dict[Subscriber, None] = {}
         self.quiet = 0  # calls of `Hub.heartbeat` since something was written
 
 
+CohortKey = tuple[tuple["Lane", ...], str, type[Subscriber]]
+
+
 class Lane:
-    """One lane: what has come since the last flush, and the cohorts that wait for it.
+    """One lane: what has come since it was last written to, and the cohorts that wait for it.
 
     Args:
         number: of the lanes of one hub; says whose messages come first in a flush.
+
+    Attributes:
+        items: a stream's new messages.
+        changed: a view's changed documents by key, each as it was when the lane was last written to.
+        level: while something is held back: the offset up to which all has been written; else None.
+        written_s: when it was last written to, seconds of a steady clock.
+        ready, ready_count: the bytes of the flush under way, and how many messages they are.
+        skipped: what a lossy lane leaves out in the flush under way.
+        passed: whether the flush under way passes what had overtaken it, so that its tick is due.
+        ahead: messages that overtook the flush that will bring their offset.
+        critical: the newest critical messages, for readers who are behind; None while there was none.
     """
 
-    __slots__ = ("changes", "codec", "cohorts", "entries", "followers", "key", "number", "ready")
+    __slots__ = (
+        "ahead",
+        "changed",
+        "codec",
+        "cohorts",
+        "critical",
+        "followers",
+        "interval_s",
+        "items",
+        "key",
+        "level",
+        "number",
+        "passed",
+        "ready",
+        "ready_count",
+        "skipped",
+        "written_s",
+    )
 
     def __init__(self, key: LaneKey, codec: Codec, number: int = 0) -> None:
         self.key = key
         self.codec = codec
         self.number = number
-        self.entries: list[tuple[int, Entry]] = []
-        self.changes: list[Change] = []
+        self.interval_s = 1 / key.max_rate_hz if key.max_rate_hz else 0.0
+        self.items: list[Item] = []
+        self.changed: dict[str, Document | None] = {}
         self.cohorts: dict[Cohort, None] = {}
         self.followers = 0
+        self.level: int | None = None
+        self.written_s = float("-inf")
         self.ready = b""
+        self.ready_count = 0
+        self.skipped: Skipped | None = None
+        self.passed = False
+        self.ahead: dict[int, bytes] = {}
+        self.critical: deque[Item] | None = None
 
-    def pack_new(self, watermark_ms: int) -> int:
-        """Make the flush's bytes of what has come; returns the number of messages."""
-        messages = self.encode_entries(self.entries, watermark_ms) if self.entries else self.encode_changes()
-        self.entries = []
-        self.changes = []
+    def pack(self, messages: list[bytes]) -> None:
+        """Make the flush's bytes."""
         self.ready = self.codec.pack(messages) if messages else b""
-        return len(messages)
+        self.ready_count = len(messages)
 
-    def encode_entries(self, entries: Iterable[tuple[int, Entry]], watermark_ms: int) -> list[bytes]:
-        """The messages of a stream that pass the filter and have not expired."""
-        key = self.key
-        passes = key.filter.matches if key.filter else None
-        return [
-            stream_head(entry.type, to_text(entry.at_ms))
-            + entry.data
-            + message_tail(key.topic, key.scope, offset, priority=entry.priority)
-            for offset, entry in entries
-            if (not entry.expires_ms or entry.expires_ms > watermark_ms)
-            and not entry.target
-            and (passes is None or passes(_decode(entry.data)))
-        ]
-
-    def encode_changes(self) -> list[bytes]:
-        """The messages of a view's changed documents: patches where the lane takes them."""
-        if not self.key.delta:
-            return [encode_document(change.after, self.key.scope) for change in self.changes]
-        return [_encode_delta(change, self.key.scope) for change in self.changes]
-
-
-def encode_document(document: Document, scope: str) -> bytes:
-    """A message that holds a whole document."""
-    return (
-        stream_head(document.type, to_text(document.at_ms))
-        + _encode(document.body)
-        + message_tail(document.topic, scope, document.offset, key=document.key)
-    )
-
-
-def _encode_delta(change: Change, scope: str) -> bytes:
-    before, after = change.before, change.after
-    if before is None:
-        return encode_document(after, scope)
-    return (
-        stream_head(after.type, to_text(after.at_ms))
-        + _encode(diff(before.body, after.body))
-        + message_tail(after.topic, scope, after.offset, key=after.key, base=before.offset)
-    )
+    def overtakes(self, item: Item) -> bytes:
+        """A critical message goes out before what it overtakes; kept also for those who are behind."""
+        if self.critical is None:
+            self.critical = deque(maxlen=CRITICAL_MAX)
+        self.critical.append(item)
+        return item.message(self.key.scope)

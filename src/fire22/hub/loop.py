@@ -1,7 +1,11 @@
-"""Runs the hub in the event loop: when to flush, when to send heartbeats, who catches up next.
+"""Runs the hub in the event loop: when to flush, when to send heartbeats, who catches up next, what is shed.
 
 After a quiet interval a message goes out at once; then messages gather for `flush_interval_ms`, and never less than
 twice what the last flush took, or until `flush_bytes_max`. Work goes in slices, so nothing else waits long.
+
+Load is shed in an order, by how long flushes take: first they come less often, as said; from `shed_ms` on views are
+written to once a second at most; from twice that lossy streams are cut to their newest message; from four times that
+new connections are refused. What was taken up is let go when flushes take half as long as that step asks for.
 """
 
 import asyncio
@@ -10,11 +14,14 @@ from collections.abc import Callable, Iterator
 from fire22.core.errors import Fire22Error
 from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Feed
-from fire22.hub.hub import BLOCK_RECORDS, Hub, Supply
+from fire22.hub.hub import Hub
 from fire22.hub.lane import LaneKey, Subscriber
+from fire22.hub.past import BLOCK_RECORDS, Page, Supply
+from fire22.hub.saying import Item
 
 SLICE_S = 0.005
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
+REFUSING = 3  # the load with which no new connections are taken
 
 
 class HubLoop:
@@ -24,6 +31,7 @@ class HubLoop:
         flush_interval_ms: how long messages gather while they keep coming.
         flush_bytes_max: payload bytes that end the gathering.
         heartbeat_s: a live connection gets a tick at least this often.
+        shed_ms: what a flush takes, from which on load is shed.
         failed: told about a read from storage that failed; the connection stays where it is and is tried again.
     """
 
@@ -35,6 +43,7 @@ class HubLoop:
         flush_interval_ms: float,
         flush_bytes_max: int,
         heartbeat_s: float,
+        shed_ms: float = 250.0,
         failed: Callable[[Fire22Error], None] = lambda _: None,
     ) -> None:
         self.hub = hub
@@ -42,6 +51,7 @@ class HubLoop:
         self._flush_interval_s = flush_interval_ms / 1000
         self._flush_bytes_max = flush_bytes_max
         self._heartbeat_s = heartbeat_s
+        self._shed_s = shed_ms / 1000
         self._failed = failed
         self._news = asyncio.Event()
         self._now = asyncio.Event()  # do not gather any longer
@@ -70,21 +80,42 @@ class HubLoop:
         """A connection takes bytes again."""
         self._work.set()
 
-    async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[list[bytes], int]:
+    @property
+    def overloaded(self) -> bool:
+        """Whether no new connections should be taken."""
+        return self.hub.load >= REFUSING
+
+    async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
         """What a new subscription begins with, oldest first, and the offset as of which it is."""
-        messages, need = self.hub.snapshot(topic, key, last)
         flushed = self.hub.flushed
-        below = need.upto if need else 0
-        looked = 0
-        while below > 1 and len(messages) < last and looked < SNAPSHOT_RECORDS_MAX:
-            records = await self._feed.read_back(topic.name, below, records_max=BLOCK_RECORDS)
-            if not records:
-                break
+        return await self.read_on(key, self.hub.snapshot(topic, key, last), flushed + 1, last), flushed
+
+    async def read_on(self, key: LaneKey, page: Page, before: int, limit: int) -> Page:
+        """A page that memory did not hold whole, from storage.
+
+        Args:
+            page: as far as memory reached.
+            before, limit: as it was asked for.
+        """
+        past = self.hub.past
+        found: list[Item] = []
+        wanted = limit - page.count
+        need, below, looked = page.need, page.below, 0
+        while need is not None and len(found) < wanted:
+            records = await self._feed.read_back(key.topic, below, records_max=BLOCK_RECORDS)
             for record in records:
-                messages = self.hub.older(key, record, last - len(messages))[::-1] + messages
-                below = record.offset
+                if len(found) < wanted:
+                    found += past.older(key, record, before, wanted - len(found))
+                    below = record.offset
             looked += len(records)
-        return messages, flushed
+            if not records or looked >= SNAPSHOT_RECORDS_MAX:
+                below = below if records else 0
+                break
+        if len(found) >= wanted and found:
+            below = found[-1].offset
+        older = past.joined(key, found, below)
+        parts = [each.messages for each in (older, page) if each.messages]
+        return Page(b",".join(parts), page.count + older.count, below)
 
     def _deliver(self, batch: Batch) -> None:
         critical = self.hub.deliver(batch)
@@ -96,7 +127,7 @@ class HubLoop:
         loop = asyncio.get_running_loop()
         earliest = 0.0
         while True:
-            await self._news.wait()
+            await self._wait_for_news()
             wait = earliest - loop.time()
             if wait > 0:
                 timer = loop.call_later(wait, self._now.set)
@@ -106,13 +137,37 @@ class HubLoop:
             self._now.clear()
             began = loop.time()
             async with self._writing:
-                await _sliced(self.hub.flush())
+                if self.hub.urgent:
+                    await _sliced(self.hub.overtake())
+                await self._sliced_flush(began)
             self.flush_s = loop.time() - began
+            self.hub.load = _load(self.hub.load, self.flush_s / self._shed_s)
             earliest = began + max(self._flush_interval_s, 2 * self.flush_s)
             changes, self._changes = self._changes, []
             for act in changes:
                 act()
             self._work.set()
+
+    async def _wait_for_news(self) -> None:
+        """Until something has come, or something held back is due."""
+        due_s = self.hub.due_s()
+        if due_s is None:
+            await self._news.wait()
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(due_s, self._news.set)
+        await self._news.wait()
+        timer.cancel()
+
+    async def _sliced_flush(self, now_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in self.hub.flush(now_s):
+            if loop.time() - began > SLICE_S:
+                await asyncio.sleep(0)
+                if self.hub.urgent:
+                    await _sliced(self.hub.overtake())
+                began = loop.time()
 
     async def _beat(self) -> None:
         while True:
@@ -156,3 +211,16 @@ async def _sliced(work: Iterator[None]) -> None:
         if loop.time() - began > SLICE_S:
             await asyncio.sleep(0)
             began = loop.time()
+
+
+def _load(load: int, pressure: float) -> int:
+    """How far to shed load.
+
+    Args:
+        load: so far.
+        pressure: what the last flush took, in units of `shed_ms`.
+    """
+    wanted = sum(pressure >= step for step in (1, 2, 4))
+    if wanted >= load:
+        return wanted
+    return load - 1 if pressure < 2 ** (load - 1) / 2 else load

@@ -49,6 +49,16 @@ class Access:
         if not self._role(principal).publish:
             raise RequestError(codes.FORBIDDEN, f"The role {principal.role} may not publish events.")
 
+    def check_address(self, principal: Principal) -> None:
+        """Whether events may be addressed to single users, clients or everyone.
+
+        Raises:
+            RequestError: `forbidden`.
+        """
+        if not self._role(principal).address:
+            message = f"The role {principal.role} may not address single users, clients or everyone."
+            raise RequestError(codes.FORBIDDEN, message)
+
     def _role(self, principal: Principal) -> Role:
         role = self._roles.get(principal.role)
         if role is None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fire22.core import codes
+from fire22.core.address import ID_PATTERN, is_id
 from fire22.core.errors import AuthError, RequestError, SetupError
 from fire22.core.scope import parse_scope
 
@@ -28,6 +29,7 @@ class Principal(Struct, frozen=True):
         scope: the own sub-tree; `/` is the whole book.
         expires_ms: when the token ends.
         topics: the only topics allowed, where the token lists some.
+        client: the device or installation that messages can be addressed to; empty where the token names none.
     """
 
     subject: str
@@ -35,6 +37,7 @@ class Principal(Struct, frozen=True):
     scope: str
     expires_ms: int
     topics: tuple[str, ...] | None = None
+    client: str = ""
 
 
 class _Claims(Struct):
@@ -43,6 +46,7 @@ class _Claims(Struct):
     scope: str
     exp: Annotated[int, Meta(lt=253_402_300_800)]  # the year 10000, which RFC 3339 cannot write
     topics: tuple[str, ...] | None = None
+    client: Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")] = ""
 
 
 class Tokens:
@@ -57,10 +61,20 @@ class Tokens:
             raise SetupError(codes.CONFIG_INVALID, f"A token key has at least {KEY_BYTES_MIN} bytes.")
         self._key = key
 
-    def sign(self, *, subject: str, role: str, scope: str, ttl_s: int, now_ms: int) -> str:
-        """A token that ends `ttl_s` from now."""
+    def sign(self, *, subject: str, role: str, scope: str, ttl_s: int, now_ms: int, client: str = "") -> str:
+        """A token that ends `ttl_s` from now.
+
+        Args:
+            client: the device or installation that messages can be addressed to; empty is none.
+
+        Raises:
+            RequestError: `scope_invalid`.
+            SetupError: `config_invalid`, the client is not an id.
+        """
         now_s = now_ms // 1000
         claims = {"sub": subject, "role": role, "scope": parse_scope(scope), "iat": now_s, "exp": now_s + ttl_s}
+        if client:
+            claims["client"] = check_client(client)
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
     def verify(self, token: str, *, now_ms: int) -> Principal:
@@ -84,7 +98,18 @@ class Tokens:
             ) from error
         if claims.exp * 1000 <= now_ms:
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; get a new one.")
-        return Principal(claims.sub, claims.role, scope, claims.exp * 1000, claims.topics)
+        return Principal(claims.sub, claims.role, scope, claims.exp * 1000, claims.topics, claims.client)
+
+
+def check_client(id: str) -> str:
+    """Check a client's id and return it.
+
+    Raises:
+        SetupError: `config_invalid`.
+    """
+    if not is_id(id):
+        raise SetupError(codes.CONFIG_INVALID, "A client's id has 1 to 200 characters and no blanks.")
+    return id
 
 
 def load_key(path: Path) -> bytes:

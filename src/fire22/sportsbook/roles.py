@@ -12,8 +12,8 @@ def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
     """The book's roles; topics that are open for anything are open to every role."""
     watches = _WATCHES.union(open_topics)
     return {
-        "admin": Role(None, publish=True),
-        "service": Role(None, publish=True),
+        "admin": Role(None, publish=True, address=True),
+        "service": Role(None, publish=True, address=True),
         "risk": Role(watches),
         "auditor": Role(watches),
         "master": Role(watches),

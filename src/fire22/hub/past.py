@@ -1,0 +1,244 @@
+"""The past of a lane: blocks for those who are behind, snapshots for those who begin, history for those who ask.
+
+All read the shared feed, from memory or (said by a `Need`) from storage. What was encoded for one is kept for the next
+by (lane, range of offsets): readers who were cut off together ask for the same ranges, and in between ranges are
+aligned, so that readers who stand anywhere meet in the same blocks.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from fire22.core.scope import covers
+from fire22.core.topic import Kind, Topic
+from fire22.feed.base import Entry, Feed, Record
+from fire22.hub.lane import Lane, LaneKey, Skipped
+from fire22.hub.saying import Item, whole_message
+from fire22.hub.views import Views, by_key, told
+
+BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
+BLOCK_RECORDS = 64
+_CACHED_BYTES = 400  # what a kept block costs beside its data, about
+
+
+class Need(Struct, frozen=True):
+    """Records that a cursor needs from storage before it can go on."""
+
+    topic: str
+    after: int
+    upto: int
+
+
+class Supply(Struct, frozen=True):
+    """What was read for a Need: all its records, or the first BLOCK_RECORDS of them."""
+
+    need: Need
+    records: list[Record]
+
+
+class Block(Struct, frozen=True):
+    """The next step of a cursor.
+
+    Args:
+        data: finished frames; empty where the range has nothing for the lane.
+        count: of the messages in it.
+        end: the offset that it reaches.
+        skipped: what a lossy lane leaves out instead.
+    """
+
+    data: bytes
+    count: int
+    end: int
+    skipped: Skipped | None = None
+
+
+class Page(Struct, frozen=True):
+    """Messages of a snapshot or of history, oldest first.
+
+    Args:
+        messages: finished, joined by commas.
+        count: of them.
+        below: the offset before which the next page begins; 0 where nothing older is kept.
+        need: what must be read back from storage for the rest of this one: everything below `need.upto`.
+    """
+
+    messages: bytes
+    count: int
+    below: int
+    need: Need | None = None
+
+
+class Past:
+    """Reads what was.
+
+    Args:
+        views: the documents as of the flushed offset.
+        watermark_ms: the feed's own clock, for what has expired.
+        bytes_max: memory for kept blocks.
+    """
+
+    def __init__(
+        self, feed: Feed, topics: dict[str, Topic], views: Views, watermark_ms: Callable[[], int], bytes_max: int
+    ) -> None:
+        self._feed = feed
+        self._topics = topics
+        self._views = views
+        self._watermark_ms = watermark_ms
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._kept: dict[tuple[LaneKey, int, int], Block] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that kept blocks take, about."""
+        return self._bytes
+
+    # Those who are behind.
+
+    def horizon(self, topic: str) -> int:
+        """Who has less than up to this offset cannot be told everything that is missing.
+
+        A view is a state: whatever became of its documents, those of now are all there is to know, as long as it is
+        known which are gone.
+        """
+        is_view = self._topics[topic].kind is Kind.VIEW
+        return self._views.forgotten(topic) if is_view else self._feed.lost
+
+    def block(self, lane: Lane, cursor: int, upto: int, supplied: Supply | None) -> Block | Need | None:
+        """The next step of a cursor towards `upto`, what it needs from storage for that, or None: it is gone."""
+        key = lane.key
+        is_view = self._topics[key.topic].kind is Kind.VIEW
+        kept = self._kept.get((key, cursor, upto)) if is_view else None
+        if kept is not None:
+            return kept
+        if cursor < self.horizon(key.topic):
+            return None
+        records = self._feed.read_nowait(key.topic, cursor, upto, records_max=BLOCK_RECORDS)
+        if is_view:
+            return self._view_block(lane, cursor, upto, records)
+        if records is not None:
+            return self._stream_block(lane, cursor, records, upto)
+        if supplied is not None and (supplied.need.topic, supplied.need.after) == (key.topic, cursor):
+            # The records reach only as far as was asked for; the live edge may have moved on since.
+            return self._stream_block(lane, cursor, supplied.records, supplied.need.upto)
+        return Need(key.topic, cursor, upto)
+
+    def skip(self, lane: Lane, cursor: int, upto: int, supplied: Supply | None) -> Block | Need | None:
+        """As `block`, for a lossy lane: count what is there instead of sending it."""
+        records = self._feed.read_nowait(lane.key.topic, cursor, upto, records_max=BLOCK_RECORDS)
+        if records is None:
+            if cursor < self.horizon(lane.key.topic):
+                return None
+            if supplied is None or (supplied.need.topic, supplied.need.after) != (lane.key.topic, cursor):
+                return Need(lane.key.topic, cursor, upto)
+            records, upto = supplied.records, supplied.need.upto
+        end = min(upto, records[-1].last) if len(records) >= BLOCK_RECORDS else upto
+        items = self._items(lane.key, records, cursor, end)
+        if not items:
+            return Block(b"", 0, end)
+        skipped = Skipped(lane.key.topic, lane.key.scope, items[0].offset, items[-1].offset, len(items))
+        return Block(b"", 0, end, skipped)
+
+    def newest(self, lane: Lane, cursor: int, upto: int) -> Block | None:
+        """Everything of a view that has changed since, whole: for who may hold newer documents than its cursor says,
+        so that no patch is known to fit."""
+        key = lane.key
+        if cursor < self.horizon(key.topic):
+            return None
+        kept = self._kept.get((key, cursor, -upto))
+        if kept is None:
+            messages = told(self._views.since(key.topic, key.scope, cursor, {}), key.filter, delta=False, patches=None)
+            kept = self._keep((key, cursor, -upto), self._pack(lane, messages, upto))
+        return kept
+
+    def _view_block(self, lane: Lane, cursor: int, upto: int, records: list[Record] | None) -> Block:
+        """All that has become of the documents since, at once: only their newest state is of interest."""
+        key = lane.key
+        changed = self._views.since(key.topic, key.scope, cursor, lane.changed)
+        whole = records is not None and len(records) < BLOCK_RECORDS
+        patches = by_key(records, key.scope, cursor, upto) if records is not None and whole else None
+        messages = told(changed, key.filter, delta=key.delta, patches=patches)
+        return self._keep((key, cursor, upto), self._pack(lane, messages, upto))
+
+    def _stream_block(self, lane: Lane, cursor: int, records: list[Record], upto: int) -> Block:
+        """The lane's messages in the records up to the end of an aligned range; records are all there are to `upto`,
+        or the first BLOCK_RECORDS of them."""
+        if not records:
+            return Block(b"", 0, upto)
+        number = max(records[0].offset, cursor + 1) // BLOCK_OFFSETS
+        # A range without messages before it is part of the block, so that who comes from further back meets it too.
+        low = max(cursor, number * BLOCK_OFFSETS - 1)
+        end = min((number + 1) * BLOCK_OFFSETS - 1, upto)
+        if len(records) >= BLOCK_RECORDS:
+            end = min(end, records[-1].last)
+        kept = self._kept.pop((lane.key, low, end), None)
+        if kept is not None:
+            self._kept[lane.key, low, end] = kept  # the newest again
+            return kept
+        items = self._items(lane.key, records, cursor, end)
+        addressed = bool(lane.key.to)
+        messages = [item.addressed() if addressed else item.message(lane.key.scope) for item in items]
+        block = self._pack(lane, messages, end)
+        # What will expire is not the same for the next reader; what is addressed has only one.
+        if addressed or any(item.entry.expires_ms for item in items):
+            return block
+        return self._keep((lane.key, low, end), block)
+
+    def _items(self, key: LaneKey, records: list[Record], after: int, upto: int) -> list[Item]:
+        watermark_ms = self._watermark_ms()
+        return [
+            item
+            for record in records
+            for offset, entry in enumerate(record.entries, start=record.offset)
+            if after < offset <= upto and _is_for(key, entry)
+            for item in (Item(offset, key.topic, entry),)
+            if not item.is_expired(watermark_ms) and (key.filter is None or key.filter.matches(item.fields))
+        ]
+
+    def _pack(self, lane: Lane, messages: list[bytes], end: int) -> Block:
+        return Block(lane.codec.pack(messages) if messages else b"", len(messages), end)
+
+    def _keep(self, name: tuple[LaneKey, int, int], block: Block) -> Block:
+        self._kept[name] = block
+        self._bytes += len(block.data) + _CACHED_BYTES
+        while self._bytes > self._bytes_max:
+            oldest = next(iter(self._kept))
+            self._bytes -= len(self._kept.pop(oldest).data) + _CACHED_BYTES
+        return block
+
+    # Those who begin, and those who ask.
+
+    def documents(self, topic: str, scope: str, key: LaneKey) -> Page:
+        """A view's documents that a subscription sees."""
+        found = [
+            whole_message(each)
+            for each in self._views.all(topic, scope)
+            if key.filter is None or key.filter.matches(each.body or {})
+        ]
+        return Page(b",".join(found), len(found), 0)
+
+    def page(self, key: LaneKey, before: int, last: int) -> Page:
+        """A stream's newest `last` messages below an offset, as far as memory reaches."""
+        found: list[Item] = []
+        below = before
+        records, all_kept = self._feed.back_nowait(key.topic, before)
+        for record in records:
+            if len(found) >= last:
+                break
+            found += self.older(key, record, before, last - len(found))
+            below = record.offset
+        if len(found) < last and not all_kept:
+            return self.joined(key, found, below, Need(key.topic, 0, below))
+        return self.joined(key, found, found[-1].offset if found and len(found) >= last else 0)
+
+    def older(self, key: LaneKey, record: Record, before: int, last: int) -> list[Item]:
+        """The newest messages of a record for a lane, newest first, at most `last`."""
+        return self._items(key, [record], 0, before - 1)[::-1][:last]
+
+    def joined(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Page:
+        """A page of messages that were found newest first."""
+        return Page(b",".join([item.message(key.scope) for item in reversed(found)]), len(found), below, need)
+
+
+def _is_for(key: LaneKey, entry: Entry) -> bool:
+    return entry.target in key.to if key.to else not entry.target and covers(key.scope, entry.path)

@@ -1,0 +1,137 @@
+"""The views' documents as of the flushed offset, and what became of them between two offsets."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from fire22.core.filter import Filter
+from fire22.core.message import Json
+from fire22.core.patch import compose
+from fire22.feed.base import Document, Entry, Record
+from fire22.hub.saying import fields_of, passes, patch_message, removal_message, whole_message
+
+REMOVED_MAX: Final = 10_000  # removed documents of a topic that are remembered; older readers take a snapshot
+
+_decode: Final = msgspec.json.Decoder(dict[str, Json] | None).decode
+
+
+class Views:
+    """Documents by (topic, scope) and key. One that was removed is remembered with its offset, without a body.
+
+    Args:
+        lost: the feed's own: of what was removed up to there, only the last is known.
+    """
+
+    def __init__(self, documents: Iterable[Document], lost: int) -> None:
+        self._documents: dict[tuple[str, str], dict[str, Document]] = {}
+        self._removed: dict[str, dict[tuple[str, str], int]] = {}
+        self._forgotten: dict[str, int] = {}
+        for document in sorted(documents, key=lambda each: each.offset):
+            self.take(document)
+            if document.body is None and document.offset <= lost:
+                self._forgotten[document.topic] = document.offset
+
+    def take(self, document: Document) -> Document | None:
+        """A document in its new state; returns what was held."""
+        held = self._documents.setdefault((document.topic, document.scope), {})
+        before = held.get(document.key)
+        held[document.key] = document
+        if before is not None and before.body is None:
+            self._removed[document.topic].pop((document.scope, document.key), None)
+        if document.body is None:
+            self._remember(document)
+        return before
+
+    def exists(self, topic: str, scope: str) -> bool:
+        """Whether a scope has any document."""
+        return any(each.body is not None for each in self._documents.get((topic, scope), {}).values())
+
+    def get(self, topic: str, scope: str, key: str) -> Document:
+        """A document that was taken."""
+        return self._documents[topic, scope][key]
+
+    def all(self, topic: str, scope: str) -> Iterator[Document]:
+        """A scope's documents."""
+        return (each for each in self._documents.get((topic, scope), {}).values() if each.body is not None)
+
+    def forgotten(self, topic: str) -> int:
+        """Offset of the newest removal that is not remembered: who is behind it cannot be told what is gone."""
+        return self._forgotten.get(topic, 0)
+
+    def since(self, topic: str, scope: str, after: int, instead: dict[str, Document | None]) -> list[Document]:
+        """What has changed after an offset, oldest first, removals too.
+
+        Args:
+            instead: documents that are to be taken as they were (None: there was none).
+        """
+        held = self._documents.get((topic, scope), {})
+        if instead:
+            held = {key: document for key, document in {**held, **instead}.items() if document is not None}
+        changed = [each for each in held.values() if each.offset > after]
+        changed.sort(key=lambda each: each.offset)
+        return changed
+
+    def _remember(self, document: Document) -> None:
+        removed = self._removed.setdefault(document.topic, {})
+        removed[document.scope, document.key] = document.offset
+        if len(removed) > REMOVED_MAX:
+            scope, key = oldest = next(iter(removed))
+            self._forgotten[document.topic] = removed.pop(oldest)
+            del self._documents[document.topic, scope][key]
+
+
+def told(
+    documents: Iterable[Document], filter: Filter | None, *, delta: bool, patches: dict[str, list[Entry]] | None
+) -> list[bytes]:
+    """What a reader that is behind is told of documents that have changed.
+
+    Args:
+        documents: as they are; without a body where they are gone.
+        patches: by key, everything that was said since where the reader stands; None where that is not at hand.
+    """
+    messages = (
+        _told(document, filter, delta=delta, said=patches[document.key] if patches is not None else None)
+        for document in documents
+    )
+    return [message for message in messages if message is not None]
+
+
+def _told(document: Document, filter: Filter | None, *, delta: bool, said: Sequence[Entry] | None) -> bytes | None:
+    first = said[0] if said else None
+    if not passes(filter, document.body):
+        # Where it is not known what the reader holds, it is told: one row too few is no harm, one too many is.
+        unknown = first is None
+        held = first is not None and first.base > 0 and (filter is None or filter.matches(fields_of(first.was)))
+        return removal_message(document) if unknown or held else None
+    whole = whole_message(document)
+    if not delta or first is None or not said or not first.base:
+        return whole
+    if filter is not None and not filter.matches(fields_of(first.was)):
+        return whole
+    patch = _composed(said)
+    if patch is None:
+        return whole
+    composed = patch_message(document, patch, first.base)
+    return composed if len(composed) < len(whole) else whole
+
+
+def _composed(said: Sequence[Entry]) -> dict[str, Json] | None:
+    """One patch for all, or None where there is none: it was removed meanwhile, or the patches do not compose."""
+    result: dict[str, Json] | None = {}
+    for entry in said:
+        patch = _decode(entry.data) if entry.base else None
+        if patch is None or result is None:
+            return None
+        result = compose(result, patch) if result else patch
+    return result
+
+
+def by_key(records: Iterable[Record], scope: str, after: int, upto: int) -> dict[str, list[Entry]]:
+    """What records say on each document of a scope in (after, upto]."""
+    said: dict[str, list[Entry]] = {}
+    for record in records:
+        for offset, entry in enumerate(record.entries, start=record.offset):
+            if entry.path == scope and after < offset <= upto:
+                said.setdefault(entry.key, []).append(entry)
+    return said
