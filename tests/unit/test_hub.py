@@ -11,7 +11,6 @@ from fire22.core.patch import apply
 from fire22.core.position import Position
 from fire22.hub.codec import JSON_BATCH
 from fire22.hub.hub import Hub, Resumed
-from fire22.hub.lane import Lane
 from fire22.hub.loop import HubLoop
 from fire22.hub.past import BLOCK_OFFSETS, BLOCK_RECORDS, Need, Supply
 from tests import virtual_time
@@ -737,10 +736,3 @@ def test_changes_wait_for_the_flush_in_order() -> None:
         task.cancel()
 
     virtual_time.run(main(), work_s=lambda: 0.003)
-
-
-def test_lane_with_nothing_to_say() -> None:
-    """A lane without messages packs nothing, not even an empty frame."""
-    lane = Lane(key("wagers"), JSON_BATCH)
-    lane.pack([])
-    assert (lane.ready, lane.ready_count) == (b"", 0)

@@ -2,11 +2,13 @@
 
 import pytest
 
-from fire22.core.message import Json
+from fire22.core.frames import ServerFrameParser, Text
+from fire22.core.message import Json, decode_json
 from fire22.core.position import Position
 from fire22.core.topic import DIRECT
 from fire22.feed.base import Document
 from fire22.hub import views
+from fire22.hub.codec import DEFLATED
 from fire22.hub.hub import HELD_MAX, LOSSY_OFFSETS, OVERTAKE_BYTES, Resumed
 from fire22.hub.index import LaneIndex
 from fire22.hub.lane import Lane, LaneKey, Recipient
@@ -182,6 +184,43 @@ def test_removals_at_a_start() -> None:
     assert [each.key for each in held.since("desk", "/", 6, {})] == ["b"]
     assert not held.exists("desk", "/")
     assert held.exists("kpi", "/")
+
+
+# One frame or several.
+
+
+class _DeflatedServerParser(ServerFrameParser):
+    """Reads what a server sends with permessage-deflate."""
+
+    _deflates = True
+
+
+def frames(reader: Reader) -> list[list[str]]:
+    """The types of the messages in each frame since the last call."""
+    found = list(_DeflatedServerParser(1 << 20).receive(b"".join(reader.writes)))
+    reader.writes.clear()
+    return [[message.type for message in decode_json(each.payload)] for each in found if isinstance(each, Text)]
+
+
+def test_compressed_together_where_nobody_else_shares(world: World) -> None:
+    """A compressed batch holds all of a flush, tick included; a lane that several cohorts share is compressed once,
+    by itself."""
+    codec = DEFLATED["json"]
+    wagers, activity = key("wagers", codec=codec), key("activity", codec=codec)
+    both = world.join(wagers, activity, codec=codec)
+    world.wager()
+    world.feed.say("activity", "/", {})
+    world.feed.commit()
+    world.flush()
+    assert frames(both) == [["wagers_said", "activity_said", "tick"]]
+    one = world.join(wagers, codec=codec)
+    world.wager()
+    world.flush()
+    assert frames(both) == frames(one) == [["wagers_said"], ["tick"]]
+    world.hub.leave(one)
+    world.wager()
+    world.flush()
+    assert frames(both) == [["wagers_said", "tick"]]
 
 
 # Rates.

@@ -17,6 +17,10 @@ class Codec(Protocol):
     def name(self) -> str:
         """Unique; part of a lane's key."""
 
+    @property
+    def joins(self) -> bool:
+        """Whether many messages packed together are much shorter than each by itself."""
+
     def pack(self, messages: list[bytes]) -> bytes:
         """The bytes to write for at least one message."""
 
@@ -30,11 +34,17 @@ class _Frames:
 
     name: str
     opcode: Opcode
+    batches: bool = True
 
     def __init__(self, *, deflates: bool = False) -> None:
         self._deflates = deflates
         if deflates:
             self.name = f"{self.name}+deflate"
+
+    @property
+    def joins(self) -> bool:
+        """A batch is compressed as a whole."""
+        return self._deflates and self.batches
 
     def frame(self, payload: bytes) -> bytes:
         """One payload as a frame."""
@@ -48,6 +58,7 @@ class _Plain(_Frames):
 
     name = "plain"
     opcode = Opcode.TEXT
+    batches = False
 
     def pack(self, messages: list[bytes]) -> bytes:
         return b"".join(map(self.frame, messages))

@@ -270,18 +270,15 @@ class Hub:
             self.statistics.flushes += 1
             changes: dict[tuple[str, str, str, int], Change] = {}
             for lane, changed in lanes.items():
-                lane.pack(self._changes(lane, changed, changes) if changed else self._messages(lane))
+                lane.said = self._changes(lane, changed, changes) if changed else self._messages(lane)
                 yield
-            ticks: dict[tuple[str, int], bytes] = {}
             for cohort, members in waiting.items():
-                data = b"".join([lane.ready for lane in cohort.lanes if lane.ready])
-                skipped = [lane.skipped for lane in cohort.lanes if lane.skipped is not None]
-                if data or skipped or any(lane.passed for lane in cohort.lanes):
-                    count = sum(lane.ready_count for lane in cohort.lanes)
-                    self.statistics.messages += count * len(members)
-                    yield from self._write(cohort, members, data + self._flush_tick(cohort, skipped, ticks))
+                data = self._data_of(cohort)
+                if data:
+                    self.statistics.messages += sum(len(lane.said) for lane in cohort.lanes) * len(members)
+                    yield from self._write(cohort, members, data)
             for lane in lanes:
-                lane.ready, lane.ready_count, lane.skipped, lane.passed = b"", 0, None, False
+                lane.end_flush()
             self._go_on_waiting()
         finally:
             self._flushing = False
@@ -395,6 +392,22 @@ class Hub:
             self._holding[lane] = None
             self.statistics.held += shed
 
+    def _data_of(self, cohort: Cohort) -> bytes:
+        """The finished bytes of a flush for a cohort, with a tick at their end; empty where it has no part in it.
+
+        Where a codec gains by it and no other cohort shares these lanes, their messages and the tick become one frame;
+        else each lane's own frames are joined, so that a lane's messages are packed once in any case.
+        """
+        speaking = [lane for lane in cohort.lanes if lane.said]
+        skipped = [lane.skipped for lane in cohort.lanes if lane.skipped is not None]
+        if not speaking and not skipped and not any(lane.passed for lane in cohort.lanes):
+            return b""
+        level = self._level_of(cohort)
+        if cohort.codec.joins and all(len(lane.cohorts) == 1 for lane in speaking):
+            messages = [message for lane in speaking for message in lane.said]
+            return cohort.codec.pack([*messages, self._tick_message(level, skipped)])
+        return b"".join([lane.packed for lane in speaking]) + self._tick(cohort.codec, level, skipped)
+
     def _messages(self, lane: Lane) -> list[bytes]:
         """What has come on a stream, or, while it is held back, what of it is critical."""
         items = lane.items
@@ -448,7 +461,6 @@ class Hub:
                 for subscriber in self._recipients.of(item.entry.target):
                     if subscriber.cohort is not None:
                         messages.setdefault(subscriber, []).append(item)
-        ticks: dict[tuple[str, int], bytes] = {}
         packed: dict[tuple[str, int, int], bytes] = {}
         for number, (subscriber, found) in enumerate(messages.items()):
             cohort = subscriber.cohort
@@ -466,7 +478,7 @@ class Hub:
             if cohort in waiting:
                 subscriber.write(data)
             else:
-                subscriber.write(data + self._flush_tick(cohort, [], ticks))
+                subscriber.write(data + self._tick(codec, self._level_of(cohort)))
                 if subscriber.paused:
                     self._demote(subscriber, cohort)
             if number % MEMBERS_AT_ONCE == MEMBERS_AT_ONCE - 1:
@@ -506,19 +518,16 @@ class Hub:
         levels = [lane.level for lane in cohort.lanes if lane.level is not None]
         return min(levels, default=self._flushed)
 
-    def _flush_tick(self, cohort: Cohort, skipped: list[Skipped], ticks: dict[tuple[str, int], bytes]) -> bytes:
-        offset = self._level_of(cohort)
-        if skipped:
-            return self._tick(cohort.codec, offset, skipped)
-        name = (cohort.codec.name, offset)
-        return ticks.get(name) or ticks.setdefault(name, self._tick(cohort.codec, offset))
-
     def _tick(self, codec: Codec, offset: int, skipped: list[Skipped] | None = None) -> bytes:
-        now_ms = self._now_ms()
-        name = (codec.name, offset, now_ms, self._watermark_ms)
-        if not skipped and self._last_tick[0] == name:
-            return self._last_tick[1]
-        now = to_text(now_ms)
+        if skipped:
+            return codec.pack([self._tick_message(offset, skipped)])
+        name = (codec.name, offset, self._now_ms(), self._watermark_ms)
+        if self._last_tick[0] != name:
+            self._last_tick = (name, codec.pack([self._tick_message(offset)]))
+        return self._last_tick[1]
+
+    def _tick_message(self, offset: int, skipped: list[Skipped] | None = None) -> bytes:
+        now = to_text(self._now_ms())
         data: dict[str, Json] = {
             "position": str(self.position(offset)),
             "time": now,
@@ -529,10 +538,7 @@ class Hub:
                 {"target": each.target, "scope": each.scope, "from": each.first, "to": each.last, "count": each.count}
                 for each in skipped
             ]
-        tick = codec.pack([encode_json(Message("tick", now, data))])
-        if not skipped:
-            self._last_tick = (name, tick)
-        return tick
+        return encode_json(Message("tick", now, data))
 
     # Catching up.
 

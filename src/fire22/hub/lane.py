@@ -139,7 +139,7 @@ class Lane:
         changed: a view's changed documents by key, each as it was when the lane was last written to.
         level: while something is held back: the offset up to which all has been written; else None.
         written_s: when it was last written to, seconds of a steady clock.
-        ready, ready_count: the bytes of the flush under way, and how many messages they are.
+        said: the messages of the flush under way.
         skipped: what a lossy lane leaves out in the flush under way.
         passed: whether the flush under way passes what had overtaken it, so that its tick is due.
         ahead: messages that overtook the flush that will bring their offset.
@@ -147,6 +147,7 @@ class Lane:
     """
 
     __slots__ = (
+        "_packed",
         "ahead",
         "changed",
         "codec",
@@ -159,8 +160,7 @@ class Lane:
         "level",
         "number",
         "passed",
-        "ready",
-        "ready_count",
+        "said",
         "skipped",
         "written_s",
     )
@@ -176,17 +176,23 @@ class Lane:
         self.followers = 0
         self.level: int | None = None
         self.written_s = float("-inf")
-        self.ready = b""
-        self.ready_count = 0
+        self.said: list[bytes] = []
+        self._packed = b""
         self.skipped: Skipped | None = None
         self.passed = False
         self.ahead: dict[int, bytes] = {}
         self.critical: deque[Item] | None = None
 
-    def pack(self, messages: list[bytes]) -> None:
-        """Make the flush's bytes."""
-        self.ready = self.codec.pack(messages) if messages else b""
-        self.ready_count = len(messages)
+    @property
+    def packed(self) -> bytes:
+        """The frames of what is said, made once for all cohorts."""
+        if not self._packed:
+            self._packed = self.codec.pack(self.said)
+        return self._packed
+
+    def end_flush(self) -> None:
+        """All cohorts have been written to."""
+        self.said, self._packed, self.skipped, self.passed = [], b"", None, False
 
     def overtakes(self, item: Item) -> bytes:
         """A critical message goes out before what it overtakes; kept also for those who are behind."""
