@@ -265,6 +265,33 @@ async def test_view(server: app.Application) -> None:
     assert other.status == 200
 
 
+async def test_history(server: app.Application) -> None:
+    """A page of a stream's past and where the next one begins, over plain HTTP; bad requests name what is wrong."""
+    for number in range(5):
+        body = bench_event(f"e{number}", {"n": number})
+        assert (await request(server, "POST", "/v1/events", body)).status == 202
+    await until(lambda: server.hub.hub.flushed >= server.feed.checkpoint.offset)
+    found: list[Json] = []
+    query = "?limit=2"
+    while query:
+        answer = await request(server, "GET", f"/v1/history/bench{query}")
+        assert answer.status == 200
+        page = json.loads(answer.body)
+        found = [message["data"] for message in page["messages"]] + found
+        query = f"?limit=2&before={page['before']}" if "before" in page else ""
+    assert found[-5:] == [{"n": number} for number in range(5)]
+    for path, code in (
+        ("kpi", "command_invalid"),
+        ("nothing", "topic_unknown"),
+        ("bench?limit=501", "command_invalid"),
+        ("bench?limit=many", "command_invalid"),
+        ("bench?after=1", "command_invalid"),
+        ("wagers?scope=M1", "scope_invalid"),
+    ):
+        answer = await request(server, "GET", f"/v1/history/{path}")
+        assert json.loads(answer.body)["code"] == code
+
+
 async def test_view_and_stream_meet(server: app.Application) -> None:
     """The position of a snapshot is where a WebSocket goes on."""
     view = (await request(server, "GET", "/v1/views/kpi")).json

@@ -108,7 +108,7 @@ def test_priorities_are_clamped(given: int, level: int) -> None:
         ({"metadata": {"category": "x" * 65}}, "metadata.category"),
         ({"metadata": {"tags": "a"}}, "metadata.tags"),
         ({"metadata": {"tags": ["x"] * 33}}, "metadata.tags"),
-        ({"metadata": {"tags": ["x" * 129]}}, "metadata.tags"),
+        ({"metadata": {"tags": ["x" * 257]}}, "metadata.tags"),
         ({"metadata": {"expiresAt": "soon"}}, "metadata.expiresAt"),
         ({"metadata": {"expiresAt": "1970-01-01T00:00:00Z"}}, "expiresAt"),
         ({"metadata": {"expiresAt": "9999-12-31T23:59:59-14:00"}}, "expiresAt"),

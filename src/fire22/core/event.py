@@ -30,7 +30,7 @@ DEPTH_MAX: Final = 64  # of arrays and objects in each other; readers recurse, e
 TIME_MS_MAX: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write
 
 Time = Annotated[datetime, Meta(tz=True)]
-TagText = Annotated[str, Meta(max_length=128)]
+TagText = Annotated[str, Meta(max_length=256)]
 
 
 class Metadata(Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -16,13 +16,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fire22.core import codes
+from fire22.core.command import History
 from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.event import parse_events
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
 from fire22.gateways.errors import as_message, http_status
-from fire22.gateways.service import Service
+from fire22.gateways.service import Service, page_data
 from fire22.gateways.websocket import SESSION_COOKIE
+from fire22.hub.codec import PLAIN
 from fire22.hub.saying import whole_message
 from fire22.security.tokens import Principal
 
@@ -87,6 +89,7 @@ def application(
         Route("/", handlers.page),
         Route("/v1/session", handlers.session, methods=["GET", "POST", "DELETE"]),
         Route("/v1/views/{topic}", handlers.view),
+        Route("/v1/history/{topic}", handlers.history),
         Route("/v1/events", handlers.events, methods=["POST"]),
         Route("/healthz", handlers.healthz),
         Route("/readyz", handlers.readyz),
@@ -150,6 +153,7 @@ class _Handlers:
             scope=principal.scope,
             ttl_s=self._session_s,
             now_ms=service.now_ms(),
+            client=principal.client,
         )
         response = _json(_session(service.authenticate(token)))
         response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, httponly=True, samesite="strict")
@@ -168,13 +172,28 @@ class _Handlers:
             raise RequestError(codes.TOPIC_UNKNOWN, f"{name} is a stream, not a view; subscribe to it.")
         hub = service.hub.hub
         documents = hub.documents(name, scope)
-        newest = max((document.offset for document in documents), default=0)
-        tag = f'"{hub.position(newest)}"'
+        tag = f'"{hub.position(hub.changed_at(name, scope))}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
         messages = Raw(b"[%b]" % b",".join(map(whole_message, documents)))
         view = _View(name, scope, str(hub.position(hub.flushed)), to_text(hub.watermark_ms), messages)
         return _json(view, headers={"etag": tag, "cache-control": "no-cache"})
+
+    async def history(self, request: Request) -> Response:
+        """A page of a stream's past, as the history command gives it."""
+        service = self._service
+        principal = self._principal(request)
+        _check_parameters(request, {"scope", "before", "limit"})
+        asked = {name: int(value) if value.isdecimal() else value for name, value in request.query_params.items()}
+        try:
+            command = msgspec.convert({"id": 0, "target": request.path_params["topic"]} | asked, History)
+        except msgspec.ValidationError as error:
+            raise RequestError(codes.COMMAND_INVALID, f"The request is not valid: {error}.") from None
+        key = service.history(principal, command, PLAIN)
+        hub = service.hub.hub
+        before = command.before or hub.flushed + 1
+        page = await service.hub.read_on(key, hub.history(key, before, command.limit), before, command.limit)
+        return Response(page_data(page), media_type=JSON, headers={"cache-control": "no-cache"})
 
     async def events(self, request: Request) -> Response:
         """Append one event or an array of them, all or none; answered once they are durable."""

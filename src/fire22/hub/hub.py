@@ -172,6 +172,10 @@ class Hub:
         """A view's documents."""
         return list(self._views.all(topic, scope))
 
+    def changed_at(self, topic: str, scope: str) -> int:
+        """Offset of the newest change of a view's scope, removals included."""
+        return self._views.changed_at(topic, scope)
+
     # Subscriptions.
 
     def resume(self, topic: Topic, position: Position) -> Resumed:

@@ -55,6 +55,11 @@ class Views:
         """A scope's documents."""
         return (each for each in self._documents.get((topic, scope), {}).values() if each.body is not None)
 
+    def changed_at(self, topic: str, scope: str) -> int:
+        """Offset of the newest change of a scope, removals included."""
+        held = self._documents.get((topic, scope), {})
+        return max((each.offset for each in held.values()), default=0)
+
     def forgotten(self, topic: str) -> int:
         """Offset of the newest removal that is not remembered: who is behind it cannot be told what is gone."""
         return self._forgotten.get(topic, 0)
