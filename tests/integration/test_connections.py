@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -20,6 +20,7 @@ from fire22.core.frames import Close, Text, close_frame, text_frame
 from fire22.core.message import decode_json
 from fire22.gateways.liveness import tcp_info
 from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.hub.lane import Cohort
 from tests import virtual_time
 from tests.integration.inside import WAIT_S, Talk, make_config, sign, talking, until
 from tests.integration.test_websocket import Raw, own, raw
@@ -52,7 +53,7 @@ def write_alone(connection: WebSocket, data: bytes) -> None:
 
 def write_as_many(connection: WebSocket, data: bytes) -> None:
     """Write as to a whole cohort."""
-    WebSocket.write_many([connection], data)
+    WebSocket.write_many([connection], cast(Cohort, connection.cohort), data)
 
 
 def fill(connection: WebSocket, write: Callable[[WebSocket, bytes], None] = write_alone) -> int:
@@ -115,7 +116,8 @@ async def test_the_same_to_many(tmp_path: Path) -> None:
         quick, slow, ended, other = peers
         count = fill(connections[1])
         connections[2].restart(retry_after_s=1)
-        WebSocket.write_many(connections[:3], text_frame(b"%06d" % count + CHUNK))
+        for connection in connections[:3]:
+            write_as_many(connection, text_frame(b"%06d" % count + CHUNK))
         assert await numbers(quick, 1) == [count]
         assert await numbers(slow, count + 1) == list(range(count + 1))
         assert [type(each) for each in await ended.rest()] == [Text, Close]
@@ -134,7 +136,7 @@ async def test_a_descriptor_that_is_used_again(tmp_path: Path) -> None:
         async with contextlib.AsyncExitStack() as stack:
             talks = [await stack.enter_async_context(talking(server)) for _ in range(5)]
             gone.write(text_frame(b"not for you"))
-            WebSocket.write_many([gone], text_frame(b"not for you"))
+            write_as_many(gone, text_frame(b"not for you"))
             for talk in talks:
                 await talk.ask("ping")
                 assert not talk.messages
@@ -147,7 +149,7 @@ async def test_a_descriptor_of_one_that_is_about_to_close(tmp_path: Path) -> Non
         connection = newest(server)
         connection.restart(retry_after_s=1)
         connection.write(text_frame(b"too late"))
-        WebSocket.write_many([connection], text_frame(b"too late"))
+        write_as_many(connection, text_frame(b"too late"))
         async with asyncio.timeout(WAIT_S):
             assert (await peer.reader.read()).endswith(close_frame(1012, "restarting"))
 
@@ -160,7 +162,7 @@ async def test_a_peer_that_has_just_gone(tmp_path: Path) -> None:
         await reset(peer)
         for _ in range(5):
             connection.write(text_frame(b"anybody?"))
-            WebSocket.write_many([connection], text_frame(b"anybody?"))
+            write_as_many(connection, text_frame(b"anybody?"))
         await until(lambda: len(server.websockets.open) == 1)
         await other.ask("ping")
 
@@ -189,7 +191,7 @@ async def test_encrypted_connection() -> None:
         transport, connection = Encrypted(ours), WebSocket()
         connection.connection_made(transport)
         connection.write(b"one")
-        WebSocket.write_many([connection], b"two")
+        write_as_many(connection, b"two")
         assert transport.written == b"onetwo"
         theirs.setblocking(False)
         with pytest.raises(BlockingIOError):

@@ -57,7 +57,7 @@ from fire22.gateways.liveness import is_gone, tcp_info
 from fire22.gateways.quota import Quota
 from fire22.gateways.service import Follow, Service, page_data, reply, subscribed
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
-from fire22.hub.lane import LaneKey, Recipient, Subscriber
+from fire22.hub.lane import Cohort, LaneKey, Recipient, Subscriber
 from fire22.hub.past import Page
 from fire22.security.tokens import Principal
 
@@ -228,12 +228,16 @@ class WebSocket(asyncio.Protocol, Subscriber):
             self._write_rest(data[written:])
 
     @staticmethod
-    def write_many(members: Sequence[Subscriber], data: bytes) -> None:
+    def write_many(members: Sequence[Subscriber], cohort: Cohort, data: bytes) -> bool:
         """`write` on each of many connections, with nothing but the system call where the socket takes all."""
         write, size = os.write, len(data)
+        slow = False
         for member in cast("Sequence[WebSocket]", members):
+            if member.cohort is not cohort:  # it has left in a pause
+                continue
             if member._descriptor < 0:
                 member._write_behind(data)
+                slow = True
                 continue
             try:
                 written = write(member._descriptor, data)
@@ -241,6 +245,8 @@ class WebSocket(asyncio.Protocol, Subscriber):
                 written = 0
             if written < size:
                 member._write_rest(data[written:])
+                slow = True
+        return slow
 
     def _write_rest(self, data: bytes) -> None:
         """Leave to the transport what the socket does not take, and from here on what comes after it."""

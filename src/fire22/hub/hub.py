@@ -213,14 +213,11 @@ class Hub:
             cursor: the offset after which its messages are to come.
             resumed: whether the cursor is a stored position: what is addressed to this connection comes from there too.
         """
+        if self._follow_live(subscriber, key, cursor):
+            return
         cursors = self._cursors(subscriber)
         self._drop(cursors, key.topic, key.scope)
-        lane = self._lanes.get(key)
-        if lane is None:
-            self._lane_number += 1
-            lane = self._lanes[key] = Lane(key, subscriber.codec, self._lane_number)
-            self._index[key.topic].setdefault(key.scope, LaneIndex()).add(lane)
-        lane.followers += 1
+        lane = self._take(key, subscriber)
         cursors[lane] = cursor
         if resumed and self.topics[key.topic].kind is Kind.VIEW:
             subscriber.unsure = {*(subscriber.unsure or ()), lane}
@@ -231,6 +228,28 @@ class Hub:
                 if each.key.to:
                     cursors[each] = min(cursors[each], kept_from)
         self._place(subscriber, cursors)
+
+    def _follow_live(self, subscriber: Subscriber, key: LaneKey, cursor: int) -> bool:
+        """The usual case, made cheap for crowds: a live connection adds a lane that it is level with."""
+        cohort = subscriber.cohort
+        if cohort is None or self._flushing or cursor != self._flushed or self._holding:
+            return False
+        if any(lane.key.topic == key.topic and lane.key.scope == key.scope for lane in cohort.lanes):
+            return False
+        lane = self._take(key, subscriber)
+        self._unplace(subscriber)
+        self._go_live(subscriber, (*cohort.lanes, lane))
+        return True
+
+    def _take(self, key: LaneKey, subscriber: Subscriber) -> Lane:
+        """The lane of a key, with one follower more."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            self._lane_number += 1
+            lane = self._lanes[key] = Lane(key, subscriber.codec, self._lane_number)
+            self._index[key.topic].setdefault(key.scope, LaneIndex()).add(lane)
+        lane.followers += 1
+        return lane
 
     def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
         """Remove a subscription; whether there was one. Not while `flushing` and live."""
@@ -496,12 +515,10 @@ class Hub:
         for start in range(0, len(members), MEMBERS_AT_ONCE):
             if start:
                 yield
-            # Some may have left in a pause.
-            part = [each for each in members[start : start + MEMBERS_AT_ONCE] if each.cohort is cohort]
-            if part:
-                part[0].write_many(part, data)
+            part = members[start : start + MEMBERS_AT_ONCE]
+            if part[0].write_many(part, cohort, data) and demotes:
                 for each in part:
-                    if each.paused and demotes:
+                    if each.paused:
                         self._demote(each, cohort)
         yield
 
@@ -625,7 +642,7 @@ class Hub:
     def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Page:
         """What a new subscription begins with, as of `flushed`, oldest first, as far as memory reaches."""
         if topic.kind is Kind.VIEW:
-            return self._past.documents(topic.name, key.scope, key)
+            return self._past.documents(key, self._flushed)
         return self._past.page(key, self._flushed + 1, last)
 
     def history(self, key: LaneKey, before: int | None, limit: int) -> Page:

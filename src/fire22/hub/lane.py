@@ -95,10 +95,12 @@ class Subscriber(ABC):
         """Hand bytes to the transport; never waits, never fails."""
 
     @staticmethod
-    def write_many(members: "Sequence[Subscriber]", data: bytes) -> None:
-        """Hand the same bytes to many of one kind."""
+    def write_many(members: "Sequence[Subscriber]", cohort: "Cohort", data: bytes) -> bool:
+        """Hand the same bytes to those of one kind who are still in a cohort; whether any may take no more for now."""
         for member in members:
-            member.write(data)
+            if member.cohort is cohort:
+                member.write(data)
+        return True
 
     @abstractmethod
     def overtaken(self) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from fire22.core.filter import Filter
 from fire22.core.scope import covers
 from fire22.core.topic import Kind, Topic
 from fire22.feed.base import Entry, Feed, Record
 from fire22.hub.lane import Lane, LaneKey, Skipped
-from fire22.hub.saying import Item, whole_message
+from fire22.hub.saying import Item, passes, whole_message
 from fire22.hub.views import Views, by_key, told
 
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
@@ -87,6 +88,8 @@ class Past:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._kept: dict[tuple[LaneKey, int, int], Block] = {}
+        self._pages: dict[tuple[str, str, Filter | None], Page] = {}  # as of one flushed offset
+        self._pages_at = -1
 
     @property
     def size_bytes(self) -> int:
@@ -208,14 +211,17 @@ class Past:
 
     # Those who begin, and those who ask.
 
-    def documents(self, topic: str, scope: str, key: LaneKey) -> Page:
-        """A view's documents that a subscription sees."""
-        found = [
-            whole_message(each)
-            for each in self._views.all(topic, scope)
-            if key.filter is None or key.filter.matches(each.body or {})
-        ]
-        return Page(b",".join(found), len(found), 0)
+    def documents(self, key: LaneKey, flushed: int) -> Page:
+        """A view's documents that a subscription sees; made once for all who begin between two flushes."""
+        name = (key.topic, key.scope, key.filter)
+        if self._pages_at != flushed:
+            self._pages_at, self._pages = flushed, {}
+        page = self._pages.get(name)
+        if page is None:
+            documents = self._views.all(key.topic, key.scope)
+            found = [whole_message(each) for each in documents if passes(key.filter, each.body)]
+            page = self._pages[name] = Page(b",".join(found), len(found), 0)
+        return page
 
     def page(self, key: LaneKey, before: int, last: int) -> Page:
         """A stream's newest `last` messages below an offset, as far as memory reaches."""
