@@ -14,6 +14,7 @@ and before the backlog of those who are behind. They come once more in their pla
 client drops what it has seen.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -158,7 +159,7 @@ class Hub:
 
     def due_s(self) -> float | None:
         """When the next lane that holds something back may be written to; None where none does."""
-        return min((lane.written_s + self._interval_s(lane) for lane in self._holding), default=None)
+        return min((_next_slot_s(lane.written_s, self._interval_s(lane)) for lane in self._holding), default=None)
 
     def position(self, offset: int) -> Position:
         """The position of an offset in this feed."""
@@ -397,7 +398,7 @@ class Hub:
         due: dict[Lane, dict[str, Document | None]] = {}
         for lane in {**self._holding, **touched} if self._holding else touched:
             interval_s = self._interval_s(lane)
-            if interval_s and now_s < lane.written_s + interval_s and len(lane.items) < HELD_MAX:
+            if interval_s and now_s < _next_slot_s(lane.written_s, interval_s) and len(lane.items) < HELD_MAX:
                 self._hold(lane, level, shed=interval_s > lane.interval_s)
                 if any(item.entry.priority >= CRITICAL for item in lane.items):
                     due[lane] = {}
@@ -743,3 +744,13 @@ class Hub:
             index.remove(lane)
             if not index:
                 del by_scope[lane.key.scope]
+
+
+def _next_slot_s(written_s: float, interval_s: float) -> float:
+    """When a lane may be written to again: time is cut into slots, and each has at most one write.
+
+    So lanes with the same rate are written to together, and what they say is compressed together.
+    """
+    if not interval_s or written_s == float("-inf"):
+        return written_s
+    return (math.floor(written_s / interval_s + 1e-6) + 1) * interval_s
