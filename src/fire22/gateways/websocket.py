@@ -69,6 +69,8 @@ _CODECS: Final[dict[str, Codec]] = {
 }
 SEND_BUFFER_BYTES = 128 << 10  # of the kernel, for each socket
 CLOSE_WAIT_S = 5.0
+GATHERED_MAX = 8  # answers that are written in one call
+GATHERED_BYTES_MAX = 4096  # of an answer; with a longer one what was gathered is written at once
 SLICE_S = 0.002  # a sweep holds the loop no longer than this and one connection more
 _NO_DESCRIPTOR: Final = -1
 
@@ -119,6 +121,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
     __slots__ = (
         "_address",
         "_descriptor",
+        "_gathered",
         "_parser",
         "_performing",
         "_taken",
@@ -139,6 +142,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
         # Of the socket, while nothing waits in the transport's buffer and it is not about to close. The number may be
         # another connection's as soon as this one is lost.
         self._descriptor = _NO_DESCRIPTOR
+        self._gathered: list[bytes] | None = None
         self._transport: asyncio.Transport | None = None
         self._parser: FrameParser | None = None
         self._waiting: deque[Command] | None = None
@@ -157,6 +161,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
         if self._parser is None:
             self._open(data)
             return
+        self._gathered = []
         try:
             for incoming in self._parser.receive(data):
                 if self._is_ending:
@@ -170,6 +175,8 @@ class WebSocket(asyncio.Protocol, Subscriber):
         except FrameError as error:
             self.shared.service.count(error)
             self._end(error.close_code, error.message)
+        finally:
+            self._let_go()
 
     def eof_received(self) -> bool:
         """The peer will send no more: end."""
@@ -217,6 +224,12 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the socket, or behind others to the transport; nothing on one that is closed or about to be."""
+        if self._gathered is not None:
+            self._gathered.append(data)
+            if len(data) > GATHERED_BYTES_MAX or len(self._gathered) >= GATHERED_MAX:
+                self._let_go()
+                self._gathered = []
+            return
         if self._descriptor < 0:
             self._write_behind(data)
             return
@@ -247,6 +260,12 @@ class WebSocket(asyncio.Protocol, Subscriber):
                 member._write_rest(data[written:])
                 slow = True
         return slow
+
+    def _let_go(self) -> None:
+        """Write what was gathered while one piece of input was dealt with: answers to many commands in one call."""
+        gathered, self._gathered = self._gathered, None
+        if gathered:
+            self.write(b"".join(gathered))
 
     def _write_rest(self, data: bytes) -> None:
         """Leave to the transport what the socket does not take, and from here on what comes after it."""
@@ -614,11 +633,11 @@ class WebSocket(asyncio.Protocol, Subscriber):
     # Answers and ends.
 
     def _answer(self, id: int, data: bytes) -> None:
-        self.write(self.codec.pack([reply(id, self.shared.service.now_ms(), data)]))
+        self.write(self.codec.answer(reply(id, self.shared.service.now_ms(), data)))
 
     def _answer_error(self, error: Fire22Error, id: int | None) -> None:
         self.shared.service.count(error)
-        self.write(self.codec.pack([encode_json(as_message(error, self.shared.service.now_ms(), id=id))]))
+        self.write(self.codec.answer(encode_json(as_message(error, self.shared.service.now_ms(), id=id))))
 
     def fail(self, error: Fire22Error) -> None:
         """Say why, and close."""
@@ -626,7 +645,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
             return
         self.shared.service.count(error)
         message = as_message(error, self.shared.service.now_ms(), kind="connection_error")
-        self.write(self.codec.pack([encode_json(message)]))
+        self.write(self.codec.answer(encode_json(message)))
         self._end(close_code(error), error.code.name)
 
     def _answer_close(self, incoming: Close) -> None:
@@ -639,6 +658,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
         self.shared.service.hub.hub.leave(self)
 
     def _close_transport(self) -> None:
+        self._let_go()
         transport = self._transport
         self._descriptor = _NO_DESCRIPTOR
         if transport is not None and not transport.is_closing():

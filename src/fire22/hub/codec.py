@@ -1,5 +1,6 @@
 """How messages become the bytes of a connection. One codec each for every way of writing them."""
 
+from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
 import msgspec
@@ -8,6 +9,7 @@ from fire22.core.deflate import deflate
 from fire22.core.frames import Opcode, binary_frame, deflated_frame, text_frame
 
 DEFLATE_BYTES_MIN: Final = 128  # smaller payloads gain nothing
+ANSWER_DEFLATE_BYTES_MIN: Final = 1024
 
 
 class Codec(Protocol):
@@ -24,8 +26,11 @@ class Codec(Protocol):
     def pack(self, messages: list[bytes]) -> bytes:
         """The bytes to write for at least one message."""
 
+    def answer(self, message: bytes) -> bytes:
+        """The bytes of a message that nobody shares."""
 
-class _Frames:
+
+class _Frames(ABC):
     """Every message, or every batch of them, is one WebSocket frame.
 
     Args:
@@ -46,9 +51,21 @@ class _Frames:
         """A batch is compressed as a whole."""
         return self._deflates and self.batches
 
-    def frame(self, payload: bytes) -> bytes:
+    def pack(self, messages: list[bytes]) -> bytes:
+        """See Codec."""
+        return self.frame(self.payload(messages))
+
+    def answer(self, message: bytes) -> bytes:
+        """Compressed only where it is long: nobody shares the work."""
+        return self.frame(self.payload([message]), ANSWER_DEFLATE_BYTES_MIN)
+
+    @abstractmethod
+    def payload(self, messages: list[bytes]) -> bytes:
+        """Messages as one payload."""
+
+    def frame(self, payload: bytes, deflate_bytes_min: int = DEFLATE_BYTES_MIN) -> bytes:
         """One payload as a frame."""
-        if self._deflates and len(payload) >= DEFLATE_BYTES_MIN:
+        if self._deflates and len(payload) >= deflate_bytes_min:
             return deflated_frame(self.opcode, deflate(payload))
         return text_frame(payload) if self.opcode is Opcode.TEXT else binary_frame(payload)
 
@@ -63,6 +80,9 @@ class _Plain(_Frames):
     def pack(self, messages: list[bytes]) -> bytes:
         return b"".join(map(self.frame, messages))
 
+    def payload(self, messages: list[bytes]) -> bytes:
+        return messages[0]
+
 
 class _JsonBatch(_Frames):
     """Every text frame is a JSON array of messages."""
@@ -70,8 +90,8 @@ class _JsonBatch(_Frames):
     name = "json"
     opcode = Opcode.TEXT
 
-    def pack(self, messages: list[bytes]) -> bytes:
-        return self.frame(b"[%b]" % b",".join(messages))
+    def payload(self, messages: list[bytes]) -> bytes:
+        return b"[%b]" % b",".join(messages)
 
 
 class _MsgpackBatch(_Frames):
@@ -80,8 +100,8 @@ class _MsgpackBatch(_Frames):
     name = "msgpack"
     opcode = Opcode.BINARY
 
-    def pack(self, messages: list[bytes]) -> bytes:
-        return self.frame(_to_msgpack(_from_json(b"[%b]" % b",".join(messages))))
+    def payload(self, messages: list[bytes]) -> bytes:
+        return _to_msgpack(_from_json(b"[%b]" % b",".join(messages)))
 
 
 _from_json: Final = msgspec.json.Decoder().decode
