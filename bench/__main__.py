@@ -8,7 +8,19 @@ from typing import Final
 
 from bench.report import Report, Row, machine, table
 
-NAMES: Final = ("log", "flows", "latency", "memory", "start")
+NAMES: Final = (
+    "log",
+    "flows",
+    "latency",
+    "delivery",
+    "crowd",
+    "resume",
+    "stopped",
+    "mix",
+    "pauses",
+    "wire",
+    "start",
+)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Peers that are servers, each a process of its own: `python -m bench.peers hold|broadcast --port N`.
+"""Peers in Python, each a process of its own: `python -m bench.peers hold|broadcast|relay --port N`.
 
-They print `ready` when they listen, and end with SIGTERM.
+They print `ready` when they listen, and end with SIGTERM. `bench/beside.py` starts these and those in other languages.
 """
 
 import argparse
@@ -26,6 +26,15 @@ async def _hold(connection: ServerConnection) -> None:
     await connection.wait_closed()
 
 
+async def _relay(connection: ServerConnection) -> None:
+    """Whatever comes on a connection to /publish goes to every other one."""
+    if connection.request is None or connection.request.path != "/publish":
+        await connection.wait_closed()
+        return
+    async for message in connection:
+        broadcast(connection.server.connections - {connection}, message)
+
+
 async def _broadcast(server: Server, book: Path) -> None:
     """The simplest thing that works: ask the table every few milliseconds, tell everybody every new row."""
     database = sqlite3.connect(f"file:{book}?mode=ro", uri=True)
@@ -43,13 +52,16 @@ async def _broadcast(server: Server, book: Path) -> None:
 async def main() -> None:
     """Serve until told to end."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers")
-    parser.add_argument("kind", choices=("hold", "broadcast"))
+    parser.add_argument("kind", choices=("hold", "broadcast", "relay"))
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--book", type=Path)
+    parser.add_argument("--compressed", action="store_true", help="agree on permessage-deflate, as it comes")
     arguments = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    async with serve(_hold, "127.0.0.1", arguments.port, compression=None, ping_interval=None) as server:
+    handler = _relay if arguments.kind == "relay" else _hold
+    compression = "deflate" if arguments.compressed else None
+    async with serve(handler, "127.0.0.1", arguments.port, compression=compression, ping_interval=None) as server:
         print("ready", flush=True)
         if arguments.kind == "broadcast":
             await _broadcast(server, arguments.book)

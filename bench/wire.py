@@ -223,7 +223,7 @@ def measure(*, quick: bool) -> Report:
             Row(f"{what}, MessagePack, max_rate_hz 4", share(slow_packed), "less", None, peer, name),
         ),
         (
-            f"{seconds} s of the demo at its own rate ({RATE_HZ:g} wagers a second at that hour) after {WARM_S} s, in its "
+            f"{seconds} s of the demo at its own rate ({RATE_HZ:g} wagers a second then) after {WARM_S} s, in its "
             f"own time, {flushes:,} flushes; kpi and wagers of the whole book, kpi by deltas, permessage-deflate",
             f"full JSON: {full.bytes:,} bytes of frames: whole documents and messages, each in a text frame, with "
             "ticks; TCP and TLS are in none of them",
