@@ -203,7 +203,7 @@ def _rows(sides: dict[str, Paused]) -> Iterator[Row]:
 def _notes(sides: dict[str, Paused], seconds: float) -> Iterator[str]:
     yield (
         f"a question every {EVERY_MS} ms for {seconds:g} s (peers {seconds / 2:g} s), whether or not the last was "
-        "answered: ours by the command ping, peers by WebSocket's ping; the longest answer time counts, whatever took "
+        "answered: ours by the command ping, peers by WebSocket's ping, at most 50 of which wait (so a peer's p99 is rather too good); the longest answer time counts, whatever took "
         f"it; every {CHURN_S:g} s {CHURN} connections are opened and closed; server on core {SERVER_CORE}, generator "
         f"and probe on core {GENERATOR_CORE}, the probe "
         f"{'before' if sides['ours'].loaded.prompt else 'NOT before'} the generator"

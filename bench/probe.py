@@ -3,7 +3,7 @@
     python -m bench.probe --port 8080 --path /v1/ws --token … --every-ms 3
 
 Of ours it asks by the command `ping`; with `--frames` by WebSocket's own ping. It asks whether or not the last answer
-has come, so a pause of the server delays every question that falls into it. It prints `ready`; then each line that it
+has come (at most 50 pings ahead), so a pause of the server delays every question that falls into it. It prints `ready`; then each line that it
 reads ends a period, which it says as a line of JSON, and begins the next. It runs before other programs of its core,
 where the system allows that, so that it measures the server and not the queue for its own core.
 """
@@ -31,6 +31,7 @@ READ_BYTES: Final = 1 << 18
 RUN_S_MAX: Final = 300
 PING: Final = b"\x89\x00"
 PONG: Final = 10
+FRAMES_AHEAD_MAX: Final = 50  # Node's `ws` ends a connection that sends more than 60 pings ahead of its answers
 
 
 class Asked(Struct, frozen=True):
@@ -79,6 +80,8 @@ class Probe:
                 return
 
     def _ask(self) -> None:
+        if self._frames and len(self._asked) >= FRAMES_AHEAD_MAX:
+            return
         self._number += 1
         command = f'{{"id":{self._number},"command":"ping"}}'.encode()
         frame = PING if self._frames else text_frame(command)

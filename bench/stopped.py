@@ -65,9 +65,10 @@ def measure(*, quick: bool) -> Report:
         except Missing as missing:
             notes.append(f"could not be had: {missing}")
     notes.append(
-        f"{READERS + STOPPED:,} connections of one lane, {HZ} messages a second, {STOPPED} stopped for {seconds} s (peers at most {PEER_STOPPED_S}); "
-        f"a message has {PADDING:,} bytes; the ring of ours holds {RING_BYTES >> 20} MB and was full before"
+        f"{READERS + STOPPED:,} connections of one lane, {HZ} messages of {PADDING:,} bytes a second, "
+        f"{STOPPED} stopped for {seconds} s (peers at most {PEER_STOPPED_S})"
     )
+    notes.append(f"the ring of ours holds {RING_BYTES >> 20} MB and was full before")
     return Report(tuple(_rows(ours, peers)), tuple(notes))
 
 
