@@ -52,6 +52,7 @@ from fire22.sportsbook.roles import roles
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
+FREEZE_CONNECTIONS: Final = 1_000  # after so many new ones the garbage collector is told to leave what is there alone
 LATE_S: Final = 1.0  # how late, at most, who is late with a request or a token is noticed
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
 PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the health of its stage
@@ -199,12 +200,19 @@ class Application:
 
     async def _end_late(self) -> None:
         """Close those who have just connected and do not say in time what they want, or who they are."""
+        frozen_at = 0
         server = self.config.server
         interval_s = min(LATE_S, server.handshake_timeout_s, server.auth_timeout_s)
         while True:
             await asyncio.sleep(interval_s)
             end_unfinished(self.unfinished, self._loop.time())
             self.websockets.end_unauthenticated()
+            if self.websockets.accepted >= frozen_at + FREEZE_CONNECTIONS:
+                frozen_at = self.websockets.accepted
+                # A connection is freed by its reference count. The collector need not look at each of many again and
+                # again, which takes tens of milliseconds at once.
+                gc.collect(1)
+                gc.freeze()
 
     async def _sweep(self) -> None:
         """Look after the connections that are open."""

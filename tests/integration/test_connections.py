@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import gc
 import json
 import re
 import socket
@@ -18,6 +19,7 @@ from websockets.exceptions import InvalidStatus
 from fire22 import app
 from fire22.core.frames import Close, Text, close_frame, text_frame
 from fire22.core.message import decode_json
+from fire22.gateways.http_protocol import HttpProtocol
 from fire22.gateways.liveness import tcp_info
 from fire22.gateways.websocket import WebSocket, WebSockets
 from fire22.hub.lane import Cohort
@@ -539,3 +541,26 @@ def test_a_sweep_lets_others_have_their_turn() -> None:
         assert turns >= 100
 
     virtual_time.run(main(), work_s=lambda: 0.0005)
+
+
+# What is left behind.
+
+
+async def test_an_upgrade_leaves_no_garbage(tmp_path: Path) -> None:
+    """What spoke HTTP is gone with the upgrade, and a connection with its end: the collector has nothing to find."""
+    async with own(tmp_path) as server:
+        async with talking(server) as talk:
+            await talk.ask("ping")
+        await until(lambda: not server.websockets.open)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                async with talking(server) as talk:
+                    await talk.ask("subscribe", target="bench")
+                    assert not [each for each in gc.get_objects() if issubclass(type(each), HttpProtocol)]
+            await until(lambda: not server.websockets.open)
+            await asyncio.sleep(0)
+            assert not [each for each in gc.get_objects() if issubclass(type(each), WebSocket)]
+        finally:
+            gc.enable()

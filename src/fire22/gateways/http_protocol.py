@@ -33,6 +33,15 @@ class HttpProtocol(HttpToolsProtocol):
             self.unfinished.add(self, self.loop.time())
         super().data_received(data)
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, and let go of the parser.
+
+        It holds this object and this object holds it: without that a crowd that connects would leave the garbage
+        collector something to find for each connection.
+        """
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]
+
     def on_message_begin(self) -> None:
         """A request begins, perhaps while the one before it is being answered."""
         self.unfinished.add(self, self.loop.time())

@@ -83,6 +83,7 @@ class WebSockets:
         self.tasks = tasks
         self.open: dict[WebSocket, None] = {}
         self.shed = 0  # connections refused because of load
+        self.accepted = 0  # since the start
         self.unauthenticated: Deadlines[WebSocket] = Deadlines(service.limits.auth_timeout_s)
         self.users = Quota(service.limits.connections_user_max)
         self.addresses = Quota(service.limits.connections_address_max)
@@ -434,6 +435,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
 
     def _take_place(self, principal: Principal | None) -> None:
         self.shared.open[self] = None
+        self.shared.accepted += 1
         if self._address:
             self.shared.addresses.take(self._address)
         if principal is not None:
