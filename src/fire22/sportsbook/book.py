@@ -23,6 +23,7 @@ from fire22.sportsbook import catalogue, changes
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.odds import stored_odds
 from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
+from fire22.sportsbook.settlement import customer_profit_minor
 
 BUSY_TIMEOUT_MS: Final = 10_000
 
@@ -248,7 +249,7 @@ def _place(connection: apsw.Connection, item: changes.PlaceWager) -> None:
 
 def _settle(connection: apsw.Connection, item: changes.SettleWager) -> None:
     customer, risk, free_play, revision, before = _wager(connection, item.wager_id)
-    profit = item.return_minor - (0 if free_play else risk)
+    profit = customer_profit_minor(risk, item.return_minor, free_play=free_play)
     at = to_text(item.at_ms)
     connection.execute(
         "INSERT INTO settlements VALUES(?, ?, ?, ?, ?, ?, ?, ?)",

@@ -24,6 +24,7 @@ from fire22.sportsbook.business_day import BusinessDay
 from fire22.sportsbook.liability import Exposure
 from fire22.sportsbook.money import major
 from fire22.sportsbook.players import Players
+from fire22.sportsbook.settlement import cash_risk_minor, customer_profit_minor
 
 ACTIVE_MS: Final = 24 * 60 * 60 * 1000
 FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this counts as this far ahead
@@ -211,7 +212,7 @@ class Kpi(Flow):
         was_open = self._close(wager.wager_id, late=late)
         # Not by the revision: a settlement that was corrected in place keeps its own.
         if was_open or fact.event.type == "wager.settled":
-            earned = (0 if wager.free_play else wager.risk_minor) - wager.return_minor
+            earned = -customer_profit_minor(wager.risk_minor, wager.return_minor, free_play=wager.free_play)
         else:
             earned = wager.previous_return_minor - wager.return_minor
         self._earn(wager.path, earned, late=late)
@@ -220,7 +221,7 @@ class Kpi(Flow):
         wager = expect(fact, facts.WagerCancelled)
         late = self._time(fact.at_ms) < self._day_start
         self._close(wager.wager_id, late=late)
-        cash = 0 if wager.free_play else wager.risk_minor
+        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
         if wager.settled_return_minor is not None:
             self._earn(wager.path, wager.settled_return_minor - cash, late=late)
         for scope in ancestors(wager.path):
@@ -311,7 +312,7 @@ class Kpi(Flow):
 def _opened(wager: facts.WagerFact, legs: tuple[facts.Leg, ...], at_ms: int) -> OpenWager:
     """What is kept of a wager; only a straight one with its one leg known is netted in its market."""
     market, selection = (legs[0].market_id, legs[0].selection_id) if len(legs) == 1 else ("", "")
-    cash = 0 if wager.free_play else wager.risk_minor
+    cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
     return OpenWager(wager.path, market, selection, wager.risk_minor, cash, wager.to_win_minor, at_ms)
 
 

@@ -1,30 +1,107 @@
-"""Odds and money, exact: fractions until the one rounding at the end.
+"""Odds, exact: fractions until the one rounding at the end.
 
-Source: domain rules, "Odds", "Settlement", "Parlay", "Free play".
+Odds are decimal everywhere inside: what a stake of 1 returns if it wins, a `Fraction` above 1. American prices are
+integers at least 100 away from 0, and +100 is the one name of even money; fractional odds n/m are the profit on 1.
+
+Source: domain rules, "Odds".
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from math import prod
-from typing import Final
+from typing import Final, Literal
+
+from fire22.sportsbook.errors import AmountError
+from fire22.sportsbook.facts import ODDS_MAX
+from fire22.sportsbook.money import half_up
 
 ODDS_DECIMALS: Final = 6
 PRICE_STEP: Final = 5
 AMERICAN_MAX: Final = 5000
 
+Notation = Literal["american", "decimal", "fractional"]
+
+# As many digits as bounded odds can need, so that no text costs more to read than it is worth.
+_TEXTS: Final[dict[Notation, re.Pattern[str]]] = {
+    "american": re.compile(r"[+-]?[0-9]{3,9}"),
+    "decimal": re.compile(r"[0-9]{1,7}(\.[0-9]{1,12})?"),
+    "fractional": re.compile(r"[0-9]{1,9}/[0-9]{1,9}"),
+}
+
 
 def decimal_odds(american: int) -> Fraction:
-    """Decimal odds of an American price (|price| ≥ 100): −110 is 21/11."""
+    """Decimal odds of an American price: −110 is 21/11.
+
+    Raises:
+        AmountError: the price is less than 100 away from 0.
+    """
     if abs(american) < 100:
-        raise ValueError(f"an American price is at least 100 away from 0: {american}")
+        raise AmountError(f"an American price is at least 100 away from 0: {american}")
     return 1 + (Fraction(american, 100) if american > 0 else Fraction(100, -american))
 
 
 def american_odds(odds: Fraction) -> int:
-    """The American price nearest to decimal odds > 1; even money is +100."""
-    price = half_up((odds - 1) * 100) if odds >= 2 else -half_up(100 / (odds - 1))
-    return 100 if price == -100 else price
+    """The American price nearest to decimal odds; even money is +100.
+
+    Raises:
+        AmountError: the odds are not above 1.
+    """
+    nearest = half_up(american_exact(odds))
+    return 100 if nearest == -100 else nearest
+
+
+def american_exact(odds: Fraction) -> Fraction:
+    """The American price of decimal odds, unrounded: 1.95 is −2000/19.
+
+    Raises:
+        AmountError: the odds are not above 1.
+    """
+    profit = checked(odds) - 1
+    return profit * 100 if profit >= 1 else -100 / profit
+
+
+def fractional_odds(odds: Fraction) -> str:
+    """Decimal odds as n/m in lowest terms: 21/11 is 10/11, even money 1/1.
+
+    Raises:
+        AmountError: the odds are not above 1.
+    """
+    profit = checked(odds) - 1
+    return f"{profit.numerator}/{profit.denominator}"
+
+
+def checked(odds: Fraction) -> Fraction:
+    """The odds themselves.
+
+    Raises:
+        AmountError: they are not above 1, as odds must be that pay anything.
+    """
+    if odds <= 1:
+        raise AmountError(f"decimal odds are above 1: {odds}")
+    return odds
+
+
+def parse_odds(text: str, notation: Notation | None = None) -> Fraction:
+    """Read odds exactly, as decimal odds.
+
+    Args:
+        text: "-110" or "+150" (American), "1.95" (decimal), "10/11" (fractional).
+        notation: without it the sign, the point or the stroke tells; a bare whole number could be American or decimal
+            and is refused.
+
+    Raises:
+        AmountError: the text is no odds of this notation, or they are out of bounds.
+    """
+    if notation is None:
+        notation = _notation(text)
+    if not _TEXTS[notation].fullmatch(text):
+        raise AmountError(f"not {notation} odds: {text[:20]!r}")
+    odds = _READERS[notation](text)
+    if not 1 < odds <= ODDS_MAX:
+        raise AmountError(f"decimal odds are above 1 and at most {ODDS_MAX:.0f}: {text[:20]!r}")
+    return odds
 
 
 def stored_odds(american: int) -> float:
@@ -42,26 +119,24 @@ def price(probability: float, margin: float) -> int:
     return max(-AMERICAN_MAX, min(AMERICAN_MAX, stepped))
 
 
-def half_up(amount: Fraction) -> int:
-    """Round a non-negative amount to an integer, halves up."""
-    return (2 * amount.numerator + amount.denominator) // (2 * amount.denominator)
+def profit_minor(risk_minor: int, odds: Fraction) -> int:
+    """The profit of a stake at decimal odds if it wins, in minor units, rounded half up once.
+
+    Raises:
+        AmountError: the stake is negative or the odds are not above 1.
+    """
+    if risk_minor < 0:
+        raise AmountError(f"a stake is not negative: {risk_minor}")
+    return half_up(risk_minor * (checked(odds) - 1))
 
 
 def to_win_minor(risk_minor: int, prices: Iterable[int]) -> int:
-    """The profit of a wager on one or more American prices if all of them win, in minor units."""
-    return half_up(risk_minor * (prod((decimal_odds(one) for one in prices), start=Fraction(1)) - 1))
+    """The profit of a wager on one or more American prices if all of them win, in minor units.
 
-
-def return_minor(risk_minor: int, multipliers: Iterable[Fraction], *, free_play: bool) -> int:
-    """What a settled wager returns, in minor units.
-
-    Args:
-        risk_minor: the stake.
-        multipliers: of each leg: its decimal odds if it won, 1 if it was void, 0 if it lost.
-        free_play: only the profit is returned.
+    Raises:
+        AmountError: the stake is negative, a price is none, or there is no price.
     """
-    returned = half_up(risk_minor * prod(multipliers, start=Fraction(1)))
-    return max(0, returned - risk_minor) if free_play else returned
+    return profit_minor(risk_minor, prod((decimal_odds(one) for one in prices), start=Fraction(1)))
 
 
 def minor_units(text: str, decimals: int = 2) -> int:
@@ -77,3 +152,27 @@ def minor_units(text: str, decimals: int = 2) -> int:
     if not amount.is_finite():
         raise ValueError(f"not a finite number: {text!r}")
     return int(amount.scaleb(decimals).to_integral_value(ROUND_HALF_UP))
+
+
+def _notation(text: str) -> Notation:
+    if "/" in text:
+        return "fractional"
+    if text[:1] in ("+", "-"):
+        return "american"
+    if "." in text:
+        return "decimal"
+    raise AmountError(f"odds have a sign, a point or a stroke: {text[:20]!r}")
+
+
+def _fractional(text: str) -> Fraction:
+    numerator, _, denominator = text.partition("/")
+    if int(denominator) == 0:
+        raise AmountError(f"not fractional odds: {text!r}")
+    return 1 + Fraction(int(numerator), int(denominator))
+
+
+_READERS: Final[dict[Notation, Callable[[str], Fraction]]] = {
+    "american": lambda text: decimal_odds(int(text)),
+    "decimal": Fraction,
+    "fractional": _fractional,
+}

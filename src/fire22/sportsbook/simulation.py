@@ -10,7 +10,6 @@ A simulation that falls behind (a suspended machine, a locked book) leaves out w
 
 import heapq
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from functools import partial
 from itertools import accumulate
 from math import cos, pi
@@ -19,10 +18,10 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from fire22.sportsbook import catalogue, changes
+from fire22.sportsbook import catalogue, changes, settlement
 from fire22.sportsbook.catalogue import new_id
 from fire22.sportsbook.changes import Change
-from fire22.sportsbook.odds import decimal_odds, price, return_minor, to_win_minor
+from fire22.sportsbook.odds import decimal_odds, price, to_win_minor
 
 BEHIND_MS_MAX: Final = 5_000
 HOUR_MS: Final = 3_600_000
@@ -364,18 +363,18 @@ class Simulation:
         for leg in wager.legs:
             if leg.market_id == market_id:
                 leg.result = "push" if winner is None else "win" if leg.selection_id == winner else "loss"
-        results = [leg.result for leg in wager.legs]
-        if "loss" not in results and None in results:
+        legs = [_settled_leg(leg) for leg in wager.legs]
+        if not settlement.is_decided(legs):
             return []
         del self._world.wagers[wager.id]
         if self._rng.random() < REGRADED:
             self._after(at_ms, (10_000, 60_000), partial(self._regrade, wager))
-        returned = return_minor(wager.risk_minor, map(_multiplier, wager.legs), free_play=wager.free_play)
-        return [changes.SettleWager(wager.id, _result_of(results), returned, at_ms, batch_id=batch)]
+        settled = settlement.settle(legs, wager.risk_minor, free_play=wager.free_play)
+        return [changes.SettleWager(wager.id, settled.result, settled.return_minor, at_ms, batch_id=batch)]
 
     def _regrade(self, wager: Wager, at_ms: int) -> list[Change]:
         """A settlement is corrected: the stake goes back."""
-        returned = 0 if wager.free_play else wager.risk_minor
+        returned = settlement.cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
         return [changes.SettleWager(wager.id, "push", returned, at_ms, settled_by="desk")]
 
     # Prices, payments, limits.
@@ -450,14 +449,6 @@ def rhythm(now_ms: int) -> float:
     return 1 + RHYTHM_DEPTH * cos(2 * pi * (hour - RHYTHM_PEAK_HOUR) / 24)
 
 
-def _multiplier(leg: Leg) -> Fraction:
-    """What a leg multiplies the stake with; one without a result cannot matter, as another leg lost."""
-    if leg.result == "win":
-        return decimal_odds(leg.price)
-    return Fraction(0) if leg.result == "loss" else Fraction(1)
-
-
-def _result_of(results: list[Result | None]) -> str:
-    if "loss" in results:
-        return "loss"
-    return "win" if "win" in results else "push"
+def _settled_leg(leg: Leg) -> settlement.Leg:
+    result = None if leg.result is None else settlement.RESULTS[leg.result]
+    return settlement.Leg(decimal_odds(leg.price), result)

@@ -10,6 +10,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.money import major
+from fire22.sportsbook.settlement import customer_profit_minor
 
 FILTERABLE: Final = ("action", "status", "amount", "customerId", "agentId", "type", "channel", "freePlay", "result")
 
@@ -74,14 +75,14 @@ class Ticker(Flow):
 
     def _settled(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerSettled)
-        stake = 0 if wager.free_play else wager.risk_minor
+        profit = customer_profit_minor(wager.risk_minor, wager.return_minor, free_play=wager.free_play)
         update = _update(
             wager,
             "settled",
             "settled",
             result=wager.result,
             returned=major(wager.return_minor),
-            profit=major(wager.return_minor - stake),
+            profit=major(profit),
             revision=wager.revision,
         )
         self._say(fact, wager, update)
