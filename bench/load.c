@@ -1277,6 +1277,9 @@ static void publish_due(void) {
 }
 
 static int timeout_ms(void) {
+    /* One message at a time: ask without sleeping. A sender that has to wake its reader pays for the wake-up, once for
+       each message if it is the slower of the two, and a server's cost would depend on how busy the generator is. */
+    if (pending.kind == ONE) return 0;
     int wait = pending.kind == NOTHING ? 1000 : pending.group->offers_deflate && pending.kind != OPEN ? 1 : 20;
     for (int i = 0; i < PUBLISHERS_MAX; i++) {
         if (!publishers[i].running) continue;

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from bench.beside import PEERS, Missing, peer
-from bench.load import Load, Opened, load
+from bench.load import Load, LoadError, Opened, load
 from bench.probe import Asked
 from bench.processes import START_S, Child, child, free_port, server, token
 from bench.report import Report, Row, busy_s
@@ -47,6 +47,7 @@ class Paused(Struct, frozen=True):
         loaded: under load.
         server: cores that it took under load.
         churned: connections that were opened and closed meanwhile, a second.
+        refused: how many times the server took no more connections, because it was overloaded.
         delivered: messages a second that arrived, over all connections.
         complete: all that was published had arrived soon after.
     """
@@ -59,6 +60,7 @@ class Paused(Struct, frozen=True):
     generator: float
     others: float
     churned: float
+    refused: int
     delivered: float
     complete: bool
 
@@ -96,7 +98,9 @@ def _ours(connections: int, seconds: float, tries: int) -> Paused:
         )  # fmt: skip
         side = _Side(process, generator, probe, opening)
         side.open(connections)
-        generator.publisher("publisher", port, kind="post", path="/v1/events", token=bearer, template=EVENT, array=True)
+        generator.publisher(
+            "publisher", port, kind="post", path="/v1/events", token=bearer, template=EVENT, array=True, batch=100
+        )
         runs: list[Paused] = []
         while len(runs) < tries:
             runs.append(side.under_load(connections, HZ, seconds))
@@ -132,6 +136,7 @@ class _Side:
         self._probe = probe
         self._opening = opening
         self._before: Asked | None = None
+        self.refused = 0
 
     def open(self, connections: int) -> None:
         """Ask a server that has nothing to do, then open the crowd."""
@@ -151,6 +156,7 @@ class _Side:
         self._generator.zero("all")
         began, busy = time.monotonic(), busy_s()
         cpu, generated = self._process.cpu_s, self._generator.cpu_s
+        self.refused = 0
         churned = self._churn(hz, seconds)
         loaded = self._period()
         taken_s, busy = time.monotonic() - began, busy_s() - busy
@@ -168,6 +174,7 @@ class _Side:
             generator=generated / taken_s,
             others=max(0.0, busy - cpu - generated) / taken_s,
             churned=churned / taken_s,
+            refused=self.refused,
             delivered=seen.messages / finished.seconds,
             complete=finished.complete,
         )
@@ -177,9 +184,14 @@ class _Side:
         self._generator.rate("publisher", hz=hz, seconds=seconds)
         churned = 0
         while (left := deadline - time.monotonic()) > 0:
-            self._opening("churn", CHURN)
-            self._generator.close("churn", how="end")
-            churned += CHURN
+            try:
+                self._opening("churn", CHURN)
+                churned += CHURN
+                self._generator.close("churn", how="end")
+            except LoadError as error:
+                if "overloaded" not in str(error):
+                    raise
+                self.refused += 1
             time.sleep(min(CHURN_S, left))
         return churned
 
@@ -203,9 +215,9 @@ def _rows(sides: dict[str, Paused]) -> Iterator[Row]:
 def _notes(sides: dict[str, Paused], seconds: float) -> Iterator[str]:
     yield (
         f"a question every {EVERY_MS} ms for {seconds:g} s (peers {seconds / 2:g} s), whether or not the last was "
-        "answered: ours by the command ping, peers by WebSocket's ping, at most 50 of which wait (so a peer's p99 is rather too good); the longest answer time counts, whatever took "
-        f"it; every {CHURN_S:g} s {CHURN} connections are opened and closed; server on core {SERVER_CORE}, generator "
-        f"and probe on core {GENERATOR_CORE}, the probe "
+        "answered: ours by the command ping, peers by WebSocket's ping, at most 50 of which wait (so a peer's p99 is "
+        f"rather too good); the longest answer time counts, whatever took it; every {CHURN_S:g} s {CHURN} connections "
+        f"are opened and closed; server on core {SERVER_CORE}, generator and probe on core {GENERATOR_CORE}, the probe "
         f"{'before' if sides['ours'].loaded.prompt else 'NOT before'} the generator"
     )
     for label, side in sides.items():
@@ -214,6 +226,7 @@ def _notes(sides: dict[str, Paused], seconds: float) -> Iterator[str]:
             f"idle, {_three(side.before)} with the probe alone; server {100 * side.server:.0f} %, generator "
             f"{100 * side.generator:.0f} %, others {100 * side.others:.0f} % of a core; {side.delivered:,.0f} messages "
             f"delivered and {side.churned:.0f} connections opened a second"
+            f"{f'; {side.refused} times no more were taken (overloaded)' if side.refused else ''}"
             f"{'' if side.complete else '; NOT all had arrived 10 s after the end'}"
         )
 

@@ -3,9 +3,9 @@
     python -m bench.probe --port 8080 --path /v1/ws --token … --every-ms 3
 
 Of ours it asks by the command `ping`; with `--frames` by WebSocket's own ping. It asks whether or not the last answer
-has come (at most 50 pings ahead), so a pause of the server delays every question that falls into it. It prints `ready`; then each line that it
-reads ends a period, which it says as a line of JSON, and begins the next. It runs before other programs of its core,
-where the system allows that, so that it measures the server and not the queue for its own core.
+has come (at most 50 pings ahead), so a pause of the server delays every question that falls into it. It prints `ready`;
+then each line that it reads ends a period, which it says as a line of JSON, and begins the next. It runs before other
+programs of its core, where the system allows that, so that it measures the server and not the queue for its own core.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--every-ms", type=float, default=3.0)
     parser.add_argument("--frames", action="store_true")
     arguments = parser.parse_args()
-    sock = _connected(arguments.port, arguments.path, arguments.token)
+    sock = connected(arguments.port, arguments.path, arguments.token)
     prompt = False
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -152,7 +152,8 @@ def main() -> None:
     Probe(sock, frames=arguments.frames, every_ms=arguments.every_ms, prompt=prompt).run()
 
 
-def _connected(port: int, path: str, token: str) -> socket.socket:
+def connected(port: int, path: str, token: str) -> socket.socket:
+    """A WebSocket after its handshake, of which not a byte behind that has been read."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     lines = [

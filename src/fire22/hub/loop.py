@@ -19,7 +19,7 @@ from fire22.hub.lane import LaneKey, Subscriber
 from fire22.hub.past import BLOCK_RECORDS, Page, Supply
 from fire22.hub.saying import Item
 
-SLICE_S = 0.005
+SLICE_S = 0.003
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
 REFUSING = 3  # the load with which no new connections are taken
 
