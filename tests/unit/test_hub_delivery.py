@@ -1,5 +1,7 @@
 """How the hub shapes what it delivers: filters on rows, rates, lossy streams, critical and addressed messages, load."""
 
+import asyncio
+
 import pytest
 
 from fire22.core.frames import ServerFrameParser, Text
@@ -12,9 +14,11 @@ from fire22.hub.codec import DEFLATED
 from fire22.hub.hub import HELD_MAX, LOSSY_OFFSETS, OVERTAKE_BYTES, Resumed
 from fire22.hub.index import LaneIndex
 from fire22.hub.lane import Lane, LaneKey, Recipient
+from fire22.hub.loop import REFUSING_S, HubLoop
 from fire22.hub.past import BLOCK_RECORDS
 from fire22.hub.saying import Item
 from fire22.hub.views import Views
+from tests import virtual_time
 from tests.hub_world import TOPICS, Reader, World, key, offsets_of, position_of
 from tests.memory_feed import EPOCH, MemoryFeed
 
@@ -637,3 +641,25 @@ def test_lane_keys_tell_options_apart() -> None:
     keys = {key("wagers"), key("wagers", lossy=True), key("wagers", max_rate_hz=1), key("wagers", max_rate_hz=2)}
     assert len(keys) == 4
     assert LaneKey("wagers", "/", None, False, "plain") in keys
+
+
+def test_overload_ends_with_time() -> None:
+    """A server that has nothing more to flush does not refuse newcomers for a flush that took long once."""
+
+    async def main() -> None:
+        world = World(by_hand=False)
+        loop = HubLoop(world.hub, world.feed, flush_interval_ms=20, flush_bytes_max=1 << 18, heartbeat_s=25, shed_ms=1)
+        for _ in range(300):
+            world.join(key("wagers"))
+        task = asyncio.create_task(loop.run())
+        world.wager()
+        said: list[bool] = []
+        while not said or not said[-1]:
+            await asyncio.sleep(0.001)
+            said.append(loop.overloaded)
+        await asyncio.sleep(REFUSING_S)
+        said.append(loop.overloaded)
+        assert not said[-1]
+        task.cancel()
+
+    virtual_time.run(main(), work_s=lambda: 0.003)

@@ -22,6 +22,7 @@ from fire22.hub.saying import Item
 SLICE_S = 0.003
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
 REFUSING = 3  # the load with which no new connections are taken
+REFUSING_S = 2.0  # how long after the flush that showed it
 
 
 class HubLoop:
@@ -59,6 +60,7 @@ class HubLoop:
         self._writing = asyncio.Lock()
         self._changes: list[Callable[[], None]] = []
         self.flush_s = 0.0  # what the last flush took
+        self._flushed_at_s = float("-inf")
         feed.on_batch(self._deliver)
 
     async def run(self) -> None:
@@ -82,8 +84,9 @@ class HubLoop:
 
     @property
     def overloaded(self) -> bool:
-        """Whether no new connections should be taken."""
-        return self.hub.load >= REFUSING
+        """Whether no new connections should be taken. A flush long past does not count: perhaps there is none now."""
+        since_s = asyncio.get_running_loop().time() - self._flushed_at_s
+        return self.hub.load >= REFUSING and since_s < REFUSING_S
 
     async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
         """What a new subscription begins with, oldest first, and the offset as of which it is."""
@@ -140,7 +143,8 @@ class HubLoop:
                 if self.hub.urgent:
                     await _sliced(self.hub.overtake())
                 await self._sliced_flush(began)
-            self.flush_s = loop.time() - began
+            self._flushed_at_s = loop.time()
+            self.flush_s = self._flushed_at_s - began
             self.hub.load = _load(self.hub.load, self.flush_s / self._shed_s)
             earliest = began + max(self._flush_interval_s, 2 * self.flush_s)
             changes, self._changes = self._changes, []
