@@ -654,12 +654,12 @@ def test_overload_ends_with_time() -> None:
         task = asyncio.create_task(loop.run())
         world.wager()
         said: list[bool] = []
-        while not said or not said[-1]:
+        while True not in said:
             await asyncio.sleep(0.001)
             said.append(loop.overloaded)
         await asyncio.sleep(REFUSING_S)
         said.append(loop.overloaded)
-        assert not said[-1]
+        assert said[-2:] == [True, False]
         task.cancel()
 
     virtual_time.run(main(), work_s=lambda: 0.003)
