@@ -61,6 +61,12 @@ SUBSCRIPTIONS_EXCEEDED: Final = _code(
 NOT_SUPPORTED: Final = _code("not_supported", "The field is reserved and not served by this version.")
 EVENT_INVALID: Final = _code("event_invalid", "A field of the event is missing or has a wrong type or value.")
 ID_CONFLICT: Final = _code("id_conflict", "An event with this id and other content was accepted before.")
+CUSTOMER_UNKNOWN: Final = _code("customer_unknown", "The fact names a customer that the book has not told of.")
+AGENT_UNKNOWN: Final = _code("agent_unknown", "The fact names an agent that the book has not told of.")
+WAGER_UNKNOWN: Final = _code("wager_unknown", "There is no such wager, or it was never placed.")
+FACT_CONFLICT: Final = _code("fact_conflict", "The fact contradicts what was told before.")
+TRANSITION_ILLEGAL: Final = _code("transition_illegal", "What this is about is in a state that does not allow it.")
+CURRENCY_MISMATCH: Final = _code("currency_mismatch", "The amount is in another currency than the book's.")
 NOT_FOUND: Final = _code("not_found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED: Final = _code("method_not_allowed", "The address does not take this method.")
 

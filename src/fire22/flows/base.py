@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from fire22.core.codes import Code
 from fire22.core.event import Event
 from fire22.core.message import Json
 from fire22.core.topic import Topic
@@ -31,6 +32,28 @@ class Fact(Struct, frozen=True, gc=False):
     at_ms: int
     event: Event
     data: object
+
+
+class Refused(Exception):
+    """A fact contradicts what is known: it is set aside as a dead letter, and no other flow sees it.
+
+    Only the first flow that handles a type of event may raise it, before it has changed anything.
+
+    Args:
+        code: why, for programs.
+        reason: why, for a person; one sentence.
+        evidence: what is known, beside what the fact says.
+    """
+
+    def __init__(self, code: Code, reason: str, **evidence: Json) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.evidence = evidence
+
+
+class Repeated(Exception):
+    """A fact says again what is known: no other flow sees it. Raised as `Refused` is."""
 
 
 Handler = Callable[[Fact], None]

@@ -16,7 +16,7 @@ from fire22.core.message import Json
 from fire22.core.patch import diff
 from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record
-from fire22.flows.base import Emitter, Fact, Flow, Handler
+from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated
 from fire22.log.base import Group
 
 CLOCK: Final = "system.clock"
@@ -135,8 +135,14 @@ class Engine(Emitter):
                 self.rejected.append(Rejected(self._seq, event.id, event.type, codes.EVENT_INVALID, str(error)))
                 return
             fact = Fact(self._seq, at_ms, event, data)
-            for handler in handlers:
-                handler(fact)
+            try:
+                for handler in handlers:
+                    handler(fact)
+            except Refused as refused:
+                self.rejected.append(Rejected(self._seq, event.id, event.type, refused.code, refused.reason))
+                return
+            except Repeated:
+                return
         elif event.type == CLOCK:
             self._clock(at_ms)
         elif event.type == CONFIGURED:

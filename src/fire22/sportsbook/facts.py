@@ -29,7 +29,10 @@ Path = Annotated[str, Meta(pattern=r"^(/|(/[^/|\x00-\x1f]{1,64}){1,8})\Z")]
 Minor = Annotated[int, Meta(ge=0, le=MINOR_MAX)]
 SignedMinor = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
 SumMinor = Annotated[int, Meta(ge=-SUM_MINOR_MAX, le=SUM_MINOR_MAX)]
-Odds = Annotated[float, Meta(ge=1, le=ODDS_MAX)]
+Odds = Annotated[float, Meta(gt=1, le=ODDS_MAX)]  # a price of 1.0 pays nothing: it is a mistake
+Share = Annotated[float, Meta(ge=0, le=1)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+Date = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
 Ordinal = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Time = Annotated[datetime, Meta(tz=True)]
@@ -50,13 +53,24 @@ class Agent(Fact, frozen=True, gc=False):
 
 
 class Customer(Fact, frozen=True, gc=False):
-    """`customer.created`, `customer.imported`."""
+    """`customer.created`, `customer.imported`.
+
+    Args:
+        bet_factor: how much of the usual limits the customer may use; a sharp player's is below 1.
+        max_wager_minor: of one wager; 0 is no limit of its own.
+        balance_minor: what the book owes the customer when it is told of; what moves it later comes as facts.
+    """
 
     customer_id: Id
     agent_id: str
     path: Path
     name: str
     status: str
+    segment: str = ""
+    bet_factor: Annotated[float, Meta(gt=0, le=1_000)] = 1.0
+    credit_limit_minor: SignedMinor = 0
+    max_wager_minor: SignedMinor = 0
+    balance_minor: SumMinor = 0
     last_wager_at: Time | None = None
 
     def __post_init__(self) -> None:
@@ -91,13 +105,36 @@ class CustomerStatusChanged(Fact, frozen=True, gc=False):
     after: str
 
 
+class Selection(Fact, frozen=True, gc=False):
+    """One outcome of a market, at its decimal odds."""
+
+    selection_id: Id
+    name: str
+    odds: Odds
+
+
 class Market(Fact, frozen=True, gc=False):
-    """`market.created`, `market.imported`."""
+    """`market.created`, `market.imported`.
+
+    Args:
+        event_name: of the game, as people know it.
+        starts_at: when the game starts; a wager accepted later on a market that is not in play is past-post.
+        closes_at: when the market takes no more wagers.
+        liability_limit_minor: what the book is willing to lose on it; 0 is no limit of its own.
+    """
 
     market_id: Id
     event_id: Id
     type: str
     status: str
+    event_name: str = ""
+    sport: str = ""
+    period: str = ""
+    line: float | None = None
+    starts_at: Time | None = None
+    closes_at: Time | None = None
+    liability_limit_minor: Minor = 0
+    selections: Annotated[tuple[Selection, ...], Meta(max_length=500)] = ()
 
 
 class MarketStatusChanged(Fact, frozen=True, gc=False):
@@ -114,6 +151,28 @@ class MarketPriceChanged(Fact, frozen=True, gc=False):
     selection_id: Id
     old_odds: Odds
     new_odds: Odds
+
+
+class SelectionResult(Fact, frozen=True, gc=False):
+    """How an outcome ended.
+
+    Args:
+        result: 1 if it won.
+        void: the share of a stake that goes back: 0, 0.5 or 1.
+        dead_heat: the share of a stake in play at full odds.
+    """
+
+    selection_id: Id
+    result: Annotated[int, Meta(ge=0, le=1)]
+    void: Share = 0.0
+    dead_heat: Share = 1.0
+
+
+class MarketResulted(Fact, frozen=True, gc=False):
+    """`market.resulted`; told again where a result was corrected."""
+
+    market_id: Id
+    results: Annotated[tuple[SelectionResult, ...], Meta(max_length=500)]
 
 
 class Leg(Fact, frozen=True, gc=False):
@@ -149,12 +208,24 @@ class WagerFact(Fact, frozen=True, gc=False):
 
 
 class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
-    """`wager.placed`, `wager.imported` (an open one); at the time it was accepted."""
+    """`wager.placed`, `wager.imported` (an open one), `wager.reopened` (a roll-back): at the time it was accepted.
+
+    `wager.requested` is one that waits to be accepted; its status is `requested` or `review`.
+    """
 
     channel: str
     status: str
     version: Ordinal
     legs: Legs = ()
+    ip: str = ""
+    currency: Currency | None = None
+
+
+class WagerRejected(WagerFact, frozen=True, gc=False, kw_only=True):
+    """`wager.rejected`: one that was never accepted; status `rejected` or `expired`."""
+
+    status: str
+    reason: str = ""
 
 
 class WagerSettled(WagerFact, frozen=True, gc=False, kw_only=True):
@@ -211,6 +282,67 @@ class Payment(Fact, frozen=True, gc=False):
     method: str
     amount_minor: Minor
     status: str
+    currency: Currency | None = None
+
+
+class BalanceAdjusted(Fact, frozen=True, gc=False):
+    """`balance.adjusted`: the desk moved a customer's balance; the amount is the customer's gain.
+
+    Args:
+        kind: `adjustment`, `bonus`, `fee`, `transfer` ...; a bonus costs the book net revenue.
+        entry_id: of the entry in the book's ledger.
+    """
+
+    entry_id: Id
+    customer_id: Id
+    agent_id: str
+    path: Path
+    kind: str
+    amount_minor: SignedMinor
+    reason: str = ""
+
+
+class Bracket(Fact, frozen=True, gc=False):
+    """The rate for what lies above an amount, up to the next bracket."""
+
+    from_minor: Minor
+    rate: Share
+
+
+class CommissionPlan(Fact, frozen=True, gc=False):
+    """`commission.plan_set`: how an agent is paid from a date on.
+
+    Args:
+        type: `red_figure`, `profit`, `split`, `reverse_red_figure`, `turnover`, `per_head`, `tiered` or `none`.
+        rate: from 0 to 1; of the plans that have one.
+        effective_from: the first business day it holds for.
+    """
+
+    agent_id: Id
+    path: Path
+    type: str
+    rate: Share = 0.0
+    per_head_minor: Minor = 0
+    brackets: Annotated[tuple[Bracket, ...], Meta(max_length=50)] = ()
+    makeup_minor: Minor = 0
+    effective_from: Date = "1970-01-01"
+
+
+class Session(Fact, frozen=True, gc=False):
+    """`session.login`, `session.logout`: a customer comes to the book, and leaves it."""
+
+    customer_id: Id
+    agent_id: str
+    path: Path
+    ip: str = ""
+
+
+class AlertDecided(Fact, frozen=True, gc=False):
+    """`alert.acknowledged`, `alert.closed`: somebody has taken up an alert, or is done with it."""
+
+    alert_id: Id
+    actor: str
+    note: str = ""
 
 
 class RevenueImported(Fact, frozen=True, gc=False):
@@ -235,18 +367,28 @@ FACTS: Final[dict[str, type[Struct]]] = {
     "market.imported": Market,
     "market.status_changed": MarketStatusChanged,
     "market.price_changed": MarketPriceChanged,
+    "market.resulted": MarketResulted,
     "wager.placed": WagerPlaced,
     "wager.imported": WagerPlaced,
     "wager.settled": WagerSettled,
     "wager.resettled": WagerSettled,
     "wager.cancelled": WagerCancelled,
     "wager.modified": WagerModified,
+    "wager.requested": WagerPlaced,
+    "wager.rejected": WagerRejected,
+    "wager.reopened": WagerPlaced,
     "payment.requested": Payment,
     "payment.approved": Payment,
     "payment.completed": Payment,
     "payment.rejected": Payment,
     "payment.failed": Payment,
     "payment.charged_back": Payment,
+    "balance.adjusted": BalanceAdjusted,
+    "commission.plan_set": CommissionPlan,
+    "session.login": Session,
+    "session.logout": Session,
+    "alert.acknowledged": AlertDecided,
+    "alert.closed": AlertDecided,
     "revenue.imported": RevenueImported,
     "system.clock": Clock,
 }

@@ -1,0 +1,524 @@
+"""What the book is known to hold, and the gate before every figure: which facts fit what was told before.
+
+Every fact of a wager comes here first. One that cannot be true (a wager of an unknown customer, a settlement of a wager
+that was never placed, a step that no wager takes) is refused: it is set aside as a dead letter with the evidence, and
+no figure sees it. One that says again what is known is passed over. Any other is put in the words of accounting, a
+`Movement`, which all figures share: what it opens, what it closes, what it earns.
+
+A wager may have been settled before the book was connected, of which only sums were told (`revenue.imported`). Where
+there are such sums, a correction of an unknown wager counts by what it says of itself.
+
+Kept: agents, customers, markets that are not over, open wagers whole, and of each wager that is over the few numbers
+that a correction is checked against.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core import codes
+from fire22.core.scope import ROOT
+from fire22.core.times import to_ms
+from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
+from fire22.sportsbook import facts
+from fire22.sportsbook.lifecycle import State, is_legal
+from fire22.sportsbook.settlement import cash_risk_minor
+
+FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this counts as this far ahead
+MOVES: Final = (
+    "wager.placed",
+    "wager.imported",
+    "wager.modified",
+    "wager.settled",
+    "wager.resettled",
+    "wager.cancelled",
+    "wager.reopened",
+)
+Kind = Literal["placed", "imported", "modified", "settled", "resettled", "cancelled", "reopened"]
+
+
+class RegistrySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The book's own."""
+
+    currency: str = "USD"
+
+
+class Agent(Struct, frozen=True, gc=False, array_like=True):
+    """An agent, by its path."""
+
+    agent_id: str
+    name: str
+    status: str
+
+
+class Customer(Struct, gc=False, array_like=True):
+    """A customer, by its code; minor units. `path` is where it belongs now."""
+
+    agent_id: str
+    path: str
+    name: str
+    status: str
+    segment: str = ""
+    bet_factor: float = 1.0
+    credit_limit_minor: int = 0
+    max_wager_minor: int = 0
+
+
+class Selection(Struct, gc=False, array_like=True):
+    """An outcome of a market and its decimal odds now."""
+
+    name: str
+    odds: float
+
+
+class Market(Struct, gc=False, array_like=True):
+    """A market that is not over, by its id; 0 ms is unknown."""
+
+    event_id: str
+    type: str
+    status: str
+    event_name: str = ""
+    sport: str = ""
+    period: str = ""
+    line: float | None = None
+    starts_ms: int = 0
+    closes_ms: int = 0
+    liability_limit_minor: int = 0
+    selections: dict[str, Selection] = {}
+
+
+class Leg(Struct, frozen=True, gc=False, array_like=True):
+    """One leg of an open wager."""
+
+    market_id: str
+    selection_id: str
+    odds: float
+
+
+class OpenWager(Struct, frozen=True, gc=False, array_like=True):
+    """An open wager; minor units.
+
+    Args:
+        path: the agent's at acceptance.
+        cash: what of the risk is the customer's own.
+        at_ms: when it was accepted.
+    """
+
+    wager_id: str
+    number: int
+    customer_id: str
+    agent_id: str
+    path: str
+    type: str
+    risk: int
+    cash: int
+    to_win: int
+    at_ms: int
+    version: int
+    channel: str
+    ip: str
+    legs: tuple[Leg, ...]
+
+    @property
+    def free_play(self) -> bool:
+        """Whether the stake is the book's own."""
+        return self.cash != self.risk
+
+
+class ClosedWager(Struct, frozen=True, gc=False, array_like=True):
+    """What is kept of a wager that is over; minor units. `returned` is 0 where it was never settled."""
+
+    state: State
+    risk: int
+    cash: int
+    to_win: int
+    revision: int
+    returned: int
+
+
+class Movement(Struct, gc=False):
+    """What a fact of a wager does to the book; minor units.
+
+    Args:
+        at_ms: when it counts: its own time, but not far ahead of the watermark.
+        opened: the wager as it is open from now on; None where it is not.
+        closed: the wager as it was open until now; None where it was not. A change of an open wager has both.
+        revenue: by which gross revenue moves; the customer's balance moves by the same, negative.
+        handle: by which the accepted cash risk moves.
+        settled_handle: by which the cash risk of settled wagers moves.
+        returned: what the latest settlement returned; 0 without one.
+        result: of a settlement, as the book calls it.
+    """
+
+    kind: Kind
+    fact: facts.WagerFact
+    at_ms: int
+    opened: OpenWager | None = None
+    closed: OpenWager | None = None
+    revenue: int = 0
+    handle: int = 0
+    settled_handle: int = 0
+    returned: int = 0
+    result: str = ""
+
+
+class Registry(Flow):
+    """Comes before all flows that look at wagers; `move` is what the fact at hand does."""
+
+    name: ClassVar[str] = "book"
+    version: ClassVar[int] = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.move: Movement
+        self.currency = RegistrySettings().currency
+        self._agents: Table[Agent] = Table("agent", Agent)
+        self._customers: Table[Customer] = Table("customer", Customer)
+        self._markets: Table[Market] = Table("market", Market)
+        self._asked: Table[str] = Table("asked", str)
+        self._open: Table[OpenWager] = Table("open", OpenWager)
+        self._closed: Table[ClosedWager] = Table("closed", ClosedWager)
+        self._past: Table[int] = Table("past", int)
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Agents, customers, markets, wagers; and whether only sums are known of some past."""
+        return (  # type: ignore[return-value]
+            self._agents,
+            self._customers,
+            self._markets,
+            self._asked,
+            self._open,
+            self._closed,
+            self._past,
+        )
+
+    def configure(self, settings: Raw) -> None:
+        """Take the book's currency."""
+        self.currency = msgspec.json.decode(settings, type=RegistrySettings).currency
+
+    def handlers(self) -> dict[str, Handler]:
+        """Who and what there is; every fact of a wager."""
+        return {
+            "agent.created": self._agent,
+            "agent.imported": self._agent,
+            "customer.created": self._customer,
+            "customer.imported": self._customer,
+            "customer.limit_changed": self._limit,
+            "customer.status_changed": self._status,
+            "market.created": self._market,
+            "market.imported": self._market,
+            "market.status_changed": self._market_status,
+            "market.price_changed": self._price,
+            "revenue.imported": self._imported_revenue,
+            "wager.requested": self._requested,
+            "wager.rejected": self._rejected,
+            "wager.placed": self._placed,
+            "wager.imported": self._placed,
+            "wager.modified": self._modified,
+            "wager.settled": self._settled,
+            "wager.resettled": self._settled,
+            "wager.cancelled": self._cancelled,
+            "wager.reopened": self._reopened,
+        }
+
+    # What other flows may ask.
+
+    def counts_at(self, fact: Fact) -> int:
+        """When a fact counts: its own time, but not far ahead of the watermark."""
+        limit_ms = self.watermark_ms + FUTURE_MS_MAX
+        return fact.at_ms if fact.at_ms <= limit_ms or not self.watermark_ms else limit_ms
+
+    def agent(self, path: str) -> Agent | None:
+        """The agent at a path."""
+        return self._agents.get(path)
+
+    def agents(self) -> Iterator[tuple[str, Agent]]:
+        """Every agent, by its path."""
+        return iter(self._agents)
+
+    def customer(self, code: str) -> Customer | None:
+        """A customer as it is now."""
+        return self._customers.get(code)
+
+    def customers(self) -> Iterator[tuple[str, Customer]]:
+        """Every customer, by its code."""
+        return iter(self._customers)
+
+    def market(self, market_id: str) -> Market | None:
+        """A market that is not over."""
+        return self._markets.get(market_id)
+
+    def wager(self, wager_id: str) -> OpenWager | None:
+        """An open wager."""
+        return self._open.get(wager_id)
+
+    def wagers(self) -> Iterator[OpenWager]:
+        """Every open wager, in the order in which they came."""
+        return (wager for _, wager in self._open)
+
+    def check_amount(self, currency: str | None, customer_id: str) -> None:
+        """Whether an amount can be this book's.
+
+        Raises:
+            Refused: `currency_mismatch` or `customer_unknown`.
+        """
+        if currency is not None and currency != self.currency:
+            reason = f"The amount is in {currency}; the book's currency is {self.currency}."
+            raise Refused(codes.CURRENCY_MISMATCH, reason, currency=currency, book=self.currency)
+        if self._customers.get(customer_id) is None:
+            raise Refused(codes.CUSTOMER_UNKNOWN, f"There is no customer {customer_id}.", customerId=customer_id)
+
+    # Who and what there is.
+
+    def _agent(self, fact: Fact) -> None:
+        agent = expect(fact, facts.Agent)
+        self._agents.put(agent.path, Agent(agent.agent_id, agent.name, agent.status))
+
+    def _customer(self, fact: Fact) -> None:
+        one = expect(fact, facts.Customer)
+        row = Customer(
+            one.agent_id, one.path, one.name, one.status, one.segment, one.bet_factor, one.credit_limit_minor,
+            one.max_wager_minor,
+        )  # fmt: skip
+        self._customers.put(one.customer_id, row)
+
+    def _limit(self, fact: Fact) -> None:
+        changed = expect(fact, facts.CustomerLimitChanged)
+        customer = self._known(changed.customer_id)
+        customer.credit_limit_minor = changed.after.credit_limit_minor
+        customer.max_wager_minor = changed.after.max_wager_minor
+        self._customers.put(changed.customer_id, customer)
+
+    def _status(self, fact: Fact) -> None:
+        changed = expect(fact, facts.CustomerStatusChanged)
+        customer = self._known(changed.customer_id)
+        customer.status = changed.after
+        self._customers.put(changed.customer_id, customer)
+
+    def _known(self, code: str) -> Customer:
+        customer = self._customers.get(code)
+        if customer is None:
+            raise Refused(codes.CUSTOMER_UNKNOWN, f"There is no customer {code}.", customerId=code)
+        return customer
+
+    def _market(self, fact: Fact) -> None:
+        one = expect(fact, facts.Market)
+        selections = {each.selection_id: Selection(each.name, each.odds) for each in one.selections}
+        starts_ms = to_ms(one.starts_at) if one.starts_at else 0
+        closes_ms = to_ms(one.closes_at) if one.closes_at else 0
+        row = Market(
+            one.event_id, one.type, one.status, one.event_name, one.sport, one.period, one.line, starts_ms, closes_ms,
+            one.liability_limit_minor, selections,
+        )  # fmt: skip
+        self._markets.put(one.market_id, row)
+
+    def _market_status(self, fact: Fact) -> None:
+        changed = expect(fact, facts.MarketStatusChanged)
+        market = self._markets.get(changed.market_id)
+        if market is None:
+            return
+        if changed.status in ("resulted", "voided"):
+            self._markets.pop(changed.market_id)
+            return
+        market.status = changed.status
+        self._markets.put(changed.market_id, market)
+
+    def _price(self, fact: Fact) -> None:
+        changed = expect(fact, facts.MarketPriceChanged)
+        market = self._markets.get(changed.market_id)
+        selection = market.selections.get(changed.selection_id) if market else None
+        if market is not None and selection is not None:
+            selection.odds = changed.new_odds
+            self._markets.put(changed.market_id, market)
+
+    def _imported_revenue(self, fact: Fact) -> None:
+        self._past.put("sums", 1)
+
+    # Wagers.
+
+    def _requested(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        self.check_amount(wager.currency, wager.customer_id)
+        before = self._asked.get(wager.wager_id)
+        if before == wager.status:
+            raise Repeated
+        if self._open.get(wager.wager_id) is not None or self._closed.get(wager.wager_id) is not None:
+            raise self._illegal(wager, self._state(wager.wager_id), wager.status)
+        self._asked.put(wager.wager_id, wager.status)
+
+    def _rejected(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerRejected)
+        if self._asked.pop(wager.wager_id) is None:
+            raise self._illegal(wager, self._state(wager.wager_id), wager.status)
+
+    def _placed(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        id = wager.wager_id
+        opened = self._admitted(fact, wager)
+        before = self._open.get(id)
+        if before is not None:
+            if msgspec.structs.replace(before, at_ms=opened.at_ms) == opened or fact.event.type == "wager.imported":
+                raise Repeated
+            raise _conflict(wager, before.risk, before.to_win, "It is open with other content.")
+        over = self._closed.get(id)
+        if over is not None:
+            if (over.risk, over.to_win) == (wager.risk_minor, wager.to_win_minor):
+                raise Repeated
+            raise _conflict(wager, over.risk, over.to_win, "It is over, with other content.")
+        self._asked.pop(id)
+        self._open.put(id, opened)
+        kind: Kind = "imported" if fact.event.type == "wager.imported" else "placed"
+        self.move = Movement(kind, wager, opened.at_ms, opened, handle=opened.cash)
+
+    def _modified(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerModified)
+        before = self._open.get(wager.wager_id)
+        if before is None:
+            raise self._illegal(wager, self._state(wager.wager_id), "accepted")
+        if (wager.version, wager.risk_minor, wager.to_win_minor) == (before.version, before.risk, before.to_win):
+            raise Repeated
+        if (wager.before.risk_minor, wager.before.to_win_minor) != (before.risk, before.to_win):
+            raise _conflict(wager, before.risk, before.to_win, "The change starts from other amounts.")
+        after = msgspec.structs.replace(
+            before,
+            risk=wager.risk_minor,
+            cash=cash_risk_minor(wager.risk_minor, free_play=wager.free_play),
+            to_win=wager.to_win_minor,
+            version=wager.version,
+            legs=_legs(wager.legs) or before.legs,
+        )
+        self._open.put(wager.wager_id, after)
+        self.move = Movement("modified", wager, self.counts_at(fact), after, before, handle=after.cash - before.cash)
+
+    def _settled(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerSettled)
+        id = wager.wager_id
+        state: State = "cashed_out" if wager.result == "cashed_out" else "settled"
+        before = self._open.get(id)
+        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
+        revenue, settled = cash - wager.return_minor, cash
+        if before is not None:
+            if (before.risk, before.cash) != (wager.risk_minor, cash):
+                raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake.")
+            self._open.pop(id)
+        else:
+            known = self._corrected(fact, wager, cash, state)
+            revenue, settled = known.returned - wager.return_minor, 0
+        over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, wager.revision, wager.return_minor)
+        self._closed.put(id, over)
+        kind: Kind = "settled" if before is not None else "resettled"
+        self.move = Movement(
+            kind, wager, self.counts_at(fact), None, before, revenue, 0, settled, wager.return_minor, wager.result
+        )
+
+    def _corrected(self, fact: Fact, wager: facts.WagerSettled, cash: int, state: State) -> ClosedWager:
+        """What a settlement of a wager that is not open replaces."""
+        known = self._closed.get(wager.wager_id)
+        if known is None:
+            if fact.event.type == "wager.resettled" and self._past.get("sums") is not None:
+                return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.previous_return_minor)
+            raise self._illegal(wager, None, state)
+        if (known.state, known.revision, known.returned) == (state, wager.revision, wager.return_minor):
+            raise Repeated
+        if not is_legal(known.state, "settled"):
+            raise self._illegal(wager, known.state, state)
+        if fact.event.type == "wager.settled":
+            raise _settled_conflict(wager, known, "It was settled before, with another result.")
+        if known.returned != wager.previous_return_minor or known.cash != cash:
+            raise _settled_conflict(wager, known, "The correction starts from another settlement.")
+        return known
+
+    def _cancelled(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerCancelled)
+        id = wager.wager_id
+        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
+        before = self._open.get(id)
+        state: State = "cancelled" if wager.status == "cancelled" else "voided"
+        revenue, settled, revision = 0, 0, 0
+        if before is not None:
+            if before.risk != wager.risk_minor:
+                raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake.")
+            self._open.pop(id)
+        else:
+            known = self._undone(wager, cash, state)
+            revenue, settled, revision = known.returned - known.cash, -known.cash, known.revision
+        if wager.status == "deleted":
+            self._closed.pop(id)  # it is gone from the book; its id may come again
+        else:
+            self._closed.put(id, ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0))
+        self.move = Movement("cancelled", wager, self.counts_at(fact), None, before, revenue, -cash, settled)
+
+    def _undone(self, wager: facts.WagerCancelled, cash: int, state: State) -> ClosedWager:
+        """The settlement that a cancellation takes back."""
+        known = self._closed.get(wager.wager_id)
+        if known is None:
+            if wager.settled_return_minor is not None and self._past.get("sums") is not None:
+                return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.settled_return_minor)
+            raise self._illegal(wager, None, state)
+        if known.state == state and wager.status != "deleted":
+            raise Repeated
+        if not is_legal(known.state, state):
+            raise self._illegal(wager, known.state, state)
+        if known.returned != wager.settled_return_minor or known.cash != cash:
+            raise _settled_conflict(wager, known, "The cancellation is of another settlement.")
+        return known
+
+    def _reopened(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        known = self._closed.get(wager.wager_id)
+        if known is None or not is_legal(known.state, "accepted", privileged=True):
+            raise self._illegal(wager, self._state(wager.wager_id), "accepted")
+        opened = self._admitted(fact, wager)
+        self._closed.pop(wager.wager_id)
+        self._open.put(wager.wager_id, opened)
+        was_settled = known.state in ("settled", "cashed_out")
+        revenue, settled = (known.returned - known.cash, -known.cash) if was_settled else (0, 0)
+        handle = opened.cash - (known.cash if was_settled else 0)
+        self.move = Movement("reopened", wager, self.counts_at(fact), opened, None, revenue, handle, settled)
+
+    def _admitted(self, fact: Fact, wager: facts.WagerPlaced) -> OpenWager:
+        """The wager that a fact opens, if it may."""
+        self.check_amount(wager.currency, wager.customer_id)
+        if wager.path != ROOT and self._agents.get(wager.path) is None:
+            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {wager.path}.", path=wager.path)
+        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
+        return OpenWager(
+            wager.wager_id, wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type,
+            wager.risk_minor, cash, wager.to_win_minor, self.counts_at(fact), wager.version, wager.channel, wager.ip,
+            _legs(wager.legs),
+        )  # fmt: skip
+
+    def _state(self, wager_id: str) -> str | None:
+        if self._open.get(wager_id) is not None:
+            return "accepted"
+        known = self._closed.get(wager_id)
+        return known.state if known is not None else self._asked.get(wager_id)
+
+    def _illegal(self, wager: facts.WagerFact, before: str | None, after: str) -> Refused:
+        if before is None:
+            reason = f"The wager {wager.wager_id} was never placed, or is gone."
+            return Refused(codes.WAGER_UNKNOWN, reason, wagerId=wager.wager_id, after=after)
+        reason = f"A wager that is {before} cannot become {after}."
+        return Refused(codes.TRANSITION_ILLEGAL, reason, wagerId=wager.wager_id, before=before, after=after)
+
+
+def _legs(legs: tuple[facts.Leg, ...]) -> tuple[Leg, ...]:
+    return tuple([Leg(leg.market_id, leg.selection_id, leg.odds) for leg in legs])
+
+
+def _conflict(wager: facts.WagerFact, risk: int, to_win: int, why: str) -> Refused:
+    return Refused(codes.FACT_CONFLICT, why, wagerId=wager.wager_id, knownRiskMinor=risk, knownToWinMinor=to_win)
+
+
+def _settled_conflict(wager: facts.WagerFact, known: ClosedWager, why: str) -> Refused:
+    return Refused(
+        codes.FACT_CONFLICT,
+        why,
+        wagerId=wager.wager_id,
+        knownState=known.state,
+        knownRevision=known.revision,
+        knownReturnMinor=known.returned,
+    )
