@@ -20,7 +20,7 @@ from fire22.app import build_engine, flow_settings
 from fire22.config import Config
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.feed.base import Batch, Checkpoint, Document, Record
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
 from fire22.hub.hub import Hub
@@ -103,6 +103,19 @@ class _Feed:
 
     def documents(self) -> list[Document]:
         return []
+
+    async def archived(
+        self,
+        topic: str,
+        scope: str,
+        *,
+        key_from: str = "",
+        key_to: str | None = None,
+        every_revision: bool = False,
+        after: tuple[str, int] | None = None,
+        limit: int,
+    ) -> list[Archived]:
+        raise AssertionError("everybody is live")
 
     def on_batch(self, deliver: object) -> None:
         raise AssertionError("batches are handed over here")

@@ -7,7 +7,7 @@ import msgspec
 
 from fire22.core.message import Json
 from fire22.core.topic import DIRECT, Kind, Topic
-from fire22.feed.base import Batch, Checkpoint, Document, Record
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record, after_all
 from fire22.feed.ring import Ring
 from fire22.flows.base import Flow, Handler
 from fire22.flows.engine import Engine
@@ -17,7 +17,7 @@ EPOCH = "1f0c9a2b"
 TOPICS = (
     Topic("wagers", Kind.STREAM, ("status", "amount")),
     Topic("activity", Kind.STREAM),
-    Topic("kpi", Kind.VIEW, scopes=True),
+    Topic("kpi", Kind.VIEW, scopes=True, archived=True),
     Topic("desk", Kind.VIEW, ("total", "open")),
     Topic(DIRECT, Kind.STREAM, internal=True),
 )
@@ -46,6 +46,7 @@ class MemoryFeed:
         self._engine = Engine((_Topics(),), lambda _type, _data: None)
         self._ring = Ring(ring_bytes_max, 0)
         self._documents: dict[tuple[str, str, str], Document] = {}
+        self._archive: dict[tuple[str, str, str, int], Archived] = {}
         self._listeners: list[Callable[[Batch], object]] = []
 
     @property
@@ -72,6 +73,10 @@ class MemoryFeed:
         """A document's new state; None removes it."""
         self._engine.view(topic, scope, key, f"{topic}_update", self.checkpoint.watermark_ms, body)
 
+    def archive(self, topic: str, scope: str, key: str, revision: int, body: dict[str, Json]) -> None:
+        """A document for the archive."""
+        self._engine.archive(topic, scope, key, revision, self.checkpoint.watermark_ms, body)
+
     def pass_time(self, watermark_ms: int) -> None:
         """Every source has been read up to here."""
         self._engine.fold(clock_event(watermark_ms).body)
@@ -84,6 +89,8 @@ class MemoryFeed:
             self._ring.append(record)
         for document in batch.documents:
             self._documents[document.topic, document.scope, document.key] = document
+        for each in batch.archived:
+            self._archive[each.topic, each.scope, each.key, each.revision] = each
         for deliver in self._listeners:
             deliver(batch)
         return batch
@@ -118,6 +125,35 @@ class MemoryFeed:
         found = [each for each in reversed(self.records) if each.topic == topic and each.offset < before]
         await self.reading()
         return found[:records_max]
+
+    async def archived(
+        self,
+        topic: str,
+        scope: str,
+        *,
+        key_from: str = "",
+        key_to: str | None = None,
+        every_revision: bool = False,
+        after: tuple[str, int] | None = None,
+        limit: int,
+    ) -> list[Archived]:
+        """A page of the archive, from a dict."""
+        await self.reading()
+        of = sorted(
+            (key, revision)
+            for at_topic, at_scope, key, revision in self._archive
+            if (at_topic, at_scope) == (topic, scope)
+        )
+        newest = dict(of)
+        wanted = [
+            (key, revision)
+            for key, revision in of
+            if key >= key_from
+            and (key_to is None or key < after_all(key_to))
+            and (every_revision or newest[key] == revision)
+            and (after is None or (key, revision) > after)
+        ]
+        return [self._archive[topic, scope, key, revision] for key, revision in wanted[:limit]]
 
     def documents(self) -> list[Document]:
         """Every view's documents."""

@@ -12,7 +12,7 @@ import msgspec
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.feed.base import encode_entries
-from fire22.feed.sqlite import SqliteFeed, read_documents, read_records, read_state
+from fire22.feed.sqlite import SqliteFeed, read_archive, read_documents, read_records, read_state
 from fire22.flows.engine import Engine
 from fire22.flows.runner import Runner
 from fire22.log.base import Group
@@ -160,7 +160,7 @@ def stored_groups(path: Path) -> list[Group]:
 
 
 def feed_bytes(connection: apsw.Connection) -> list[tuple[object, ...]]:
-    """The whole feed, its documents and the flows' state, in bytes and in an order that does not depend on time."""
+    """The feed, its documents, archive and the flows' state, in bytes and in an order that does not depend on time."""
     records = [
         (each.offset, each.topic, each.seq, each.index, each.count, each.at_ms, encode_entries(each.entries))
         for each in read_records(connection, "ORDER BY offset", ())
@@ -170,7 +170,8 @@ def feed_bytes(connection: apsw.Connection) -> list[tuple[object, ...]]:
         (each.topic, each.scope, each.key, each.type, each.offset, each.at_ms, sort.encode(each.body))
         for each in read_documents(connection)
     )
-    return [*records, *documents, *sorted(read_state(connection))]
+    archive = [msgspec.structs.astuple(each) for each in read_archive(connection)]
+    return [*records, *documents, *sorted(archive), *sorted(read_state(connection))]
 
 
 def read_feed(path: Path) -> list[tuple[object, ...]]:

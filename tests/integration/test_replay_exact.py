@@ -20,6 +20,7 @@ from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect
 from fire22.log.maintenance import backup, check
 from fire22.sportsbook.facts import FACTS
+from tests import archiver
 from tests.histories import OPEN_TOPICS, History
 from tests.storage import feed_bytes, folding, opened, read_feed, stored_groups, wait_folded
 
@@ -183,6 +184,31 @@ def test_the_check_finds_a_changed_document(recorded: Path) -> None:
 def test_the_check_finds_changed_state(recorded: Path) -> None:
     """State that does not follow from the log would spoil the next figure; it is named."""
     refused(recorded, "DELETE FROM state WHERE flow = 'kpi' AND key = 'scope:/'", "kpi", "scope:/")
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("UPDATE archive SET at_ms = 1 WHERE key = 'b' AND revision = 2", "kpi / b, revision 2"),
+        ("DELETE FROM archive WHERE key = 'a' AND revision = 1", "kpi / a, revision 1"),
+        (
+            "INSERT INTO archive SELECT topic, scope, 'z', 1, at_ms, crc, body FROM archive LIMIT 1",
+            "kpi / z, revision 1",
+        ),
+    ],
+)
+async def test_the_check_finds_what_the_archive_should_not_say(tmp_path: Path, sql: str, words: str) -> None:
+    """A closed period that is not what the log gives, is missing, or was put there, is named."""
+    path = tmp_path / "flows.db"
+    async with opened(path) as storage, folding(storage, archiver.engine()):
+        await storage.log.append([archiver.number(f"n{index}", "ab"[index % 2], index) for index in range(6)])
+        await wait_folded(storage, 6)
+    connection = apsw.Connection(str(path))
+    check_replay(connection, archiver.engine())
+    connection.execute(sql)
+    with pytest.raises(StorageError, match=words):
+        check_replay(connection, archiver.engine())
+    connection.close()
 
 
 def test_the_check_needs_the_whole_log(recorded: Path) -> None:

@@ -15,11 +15,12 @@ from fire22.core.message import Json
 from fire22.core.patch import apply
 from fire22.core.times import to_datetime
 from fire22.core.topic import Kind, Topic
-from fire22.feed.base import Batch, Checkpoint, Document, decode_entries, encode_entries
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, decode_entries, encode_entries
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.flows.engine import FUTURE_MS_MAX, Engine, configuration
 from fire22.log.base import Group
 from fire22.sportsbook import domain
+from tests import archiver
 from tests.histories import OPEN_TOPICS, History
 from tests.storage import START_MS, event
 
@@ -265,6 +266,24 @@ def test_only_events_with_a_category_reach_the_relay() -> None:
     assert [(r.topic, [entry.data for entry in r.entries]) for r in batch.records] == [("bench", [b'{"x":1}'])]
 
 
+def test_what_is_archived_goes_with_the_batch_and_only_once() -> None:
+    """A closed period is stored together with the messages of its group, and is in memory no longer."""
+    one = archiver.engine()
+    bodies = tuple(archiver.number(f"n{index}", "day", index).body for index in range(2))
+    assert one.fold_group(Group(1, bodies)).archived == (
+        Archived("kpi", "/", "day", 1, START_MS, b'{"value":0}'),
+        Archived("kpi", "/", "day", 2, START_MS, b'{"value":1}'),
+    )
+    assert fold(one, event("e")).archived == ()
+
+
+def test_only_a_topic_that_says_so_has_an_archive() -> None:
+    """A flow that archives without declaring it is a mistake that must not pass: nobody could read it."""
+    one = archiver.engine()
+    with pytest.raises(AssertionError, match="plain"):
+        one.archive("plain", "/", "day", 1, START_MS, {})
+
+
 # Restarts.
 
 
@@ -276,6 +295,7 @@ class Stored:
         self.rows: dict[tuple[str, str], bytes] = {}
         self.documents: dict[tuple[str, str, str], bytes] = {}
         self.records: list[tuple[object, ...]] = []
+        self.archive: dict[tuple[str, str, str, int], Archived] = {}
 
     def take(self, batch: Batch) -> None:
         """Write a batch."""
@@ -288,6 +308,8 @@ class Stored:
                 self.rows[flow, key] = value
         for document in batch.documents:
             self.documents[document.topic, document.scope, document.key] = msgspec.json.encode(document)
+        for each in batch.archived:
+            self.archive[each.topic, each.scope, each.key, each.revision] = each
         for record in batch.records:
             self.records.append(
                 (
@@ -333,6 +355,7 @@ def same(one: Stored, other: Stored) -> None:
     assert one.records == other.records
     assert one.documents == other.documents
     assert one.rows == other.rows
+    assert one.archive == other.archive
     assert one.checkpoint == other.checkpoint
 
 

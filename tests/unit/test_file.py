@@ -10,11 +10,13 @@ from fire22 import app
 from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError, StorageError
+from fire22.feed.sqlite import read_archive
 from fire22.log import file as log_file
 from fire22.log.base import Appended, SourcePosition
 from fire22.log.file import APPLICATION_ID, FORMAT, meta, open_file
 from fire22.log.maintenance import backup, check, restore
-from tests.storage import encoded, opened, stored_groups
+from tests import archiver
+from tests.storage import encoded, folding, opened, stored_groups, wait_folded
 
 
 @pytest.fixture
@@ -174,6 +176,49 @@ async def test_an_older_format_is_brought_up_step_by_step(path: Path, monkeypatc
     assert connection.execute("SELECT count(*) FROM added").get == 1
     assert connection.execute("SELECT count(*) FROM log").get == 5
     connection.close()
+
+
+async def test_a_file_of_format_1_gets_an_archive(path: Path) -> None:
+    """A file of before there was an archive becomes what a new one is, and keeps its events."""
+    await write(path, 5)
+    connection = apsw.Connection(str(path))
+    schema = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    connection.execute("DROP TABLE archive; PRAGMA user_version=1")
+    connection.close()
+    connection = open_file(path)
+    assert connection.pragma("user_version") == FORMAT
+    assert connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall() == schema
+    assert connection.execute("SELECT count(*) FROM log").get == 5
+    connection.close()
+
+
+async def test_a_backup_keeps_the_archive(path: Path) -> None:
+    """What is kept for ever survives the loss of the disk: it is in the backup and in what is restored from it."""
+    async with opened(path) as storage, folding(storage, archiver.engine()):
+        await storage.log.append([archiver.number(f"n{key}", key, 1) for key in "abc"])
+        await wait_folded(storage, 3)
+    copy = path.with_name("backup.db")
+    backup(path, copy)
+    restore(copy, path, replace=True)
+    connection = open_file(path)
+    assert [each.key for each in read_archive(connection)] == ["a", "b", "c"]
+    connection.close()
+
+
+async def test_a_flipped_byte_in_the_archive_is_named(path: Path) -> None:
+    """A figure of years ago that the disk has changed is not handed out as true."""
+    async with opened(path) as storage, folding(storage, archiver.engine()):
+        await storage.log.append([archiver.number("n", "2026-03-01", 4711)])
+        await wait_folded(storage, 1)
+    connection = apsw.Connection(str(path))
+    connection.execute("""UPDATE archive SET body = CAST('{"value":4712}' AS BLOB)""")
+    connection.close()
+    with pytest.raises(StorageError, match="archive kpi / 2026-03-01 1"):
+        check(path)
+    async with opened(path) as storage:
+        with pytest.raises(StorageError, match="kpi / 2026-03-01, revision 1, in the archive is damaged") as met:
+            await storage.feed.archived("kpi", "/", limit=10)
+    assert met.value.code is codes.STORAGE_CORRUPT
 
 
 async def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

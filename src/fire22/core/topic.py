@@ -28,6 +28,7 @@ class Topic(Struct, frozen=True):
         filterable: the fields of `data` that a filter may name.
         internal: never served to clients.
         scopes: whether this view's scopes are the tree: a scope is known when it has a document here.
+        archived: whether documents of this topic are kept for ever, by key and revision, beside its messages.
     """
 
     name: str
@@ -35,3 +36,4 @@ class Topic(Struct, frozen=True):
     filterable: tuple[str, ...] = ()
     internal: bool = False
     scopes: bool = False
+    archived: bool = False

@@ -78,6 +78,24 @@ class Document(Struct, frozen=True):
     body: dict[str, Json] | None
 
 
+class Archived(Struct, frozen=True, gc=False):
+    """A document that is kept for ever: a closed period, say. Never loaded, never trimmed; read by key.
+
+    Args:
+        scope: exact, as of a view.
+        key: sorts as the documents are read.
+        revision: the highest of a key is its newest.
+        body: a JSON object without a null anywhere.
+    """
+
+    topic: str
+    scope: str
+    key: str
+    revision: int
+    at_ms: int
+    body: bytes
+
+
 class Batch(Struct, frozen=True):
     """What one commit group changed: appended in one transaction.
 
@@ -89,6 +107,7 @@ class Batch(Struct, frozen=True):
         watermark_ms: every source has been read up to this time.
         rows: changed rows of the flows' state as (flow, key, value); None removes a row.
         documents: the views' documents that changed.
+        archived: what joins the archive, in order; the same key and revision again replaces it.
     """
 
     seq: int
@@ -99,6 +118,7 @@ class Batch(Struct, frozen=True):
     records: tuple[Record, ...]
     rows: tuple[tuple[str, str, bytes | None], ...]
     documents: tuple[Document, ...]
+    archived: tuple[Archived, ...] = ()
 
 
 class Checkpoint(Struct, frozen=True):
@@ -107,6 +127,11 @@ class Checkpoint(Struct, frozen=True):
     seq: int
     offset: int
     watermark_ms: int
+
+
+def after_all(prefix: str) -> str:
+    """The text behind every text that begins with `prefix`."""
+    return prefix + "\U0010ffff"
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -153,6 +178,27 @@ class Feed(Protocol):
     def documents(self) -> list[Document]:
         """Every view's documents as of the checkpoint, the removed ones too as long as the feed reaches back to them;
         read once at start."""
+
+    async def archived(
+        self,
+        topic: str,
+        scope: str,
+        *,
+        key_from: str = "",
+        key_to: str | None = None,
+        every_revision: bool = False,
+        after: tuple[str, int] | None = None,
+        limit: int,
+    ) -> list[Archived]:
+        """A page of a scope's archive from storage, by key and then revision.
+
+        Args:
+            key_from: the first key.
+            key_to: the last, with all that begin with it; None is the end.
+            every_revision: whether the older revisions of a key come too.
+            after: the key and the revision of the last one had.
+            limit: how many at most.
+        """
 
     def on_batch(self, deliver: Callable[[Batch], None]) -> None:
         """Call `deliver` in the event loop with each batch that has become durable, in order."""

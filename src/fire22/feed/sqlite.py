@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import apsw
 import msgspec
@@ -16,13 +16,14 @@ import msgspec
 from fire22.core import codes
 from fire22.core.errors import StorageError
 from fire22.core.message import Json
-from fire22.feed.base import Batch, Checkpoint, Document, Record, decode_entries, encode_entries
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record, after_all, decode_entries, encode_entries
 from fire22.feed.ring import Ring
 from fire22.log.file import checksum, connect, meta, query, storage_errors
 from fire22.log.writer import Writer
 
 _SELECT: Final = "SELECT offset, topic, seq, idx, cnt, at_ms, crc, body FROM feed "
 REMOVED: Final = b"null"  # the body of a document that is gone; kept as long as the feed reaches back to its removal
+Found = TypeVar("Found")
 _document_decoder: Final = msgspec.json.Decoder(dict[str, Json] | None)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -139,6 +140,35 @@ class SqliteFeed:
             "WHERE topic = ? AND offset < ? ORDER BY offset DESC LIMIT ?", (topic, before, records_max)
         )
 
+    async def archived(
+        self,
+        topic: str,
+        scope: str,
+        *,
+        key_from: str = "",
+        key_to: str | None = None,
+        every_revision: bool = False,
+        after: tuple[str, int] | None = None,
+        limit: int,
+    ) -> list[Archived]:
+        """A page of a scope's archive, from the file."""
+        where = "WHERE topic = ?1 AND scope = ?2 AND key >= ?3"
+        if key_to is not None:
+            where += " AND key < ?4"
+        if after is not None:
+            where += " AND (key, revision) > (?5, ?6)"
+        if not every_revision:
+            where += (
+                " AND NOT EXISTS (SELECT 1 FROM archive AS later WHERE later.topic = ?1 AND later.scope = ?2"
+                " AND later.key = archive.key AND later.revision > archive.revision)"
+            )
+        key_after, revision_after = after or ("", 0)
+        end = "" if key_to is None else after_all(key_to)
+        values = (topic, scope, max(key_from, key_after), end, key_after, revision_after, limit)
+        return await self._read(
+            lambda reader: list(read_archive(reader, f"{where} ORDER BY key, revision LIMIT ?7", values))
+        )
+
     def trim(self, *, before_ms: int, bytes_max: int, records_max: int = 500) -> "asyncio.Future[int]":
         """Delete the oldest records that are too old or too much; at most `records_max`, so that nothing waits long.
 
@@ -204,6 +234,11 @@ class SqliteFeed:
                     for d, body in zip(batch.documents, documents, strict=True)
                 ),
             )
+        if batch.archived:
+            connection.executemany(
+                "REPLACE INTO archive VALUES(?, ?, ?, ?, ?, ?, ?)",
+                ((a.topic, a.scope, a.key, a.revision, a.at_ms, checksum(a.body), a.body) for a in batch.archived),
+            )
         connection.execute(
             "REPLACE INTO meta VALUES('seq', ?), ('offset', ?), ('watermark_ms', ?), ('feed_bytes', ?)",
             (
@@ -215,11 +250,14 @@ class SqliteFeed:
         )
 
     async def _query(self, where: str, arguments: tuple[str | int, ...]) -> list[Record]:
-        def run() -> list[Record]:
+        return await self._read(lambda reader: read_records(reader, where, arguments))
+
+    async def _read(self, ask: Callable[[apsw.Connection], Found]) -> Found:
+        def run() -> Found:
             with storage_errors():
                 if self._reader is None:
                     self._reader = connect(self._path, vfs=self._vfs)
-                return read_records(self._reader, where, arguments)
+                return ask(self._reader)
 
         return await self._loop.run_in_executor(self._reading, run)
 
@@ -256,6 +294,22 @@ def read_records(connection: apsw.Connection, where: str, arguments: tuple[str |
             raise StorageError(codes.STORAGE_CORRUPT, f"Record {offset} in the feed is damaged; restore a backup.")
         found.append(Record(offset, topic, seq, index, count, at_ms, decode_entries(body)))
     return found
+
+
+def read_archive(
+    connection: apsw.Connection, where: str = "", arguments: tuple[str | int, ...] = ()
+) -> Iterator[Archived]:
+    """Documents of the file's archive, one by one.
+
+    Raises:
+        StorageError: `storage_corrupt` names the damaged document.
+    """
+    select = "SELECT topic, scope, key, revision, at_ms, crc, body FROM archive "
+    for topic, scope, key, revision, at_ms, crc, body in query(connection, select + where, arguments):
+        if checksum(body) != crc:
+            name = f"{topic} {scope} {key}, revision {revision},"
+            raise StorageError(codes.STORAGE_CORRUPT, f"{name} in the archive is damaged; restore a backup.")
+        yield Archived(topic, scope, key, revision, at_ms, body)
 
 
 def _trim(connection: apsw.Connection, before_ms: int, bytes_max: int, records_max: int) -> tuple[int, int | None]:

@@ -144,6 +144,13 @@ class Emitter(ABC):
         Nothing is said when it did not change.
         """
 
+    @abstractmethod
+    def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
+        """Keep a document for ever, outside of memory; it holds no null. The topic declares that it has an archive.
+
+        Keys are read in their order as text. A later revision does not replace an earlier one; the same one again does.
+        """
+
 
 class Flow(ABC):
     """One pure fold.

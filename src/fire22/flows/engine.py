@@ -15,7 +15,7 @@ from fire22.core.event import decode_event
 from fire22.core.message import Json
 from fire22.core.patch import diff
 from fire22.core.topic import Topic
-from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, Entry, Record
 from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated
 from fire22.log.base import Group
 
@@ -87,6 +87,7 @@ class Engine(Emitter):
         self._documents: dict[tuple[str, str, str], Document] = {}
         self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
         self._changed: dict[str, list[Document]] = {}
+        self._archived: list[Archived] = []
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -184,6 +185,7 @@ class Engine(Emitter):
                 documents.append(placed)
         self._group_ms = 0
         self._flushed_seq = self._seq
+        archived, self._archived = tuple(self._archived), []
         return Batch(
             self._seq,
             self._offset,
@@ -193,6 +195,7 @@ class Engine(Emitter):
             tuple(records),
             self._rows(),
             tuple(documents),
+            archived,
         )
 
     def stream(
@@ -225,6 +228,12 @@ class Engine(Emitter):
             entry = Entry(scope, key, type, at_ms, 1, _encode(patch), before.offset, was=was)
         self._streams[topic].append(entry)
         self._changed.setdefault(topic, []).append(Document(topic, scope, key, type, 0, at_ms, document))
+
+    def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
+        """See Emitter."""
+        if not self.topics[topic].archived:
+            raise AssertionError(f"the topic {topic} does not declare an archive")
+        self._archived.append(Archived(topic, scope, key, revision, at_ms, _encode(document)))
 
     def _filterable(self, topic: str, body: dict[str, Json]) -> bytes:
         fields = self.topics[topic].filterable

@@ -1,5 +1,6 @@
 """Shows that the feed is a function of the log: folds the whole log anew and compares, byte for byte."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -8,8 +9,8 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.feed.base import Document, decode_entries
-from fire22.feed.sqlite import read_checkpoint, read_documents, read_state
+from fire22.feed.base import Archived, Document, decode_entries
+from fire22.feed.sqlite import read_archive, read_checkpoint, read_documents, read_state
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.log.file import query
@@ -27,8 +28,8 @@ class ReplayReport(Struct, frozen=True):
 def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     """Fold the log from its beginning with a fresh engine and compare with all that is kept of the feed.
 
-    Compared are the records (retention may have taken the oldest), the views' documents, the flows' state and the
-    checkpoint.
+    Compared are the records (retention may have taken the oldest), the views' documents, the archive, the flows' state
+    and the checkpoint.
 
     Raises:
         StorageError: `storage_corrupt` names the first thing that differs; `storage_failed`, the log does not reach
@@ -40,10 +41,12 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     compared = 0
     documents: dict[tuple[str, str, str], Document] = {}
     state: dict[tuple[str, str], bytes | None] = {}
+    archive: dict[tuple[str, str, str, int], bytes] = {}
     for group in _groups(connection, checkpoint.seq):
         batch = engine.fold_group(group)
         state.update(((flow, key), value) for flow, key, value in batch.rows)
         documents.update(((each.topic, each.scope, each.key), each) for each in batch.documents)
+        archive.update((_name(each), _digest(each)) for each in batch.archived)
         for record in batch.records:
             if not compared and (expected is None or record.offset < expected[0]):
                 continue  # no longer kept
@@ -62,6 +65,7 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     kept_documents = {(each.topic, each.scope, each.key): each for each in read_documents(connection)}
     made = {key: each for key, each in documents.items() if each.body is not None or key in kept_documents}
     _compare(made, kept_documents, "Document")
+    _compare_archive(archive, connection)
     return ReplayReport(engine.checkpoint.seq, compared)
 
 
@@ -69,6 +73,28 @@ def _compare(made: Mapping[Key, object], kept: Mapping[Key, object], what: str) 
     for key in sorted({*made, *kept}):
         if made.get(key) != kept.get(key):
             raise _differs(f"{what} {' '.join(key)}")
+
+
+def _compare_archive(made: dict[tuple[str, str, str, int], bytes], connection: apsw.Connection) -> None:
+    """The kept documents pass one by one: there may be more of them than memory."""
+    for each in read_archive(connection):
+        if made.pop(_name(each), None) != _digest(each):
+            raise _differs(f"The archive's {_words(_name(each))}")
+    for name in made:
+        raise _differs(f"The archive's {_words(name)}")
+
+
+def _name(archived: Archived) -> tuple[str, str, str, int]:
+    return archived.topic, archived.scope, archived.key, archived.revision
+
+
+def _digest(archived: Archived) -> bytes:
+    return hashlib.blake2b(b"%d %b" % (archived.at_ms, archived.body), digest_size=16).digest()
+
+
+def _words(name: tuple[str, str, str, int]) -> str:
+    topic, scope, key, revision = name
+    return f"{topic} {scope} {key}, revision {revision},"
 
 
 def _differs(what: str) -> StorageError:

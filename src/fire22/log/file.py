@@ -21,12 +21,16 @@ from fire22.core import codes
 from fire22.core.errors import StorageError
 
 APPLICATION_ID: Final = 0x46323246
-FORMAT: Final = 1
-MIGRATIONS: Final[dict[int, Callable[[apsw.Connection], None]]] = {}  # from format n to n + 1
+FORMAT: Final = 2
 QUICK_CHECK_BYTES_MAX: Final = 64 << 20
 BUSY_TIMEOUT_MS: Final = 5000
 
-SCHEMA: Final = """
+ARCHIVE: Final = """
+CREATE TABLE archive(
+    topic TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    crc INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(topic, scope, key, revision)) WITHOUT ROWID;
+"""
+SCHEMA: Final = f"""{ARCHIVE}
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE log(
     seq INTEGER PRIMARY KEY, grp INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, crc INTEGER NOT NULL, body BLOB NOT NULL);
@@ -40,6 +44,9 @@ CREATE TABLE document(
     topic TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, offset INTEGER NOT NULL,
     at_ms INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(topic, scope, key)) WITHOUT ROWID;
 """
+MIGRATIONS: Final[dict[int, Callable[[apsw.Connection], None]]] = {  # from format n to n + 1
+    1: lambda connection: _run(connection, ARCHIVE),
+}
 
 
 def open_file(path: Path, *, vfs: str | None = None) -> apsw.Connection:
@@ -141,6 +148,10 @@ def _create(path: Path, vfs: str | None) -> None:
     connection.close()
     fresh.rename(path)
     _sync_folder(path.parent)
+
+
+def _run(connection: apsw.Connection, script: str) -> None:
+    connection.execute(script)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -98,6 +98,8 @@ def check(path: Path) -> StorageReport:
                 raise StorageError(codes.STORAGE_CORRUPT, f"{path.name} is damaged ({verdict}); restore a backup.")
             events = verify_rows(connection, "SELECT seq, crc, body FROM log ORDER BY seq", "log")
             records = verify_rows(connection, "SELECT offset, crc, body FROM feed ORDER BY offset", "feed")
+            select = "SELECT topic || ' ' || scope || ' ' || key || ' ' || revision, crc, body FROM archive"
+            verify_rows(connection, select, "archive")
             _check_numbers(connection, path)
         finally:
             connection.close()
