@@ -3,14 +3,15 @@
 from collections import Counter
 
 from fire22.core.event import encode_event
-from fire22.sportsbook.facts import FACTS
+from fire22.sportsbook.domain import flows
 from tests.histories import History
 
 
 def test_a_history_has_every_type_of_event() -> None:
     """A figure that depends on any fact is exercised."""
     types = Counter(event.type for event in History(1).take(3000))
-    assert {*FACTS, "system.configured", "app.said", "weather.changed"} <= set(types)
+    handled = {type for flow in flows() for type in flow.handlers()}
+    assert {*handled, "system.configured", "app.said", "weather.changed"} <= set(types)
 
 
 def test_a_seed_gives_one_history() -> None:
