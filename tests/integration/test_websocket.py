@@ -31,6 +31,7 @@ from tests.integration.inside import (
     bench_event,
     make_book,
     make_config,
+    said,
     sign,
     talking,
     until,
@@ -71,8 +72,7 @@ async def publish(server: app.Application, talk: Talk, id: str, data: Json = Non
     """Say something on the open topic, and wait until it has been delivered."""
     seq = (await talk.ask("publish", event=bench_event(id, data)))["seq"]
     assert isinstance(seq, int)
-    feed, hub = server.feed, server.hub.hub
-    await until(lambda: feed.checkpoint.seq >= seq and hub.flushed >= feed.checkpoint.offset)
+    await said(server, seq)
 
 
 class Raw:
