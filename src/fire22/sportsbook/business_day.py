@@ -1,6 +1,6 @@
 """The business day: when it begins, in the book's own time zone."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -26,19 +26,21 @@ class BusinessDay:
 
         The last day of the calendar has no end; a moment beyond `LATEST_MS` gets the day of that.
         """
-        at_ms = min(at_ms, LATEST_MS)
-        local = to_datetime(at_ms).astimezone(self._zone)
-        day = local.date()
-        start = self._start(day.year, day.month, day.day)
-        while at_ms < start:  # twice where a zone has left out a whole date
-            day -= timedelta(days=1)
-            start = self._start(day.year, day.month, day.day)
-        end = start
-        while end <= at_ms:
+        day, at_ms = self.day_of(at_ms), min(at_ms, LATEST_MS)
+        start = end = self.starts_ms(day)
+        while end <= at_ms:  # twice where a zone has left out a whole date
             day += timedelta(days=1)
-            end = self._start(day.year, day.month, day.day)
+            end = self.starts_ms(day)
         return start, end
 
-    def _start(self, year: int, month: int, day: int) -> int:
-        local = datetime.combine(datetime(year, month, day), self._starts_at, tzinfo=self._zone)
-        return to_ms(local.astimezone(UTC))
+    def day_of(self, at_ms: int) -> date:
+        """The date of the day that holds a moment: the local date on which that day starts."""
+        at_ms = min(at_ms, LATEST_MS)
+        day = to_datetime(at_ms).astimezone(self._zone).date()
+        while at_ms < self.starts_ms(day):  # twice where a zone has left out a whole date
+            day -= timedelta(days=1)
+        return day
+
+    def starts_ms(self, day: date) -> int:
+        """When the day of a date starts."""
+        return to_ms(datetime.combine(day, self._starts_at, tzinfo=self._zone).astimezone(UTC))
