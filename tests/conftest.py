@@ -6,11 +6,6 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# Other programs may take the machine's time: how long an example takes says nothing of the code.
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-settings.load_profile("project")
 
 ROOT = Path(__file__).parents[1]
 EXTERNAL = ROOT.parent / "shared" / "data"

@@ -55,6 +55,7 @@ class History:
         self._number = 0
         self._open: dict[str, Wager] = {}
         self._settled: dict[str, Wager] = {}
+        self._asked: dict[str, facts.WagerPlaced] = {}
         self._customers = [
             facts.Customer(f"C{number}", _agent_id(path), path, f"Customer {number}", "active")
             for number, path in enumerate(self.random.choice(SCOPES) for _ in range(14))
@@ -247,10 +248,12 @@ class History:
         customer = random.choice(self._customers)
         of_customer = {"customer_id": customer.customer_id, "agent_id": customer.agent_id, "path": customer.path}
         market = f"m{random.randrange(MARKETS)}"
-        what = random.randrange(9)
+        what = random.randrange(16)
+        if what >= 9:
+            return self._done_by_the_desk(what, of_customer)
         if what == 0:
             state = random.choice(PAYMENTS)
-            direction = random.choice(("deposit", "withdrawal"))
+            direction: facts.Direction = random.choice(("deposit", "withdrawal"))
             amount = random.randint(100, 100_000)
             payment = facts.Payment(
                 f"p{self._number}", **of_customer, direction=direction, method="card", amount_minor=amount, status=state
@@ -284,6 +287,47 @@ class History:
             expires_at=to_datetime(self.now_ms + HOUR) if random.random() < 0.3 else None,
         )
         return self._event("app.said", {"text": f"number {self._number}", "nothing": None}, self.now_ms, metadata)
+
+    def _done_by_the_desk(self, what: int, of_customer: dict[str, str]) -> Event:
+        """What the people of the book do beside wagers that were accepted at once."""
+        random = self.random
+        if what == 9 and self._settled:
+            return self._reopen(random.choice(list(self._settled.values())))
+        if what == 10 and self._asked:
+            asked = self._asked.pop(next(iter(self._asked)))
+            status = random.choice(("rejected", "expired"))
+            return self._event(
+                "wager.rejected", facts.WagerRejected(**_identity(asked), status=status), self._moment(0)
+            )
+        if what == 11:
+            kind = random.choice(("adjustment", "bonus", "fee"))
+            amount = random.randint(-9_000, 9_000)
+            adjusted = facts.BalanceAdjusted(f"l{self._number}", **of_customer, kind=kind, amount_minor=amount)
+            return self._event("balance.adjusted", adjusted, self._moment(0))
+        if what == 12:
+            path = random.choice(AGENTS)
+            plan = facts.CommissionPlan(_agent_id(path), path, random.choice(("split", "profit", "red_figure")), 0.2)
+            return self._event("commission.plan_set", plan, self._moment(0))
+        if what == 13:
+            kind = random.choice(("session.login", "session.logout"))
+            return self._event(kind, facts.Session(**of_customer, ip="192.0.2.7"), self._moment(0))
+        if what == 14:
+            kind = random.choice(("alert.acknowledged", "alert.closed"))
+            return self._event(kind, facts.AlertDecided(f"a{self._number}", "risk"), self._moment(0))
+        status = random.choice(("requested", "review"))
+        asked = facts.WagerPlaced(
+            f"w{self._number}", self._number, **of_customer, type="straight", risk_minor=500, to_win_minor=450,
+            free_play=False, channel="web", status=status, version=1, legs=(self._leg(),),
+        )  # fmt: skip
+        self._asked[asked.wager_id] = asked
+        return self._event("wager.requested", asked, self._moment(0))
+
+    def _reopen(self, wager: Wager) -> Event:
+        """The settlement of a wager is rolled back."""
+        wager.fact = msgspec.structs.replace(wager.fact, version=wager.fact.version + 1)
+        wager.last_ms = self._moment(wager.last_ms)
+        self._open[wager.fact.wager_id] = self._settled.pop(wager.fact.wager_id)
+        return self._event("wager.reopened", wager.fact, wager.last_ms)
 
     def _leg(self) -> facts.Leg:
         market = self.random.randrange(MARKETS)

@@ -46,12 +46,6 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def said(server: app.Application, seq: int) -> None:
-    """Until what the log holds up to `seq` has been said to whoever is live."""
-    feed, hub = server.feed, server.hub.hub
-    await until(lambda: feed.checkpoint.seq >= seq and hub.flushed >= feed.checkpoint.offset)
-
-
 class Talk:
     """An open WebSocket."""
 

@@ -31,7 +31,6 @@ from tests.integration.inside import (
     bench_event,
     make_book,
     make_config,
-    said,
     sign,
     talking,
     until,
@@ -72,7 +71,8 @@ async def publish(server: app.Application, talk: Talk, id: str, data: Json = Non
     """Say something on the open topic, and wait until it has been delivered."""
     seq = (await talk.ask("publish", event=bench_event(id, data)))["seq"]
     assert isinstance(seq, int)
-    await said(server, seq)
+    feed, hub = server.feed, server.hub.hub
+    await until(lambda: feed.checkpoint.seq >= seq and hub.flushed >= feed.checkpoint.offset)
 
 
 class Raw:

@@ -102,6 +102,22 @@ def test_a_resettled_wager() -> None:
     assert (data["action"], data["revision"], data["profit"]) == ("settled", 2, -11.0)
 
 
+def test_a_wager_that_was_cashed_out_is_settled() -> None:
+    """Who bought a wager back early shows as settled, and the status says how."""
+    outcome = {"revision": 1, "result": "cashed_out", "returnMinor": 900, "previousReturnMinor": 0}
+    assert payload("wager.settled", {**WAGER, **outcome}) == {
+        **SAID, "action": "settled", "status": "cashed_out", "result": "cashed_out", "revision": 1, "returned": 9.0,
+        "profit": -2.0,
+    }  # fmt: skip
+
+
+def test_a_wager_that_is_open_again() -> None:
+    """A roll-back shows as a wager that is accepted anew."""
+    assert payload("wager.reopened", {**PLACED, "version": 3, "legs": LEGS[:1]}) == {
+        **SAID, "action": "placed", "status": "accepted", "odds": 1.9091, "channel": "web",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("status", ["cancelled", "voided", "deleted"])
 @pytest.mark.parametrize("returned", [None, 2150])
 def test_a_cancelled_wager(status: str, returned: int | None) -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from fire22.core.scope import ROOT
 from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
@@ -20,7 +21,22 @@ _PAYMENT_WORDS: Final = {
     "payment.failed": "had a {direction} fail",
     "payment.charged_back": "charged a {direction} back",
 }
-_RESULTS: Final = {"win": ("won a wager", "win"), "loss": ("lost a wager", "loss"), "lose": ("lost a wager", "loss")}
+_RESULTS: Final = {
+    "win": ("won a wager", "win"),
+    "dead_heat": ("won a wager in a dead heat", "win"),
+    "half_win": ("half won a wager", "win"),
+    "loss": ("lost a wager", "loss"),
+    "lose": ("lost a wager", "loss"),
+    "half_loss": ("half lost a wager", "loss"),
+    "cashed_out": ("cashed out a wager", "withdrawal"),
+}
+_PAYS_BACK: Final = frozenset({"win", "dead_heat", "half_win", "half_loss", "cashed_out"})
+_REQUESTS: Final = {"review": ("has a wager held for review", "pause"), "requested": ("asked for a wager", "clock")}
+_ENTRIES: Final = {
+    "bonus": ("was given a bonus", "deposit"),
+    "fee": ("was charged a fee", "withdrawal"),
+    "transfer": ("had an amount transferred", "edit"),
+}
 _CANCELS: Final = {"voided": "had a wager voided", "deleted": "had a wager deleted"}
 _ALERTS: Final = ("payment.failed", "payment.charged_back", "payment.rejected")
 
@@ -40,29 +56,53 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class ActivityFeed(Flow):
-    """Stateless: each fact that a person would tell makes one message."""
+    """Stateless: each fact that a person would tell makes one message.
+
+    Who comes and goes is not told: sessions would bury the rest.
+    """
 
     name: ClassVar[str] = "activity"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self) -> None:
         super().__init__()
         self.topics = (Topic("activity", Kind.STREAM, ("userId", "action", "amount", "icon")),)
 
     def handlers(self) -> dict[str, Handler]:
-        """Wagers, payments, and who came to the book."""
+        """Wagers, payments, what the desk does, and who came to the book."""
         return {
+            "wager.requested": self._requested,
+            "wager.rejected": self._rejected,
             "wager.placed": self._placed,
+            "wager.reopened": self._reopened,
             "wager.modified": self._modified,
             "wager.settled": self._settled,
             "wager.resettled": self._resettled,
             "wager.cancelled": self._cancelled,
             **dict.fromkeys(_PAYMENT_WORDS, self._payment),
+            "balance.adjusted": self._adjusted,
+            "alert.acknowledged": self._alert,
+            "alert.closed": self._alert,
+            "commission.plan_set": self._plan,
             "customer.created": self._customer,
             "customer.limit_changed": self._limit,
             "customer.status_changed": self._status,
             "agent.created": self._agent,
         }
+
+    def _requested(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        self._wager(fact, wager, *_REQUESTS.get(wager.status, _REQUESTS["requested"]), wager.risk_minor)
+
+    def _rejected(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerRejected)
+        expired = wager.status == "expired"
+        action, icon = ("had a wager expire", "clock") if expired else ("had a wager rejected", "cancel")
+        self._wager(fact, wager, action, icon, wager.risk_minor)
+
+    def _reopened(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        self._wager(fact, wager, "had a wager opened again", "edit", wager.risk_minor)
 
     def _placed(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerPlaced)
@@ -76,7 +116,7 @@ class ActivityFeed(Flow):
     def _settled(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerSettled)
         action, icon = _RESULTS.get(wager.result, ("had a wager settled", "push"))
-        amount = wager.return_minor if icon == "win" else wager.risk_minor
+        amount = wager.return_minor if wager.result in _PAYS_BACK else wager.risk_minor
         self._wager(fact, wager, action, icon, amount)
 
     def _resettled(self, fact: Fact) -> None:
@@ -93,6 +133,22 @@ class ActivityFeed(Flow):
         icon = "alert" if fact.event.type in _ALERTS else payment.direction
         path = customer_path(payment.path, payment.customer_id)
         self._say(fact, path, payment.customer_id, action, icon, payment.amount_minor)
+
+    def _adjusted(self, fact: Fact) -> None:
+        told = expect(fact, facts.BalanceAdjusted)
+        icon = "deposit" if told.amount_minor > 0 else "withdrawal"
+        action, icon = _ENTRIES.get(told.kind, ("had the balance adjusted", icon))
+        path = customer_path(told.path, told.customer_id)
+        self._say(fact, path, told.customer_id, action, icon, told.amount_minor)
+
+    def _alert(self, fact: Fact) -> None:
+        decided = expect(fact, facts.AlertDecided)
+        action = "acknowledged an alert" if fact.event.type == "alert.acknowledged" else "closed an alert"
+        self._say(fact, ROOT, decided.actor, action, "alert")
+
+    def _plan(self, fact: Fact) -> None:
+        plan = expect(fact, facts.CommissionPlan)
+        self._say(fact, plan.path, plan.agent_id, "has a new commission plan", "edit")
 
     def _customer(self, fact: Fact) -> None:
         customer = expect(fact, facts.Customer)

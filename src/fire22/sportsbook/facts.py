@@ -10,7 +10,7 @@ is rejected and costs nobody else.
 """
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -36,6 +36,7 @@ Date = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
 Ordinal = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Time = Annotated[datetime, Meta(tz=True)]
+Direction = Literal["deposit", "withdrawal"]
 
 
 class Fact(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -278,7 +279,7 @@ class Payment(Fact, frozen=True, gc=False):
     customer_id: Id
     agent_id: str
     path: Path
-    direction: str
+    direction: Direction
     method: str
     amount_minor: Minor
     status: str

@@ -49,7 +49,7 @@ class Ticker(Flow):
     """Stateless: each fact of a wager makes one message."""
 
     name: ClassVar[str] = "wagers"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +59,7 @@ class Ticker(Flow):
         """Wagers, except those that were there before the book was connected."""
         return {
             "wager.placed": self._placed,
+            "wager.reopened": self._reopened,
             "wager.modified": self._modified,
             "wager.settled": self._settled,
             "wager.resettled": self._settled,
@@ -68,6 +69,10 @@ class Ticker(Flow):
     def _placed(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerPlaced)
         self._say(fact, wager, _update(wager, "placed", wager.status, odds=_odds(wager.legs), channel=wager.channel))
+
+    def _reopened(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        self._say(fact, wager, _update(wager, "placed", "accepted", odds=_odds(wager.legs), channel=wager.channel))
 
     def _modified(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerModified)
@@ -79,7 +84,7 @@ class Ticker(Flow):
         update = _update(
             wager,
             "settled",
-            "settled",
+            "cashed_out" if wager.result == "cashed_out" else "settled",
             result=wager.result,
             returned=major(wager.return_minor),
             profit=major(profit),

@@ -1,0 +1,333 @@
+"""The ledger: what moves a customer's balance, entry by entry, and the payments that do.
+
+The sum of a customer's entries is the balance, always; both are integers of minor units. The credit model of the book:
+a balance moves by the profit of a wager when it is settled, by completed payments, by what the desk adjusts, and back
+when any of these is undone. What is available to bet with is credit limit + balance − open cash risk.
+
+This is the first flow to see a payment or an adjustment, so it refuses those that cannot be true.
+
+A commit group that touches few customers says their documents at once; one that touches many leaves them to the
+watermark, so that a burst costs each customer one document a second.
+
+Source: domain rules, sections 3, 5 and 7.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from fire22.core import codes
+from fire22.core.message import Json
+from fire22.core.topic import Kind, Topic
+from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
+from fire22.sportsbook import facts, payments
+from fire22.sportsbook.money import major
+from fire22.sportsbook.payment_queue import Queue
+from fire22.sportsbook.payments import Payment
+from fire22.sportsbook.registry import MOVES, Movement, Registry
+from fire22.sportsbook.ticker import customer_path
+
+AT_ONCE_MAX: Final = 16  # customers that one commit group may touch and still have their documents said at once
+FILTERABLE: Final = ("customerId", "agentId", "kind", "amount", "ref")
+PAYMENT_FILTERABLE: Final = ("customerId", "agentId", "direction", "method", "status", "amount")
+
+
+class Account(Struct, gc=False, array_like=True):
+    """A customer's account; minor units. `entries` counts what was posted."""
+
+    agent_id: str
+    path: str
+    balance: int = 0
+    entries: int = 0
+
+
+class LedgerEntry(Struct, frozen=True, gc=False, rename="camel"):
+    """`data` of a `ledger` message; money in major units, the amount as the customer sees it."""
+
+    entry_id: str
+    customer_id: str
+    agent_id: str
+    agent_path: str
+    kind: str
+    amount: float
+    balance: float
+    ref: str
+    reason: str | UnsetType = UNSET
+
+
+class PaymentUpdate(Struct, frozen=True, gc=False, rename="camel"):
+    """`data` of a `payments` message; money in major units."""
+
+    payment_id: str
+    customer_id: str
+    agent_id: str
+    agent_path: str
+    direction: str
+    method: str
+    amount: float
+    status: str
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Ledger(Flow):
+    """Comes after the registry; `balance_minor` is for the flows after it."""
+
+    name: ClassVar[str] = "ledger"
+    version: ClassVar[int] = 1
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self.topics = (
+            Topic("ledger", Kind.STREAM, FILTERABLE),
+            Topic("payments", Kind.STREAM, PAYMENT_FILTERABLE),
+            Topic("payment_queue", Kind.VIEW),
+            Topic("balances", Kind.VIEW),
+        )
+        self._book = registry
+        self._accounts: Table[Account] = Table("account", Account)
+        self._payments: Table[Payment] = Table("payment", Payment)
+        self._adjusted: Table[tuple[str, str, int]] = Table("adjusted", tuple[str, str, int])
+        self._risk: dict[str, int] = {}
+        self._queue = Queue()
+        self._touched: dict[str, None] = {}
+        self._unsaid: dict[str, None] = {}
+        self._moved: dict[str, str] = {}
+        self._clocked = False
+        self._at_ms = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Accounts, payments, and the adjustments that were told."""
+        return (self._accounts, self._payments, self._adjusted)  # type: ignore[return-value]
+
+    def handlers(self) -> dict[str, Handler]:
+        """What opens an account, what moves a balance, and what changes the credit."""
+        return {
+            "customer.created": self._customer,
+            "customer.imported": self._customer,
+            "customer.limit_changed": self._limit,
+            **dict.fromkeys(MOVES, self._wager),
+            **{f"payment.{state}": self._payment for state in payments.STATES},
+            "balance.adjusted": self._adjustment,
+        }
+
+    def loaded(self) -> None:
+        """Derive the open cash risk and the queue; what was left to the watermark is among all the accounts."""
+        for wager in self._book.wagers():
+            self._risk[wager.customer_id] = self._risk.get(wager.customer_id, 0) + wager.cash
+        self._queue.load((key, row) for key, row in self._payments if row.undecided)
+        self._unsaid = dict.fromkeys(customer_id for customer_id, _ in self._accounts)
+
+    def clock(self) -> None:
+        """What a burst has left is said in this group."""
+        self._clocked = True
+
+    def flush(self) -> None:
+        """The documents of the customers whose figures moved, and the payments that wait."""
+        at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
+        for customer_id, scope in self._moved.items():
+            if scope != self._scope(customer_id):
+                self.out.view("balances", scope, "", "update", at_ms, None)
+        self._moved = {}
+        if self._clocked or len(self._touched) > AT_ONCE_MAX:
+            self._unsaid |= self._touched
+            self._touched = self._unsaid if self._clocked else {}
+            self._unsaid = {} if self._clocked else self._unsaid
+            self._clocked = False
+        for customer_id in sorted(self._touched):
+            self._say(customer_id, at_ms)
+        self._touched = {}
+        for scope, key, document in self._queue.changes():
+            self.out.view("payment_queue", scope, key, "update", at_ms, document)
+
+    # What other flows may ask.
+
+    def balance_minor(self, customer_id: str) -> int:
+        """What the book owes a customer; negative where the customer owes the book. Minor units."""
+        account = self._accounts.get(customer_id)
+        return account.balance if account is not None else 0
+
+    def available_minor(self, customer_id: str) -> int:
+        """What a customer may still bet with: credit limit + balance − open cash risk. Minor units."""
+        customer = self._book.customer(customer_id)
+        credit = customer.credit_limit_minor if customer is not None else 0
+        return credit + self.balance_minor(customer_id) - self._risk.get(customer_id, 0)
+
+    def payment(self, payment_id: str) -> Payment | None:
+        """A payment as it is now."""
+        return self._payments.get(payment_id)
+
+    def balances(self) -> Iterator[tuple[str, int]]:
+        """Every customer's balance, minor units."""
+        return ((customer_id, account.balance) for customer_id, account in self._accounts)
+
+    # Facts.
+
+    def _customer(self, fact: Fact) -> None:
+        customer = expect(fact, facts.Customer)
+        id = customer.customer_id
+        self._touch(id, self._book.counts_at(fact))
+        account = self._accounts.get(id)
+        if account is None:
+            account = Account(customer.agent_id, customer.path)
+            self._accounts.put(id, account)
+            # What moved it before is not known; what moves it later comes as facts, also where it is told of again.
+            self._post(fact, id, account, "opening", customer.balance_minor, id)
+        elif account.path != customer.path:
+            self._moved.setdefault(id, customer_path(account.path, id))
+            account.agent_id, account.path = customer.agent_id, customer.path
+            self._accounts.put(id, account)
+
+    def _limit(self, fact: Fact) -> None:
+        self._touch(expect(fact, facts.CustomerLimitChanged).customer_id, self._book.counts_at(fact))
+
+    def _wager(self, fact: Fact) -> None:
+        move = self._book.move
+        opened, closed = move.opened, move.closed
+        one = opened or closed or move.fact
+        id = one.customer_id
+        cash = (opened.cash if opened is not None else 0) - (closed.cash if closed is not None else 0)
+        if cash:
+            risk = self._risk.get(id, 0) + cash
+            if risk:
+                self._risk[id] = risk
+            else:
+                self._risk.pop(id, None)
+        elif not move.revenue:
+            return
+        self._touch(id, move.at_ms)
+        if move.revenue:
+            account = self._account(id, one.agent_id, one.path)
+            self._post(fact, id, account, _kind(move), -move.revenue, one.wager_id)
+
+    def _payment(self, fact: Fact) -> None:
+        told = expect(fact, facts.Payment)
+        state = payments.state_of(fact.event.type)
+        self._check(told, state)
+        id = told.payment_id
+        before = self._payments.get(id)
+        if before is not None:
+            payment = msgspec.structs.replace(before, state=state)
+        else:
+            at_ms = self._book.counts_at(fact)
+            payment = Payment(
+                state, fact.seq, told.customer_id, told.agent_id, told.path, told.direction, told.method,
+                told.amount_minor, at_ms,
+            )  # fmt: skip
+        self._payments.put(id, payment)
+        self._queue.put(id, payment)
+        self._at_ms = max(self._at_ms, self._book.counts_at(fact))
+        path = customer_path(told.path, told.customer_id)
+        update = PaymentUpdate(
+            id, told.customer_id, told.agent_id, told.path, told.direction, told.method, major(told.amount_minor), state
+        )
+        self.out.stream("payments", path, "update", fact.at_ms, _encode(update))
+        moved = payments.balance_minor(state, told.direction, told.amount_minor)
+        if moved:
+            self._touch(told.customer_id, self._book.counts_at(fact))
+            account = self._account(told.customer_id, told.agent_id, told.path)
+            self._post(fact, told.customer_id, account, f"{told.direction}_{state}", moved, id)
+
+    def _check(self, told: facts.Payment, state: payments.State) -> None:
+        """Whether a step of a payment can be true.
+
+        Raises:
+            Refused: `currency_mismatch`, `customer_unknown`, `fact_conflict` or `transition_illegal`.
+            Repeated: it is known.
+        """
+        self._book.check_amount(told.currency, told.customer_id)
+        known = self._payments.get(told.payment_id)
+        if known is None:
+            return
+        if (known.customer_id, known.direction, known.amount) != (told.customer_id, told.direction, told.amount_minor):
+            raise Refused(
+                codes.FACT_CONFLICT,
+                "The payment was told of with other content.",
+                paymentId=told.payment_id,
+                knownCustomerId=known.customer_id,
+                knownDirection=known.direction,
+                knownAmountMinor=known.amount,
+            )
+        if known.state == state:
+            raise Repeated
+        if not payments.is_legal(known.state, state):
+            reason = f"A payment that is {known.state} cannot become {state}."
+            raise Refused(codes.TRANSITION_ILLEGAL, reason, paymentId=told.payment_id, before=known.state, after=state)
+
+    def _adjustment(self, fact: Fact) -> None:
+        told = expect(fact, facts.BalanceAdjusted)
+        self._book.check_amount(None, told.customer_id)
+        content = (told.customer_id, told.kind, told.amount_minor)
+        known = self._adjusted.get(told.entry_id)
+        if known == content:
+            raise Repeated
+        if known is not None:
+            raise Refused(
+                codes.FACT_CONFLICT,
+                "The entry was told of with other content.",
+                entryId=told.entry_id,
+                knownCustomerId=known[0],
+                knownKind=known[1],
+                knownAmountMinor=known[2],
+            )
+        self._adjusted.put(told.entry_id, content)
+        self._touch(told.customer_id, self._book.counts_at(fact))
+        account = self._account(told.customer_id, told.agent_id, told.path)
+        self._post(fact, told.customer_id, account, told.kind, told.amount_minor, told.entry_id, told.reason)
+
+    # What facts do to accounts.
+
+    def _account(self, customer_id: str, agent_id: str, path: str) -> Account:
+        """A customer's account; of one that was never told of (the past's wagers) it begins here."""
+        account = self._accounts.get(customer_id)
+        return account if account is not None else Account(agent_id, path)
+
+    def _touch(self, customer_id: str, at_ms: int) -> None:
+        self._touched[customer_id] = None
+        if at_ms > self._at_ms:
+            self._at_ms = at_ms
+
+    def _scope(self, customer_id: str) -> str:
+        account = self._accounts.get(customer_id)
+        return customer_path(account.path, customer_id) if account is not None else ""
+
+    def _post(self, fact: Fact, id: str, account: Account, kind: str, amount: int, ref: str, reason: str = "") -> None:
+        """Move a balance and say why; nothing where nothing moves."""
+        if amount == 0:
+            return
+        account.balance += amount
+        account.entries += 1
+        self._accounts.put(id, account)
+        entry = LedgerEntry(
+            fact.event.id, id, account.agent_id, account.path, kind, major(amount), major(account.balance), ref,
+            reason or UNSET,
+        )  # fmt: skip
+        self.out.stream("ledger", customer_path(account.path, id), "update", fact.at_ms, _encode(entry))
+
+    def _say(self, customer_id: str, at_ms: int) -> None:
+        account = self._accounts.get(customer_id)
+        if account is None:  # it has an open wager of before, and nothing has moved its balance
+            return
+        customer = self._book.customer(customer_id)
+        document: dict[str, Json] = {
+            "customerId": customer_id,
+            "agentId": account.agent_id,
+            "balance": major(account.balance),
+            "available": major(self.available_minor(customer_id)),
+            "pendingRisk": major(self._risk.get(customer_id, 0)),
+            "creditLimit": major(customer.credit_limit_minor if customer is not None else 0),
+        }
+        self.out.view("balances", customer_path(account.path, customer_id), "", "update", at_ms, document)
+
+
+def _kind(move: Movement) -> str:
+    """The word of the book's own ledger for what a wager's fact moves."""
+    if move.kind == "settled":
+        return "settlement"
+    if move.kind == "resettled":
+        return "resettlement"
+    return move.fact.status if isinstance(move.fact, facts.WagerCancelled) else move.kind

@@ -1,0 +1,156 @@
+"""Notifications: what concerns one person is said to that person alone, wherever that person is signed in.
+
+A customer (user id = customer code) is told what becomes of the own wagers once they are placed, of the own payments
+once somebody has decided, and when limits, status or balance are changed by hand. Each agent at or above a customer
+(user id = agent code) is told when that customer requests a payment. What a person does is not told to that person;
+alerts are the risk rules' to tell.
+
+They go out on the server's internal topic for addressed messages, so they need no subscription and cost a subscriber
+of anything else nothing.
+"""
+
+from typing import ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from fire22.core.scope import ROOT, ancestors
+from fire22.core.times import to_text
+from fire22.core.topic import DIRECT, Kind, Topic
+from fire22.flows.base import Fact, Flow, Handler, expect
+from fire22.sportsbook import facts
+from fire22.sportsbook.money import major
+from fire22.sportsbook.registry import Movement, Registry
+
+_RESULTS: Final = {
+    "win": "won",
+    "loss": "lost",
+    "lose": "lost",
+    "push": "was a push",
+    "half_win": "half won",
+    "half_loss": "half lost",
+    "cashed_out": "was cashed out",
+}
+_ENDS: Final = {"cancelled": "was cancelled", "voided": "was voided", "deleted": "was deleted"}
+_STEPS: Final = {
+    "payment.approved": ("payment_decided", "was approved"),
+    "payment.rejected": ("payment_decided", "was rejected"),
+    "payment.completed": ("payment_completed", "is complete"),
+    "payment.failed": ("payment_failed", "has failed"),
+    "payment.charged_back": ("payment_failed", "was charged back"),
+}
+
+
+class Notification(Struct, frozen=True, gc=False, rename="camel"):
+    """`data` of a notification; money in major units.
+
+    Args:
+        notification_id: of the event it tells of.
+        kind: what happened, for programs.
+        text: what happened, for the person.
+        ref: the wager, payment, customer or entry it is about.
+    """
+
+    notification_id: str
+    kind: str
+    text: str
+    timestamp: str
+    ref: str
+    amount: float | UnsetType = UNSET
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Notifications(Flow):
+    """Stateless, and comes after the flows that judge the facts."""
+
+    name: ClassVar[str] = "notifications"
+    version: ClassVar[int] = 1
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self.topics = (Topic(DIRECT, Kind.STREAM, internal=True),)
+        self._book = registry
+
+    def handlers(self) -> dict[str, Handler]:
+        """What others do to a customer's wagers, payments, limits and balance; what customers ask of agents."""
+        wagers = ("wager.modified", "wager.settled", "wager.resettled", "wager.cancelled", "wager.reopened")
+        return {
+            **dict.fromkeys(wagers, self._wager),
+            "wager.rejected": self._rejected,
+            "payment.requested": self._requested,
+            **dict.fromkeys(_STEPS, self._payment),
+            "customer.limit_changed": self._limit,
+            "customer.status_changed": self._status,
+            "balance.adjusted": self._adjusted,
+        }
+
+    def _wager(self, fact: Fact) -> None:
+        move = self._book.move
+        wager = move.fact
+        kind = f"wager_{'settled' if move.kind == 'resettled' else move.kind}"
+        amount, text = _told(move)
+        self._say(fact, wager.customer_id, kind, f"Your wager {wager.wager_number} {text}.", wager.wager_id, amount)
+
+    def _rejected(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerRejected)
+        why = f": {wager.reason}" if wager.reason else ""
+        text = f"Your wager {wager.wager_number} was not accepted{why}."
+        self._say(fact, wager.customer_id, "wager_rejected", text, wager.wager_id, wager.risk_minor)
+
+    def _requested(self, fact: Fact) -> None:
+        payment = expect(fact, facts.Payment)
+        text = f"{payment.customer_id} requests a {payment.direction} of {payment.amount_minor / 100:.2f}."
+        for path in ancestors(payment.path)[1:]:
+            agent = self._book.agent(path)
+            if agent is not None:
+                self._say(fact, agent.agent_id, "payment_requested", text, payment.payment_id, payment.amount_minor)
+
+    def _payment(self, fact: Fact) -> None:
+        payment = expect(fact, facts.Payment)
+        kind, words = _STEPS[fact.event.type]
+        text = f"Your {payment.direction} of {payment.amount_minor / 100:.2f} {words}."
+        self._say(fact, payment.customer_id, kind, text, payment.payment_id, payment.amount_minor)
+
+    def _limit(self, fact: Fact) -> None:
+        changed = expect(fact, facts.CustomerLimitChanged)
+        after = changed.after
+        largest = f"{after.max_wager_minor / 100:.2f}" if after.max_wager_minor else "not limited"
+        text = f"Your limits were changed: credit {after.credit_limit_minor / 100:.2f}, largest wager {largest}."
+        self._say(fact, changed.customer_id, "limit_changed", text, changed.customer_id)
+
+    def _status(self, fact: Fact) -> None:
+        changed = expect(fact, facts.CustomerStatusChanged)
+        text = f"Your account is now {changed.after}."
+        self._say(fact, changed.customer_id, "status_changed", text, changed.customer_id)
+
+    def _adjusted(self, fact: Fact) -> None:
+        told = expect(fact, facts.BalanceAdjusted)
+        why = f" ({told.reason})" if told.reason else ""
+        text = f"Your balance was changed by {told.amount_minor / 100:+.2f}: {told.kind}{why}."
+        self._say(fact, told.customer_id, "balance_adjusted", text, told.entry_id, told.amount_minor)
+
+    def _say(self, fact: Fact, user: str, kind: str, text: str, ref: str, amount: int | None = None) -> None:
+        notification = Notification(
+            fact.event.id, kind, text, to_text(fact.at_ms), ref, UNSET if amount is None else major(amount)
+        )
+        data = _encode(notification)
+        self.out.stream(DIRECT, ROOT, "notification", fact.at_ms, data, target=f"user:{user}")
+
+
+def _told(move: Movement) -> tuple[int, str]:
+    """The amount that matters to the customer, and what has become of the wager."""
+    wager = move.fact
+    if isinstance(wager, facts.WagerSettled):
+        again = " after a correction" if move.kind == "resettled" else ""
+        words = _RESULTS.get(wager.result, "was settled")
+        return move.returned, f"{words}{again}, {move.returned / 100:.2f} returned"
+    if isinstance(wager, facts.WagerCancelled):
+        return (
+            wager.risk_minor,
+            f"{_ENDS.get(wager.status, 'was cancelled')}{f': {wager.reason}' if wager.reason else ''}",
+        )
+    if move.kind == "reopened":
+        return wager.risk_minor, "is open again"
+    return wager.risk_minor, f"was changed: {wager.risk_minor / 100:.2f} to win {wager.to_win_minor / 100:.2f}"
