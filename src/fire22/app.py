@@ -20,7 +20,7 @@ from msgspec import Raw, Struct
 
 import fire22
 from fire22.config import Config
-from fire22.core import codes
+from fire22.core import codes, letter
 from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
@@ -83,7 +83,7 @@ def build_engine(open_topics: tuple[str, ...]) -> Engine:
         SetupError: `config_invalid`, an open topic has the name of one of the book's own.
     """
     own = domain.flows()
-    for topic in (topic.name for flow in own for topic in flow.topics):
+    for topic in (letter.TOPIC, *(topic.name for flow in own for topic in flow.topics)):
         if topic in open_topics:
             raise SetupError(codes.CONFIG_INVALID, f"The topic {topic} is the book's own; open one of another name.")
     return Engine((*own, Relay(open_topics)), domain.decode)
@@ -94,6 +94,7 @@ def flow_settings(config: Config) -> dict[str, Json]:
     return {
         "kpi": {"time_zone": config.book.time_zone, "day_starts_at": config.book.day_starts_at.isoformat()},
         "relay": {"open_topics": list(config.relay.open_topics)},
+        "letters": {"letters_max": config.letters.letters_max},
     }
 
 
@@ -350,12 +351,25 @@ class Application:
         yield Sample("fire22_lag", help, self.runner.behind, {"stage": "flows"})
         yield Sample("fire22_lag", help, self.engine.checkpoint.offset - feed.offset, {"stage": "feed"})
         yield Sample("fire22_lag", help, feed.offset - hub.flushed, {"stage": "hub"})
+        yield from self._letters()
         for source in self.sources:
             status = source.status()
             age = max(0, now - status.read_up_to_ms) / 1000
             yield Sample("fire22_source_age_seconds", "Since a source was read whole.", age, {"source": status.name})
         age = max(0, now - hub.watermark_ms) / 1000
         yield Sample("fire22_watermark_age_seconds", "Age of the figures: now less the watermark.", age)
+
+    def _letters(self) -> Iterator[Sample]:
+        letters = self.engine.letters
+        yield Sample("fire22_dead_letters", "Events that could not be used and wait for somebody.", letters.open)
+        for what, count in sorted(letters.counts().items()):
+            kind, _, code = what.partition(":")
+            if kind == "code":
+                help = "Events that could not be used, by the code of the reason."
+                yield Sample("fire22_dead_letters_opened_total", help, count, {"code": code})
+            else:
+                help = "Dead letters that are gone: replayed with success, dismissed, or dropped at the limit."
+                yield Sample("fire22_dead_letters_closed_total", help, count, {"how": kind})
 
 
 class _Server(uvicorn.Server):

@@ -134,6 +134,16 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     open_topics: tuple[TopicName, ...] = ()
 
 
+class LettersConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Dead letters: events that could not be used.
+
+    Args:
+        letters_max: open ones; beyond it the oldest leaves the view and is counted, and the log still has its event.
+    """
+
+    letters_max: Positive = 1_000
+
+
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is asking.
 
@@ -156,6 +166,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     feed: FeedConfig = FeedConfig()
     book: BookConfig = BookConfig()
     relay: RelayConfig = RelayConfig()
+    letters: LettersConfig = LettersConfig()
     auth: AuthConfig = AuthConfig()
 
     @property

@@ -206,7 +206,9 @@ def test_a_configuration_is_an_event() -> None:
     """Settings change at a place in the log: what was said before stays, what comes after follows them."""
     one = engine()
     settings = configuration(one.flows, {"sum": {"factor": 10}})
-    assert msgspec.json.decode(settings) == {"flows": {"sum": {"version": 3, "settings": {"factor": 10}}}}
+    assert msgspec.json.decode(settings) == {
+        "flows": {"letters": {"version": 1, "settings": {}}, "sum": {"version": 3, "settings": {"factor": 10}}}
+    }
     configured = Event("c", "system.configured", "server", to_datetime(START_MS), Raw(settings))
     batch = fold(one, said(1), configured, said(1))
     assert (batch.documents[0].body or {})["sum"] == 11

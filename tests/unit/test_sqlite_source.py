@@ -11,6 +11,7 @@ import pytest
 
 from fire22.core.errors import BookError, Fire22Error
 from fire22.core.event import DEPTH_MAX, Event, decode_event
+from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
 from fire22.core.outbox import Clock, OutboxSchema, TableNeed
 from fire22.sources import outbox
 from fire22.sources import sqlite as sqlite_source
@@ -274,16 +275,43 @@ async def test_full_log(book: Path, tmp_path: Path) -> None:
     ],
 )
 async def test_bad_row(book: Path, tmp_path: Path, row: dict[str, object], why: str) -> None:
-    """A row that is no event is named and passed over, and those around it are not lost."""
+    """A row that is no event becomes one that tells of it in its place, and those around it are not lost."""
     make_things(book, "a")
     put_row(book, **row)
     make_things(book, "b")
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        assert await running.names(2) == ["a", "b"]
-        [(number, said)] = running.rejected
-        assert number == 2
-        assert why in said
+        events = await running.events(3)
+        assert [event.type for event in events] == ["thing.made", ROW_REJECTED, "thing.made"]
+        assert events[1].id == events[0].id[:-1] + "2"
+        told = msgspec.json.decode(events[1].data, type=RowRejected)
+        assert why in told.reason
+        assert told.data == row["data"]
+        assert (told.number, told.id) == (2, events[1].id)
+        type = row.get("type", "thing.made")
+        assert told.type == (type.decode(errors="replace") if isinstance(type, bytes) else str(type))
+        assert told.timestamp == row.get("at", told.timestamp)
+        assert running.rejected == [(2, told.reason)]
         await until(lambda: outbox_rows(book) == [], running.task)
+
+
+async def test_a_huge_broken_row_is_told_in_part(book: Path, tmp_path: Path) -> None:
+    """Megabytes of garbage do not go into the log; how much there was is said."""
+    put_row(book, data="x" * (2 * DATA_BYTES_MAX), type="t" * 1000)
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        [event] = await running.events(1)
+        told = msgspec.json.decode(event.data, type=RowRejected)
+        assert (len(told.data), told.data_bytes, len(told.type)) == (DATA_BYTES_MAX, 2 * DATA_BYTES_MAX, 200)
+
+
+@pytest.mark.parametrize("type", ["system.configured", ROW_REJECTED, "system.letter_replayed"])
+async def test_a_row_does_not_speak_for_the_server(book: Path, tmp_path: Path, type: str) -> None:
+    """Whoever may write to the book cannot change the server's settings by it; a recording brings its clock."""
+    put_row(book, data="{}", type=type)
+    put_row(book, data="{}", type="system.clock")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        events = await running.events(2)
+        assert [event.type for event in events] == [ROW_REJECTED, "system.clock"]
+        assert msgspec.json.decode(events[0].data, type=RowRejected).type == type
 
 
 @pytest.mark.parametrize("data", [' {"name":"x"} ', '{"name":"x","n":1e3}', '{"name":"x","s":"\\u0000"}'])

@@ -147,6 +147,36 @@ def parse_events(body: bytes) -> list[Event]:
         raise RequestError(codes.EVENT_INVALID, f"The event is nested more than {DEPTH_MAX} deep.") from None
 
 
+class _Parts(Struct, frozen=True):
+    """An Event with its timestamp and metadata as they were written."""
+
+    id: str
+    type: str
+    source: str
+    timestamp: str
+    data: Raw
+    metadata: Raw
+
+
+def join_event(id: str, type: str, source: str, timestamp: str, data: bytes, metadata: bytes) -> EncodedEvent:
+    """The event of parts that are kept one by one; `data` and `metadata` are meant to be JSON.
+
+    Raises:
+        RequestError: `event_invalid`, with why they are no event.
+    """
+    raw = data.strip()
+    event = EncodedEvent(id, _encoder.encode(_Parts(id, type, source, timestamp, Raw(raw), Raw(metadata))))
+    try:
+        decoded = decode_event(event.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RequestError(codes.EVENT_INVALID, str(error)) from None
+    except RecursionError:
+        raise RequestError(codes.EVENT_INVALID, "`data` is nested too deep") from None
+    if decoded.id != id or bytes(decoded.data) != raw:
+        raise RequestError(codes.EVENT_INVALID, "`data` is not one JSON value")
+    return event
+
+
 def same_content(one: bytes, other: bytes) -> bool:
     """Whether two encoded events say the same, whatever the order of their keys."""
     if one == other:

@@ -11,12 +11,14 @@ from msgspec import Raw, Struct
 
 from fire22.core import codes
 from fire22.core.codes import Code
-from fire22.core.event import decode_event
+from fire22.core.event import Event, decode_event
+from fire22.core.letter import DISMISSED, REPLAYED, ROW_REJECTED, LetterReplayed
 from fire22.core.message import Json
 from fire22.core.patch import diff
 from fire22.core.topic import Topic
 from fire22.feed.base import Archived, Batch, Checkpoint, Document, Entry, Record
 from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated
+from fire22.flows.letters import Failure, Letters
 from fire22.log.base import Group
 
 CLOCK: Final = "system.clock"
@@ -67,17 +69,26 @@ class Engine(Emitter):
     """
 
     def __init__(self, flows: tuple[Flow, ...], decode: Callable[[str, Raw], object]) -> None:
-        self.flows = flows
-        self.topics: dict[str, Topic] = {topic.name: topic for flow in flows for topic in flow.topics}
+        self.letters = Letters()
+        self.flows = (*flows, self.letters)
+        self.topics: dict[str, Topic] = {topic.name: topic for flow in self.flows for topic in flow.topics}
         self.rejected: list[Rejected] = []
         self.configuration: bytes = b""
         self._decode = decode
-        self._handlers: dict[str, tuple[Handler, ...]] = {}
-        for flow in flows:
+        handlers: dict[str, list[Handler]] = {}
+        for flow in self.flows:
             flow.out = self
             for type, handler in flow.handlers().items():
-                self._handlers[type] = (*self._handlers.get(type, ()), handler)
-        self._any = self._handlers.pop("*", ())
+                handlers.setdefault(type, []).append(handler)
+        self._any = tuple(handlers.pop("*", ()))
+        self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
+        self._own: dict[str, Callable[[Event], None]] = {
+            CLOCK: self._clock,
+            CONFIGURED: self._configured_by,
+            REPLAYED: self._replay,
+            DISMISSED: self.letters.dismiss,
+            ROW_REJECTED: lambda event: self.letters.add_row(self._seq, event),
+        }
         self._seq = 0
         self._offset = 0
         self._flushed_seq = 0
@@ -128,30 +139,10 @@ class Engine(Emitter):
         # Retention goes by this; one event with a wrong clock must not keep the feed for years.
         limit_ms = self._watermark_ms + FUTURE_MS_MAX
         self._group_ms = max(self._group_ms, min(at_ms, limit_ms) if self._watermark_ms else at_ms)
-        handlers = self._handlers.get(event.type)
-        if handlers:
-            try:
-                data = self._decode(event.type, event.data)
-            except msgspec.MsgspecError as error:
-                self.rejected.append(Rejected(self._seq, event.id, event.type, codes.EVENT_INVALID, str(error)))
-                return
-            fact = Fact(self._seq, at_ms, event, data)
-            try:
-                for handler in handlers:
-                    handler(fact)
-            except Refused as refused:
-                self.rejected.append(Rejected(self._seq, event.id, event.type, refused.code, refused.reason))
-                return
-            except Repeated:
-                return
-        elif event.type == CLOCK:
-            self._clock(at_ms)
-        elif event.type == CONFIGURED:
-            self._configure(bytes(event.data))
-        if (event.metadata.category or event.metadata.tags) and self._any:
-            fact = Fact(self._seq, at_ms, event, None)
-            for handler in self._any:
-                handler(fact)
+        failure = self._hand_on(event, at_ms)
+        if failure is not None:
+            self.rejected.append(Rejected(self._seq, event.id, event.type, failure.code, failure.reason))
+            self.letters.add(self._seq, event, failure, self._watermark_ms or at_ms)
 
     def fold_group(self, group: Group) -> Batch:
         """Fold and flush a whole group."""
@@ -239,12 +230,59 @@ class Engine(Emitter):
         fields = self.topics[topic].filterable
         return _encode({name: body[name] for name in fields if name in body}) if fields else b""
 
-    def _clock(self, at_ms: int) -> None:
+    def _hand_on(self, event: Event, at_ms: int) -> Failure | None:
+        """Let the flows fold an event; why they cannot, if so."""
+        handlers = self._handlers.get(event.type)
+        if handlers is not None:
+            try:
+                data = self._decode(event.type, event.data)
+            except msgspec.MsgspecError as error:
+                return Failure(codes.EVENT_INVALID, str(error))
+            fact = Fact(self._seq, at_ms, event, data)
+            first, others = handlers
+            try:
+                first(fact)
+            except Refused as refused:
+                return Failure(refused.code, refused.reason, refused.evidence)
+            except Repeated:
+                return None
+            try:
+                for handler in others:
+                    handler(fact)
+            except (Refused, Repeated) as error:
+                raise AssertionError(f"{event.type} was refused after a flow had taken it: {error!r}") from error
+        elif own := self._own.get(event.type):
+            own(event)
+        if (event.metadata.category or event.metadata.tags) and self._any:
+            fact = Fact(self._seq, at_ms, event, None)
+            for handler in self._any:
+                handler(fact)
+        return None
+
+    def _replay(self, event: Event) -> None:
+        """Fold a letter's event again: at its own time, at this place in the log."""
+        asked = msgspec.json.decode(event.data, type=LetterReplayed)
+        letter = self.letters.get(asked.seq)
+        if letter is None:
+            return  # it has been dealt with meanwhile
+        again = self.letters.event(letter, asked)
+        failure = again if isinstance(again, Failure) else self._hand_on(again, again.at_ms)
+        if failure is None:
+            self.letters.replayed(letter, event.at_ms)
+        else:
+            self.rejected.append(Rejected(letter.seq, letter.event_id, letter.type, failure.code, failure.reason))
+            self.letters.failed(letter, asked, failure, event.at_ms)
+
+    def _clock(self, event: Event) -> None:
+        at_ms = event.at_ms
         if at_ms > self._watermark_ms:
             self._watermark_ms = at_ms
             for flow in self.flows:
                 flow.watermark_ms = at_ms
                 flow.clock()
+
+    def _configured_by(self, event: Event) -> None:
+        self._configure(bytes(event.data))
 
     def _configure(self, data: bytes) -> None:
         configured = msgspec.json.decode(data, type=Configured)

@@ -1,12 +1,13 @@
 """The HTTP gateway: snapshots, events, sign-in, health, metrics, and the dashboard's files."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fire22.core import codes
 from fire22.core.command import History
 from fire22.core.errors import AuthError, Fire22Error, RequestError
-from fire22.core.event import parse_events
+from fire22.core.event import Time, parse_events
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
 from fire22.gateways.errors import as_message, http_status
@@ -26,8 +27,10 @@ from fire22.gateways.service import Service, page_data
 from fire22.gateways.websocket import SESSION_COOKIE
 from fire22.hub.codec import PLAIN
 from fire22.hub.saying import whole_message
+from fire22.log.base import Appended
 from fire22.security.tokens import Principal
 
+Body = TypeVar("Body", bound=Struct)
 JSON: Final = "application/json"
 EVENTS_MAX: Final = 10_000  # in one request
 _HEADERS: Final = {
@@ -54,6 +57,15 @@ class _Session(Struct, rename="camel"):
     role: str
     scope: str
     expires_at: str
+
+
+class _Replay(Struct, forbid_unknown_fields=True):
+    data: Raw | UnsetType = UNSET
+    timestamp: Time | UnsetType = UNSET
+
+
+class _Dismiss(Struct, forbid_unknown_fields=True):
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class _View(Struct, omit_defaults=True):
@@ -91,6 +103,8 @@ def application(
         Route("/v1/views/{topic}", handlers.view),
         Route("/v1/history/{topic}", handlers.history),
         Route("/v1/events", handlers.events, methods=["POST"]),
+        Route("/v1/dead-letters/{seq:int}/replay", handlers.replay_letter, methods=["POST"]),
+        Route("/v1/dead-letters/{seq:int}/dismiss", handlers.dismiss_letter, methods=["POST"]),
         Route("/healthz", handlers.healthz),
         Route("/readyz", handlers.readyz),
         Route("/metrics", handlers.metrics_text),
@@ -207,6 +221,25 @@ class _Handlers:
         status = 200 if all(each.repeat for each in appended) else 202
         return _json({"results": appended}, status=status)
 
+    async def replay_letter(self, request: Request) -> Response:
+        """Fold a dead letter's event again, as it is or corrected; answered once that is durable."""
+        principal = self._principal(request)
+        body = await self._body(request)
+        asked = _parse(body, _Replay) if body.strip() else _Replay()
+        return await self._done(
+            self._service.replay_letter(principal, request.path_params["seq"], asked.data, asked.timestamp)
+        )
+
+    async def dismiss_letter(self, request: Request) -> Response:
+        """Put a dead letter away; answered once that is durable."""
+        principal = self._principal(request)
+        asked = _parse(await self._body(request), _Dismiss)
+        return await self._done(self._service.dismiss_letter(principal, request.path_params["seq"], asked.reason))
+
+    async def _done(self, appending: "asyncio.Future[list[Appended]]") -> Response:
+        [appended] = await appending
+        return _json({"seq": appended.seq}, status=202)
+
     async def healthz(self, request: Request) -> Response:
         """The process is alive."""
         return _json({"status": "ok"})
@@ -247,6 +280,18 @@ def _check_parameters(request: Request, known: set[str]) -> None:
             raise RequestError(
                 codes.COMMAND_INVALID, f"There is no parameter {name[:64]}; known are: {', '.join(sorted(known))}."
             )
+
+
+def _parse(body: bytes, type: type[Body]) -> Body:
+    """A body that must be an object of this kind."""
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        raise RequestError(codes.COMMAND_INVALID, f"The body is not valid: {error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise RequestError(codes.COMMAND_INVALID, "The body is nested too deep.") from None
 
 
 def _session(principal: Principal) -> _Session:

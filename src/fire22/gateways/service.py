@@ -1,20 +1,23 @@
 """What every gateway does with a request, whatever transport it came by."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, UnsetType
 
-from fire22.core import codes
+from fire22.core import codes, letter
 from fire22.core.address import is_address, parse_address
 from fire22.core.command import History, Subscribe
 from fire22.core.errors import AuthError, Fire22Error, RequestError
-from fire22.core.event import Event, encode_event
+from fire22.core.event import DEPTH_MAX, Event, encode_event, too_deep
 from fire22.core.filter import parse_filter
+from fire22.core.message import Json
 from fire22.core.position import Position
-from fire22.core.scope import agent_of
-from fire22.core.times import to_text
+from fire22.core.scope import ROOT, agent_of
+from fire22.core.times import to_datetime, to_text
 from fire22.core.topic import Kind, Topic
 from fire22.hub.codec import Codec
 from fire22.hub.hub import Resumed
@@ -160,6 +163,47 @@ class Service:
             self._check_addresses(principal, event, index)
         return self.log.append([encode_event(event) for event in events])
 
+    def replay_letter(
+        self, principal: Principal, seq: int, data: Raw | UnsetType, timestamp: datetime | UnsetType
+    ) -> "asyncio.Future[list[Appended]]":
+        """Have a dead letter's event folded again, corrected where `data` or `timestamp` is set; done once that is
+        durable.
+
+        Raises:
+            AuthError: `token_expired`.
+            RequestError: `forbidden`, `not_found`, or `event_invalid` where the data does not fit either.
+        """
+        document = self._letter(principal, seq)
+        if not isinstance(data, UnsetType):
+            if too_deep(data):
+                raise RequestError(codes.EVENT_INVALID, f"`data` is nested more than {DEPTH_MAX} deep.")
+            self._check_data(str(document["type"]), data, None)
+        return self._append_own(letter.REPLAYED, letter.LetterReplayed(seq, principal.subject, data, timestamp))
+
+    def dismiss_letter(self, principal: Principal, seq: int, reason: str) -> "asyncio.Future[list[Appended]]":
+        """Have a dead letter put away; done once that is durable.
+
+        Raises:
+            AuthError: `token_expired`.
+            RequestError: `forbidden` or `not_found`.
+        """
+        self._letter(principal, seq)
+        return self._append_own(letter.DISMISSED, letter.LetterDismissed(seq, reason, principal.subject))
+
+    def _letter(self, principal: Principal, seq: int) -> dict[str, Json]:
+        self._check_current(principal)
+        self.access.check_operate(principal)
+        document = self.hub.hub.document(letter.TOPIC, ROOT, str(seq))
+        if document is None or document.body is None:
+            raise RequestError(codes.NOT_FOUND, f"There is no dead letter {seq}, or it has been dealt with.")
+        return document.body
+
+    def _append_own(self, type: str, data: Struct) -> "asyncio.Future[list[Appended]]":
+        """Append an event of the server's own."""
+        id = f"{type}:{secrets.token_hex(12)}"
+        event = Event(id, type, "server", to_datetime(self.now_ms()), Raw(msgspec.json.encode(data)))
+        return self.log.append([encode_event(event)])
+
     def _check_current(self, principal: Principal) -> None:
         """A connection may outlive its token by a moment, and must not use it any more."""
         if principal.expires_ms <= self.now_ms():
@@ -170,12 +214,14 @@ class Service:
             raise RequestError(
                 codes.EVENT_INVALID, "Events named system.* are the server's own.", details={"index": index}
             )
+        self._check_data(event.type, event.data, {"index": index})
+
+    def _check_data(self, type: str, data: Raw, details: dict[str, str | int | float | bool] | None) -> None:
         try:
-            self._check_event(event.type, event.data)
+            self._check_event(type, data)
         except msgspec.ValidationError as error:
-            raise RequestError(
-                codes.EVENT_INVALID, f"The data of {event.type} is not valid: {error}.", details={"index": index}
-            ) from None
+            message = f"The data of {type} is not valid: {error}."
+            raise RequestError(codes.EVENT_INVALID, message, details=details) from None
 
     def _check_addresses(self, principal: Principal, event: Event, index: int) -> None:
         for tag in event.metadata.tags:

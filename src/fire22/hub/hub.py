@@ -173,6 +173,10 @@ class Hub:
         """A view's documents."""
         return list(self._views.all(topic, scope))
 
+    def document(self, topic: str, scope: str, key: str) -> Document | None:
+        """One of a view's documents."""
+        return self._views.find(topic, scope, key)
+
     def changed_at(self, topic: str, scope: str) -> int:
         """Offset of the newest change of a view's scope, removals included."""
         return self._views.changed_at(topic, scope)

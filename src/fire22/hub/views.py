@@ -51,6 +51,11 @@ class Views:
         """A document that was taken."""
         return self._documents[topic, scope][key]
 
+    def find(self, topic: str, scope: str, key: str) -> Document | None:
+        """A document that is there now."""
+        found = self._documents.get((topic, scope), {}).get(key)
+        return found if found is not None and found.body is not None else None
+
     def all(self, topic: str, scope: str) -> Iterator[Document]:
         """A scope's documents."""
         return (each for each in self._documents.get((topic, scope), {}).values() if each.body is not None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.role import Role
-from fire22.core.scope import covers, parse_scope
+from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.core.topic import Topic
 from fire22.security.tokens import Principal
 
@@ -57,6 +57,16 @@ class Access:
         """
         if not self._role(principal).address:
             message = f"The role {principal.role} may not address single users, clients or everyone."
+            raise RequestError(codes.FORBIDDEN, message)
+
+    def check_operate(self, principal: Principal) -> None:
+        """Whether dead letters may be folded again or put away. They are of the whole book.
+
+        Raises:
+            RequestError: `forbidden`.
+        """
+        if not self._role(principal).operate or principal.scope != ROOT:
+            message = f"The role {principal.role} in {principal.scope} may not deal with dead letters."
             raise RequestError(codes.FORBIDDEN, message)
 
     def _role(self, principal: Principal) -> Role:

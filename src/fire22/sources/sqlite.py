@@ -13,15 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import apsw
 import msgspec
 from msgspec import Raw, Struct
 
 from fire22.core import codes
-from fire22.core.errors import BookError, Fire22Error
-from fire22.core.event import EncodedEvent, decode_event
+from fire22.core.errors import BookError, Fire22Error, RequestError
+from fire22.core.event import EncodedEvent, Event, encode_event, join_event
+from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
+from fire22.core.times import to_datetime
 from fire22.log.base import Log, SourcePosition
 from fire22.sources.base import SourceStatus
 from fire22.sources.outbox import OutboxStatus, book_errors
@@ -33,6 +35,8 @@ TRIM_S: Final = 1.0
 TRIM_BUSY_MS: Final = 20
 RETRY_S: Final = 0.2
 INODE_S: Final = 1.0
+TEXT_MAX: Final = 200  # characters of a broken row's short texts that are told
+CLOCK: Final = "system.clock"  # which a recorded book brings itself
 
 
 class _Metadata(Struct, frozen=True, omit_defaults=True):
@@ -40,15 +44,15 @@ class _Metadata(Struct, frozen=True, omit_defaults=True):
     category: str = ""
 
 
-class _Envelope(Struct, frozen=True):
-    """An Event with its timestamp still in text, since the trigger has written it as it must be."""
+class _Row(NamedTuple):
+    """A row of the outbox; texts as bytes, since a book may hold some that are not UTF-8."""
 
-    id: str
-    type: str
-    source: str
-    timestamp: str
-    data: Raw
-    metadata: _Metadata
+    number: int
+    type: bytes
+    timestamp: bytes
+    data: bytes
+    category: bytes
+    priority: int
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -62,7 +66,7 @@ class SqliteSource:
         poll_ms: how often to look for changes.
         now_ms: the wall clock.
         failed: told, in the loop, about each failure that is tried again.
-        rejected: told, in the loop, about each row that is no event (its number and why); it is passed over.
+        rejected: told, in the loop, about each row that is no event (its number and why); the log gets its text.
     """
 
     def __init__(
@@ -173,20 +177,24 @@ class SqliteSource:
 
     def _take_all(self, reader: "_Reader") -> None:
         while not self._stop.is_set():
-            rows = list(reader.rows())
+            rows = reader.rows()
             if not rows:
                 return
             events = []
-            for number, type, timestamp, data, category, priority in rows:
-                event = _event(reader.name, reader.book_id, number, type, timestamp, data, category, priority)
-                if isinstance(event, str):
-                    self._call(lambda number=number, why=event: self._rejected(number, why))  # type: ignore[misc]
-                else:
-                    events.append(event)
-            last = rows[-1][0]
+            for row in rows:
+                event = _event(reader.name, reader.book_id, row)
+                if isinstance(event, RowRejected):
+                    self._call(lambda told=event: self._rejected(told.number, told.reason))  # type: ignore[misc]
+                    event = self._letter(reader.name, event)
+                events.append(event)
+            last = rows[-1].number
             self._append(events, SourcePosition(reader.book_id, str(last)))
             reader.position = last
             self._status = msgspec.structs.replace(self._status, position=last, waiting=len(rows))
+
+    def _letter(self, source: str, row: RowRejected) -> EncodedEvent:
+        """The event that tells of a row that is none, under the id that the row would have had: it is told once."""
+        return encode_event(Event(row.id, ROW_REJECTED, source, to_datetime(self._now_ms()), Raw(_encode(row))))
 
     def _append(self, events: list[EncodedEvent], position: SourcePosition) -> None:
         async def append() -> None:
@@ -223,7 +231,7 @@ class _Reader:
             outbox = outbox_status(self._connection)
             _check_installed(path, outbox)
             self.book_id = outbox.book_id
-            self.name = f"sqlite:{path.stem}"
+            self.name = f"sqlite:{path.stem}"[:200]  # an event's source is not longer
             self.recorded = outbox.clock == "recorded"
             self.position = stored_position(outbox.book_id)
             self._trimmed = outbox.trimmed_to
@@ -250,16 +258,14 @@ class _Reader:
         except FileNotFoundError:
             return True
 
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """The next rows of the outbox; texts as bytes, since a book may hold some that are not UTF-8."""
-        return cast(
-            "Iterator[tuple[Any, ...]]",
-            self._connection.execute(
-                "SELECT number, CAST(type AS BLOB), CAST(timestamp AS BLOB), CAST(data AS BLOB), "
-                "CAST(category AS BLOB), priority FROM fire22_outbox WHERE number > ? ORDER BY number LIMIT ?",
-                (self.position, BATCH_ROWS),
-            ),
+    def rows(self) -> list[_Row]:
+        """The next rows of the outbox."""
+        found = self._connection.execute(
+            "SELECT number, CAST(type AS BLOB), CAST(timestamp AS BLOB), CAST(data AS BLOB), "
+            "CAST(category AS BLOB), priority FROM fire22_outbox WHERE number > ? ORDER BY number LIMIT ?",
+            (self.position, BATCH_ROWS),
         )
+        return [_Row(*values) for values in cast("Iterator[tuple[Any, ...]]", found)]
 
     def trim(self) -> None:
         """Delete rows that are in the log; not now, when somebody writes or the book is read-only."""
@@ -309,23 +315,22 @@ def _check_gap(path: Path, position: int, trimmed_to: int, last: int) -> None:
         )
 
 
-def _event(
-    source: str, book_id: str, number: int, type: bytes, timestamp: bytes, data: bytes, category: bytes, priority: int
-) -> EncodedEvent | str:
-    """The event of an outbox row, or why it is none."""
-    id = f"{book_id}:{number}"
-    raw = _text(data).strip().encode()
-    metadata = _Metadata(priority, _text(category))
+def _event(source: str, book_id: str, row: _Row) -> EncodedEvent | RowRejected:
+    """The event of an outbox row, or what is told of a row that is none."""
+    id = f"{book_id}:{row.number}"
+    type, timestamp, category = _text(row.type), _text(row.timestamp), _text(row.category)
+    data = _text(row.data).strip().encode()
     try:
-        event = EncodedEvent(id, _encode(_Envelope(id, _text(type), source, _text(timestamp), Raw(raw), metadata)))
-        decoded = decode_event(event.body)
-    except (msgspec.MsgspecError, TypeError) as error:
-        return str(error)
-    except RecursionError:
-        return "`data` is nested too deep"
-    if decoded.id != id or bytes(decoded.data) != raw:
-        return "`data` is not one JSON value"
-    return event
+        if type.startswith("system.") and type != CLOCK:
+            raise RequestError(codes.EVENT_INVALID, "Events named system.* are the server's own.")
+        return join_event(id, type, source, timestamp, data, _encode(_Metadata(row.priority, category)))
+    except RequestError as error:
+        why = error.message
+    priority = row.priority if isinstance(row.priority, int) else 1
+    kept = data[:DATA_BYTES_MAX].decode(errors="ignore")
+    return RowRejected(
+        row.number, why, id, type[:TEXT_MAX], timestamp[:TEXT_MAX], category[:TEXT_MAX], priority, kept, len(data)
+    )
 
 
 def _text(stored: bytes) -> str:

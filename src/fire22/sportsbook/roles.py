@@ -6,16 +6,17 @@ from fire22.core.role import Role
 
 # Every role but the cashier sees the ticker, the figures and the activity of its own scope.
 _WATCHES: Final = frozenset({"kpi", "wagers", "activity"})
+_LETTERS: Final = frozenset({"dead_letters"})
 
 
 def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
     """The book's roles; topics that are open for anything are open to every role."""
     watches = _WATCHES.union(open_topics)
     return {
-        "admin": Role(None, publish=True, address=True),
-        "service": Role(None, publish=True, address=True),
-        "risk": Role(watches),
-        "auditor": Role(watches),
+        "admin": Role(None, publish=True, address=True, operate=True),
+        "service": Role(None, publish=True, address=True, operate=True),
+        "risk": Role(watches | _LETTERS, operate=True),
+        "auditor": Role(watches | _LETTERS),
         "master": Role(watches),
         "agent": Role(watches),
         "customer": Role(watches),
