@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from fire22.core import letter
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record
@@ -91,5 +92,5 @@ def said(batch: Batch) -> Told:
 
 
 def entries(batch: Batch) -> list[tuple[Record, Entry]]:
-    """The entries of a batch with their records."""
-    return [(record, entry) for record in batch.records for entry in record.entries]
+    """The entries of a batch with their records; dead letters are asked for by `Folding.code`."""
+    return [(record, entry) for record in batch.records if record.topic != letter.TOPIC for entry in record.entries]
