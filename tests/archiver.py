@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fire22.core.event import EncodedEvent
+from fire22.core.message import Json
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.flows.engine import Engine
@@ -17,6 +18,7 @@ class Said(Struct, frozen=True):
 
     key: str
     value: int
+    name: str = ""
 
 
 class Archiver(Flow):
@@ -25,9 +27,9 @@ class Archiver(Flow):
     name: ClassVar[str] = "archiver"
     version: ClassVar[int] = 1
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str = "kpi") -> None:
         super().__init__()
-        self.topics = (Topic("kpi", Kind.VIEW, archived=True), Topic("plain", Kind.VIEW))
+        self.topics = (Topic(topic, Kind.VIEW, archived=True), Topic("plain", Kind.VIEW))
         self._revisions: Table[int] = Table("revision", int)
 
     @property
@@ -43,7 +45,8 @@ class Archiver(Flow):
         said = expect(fact, Said)
         revision = (self._revisions.get(said.key) or 0) + 1
         self._revisions.put(said.key, revision)
-        self.out.archive("kpi", "/", said.key, revision, fact.at_ms, {"value": said.value})
+        document: dict[str, Json] = {"value": said.value, "name": said.name}
+        self.out.archive(self.topics[0].name, "/", said.key, revision, fact.at_ms, document)
 
 
 def decode(type: str, data: Raw) -> object:

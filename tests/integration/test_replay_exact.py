@@ -142,7 +142,7 @@ def refused(path: Path, sql: str, *words: str) -> None:
 
 
 LAST = "(SELECT max(offset) FROM feed)"
-MIDDLE = "(SELECT offset FROM feed ORDER BY offset LIMIT 1 OFFSET 40)"
+MIDDLE = "(SELECT offset FROM feed ORDER BY offset LIMIT 1 OFFSET 20)"
 
 
 def test_the_check_agrees_with_what_was_written(recorded: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_trimmed_feed_is_checked_as_far_as_it_is_kept(recorded: Path) -> None:
     connection = connect(recorded)
     whole = check_replay(connection, app.build_engine(OPEN_TOPICS))
     connection.execute(f"DELETE FROM feed WHERE offset < {MIDDLE}")
-    assert check_replay(connection, app.build_engine(OPEN_TOPICS)).records == whole.records - 40
+    assert check_replay(connection, app.build_engine(OPEN_TOPICS)).records == whole.records - 20
     connection.execute("DELETE FROM feed")
     assert check_replay(connection, app.build_engine(OPEN_TOPICS)).records == 0
     connection.close()

@@ -273,8 +273,8 @@ def test_what_is_archived_goes_with_the_batch_and_only_once() -> None:
     one = archiver.engine()
     bodies = tuple(archiver.number(f"n{index}", "day", index).body for index in range(2))
     assert one.fold_group(Group(1, bodies)).archived == (
-        Archived("kpi", "/", "day", 1, START_MS, b'{"value":0}'),
-        Archived("kpi", "/", "day", 2, START_MS, b'{"value":1}'),
+        Archived("kpi", "/", "day", 1, START_MS, b'{"value":0,"name":""}'),
+        Archived("kpi", "/", "day", 2, START_MS, b'{"value":1,"name":""}'),
     )
     assert fold(one, event("e")).archived == ()
 

@@ -22,6 +22,7 @@ from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.event import Time, parse_events
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
+from fire22.gateways import archive
 from fire22.gateways.errors import as_message, http_status
 from fire22.gateways.service import Service, page_data
 from fire22.gateways.websocket import SESSION_COOKIE
@@ -102,6 +103,7 @@ def application(
         Route("/v1/session", handlers.session, methods=["GET", "POST", "DELETE"]),
         Route("/v1/views/{topic}", handlers.view),
         Route("/v1/history/{topic}", handlers.history),
+        Route("/v1/archive/{topic}", handlers.archive),
         Route("/v1/events", handlers.events, methods=["POST"]),
         Route("/v1/dead-letters/{seq:int}/replay", handlers.replay_letter, methods=["POST"]),
         Route("/v1/dead-letters/{seq:int}/dismiss", handlers.dismiss_letter, methods=["POST"]),
@@ -208,6 +210,35 @@ class _Handlers:
         before = command.before or hub.flushed + 1
         page = await service.hub.read_on(key, hub.history(key, before, command.limit), before, command.limit)
         return Response(page_data(page), media_type=JSON, headers={"cache-control": "no-cache"})
+
+    async def archive(self, request: Request) -> Response:
+        """A page of what is kept for ever of a topic, under the same check as its messages."""
+        service = self._service
+        principal = self._principal(request)
+        query = dict(request.query_params)
+        asked = archive.parse(query)
+        topic, scope = service.find(principal, request.path_params["topic"], asked.scope)
+        if not topic.archived:
+            raise RequestError(codes.TOPIC_UNKNOWN, f"{topic.name} has no archive.")
+        found = await service.hub.feed.archived(
+            topic.name,
+            scope,
+            key_from=asked.from_,
+            key_to=asked.to,
+            every_revision=asked.revisions == "all",
+            after=asked.position,
+            limit=asked.limit + 1,
+        )
+        page = found[: asked.limit]
+        position = archive.after(page) if len(found) > len(page) else None
+        name = archive.file_name(topic.name, scope, asked)
+        headers = {"cache-control": "no-cache", "content-disposition": f'attachment; filename="{name}"'}
+        if position is not None:
+            headers["link"] = archive.next_link(request.url.path, query, position)
+        if asked.format == "csv":
+            # A large table is not made while others wait.
+            return Response(await asyncio.to_thread(archive.as_csv, page), media_type=archive.CSV, headers=headers)
+        return Response(archive.as_json(topic.name, scope, page, position), media_type=JSON, headers=headers)
 
     async def events(self, request: Request) -> Response:
         """Append one event or an array of them, all or none; answered once they are durable."""

@@ -70,6 +70,11 @@ class HubLoop:
             tasks.create_task(self._beat(), name="heartbeat")
             tasks.create_task(self._catch_up_all(), name="catch-up")
 
+    @property
+    def feed(self) -> Feed:
+        """What is delivered."""
+        return self._feed
+
     def change(self, act: Callable[[], None]) -> None:
         """Do what changes a connection's lanes: now, or right after the flush that is under way; in order."""
         if self.hub.flushing:
