@@ -34,9 +34,11 @@ from fire22.security.tokens import Tokens, check_client, load_key
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
 from fire22.sportsbook import replay as replaying
+from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
 from fire22.sportsbook.mapping import read_mapping
 from fire22.sportsbook.roles import roles
 from fire22.sportsbook.schema import OUTBOX
+from fire22.sportsbook.simulation.incidents import parse
 
 program = typer.Typer(
     help="A self-hosted real-time back office for a sportsbook.",
@@ -79,6 +81,13 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of HTTP and WebSocket; 0 takes a free one.")] = 8080,
     rate: Annotated[float, typer.Option(help="Wagers a second, on average.")] = 20.0,
     seed: Annotated[int, typer.Option(help="Decides what happens.")] = 1,
+    markets: Annotated[int, typer.Option(help="Open markets, about.")] = FULL.markets,
+    incident: Annotated[
+        list[str] | None, typer.Option(help="NAME@SECONDS: stage steam, syndicate or wrong_price; can be given again.")
+    ] = None,
+    incidents_every: Annotated[
+        float, typer.Option(help="Stage all incidents, so many seconds apart, the first soon; 0 leaves them out.")
+    ] = 900.0,
 ) -> None:
     """Run an invented book and the whole server on it."""
     configure_logging()
@@ -95,18 +104,25 @@ def demo(
         config = _checked(config)
         if not 0 < rate <= 5000:
             raise SetupError(codes.CONFIG_INVALID, f"--rate is between 0 and 5000 wagers a second, not {rate:g}.")
+        if not 1 <= markets <= MARKETS_MAX:
+            raise SetupError(codes.CONFIG_INVALID, f"--markets is from 1 to {MARKETS_MAX}, not {markets}.")
+        if not incidents_every >= 0:
+            raise SetupError(codes.CONFIG_INVALID, f"--incidents-every is 0 or more seconds, not {incidents_every:g}.")
+        staged = [f"{name}@{after_s:g}" for name, after_s in map(_incident, incident or ())]
         _make_folder(data)
         if not book.exists():
             with out.status("Creating a book: agents, customers, games, markets"):
-                books.create(book, seed=seed, now_ms=application.now_ms(), install=outbox.install)
+                size = with_markets(FULL, markets)
+                books.create(book, seed=seed, now_ms=application.now_ms(), install=outbox.install, size=size)
         else:
             outbox.install(book, OUTBOX)
-    run(_demo(config, book, rate, seed))
+    options = [f"--rate={rate}", f"--seed={seed}", f"--markets={markets}", f"--incidents-every={incidents_every}"]
+    run(_demo(config, book, rate, [*options, *(f"--incident={each}" for each in staged)]))
 
 
-async def _demo(config: Config, book: Path, rate: float, seed: int) -> None:
+async def _demo(config: Config, book: Path, rate: float, options: list[str]) -> None:
     async with application.running(config) as server:
-        with _simulator(book, rate, seed):
+        with _simulator(book, options):
             out.print(f"\n  [bold]Fire22 Flows[/] runs on the invented book [cyan]{book}[/], {rate:g} wagers a second.")
             out.print("  Open this link; it signs one browser in, once:\n")
             out.print(f"  [bold green]{server.link()}[/]\n", soft_wrap=True, highlight=False)
@@ -114,14 +130,19 @@ async def _demo(config: Config, book: Path, rate: float, seed: int) -> None:
             await application.wait_for_signal()
 
 
+def _incident(text: str) -> tuple[str, float]:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SetupError(codes.CONFIG_INVALID, f"--incident {error}.") from None
+
+
 @contextlib.contextmanager
-def _simulator(book: Path, rate: float, seed: int) -> Iterator[None]:
+def _simulator(book: Path, options: list[str]) -> Iterator[None]:
     """An outside process that writes to the book; it ends with this one, however this one ends."""
-    command = [sys.executable, "-m", "fire22.sportsbook.simulator", "--book", str(book)]
+    command = [sys.executable, "-m", "fire22.sportsbook.simulator", "--book", str(book), *options]
     # Its own group, so that Ctrl-C in the terminal reaches only the server, which then ends it.
-    process = subprocess.Popen(
-        [*command, "--rate", str(rate), "--seed", str(seed)], stdin=subprocess.PIPE, process_group=0
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
     try:
         yield
     finally:

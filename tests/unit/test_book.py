@@ -82,8 +82,8 @@ def test_a_new_book_has_a_tree_customers_and_games(connection: apsw.Connection) 
     """The demo starts with 40 agents in three levels, 600 customers, games with priced markets."""
     levels = connection.execute("SELECT level, count(*) FROM agents GROUP BY level").fetchall()
     assert levels == [(1, 4), (2, 12), (3, 24)]
-    assert one(connection, "SELECT count(*) FROM customers") == catalogue.CUSTOMERS
-    assert one(connection, "SELECT count(*) FROM events") == catalogue.GAMES + catalogue.LIVE_GAMES
+    assert one(connection, "SELECT count(*) FROM customers") == catalogue.SMALL.customers
+    assert one(connection, "SELECT count(*) FROM events") == catalogue.SMALL.games + catalogue.SMALL.live_games
     assert one(connection, "SELECT count(*) FROM agents a JOIN agents p ON p.id = a.parent_id"
                            " WHERE a.path <> p.path || '/' || a.code OR a.level <> p.level + 1") == 0  # fmt: skip
     margins = "SELECT sum(1 / odds_decimal) AS margin FROM selections GROUP BY market_id"
@@ -97,7 +97,7 @@ def test_a_new_book_has_told_what_it_has(connection: apsw.Connection) -> None:
     assert status(connection).installed
     told = dict(connection.execute("SELECT type, count(*) FROM fire22_outbox GROUP BY type"))
     markets = one(connection, "SELECT count(*) FROM markets")
-    assert told == {"agent.imported": 40, "customer.imported": catalogue.CUSTOMERS, "market.imported": markets}
+    assert told == {"agent.imported": 40, "customer.imported": catalogue.SMALL.customers, "market.imported": markets}
 
 
 def test_the_same_seed_makes_the_same_book(tmp_path: Path) -> None:

@@ -28,7 +28,16 @@ from fire22.sportsbook.settlement import customer_profit_minor
 BUSY_TIMEOUT_MS: Final = 10_000
 
 
-def create(path: Path, *, seed: int, now_ms: int, install: Install, clock: Clock = "wall", empty: bool = False) -> None:
+def create(
+    path: Path,
+    *,
+    seed: int,
+    now_ms: int,
+    install: Install,
+    clock: Clock = "wall",
+    empty: bool = False,
+    size: catalogue.Size = catalogue.SMALL,
+) -> None:
     """Create a book with its triggers; whole or not at all.
 
     Args:
@@ -38,6 +47,7 @@ def create(path: Path, *, seed: int, now_ms: int, install: Install, clock: Clock
         install: `sources.outbox.install`.
         clock: `recorded` for a book that brings its own time.
         empty: only the tables, no agents, customers or games.
+        size: how many of those.
 
     Raises:
         SetupError: `config_invalid`, there is a file at `path`.
@@ -52,7 +62,7 @@ def create(path: Path, *, seed: int, now_ms: int, install: Install, clock: Clock
         with transaction(connection):
             connection.execute(TABLES_SQL)
             if not empty:
-                _write_all(connection, catalogue.sports_rows(), catalogue.opening(Random(seed), now_ms))
+                _write_all(connection, catalogue.sports_rows(), catalogue.opening(Random(seed), now_ms, size))
     finally:
         connection.close()
     install(part, OUTBOX, bootstrap=True, clock=clock)

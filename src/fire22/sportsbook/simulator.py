@@ -12,41 +12,50 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import apsw
+from msgspec import Struct
 
 from fire22.core.errors import Fire22Error
-from fire22.core.times import to_ms
+from fire22.observability.logging import configure, get_logger
 from fire22.sportsbook import book
+from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, SMALL, Size, with_markets
 from fire22.sportsbook.changes import Change
-from fire22.sportsbook.simulation import (
-    Customer,
-    Leg,
-    Market,
-    Payment,
-    Result,
-    Selection,
-    Simulation,
-    Wager,
-    World,
-)
+from fire22.sportsbook.simulation.incidents import NAMES, Name, Note, parse
+from fire22.sportsbook.simulation.loading import load
+from fire22.sportsbook.simulation.simulation import Simulation
 
 WAIT_S_MAX: Final = 1.0
+PAUSE_S: Final = 0.005  # between two looks at what is due, so that much of it shares a transaction
+CHANGES_MAX: Final = 1_000  # of a transaction, about
 WRITE_TRIES: Final = 6  # each waits for the lock as long as book.BUSY_TIMEOUT_MS
 RATE_HZ_MAX: Final = 5_000.0
 
 
-def load(connection: apsw.Connection) -> World:
-    """What the book holds now: active and suspended customers, markets without a result, open wagers, payments."""
-    markets = _markets(connection)
-    return World(_customers(connection), markets, _wagers(connection, markets), _payments(connection))
+class Script(Struct, frozen=True):
+    """What is to happen besides what happens by itself.
+
+    Args:
+        incidents: each once, so many seconds after the beginning.
+        every_s: all of them again and again, so many seconds apart; 0 = not at all.
+    """
+
+    incidents: tuple[tuple[Name, float], ...] = ()
+    every_s: float = 0.0
 
 
-def run(path: Path, *, rate_hz: float, seed: int, wait: Callable[[float], bool]) -> None:
+def run(
+    path: Path,
+    *,
+    rate_hz: float,
+    seed: int,
+    wait: Callable[[float], bool],
+    size: Size = FULL,
+    script: Script = Script(),  # noqa: B008 -- frozen
+) -> None:
     """Simulate until told to stop.
 
     Args:
@@ -54,6 +63,8 @@ def run(path: Path, *, rate_hz: float, seed: int, wait: Callable[[float], bool])
         rate_hz: wagers a second on average over a day.
         seed: with the book's number of wagers, decides what happens.
         wait: sleeps for at most so many seconds, and says whether to go on.
+        size: how many games and markets are kept open.
+        script: the incidents to stage.
 
     Raises:
         BookError: the book is missing, locked for too long, not writable, or damaged.
@@ -61,9 +72,9 @@ def run(path: Path, *, rate_hz: float, seed: int, wait: Callable[[float], bool])
     connection = book.connect(path)
     try:
         with book.book_errors(path):
-            simulation = start(connection, rate_hz=rate_hz, seed=seed, now_ms=_now_ms())
-            while wait(min(WAIT_S_MAX, max(0, simulation.next_ms - _now_ms()) / 1000)):
-                for items in simulation.step(_now_ms()):
+            simulation = start(connection, rate_hz=rate_hz, seed=seed, now_ms=_now_ms(), size=size, script=script)
+            while wait(min(WAIT_S_MAX, max(PAUSE_S, (simulation.next_ms - _now_ms()) / 1000))):
+                for items in gathered(simulation.step(_now_ms())):
                     _write(connection, items)
                     if not wait(0):
                         return
@@ -71,10 +82,36 @@ def run(path: Path, *, rate_hz: float, seed: int, wait: Callable[[float], bool])
         connection.close()
 
 
-def start(connection: apsw.Connection, *, rate_hz: float, seed: int, now_ms: int) -> Simulation:
+def start(
+    connection: apsw.Connection,
+    *,
+    rate_hz: float,
+    seed: int,
+    now_ms: int,
+    size: Size = SMALL,
+    script: Script = Script(),  # noqa: B008 -- frozen
+) -> Simulation:
     """A simulation that goes on with a book; the same seed goes on differently in a book that has grown."""
     last = connection.execute("SELECT coalesce(max(wager_number), 0) FROM wagers").get
-    return Simulation(load(connection), seed=f"{seed}:{last}", rate_hz=rate_hz, now_ms=now_ms)
+    world = load(connection, now_ms)
+    simulation = Simulation(world, seed=f"{seed}:{last}", rate_hz=rate_hz, now_ms=now_ms, size=size, tell=_tell)
+    for name, after_s in script.incidents:
+        simulation.plan(name, now_ms + round(after_s * 1000))
+    if script.every_s:
+        simulation.plan_incidents(round(script.every_s * 1000))
+    return simulation
+
+
+def gathered(decided: Iterable[list[Change]]) -> Iterator[list[Change]]:
+    """What is due at the same time, in as few transactions as `CHANGES_MAX` allows; none is divided."""
+    items: list[Change] = []
+    for each in decided:
+        items += each
+        if len(items) >= CHANGES_MAX:
+            yield items
+            items = []
+    if items:
+        yield items
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,9 +120,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--book", type=Path, required=True, help="the book's SQLite file; it must exist")
     parser.add_argument("--rate", type=_rate, default=20.0, help="wagers a second on average over a day (20)")
     parser.add_argument("--seed", type=int, default=1, help="decides what happens (1)")
+    parser.add_argument("--markets", type=_markets, default=FULL.markets, help=f"open markets ({FULL.markets})")
+    parser.add_argument(
+        "--incident",
+        type=_incident,
+        action="append",
+        default=[],
+        metavar="NAME@SECONDS",
+        help=f"stage {', '.join(NAMES)} so long after the start; can be given again",
+    )
+    parser.add_argument(
+        "--incidents-every", type=float, default=0, help="stage all of them, so many seconds apart (0: not)"
+    )
     given = parser.parse_args(arguments)
+    configure()
+    script = Script(tuple(given.incident), given.incidents_every)
+    size = with_markets(FULL, given.markets)
     try:
-        run(given.book, rate_hz=given.rate, seed=given.seed, wait=_Waiter().wait)
+        run(given.book, rate_hz=given.rate, seed=given.seed, wait=_Waiter().wait, size=size, script=script)
     except Fire22Error as error:
         print(f"simulator: {error}", file=sys.stderr)
         return 1
@@ -136,6 +188,30 @@ def _rate(text: str) -> float:
     return rate
 
 
+def _incident(text: str) -> tuple[Name, float]:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _markets(text: str) -> int:
+    markets = int(text)
+    if not 1 <= markets <= MARKETS_MAX:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MARKETS_MAX} markets")
+    return markets
+
+
+def _tell(note: Note) -> None:
+    get_logger().info(
+        "incident staged",
+        incident=note.incident,
+        market=note.market_id,
+        selection=note.selection,
+        customers=list(note.customers),
+    )
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -149,64 +225,6 @@ def _write(connection: apsw.Connection, items: list[Change]) -> None:
         except apsw.BusyError:
             if left == 0:
                 raise
-
-
-def _customers(connection: apsw.Connection) -> list[Customer]:
-    rows = connection.execute(
-        "SELECT c.id, a.id, a.path, c.segment, c.status, c.credit_limit_cents, c.max_wager_cents"
-        " FROM customers c JOIN agents a ON a.id = c.agent_id ORDER BY c.id"
-    )
-    return [Customer(*row) for row in rows]
-
-
-def _markets(connection: apsw.Connection) -> dict[str, Market]:
-    """Markets without a result; one that is suspended or closed takes no bets."""
-    markets: dict[str, Market] = {}
-    rows = connection.execute(
-        "SELECT m.id, m.event_id, m.type, m.line, m.closes_at, m.status, s.id, s.odds_american"
-        " FROM markets m JOIN selections s ON s.market_id = m.id"
-        " WHERE m.status IN ('open', 'suspended', 'closed') ORDER BY m.closes_at, m.id, s.rowid"
-    )
-    for id_, event, kind, line, closes_at, status, selection, american in rows:
-        if id_ not in markets:
-            closes_ms = _ms(closes_at) if status == "open" else 0
-            markets[id_] = Market(id_, event, kind, line, closes_ms, status == "open", [])
-        markets[id_].selections.append(Selection(selection, american))
-    return markets
-
-
-def _wagers(connection: apsw.Connection, markets: dict[str, Market]) -> dict[str, Wager]:
-    """Open wagers with legs; each is entered in its markets. Legs of markets that are over have their result."""
-    wagers: dict[str, Wager] = {}
-    rows = connection.execute(
-        "SELECT w.id, w.risk_cents, w.is_freeplay, s.market_id, s.id, l.odds_american,"
-        " CASE WHEN s.void_factor = 1 THEN 'push' WHEN s.result = 1 THEN 'win' WHEN s.result = 0 THEN 'loss' END"
-        " FROM wagers w JOIN wager_legs l ON l.wager_id = w.id JOIN selections s ON s.id = l.selection_id"
-        " WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number, l.leg_no"
-    )
-    for id_, risk, free_play, market_id, selection, american, result in rows:
-        wager = wagers.setdefault(id_, Wager(id_, risk, bool(free_play), []))
-        wager.legs.append(Leg(market_id, selection, american, _result(result)))
-        if market_id in markets:
-            markets[market_id].wagers[id_] = None
-    return wagers
-
-
-def _result(text: str | None) -> Result | None:
-    match text:
-        case "win" | "loss" | "push" | None:
-            return text
-        case _:
-            raise AssertionError(f"no such result: {text}")
-
-
-def _payments(connection: apsw.Connection) -> list[Payment]:
-    rows = connection.execute("SELECT id, status FROM payments WHERE status IN ('pending', 'approved') ORDER BY id")
-    return [Payment(*row) for row in rows]
-
-
-def _ms(text: str) -> int:
-    return to_ms(datetime.fromisoformat(text))
 
 
 if __name__ == "__main__":

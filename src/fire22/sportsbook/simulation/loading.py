@@ -1,0 +1,106 @@
+"""Reads from a demo book what the simulation must know, so that it goes on with the book as it finds it."""
+
+from datetime import datetime
+
+import apsw
+
+from fire22.core.times import to_ms, to_text
+from fire22.sportsbook import settlement
+from fire22.sportsbook.settlement import LegResult
+from fire22.sportsbook.simulation.cashier import DAY_MS
+from fire22.sportsbook.simulation.world import Customer, Leg, Market, Payment, Selection, Wager, World
+
+
+def load(connection: apsw.Connection, now_ms: int) -> World:
+    """What the book holds now: customers, markets without a result, open wagers, payments under way."""
+    customers = _customers(connection, now_ms)
+    markets = _markets(connection)
+    wagers = _wagers(connection, customers, markets)
+    return World(list(customers.values()), markets, wagers, _payments(connection, customers))
+
+
+def _customers(connection: apsw.Connection, now_ms: int) -> dict[str, Customer]:
+    rows = connection.execute(
+        "SELECT c.id, c.code, a.id, a.path, c.segment, c.status, c.bet_factor, c.credit_limit_cents, c.max_wager_cents,"
+        " c.balance_cents FROM customers c JOIN agents a ON a.id = c.agent_id ORDER BY c.id"
+    )
+    customers = {str(row[0]): Customer(*row) for row in rows}
+    day = now_ms // DAY_MS
+    paid_in = connection.execute(
+        "SELECT customer_id, sum(amount_cents) FROM payments WHERE direction = 'deposit' AND requested_at >= ?"
+        " GROUP BY customer_id",
+        (to_text(day * DAY_MS),),
+    )
+    for id_, amount in paid_in:
+        customers[str(id_)].deposit_day, customers[str(id_)].deposited_minor = day, int(amount)
+    return customers
+
+
+def _markets(connection: apsw.Connection) -> dict[str, Market]:
+    """Markets without a result; one that is suspended or closed takes no bets."""
+    sides: dict[str, list[Selection]] = {}
+    found: dict[str, tuple[str, str, float | None, str, str, int]] = {}
+    rows = connection.execute(
+        "SELECT m.id, m.event_id, m.type, m.line, m.closes_at, m.status, m.liability_limit_cents, s.id, s.name,"
+        " s.odds_american FROM markets m JOIN selections s ON s.market_id = m.id"
+        " WHERE m.status IN ('open', 'suspended', 'closed') ORDER BY m.closes_at, m.id, s.rowid"
+    )
+    for id_, event, kind, line, closes_at, status, limit, selection, name, american in rows:
+        found[id_] = (event, kind, line, closes_at, status, limit)
+        sides.setdefault(id_, []).append(Selection(selection, name, american))
+    return {
+        id_: Market(
+            id_, event, kind, line, _ms(closes_at) if status == "open" else 0, status == "open", limit, sides[id_]
+        )
+        for id_, (event, kind, line, closes_at, status, limit) in found.items()
+    }
+
+
+def _wagers(
+    connection: apsw.Connection, customers: dict[str, Customer], markets: dict[str, Market]
+) -> dict[str, Wager]:
+    """Open wagers with legs; each is entered in its markets. Legs of markets that are over have their result."""
+    wagers: dict[str, Wager] = {}
+    rows = connection.execute(
+        "SELECT w.id, w.customer_id, w.risk_cents, w.to_win_cents, w.is_freeplay, s.market_id, s.id, l.odds_american,"
+        " CASE WHEN s.void_factor = 1 THEN 'push' WHEN s.result = 1 THEN 'win' WHEN s.result = 0 THEN 'loss' END"
+        " FROM wagers w JOIN wager_legs l ON l.wager_id = w.id JOIN selections s ON s.id = l.selection_id"
+        " WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number, l.leg_no"
+    )
+    for id_, customer, risk, to_win, free_play, market_id, selection, american, result in rows:
+        wager = wagers.setdefault(id_, Wager(id_, customers[customer], risk, to_win, bool(free_play), []))
+        wager.legs.append(Leg(market_id, selection, american, _result(result)))
+        if market_id in markets:
+            markets[market_id].wagers[id_] = wager
+    for wager in wagers.values():
+        wager.customer.open_minor += wager.cash_minor
+        _count(wager, markets)
+    return wagers
+
+
+def _count(wager: Wager, markets: dict[str, Market]) -> None:
+    """Count a straight wager in what its market may cost."""
+    leg = wager.legs[0]
+    market = markets.get(leg.market_id)
+    if market is None or len(wager.legs) > 1:
+        return
+    for index, selection in enumerate(market.selections):
+        if selection.id == leg.selection_id:
+            market.staked[index] += wager.cash_minor
+            market.paid[index] += wager.to_win_minor
+
+
+def _result(text: str | None) -> LegResult | None:
+    return None if text is None else settlement.RESULTS[text]
+
+
+def _payments(connection: apsw.Connection, customers: dict[str, Customer]) -> list[Payment]:
+    rows = connection.execute(
+        "SELECT id, customer_id, direction, amount_cents, status FROM payments"
+        " WHERE status IN ('pending', 'approved') ORDER BY id"
+    )
+    return [Payment(id_, customers[customer], *rest) for id_, customer, *rest in rows]
+
+
+def _ms(text: str) -> int:
+    return to_ms(datetime.fromisoformat(text))
