@@ -45,7 +45,7 @@ class Storage:
         self.writer = Writer(self.connection, loop, group_ms=group_ms)
         self.log = SqliteLog(self.writer, self.connection, path, loop, pending_max=pending_max, vfs=vfs)
         self.feed = SqliteFeed(self.writer, self.connection, path, loop, ring_bytes_max=ring_bytes_max, vfs=vfs)
-        self.state = read_state(self.connection)
+        self.state = list(read_state(self.connection))
         self.documents = self.feed.documents()
 
     def start(self) -> None:

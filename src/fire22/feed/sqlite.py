@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import apsw
 import msgspec
@@ -85,7 +85,7 @@ class SqliteFeed:
         return self._ring.size_bytes
 
     def documents(self) -> list[Document]:
-        """Every view's documents as of the start."""
+        """Every view's documents as of the start; asked for before the first batch."""
         return self._documents
 
     def on_batch(self, deliver: Callable[[Batch], None]) -> None:
@@ -199,6 +199,7 @@ class SqliteFeed:
 
     def _publish(self, batch: Batch) -> None:
         self._checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
+        self._documents = []  # those who need them have them
         for record in batch.records:
             self._ring.append(record)
         for listener in self._listeners:
@@ -277,9 +278,9 @@ def read_documents(connection: apsw.Connection) -> list[Document]:
     ]
 
 
-def read_state(connection: apsw.Connection) -> list[tuple[str, str, bytes]]:
-    """Every row of the flows' state in the file, as (flow, key, value)."""
-    return [(flow, key, value) for flow, key, value in query(connection, "SELECT flow, key, value FROM state")]
+def read_state(connection: apsw.Connection) -> Iterator[tuple[str, str, bytes]]:
+    """Every row of the flows' state in the file, as (flow, key, value), one by one: there may be millions."""
+    return cast("Iterator[tuple[str, str, bytes]]", query(connection, "SELECT flow, key, value FROM state"))
 
 
 def read_records(connection: apsw.Connection, where: str, arguments: tuple[str | int, ...]) -> list[Record]:

@@ -72,6 +72,9 @@ def expect(fact: Fact, type: type[Data]) -> Data:
 class Table(Generic[Row]):
     """Rows of a flow's state by key: in memory, with the changed ones remembered until they are stored.
 
+    A row that was loaded stays in its stored bytes until it is asked for. Nothing may depend on the order of the rows:
+    a restart changes it.
+
     Args:
         name: unique in the flow.
         type: of a row; MessagePack keeps it.
@@ -80,35 +83,51 @@ class Table(Generic[Row]):
     def __init__(self, name: str, type: type[Row]) -> None:
         self.name = name
         self._rows: dict[str, Row] = {}
+        self._stored: dict[str, bytes] = {}
         self._changed: dict[str, None] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(type)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) + len(self._stored)
 
     def __iter__(self) -> Iterator[tuple[str, Row]]:
+        if self._stored:
+            decode = self._decoder.decode
+            self._rows.update({key: decode(value) for key, value in self._stored.items()})
+            self._stored = {}
         return iter(self._rows.items())
 
     def get(self, key: str) -> Row | None:
         """The row, or None."""
-        return self._rows.get(key)
+        row = self._rows.get(key)
+        if row is None and self._stored:
+            value = self._stored.pop(key, None)
+            if value is not None:
+                row = self._rows[key] = self._decoder.decode(value)
+        return row
 
     def put(self, key: str, row: Row) -> None:
         """Add or replace a row; call it also after changing a row in place."""
+        if self._stored:
+            self._stored.pop(key, None)
         self._rows[key] = row
         self._changed[key] = None
 
     def pop(self, key: str) -> Row | None:
         """Remove and return a row, or None."""
-        row = self._rows.pop(key, None)
+        row = self.get(key)
         if row is not None:
+            del self._rows[key]
             self._changed[key] = None
         return row
 
     def load(self, key: str, value: bytes) -> None:
         """Take a stored row."""
-        self._rows[key] = self._decoder.decode(value)
+        self._stored[key] = value
+
+    def loaded(self) -> None:
+        """Every stored row has been taken."""
 
     def take_changed(self) -> list[tuple[str, bytes | None]]:
         """The rows changed since the last call, as (key, value); None is a removed one."""

@@ -115,21 +115,31 @@ class Engine(Emitter):
         self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
         self._flushed_seq = self._seq
         self._documents = {(each.topic, each.scope, each.key): each for each in documents if each.body is not None}
-        tables = {(flow.name, table.name): table for flow in self.flows for table in flow.tables}
-        for name, key, value in rows:
-            if name == _ENGINE:
-                self.configuration = value
-                continue
-            table_name, _, row_key = key.partition(":")
-            table = tables.get((name, table_name))
-            if table is not None:
-                table.load(row_key, value)
+        self._load_rows(rows)
         if self.configuration:
             self._configure(self.configuration)
         for flow in self.flows:
             flow.watermark_ms = self._watermark_ms
             flow.loaded()
         self._configured = False
+
+    def _load_rows(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        """Give each table its rows. Those of one table come together from storage, and there may be millions."""
+        tables = {(flow.name, table.name): table for flow in self.flows for table in flow.tables}
+        owner, prefix, size = "", "\0", 1
+        load: Callable[[str, bytes], None] = _pass_over
+        for name, key, value in rows:
+            if name != owner or not key.startswith(prefix):
+                if name == _ENGINE:
+                    self.configuration = value
+                    continue
+                table_name = key.partition(":")[0]
+                table = tables.get((name, table_name))
+                load = table.load if table is not None else _pass_over
+                owner, prefix, size = name, f"{table_name}:", len(table_name) + 1
+            load(key[size:], value)
+        for table in tables.values():
+            table.loaded()
 
     def fold(self, body: bytes) -> None:
         """Fold the next event of the log."""
@@ -301,3 +311,7 @@ class Engine(Emitter):
             for table in flow.tables:
                 rows += [(flow.name, f"{table.name}:{key}", value) for key, value in table.take_changed()]
         return tuple(rows)
+
+
+def _pass_over(key: str, value: bytes) -> None:
+    """A row of a table that this version does not have any more."""

@@ -22,6 +22,7 @@ from fire22.core import codes
 from fire22.core.scope import ROOT
 from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
+from fire22.flows.packed import PackedTable
 from fire22.sportsbook import facts
 from fire22.sportsbook.lifecycle import State, is_legal
 from fire22.sportsbook.settlement import cash_risk_minor
@@ -179,7 +180,7 @@ class Registry(Flow):
         self._markets: Table[Market] = Table("market", Market)
         self._asked: Table[str] = Table("asked", str)
         self._open: Table[OpenWager] = Table("open", OpenWager)
-        self._closed: Table[ClosedWager] = Table("closed", ClosedWager)
+        self._closed: Table[ClosedWager] = PackedTable("closed", ClosedWager)
         self._past: Table[int] = Table("past", int)
 
     @property
