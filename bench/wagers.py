@@ -1,4 +1,4 @@
-"""Invented events as the triggers of a book write them: a tree of agents, then wagers, each placed and settled."""
+"""Invented events as the triggers of a book write them: agents, customers, markets, then wagers, placed and settled."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.sportsbook import catalogue, facts
+from fire22.sportsbook.catalogue import SMALL, Size
 from fire22.sportsbook.changes import AddAgent, AddCustomer, AddMarket
 from fire22.sportsbook.odds import decimal_odds, to_win_minor
 
@@ -27,14 +28,17 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Invented:
-    """One book's history, the same for the same seed: three levels of agents, 600 customers, 57 markets.
+    """One book's history, the same for the same seed.
 
     `revenue_minor` is the gross revenue of what was settled so far: what any computation must arrive at.
+
+    Args:
+        size: of the book; the small one has three levels of agents, 600 customers, and about 60 markets.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, size: Size = SMALL) -> None:
         self._rng = Random(seed)
-        opening = catalogue.opening(self._rng, BEGAN_MS)
+        opening = catalogue.opening(self._rng, BEGAN_MS, size)
         self.agents = [each for each in opening if isinstance(each, AddAgent)]
         self._customers = [each for each in opening if isinstance(each, AddCustomer)]
         self._markets = [each for each in opening if isinstance(each, AddMarket)]
@@ -49,20 +53,40 @@ class Invented:
         """Exactly `count` events."""
         return islice(self.wagers(count), count)
 
-    def wagers(self, count: int) -> Iterator[EncodedEvent]:
-        """The agents, `count` wagers placed and each of them settled, and between them the clock once a second."""
-        for agent in self.agents:
-            yield self._event("agent.created", facts.Agent(agent.code, agent.name, agent.path, agent.level, "active"))
+    def wagers(self, count: int, left_open: int = 0) -> Iterator[EncodedEvent]:
+        """The opening; `count` wagers, each placed and settled; `left_open` that are only placed; and the clock.
+
+        It moves once a second.
+        """
+        yield from self.opening()
         next_clock_ms = BEGAN_MS
-        while self._placed < count or self._open:
+        while self._placed < count + left_open or self._open:
             self._at_ms += STEP_MS
             if self._at_ms >= next_clock_ms:
                 next_clock_ms = self._at_ms + CLOCK_MS
                 yield self._event("system.clock", facts.Clock())
             if self._placed < count and len(self._open) < OPEN_MAX * self._rng.random():
-                yield self._event("wager.placed", self._place())
+                placed = self._place()
+                self._open.append(placed)
+                yield self._event("wager.placed", placed)
             elif self._open:
                 yield self._event("wager.settled", self._settle(self._open.popleft()))
+            elif self._placed >= count:
+                yield self._event("wager.placed", self._place())
+
+    def opening(self) -> Iterator[EncodedEvent]:
+        """The agents, the customers and the markets."""
+        for agent in self.agents:
+            yield self._event("agent.created", facts.Agent(agent.code, agent.name, agent.path, agent.level, "active"))
+        for each in self._customers:
+            agent = self._agents[each.agent_id]
+            customer = facts.Customer(
+                each.code, agent.code, agent.path, each.name, "active", each.segment,
+                credit_limit_minor=each.credit_limit_minor, max_wager_minor=each.max_wager_minor,
+            )  # fmt: skip
+            yield self._event("customer.created", customer)
+        for market in self._markets:
+            yield self._event("market.created", _market(market))
 
     def _place(self) -> facts.WagerPlaced:
         rng = self._rng
@@ -72,15 +96,13 @@ class Invented:
         markets = rng.sample(self._markets, 2) if rng.random() < PARLAY else [rng.choice(self._markets)]
         chosen = [(market.id, rng.choice(market.selections)) for market in markets]
         risk = rng.randint(10, 500) * 100
-        placed = facts.WagerPlaced(
+        return facts.WagerPlaced(
             wager_id=catalogue.new_id(rng, self._at_ms), wager_number=self._placed, customer_id=customer.code,
             agent_id=agent.code, path=agent.path, type="parlay" if len(chosen) > 1 else "straight", risk_minor=risk,
             to_win_minor=to_win_minor(risk, (selection.price for _, selection in chosen)),
             free_play=rng.random() < FREE_PLAY, channel="web", status="accepted", version=1,
             legs=tuple(facts.Leg(market, each.id, float(decimal_odds(each.price))) for market, each in chosen),
         )  # fmt: skip
-        self._open.append(placed)
-        return placed
 
     def _settle(self, placed: facts.WagerPlaced) -> facts.WagerSettled:
         won = self._rng.random() < WON
@@ -98,3 +120,11 @@ class Invented:
         self._number += 1
         event = Event(f"0123456789ab:{self._number}", type, "sqlite:book", to_datetime(self._at_ms), Raw(_encode(data)))
         return encode_event(event)
+
+
+def _market(market: AddMarket) -> facts.Market:
+    sides = tuple(facts.Selection(each.id, each.name, float(decimal_odds(each.price))) for each in market.selections)
+    return facts.Market(
+        market.id, market.event_id, market.type, "open", period=market.period, line=market.line,
+        liability_limit_minor=market.liability_limit_minor, selections=sides,
+    )  # fmt: skip
