@@ -20,6 +20,7 @@ NAMES: Final = (
     "pauses",
     "wire",
     "start",
+    "simulator",
 )
 
 

@@ -1,7 +1,7 @@
 """How markets end, and what that settles."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import lru_cache, partial
 from random import Random
 from typing import Final
 
@@ -55,12 +55,12 @@ class Grading:
         for leg in wager.legs:
             if leg.market_id == market_id:
                 leg.result = PUSH if winner is None else WIN if leg.selection_id == winner else LOSS
-        legs = [_leg(leg.price, leg.result) for leg in wager.legs]
-        if not settlement.is_decided(legs):
+        legs = tuple([(leg.price, leg.result) for leg in wager.legs])
+        settled = _settled(legs, wager.risk_minor, wager.free_play)
+        if settled is None:
             return []
         wager.open = False
         del self._world.wagers[wager.id]
-        settled = settlement.settle(legs, wager.risk_minor, free_play=wager.free_play)
         self._book(wager, settled.profit_minor, at_ms)
         if self._rng.random() < REGRADED:
             self._agenda.after(at_ms, REGRADED_MS, partial(self._regrade, wager, settled.profit_minor))
@@ -79,6 +79,10 @@ class Grading:
         return [changes.SettleWager(wager.id, "push", wager.cash_minor, at_ms, settled_by="desk")]
 
 
-@cache
-def _leg(price: int, result: LegResult | None) -> settlement.Leg:
-    return settlement.Leg(decimal_odds(price), result)
+@lru_cache(maxsize=65_536)
+def _settled(
+    legs: tuple[tuple[int, LegResult | None], ...], risk_minor: int, free_play: bool
+) -> settlement.Settlement | None:
+    """The settlement of legs at American prices, None while it is not decided; many wagers have the same."""
+    graded = [settlement.Leg(decimal_odds(price), result) for price, result in legs]
+    return settlement.settle(graded, risk_minor, free_play=free_play) if settlement.is_decided(graded) else None
