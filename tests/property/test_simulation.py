@@ -57,6 +57,10 @@ class Observer:
         self.lines: dict[str, list[tuple[float, float]]] = defaultdict(list)  # segment → raw and fair closing value
         self.open_minor: dict[str, int] = defaultdict(int)
         self.overrounds: list[float] = []
+        self.reopened: dict[str, int] = {}
+        self.deposits: dict[str, changes.RequestPayment] = {}
+        self.unplayed_minor: dict[str, int] = defaultdict(int)
+        self.withdrawn: list[changes.RequestPayment] = []
         self._struck: dict[str, list[changes.PlaceWager]] = defaultdict(list)
         made = Simulation(world, seed=str(seed), rate_hz=RATE_HZ, now_ms=NOW_MS, size=size)
         for change in lived(made, NOW_MS + minutes * MINUTE_MS):
@@ -77,6 +81,17 @@ class Observer:
                 self._place(change)
             case changes.SetMarketStatus(status="closed"):
                 self._close(change.market_id)
+            case changes.SetMarketStatus(status="open"):
+                self.reopened[change.market_id] = change.at_ms
+            case changes.RequestPayment(direction="deposit"):
+                self.deposits[change.id] = change
+            case changes.RequestPayment():
+                assert self.unplayed_minor[change.customer_id] <= 0
+                self.withdrawn.append(change)
+            case changes.DecidePayment(status="completed") if change.payment_id in self.deposits:
+                deposit = self.deposits[change.payment_id]
+                unplayed = max(0, self.unplayed_minor[deposit.customer_id])
+                self.unplayed_minor[deposit.customer_id] = unplayed + deposit.amount_minor
             case changes.ResultMarket():
                 self._check(change.market_id)
                 sheet = self.sheets[change.market_id]
@@ -105,6 +120,7 @@ class Observer:
         assert placed.agent_path == customer.agent_path
         assert placed.risk_minor <= customer.max_wager_minor * 2**4  # limits may have been changed since
         self.open_minor[placed.customer_id] += cash(placed)
+        self.unplayed_minor[placed.customer_id] -= cash(placed)
         markets = [self.market_of[leg.selection_id] for leg in placed.legs]
         assert len(set(markets)) == len(markets)
         for leg, market in zip(placed.legs, markets, strict=True):
@@ -208,6 +224,31 @@ def test_customers_stay_within_their_credit(observer: Observer) -> None:
     """Nobody has more at risk than credit and balance allow."""
     for id, open_minor in observer.open_minor.items():
         assert 0 <= open_minor <= observer.customers[id].credit_limit_minor
+
+
+def test_many_bet_within_seconds_of_a_goal(observer: Observer) -> None:
+    """A market in play that opens again after a goal sees a burst: most of its wagers within eight seconds."""
+    counts = dict.fromkeys(observer.reopened, 0)
+    in_play = 0
+    for placed in observer.placed.values():
+        market = observer.market_of[placed.legs[0].selection_id]
+        in_play += observer.sheets[market].kind == "in_play"
+        if market in counts and 0 < placed.at_ms - observer.reopened[market] <= 8_000:
+            counts[market] += 1
+    assert len(counts) > 50
+    assert all(observer.sheets[id].kind == "in_play" for id in counts)
+    usual = in_play / FULL.live_games * 8 / (MINUTES * 60)
+    assert fmean(counts.values()) > 2 * usual > 10
+
+
+def test_payments_follow_play(observer: Observer) -> None:
+    """Few pay in as much in a day as must be reported; what was paid in is played with before money is taken out."""
+    paid_in: dict[str, int] = defaultdict(int)
+    for payment in observer.deposits.values():
+        paid_in[payment.customer_id] += payment.amount_minor
+    assert len(paid_in) > 200
+    assert sum(amount >= 500_000 for amount in paid_in.values()) < 0.01 * len(paid_in)
+    assert len(observer.withdrawn) > 20
 
 
 def decided(seed: int) -> str:

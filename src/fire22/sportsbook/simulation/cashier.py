@@ -22,8 +22,8 @@ COME_MS: Final = (1_000, 15_000)
 PAYS_IN: Final = 0.2  # of those who come
 STAKES_IN: Final = (6, 20)  # usual stakes, of a deposit
 OWED: Final = 0.35  # of the credit, at which a customer settles
-STAKES_OUT: Final = 60  # usual stakes won, at which a customer takes money out
-TURNOVER: Final = 2.0  # of a deposit, before money is taken out
+STAKES_OUT: Final = 8  # usual stakes won, at which a customer takes money out
+TURNOVER: Final = 1.5  # of a deposit, before money is taken out
 AMOUNT_MIN_MINOR: Final = 2_000
 AMOUNT_MAX_MINOR: Final = 200_000
 DAY_MAX_MINOR: Final = 400_000
@@ -54,10 +54,10 @@ class Cashier:
             self._agenda.after(now_ms, STEP_MS, partial(self._go_on, payment))
 
     def come(self, session: Session, at_ms: int) -> None:
-        """A customer has come, and may pay in."""
-        if self._rng.random() < PAYS_IN:
-            stakes = self._rng.randint(*STAKES_IN)
-            self._plan(session.customer, "deposit", session.player.usual_minor * stakes, at_ms)
+        """A customer has come, and may pay in where little is left."""
+        customer, usual = session.customer, session.player.usual_minor
+        if customer.balance_minor < STAKES_IN[0] * usual and self._rng.random() < PAYS_IN:
+            self._plan(customer, "deposit", usual * self._rng.randint(*STAKES_IN), at_ms)
 
     def settled(self, customer: Customer, at_ms: int) -> None:
         """A customer's balance has moved: much owed is paid, of much won a part is taken out."""
