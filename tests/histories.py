@@ -211,7 +211,8 @@ class History:
         del among[wager.fact.wager_id]
         cancelled = facts.WagerCancelled(
             **_identity(wager.fact),
-            status=self.random.choice(("cancelled", "voided", "deleted")),
+            # What is settled can only be undone.
+            status=self.random.choice(("voided", "deleted") if wager.revision else ("cancelled", "voided", "deleted")),
             settled_return_minor=wager.returned if wager.revision else None,
             reason=self.random.choice(("", "palpable error")),
         )

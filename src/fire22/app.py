@@ -92,6 +92,7 @@ def build_engine(open_topics: tuple[str, ...]) -> Engine:
 def flow_settings(config: Config) -> dict[str, Json]:
     """The settings of each flow that has some, as they go into the log."""
     return {
+        "book": {"currency": config.book.currency},
         "kpi": {"time_zone": config.book.time_zone, "day_starts_at": config.book.day_starts_at.isoformat()},
         "relay": {"open_topics": list(config.relay.open_topics)},
         "letters": {"letters_max": config.letters.letters_max},

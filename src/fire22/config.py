@@ -119,6 +119,7 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
         source_timeout_s: after which a silent book no longer holds the watermark back.
         time_zone: IANA name, of the business day.
         day_starts_at: local time, HH:MM:SS.
+        currency: of all amounts, ISO 4217; an amount that says it is in another one is set aside.
     """
 
     path: str = ""
@@ -126,6 +127,7 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     source_timeout_s: Seconds = 30.0
     time_zone: str = "UTC"
     day_starts_at: Annotated[time, Meta(tz=False)] = time(0)
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from fire22.feed.base import Batch
 from fire22.flows.engine import Engine
 from fire22.sportsbook import domain, facts
 from fire22.sportsbook.kpi import Kpi
+from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.tree import Tree
 from tests.histories import SCOPES, History
 from tests.storage import START_MS
@@ -252,7 +253,8 @@ class Screen:
 
 def compare(events: list[Event], cut: Callable[[], bool]) -> None:
     """Fold the events, flushing wherever `cut` says, and compare every scope after each flush."""
-    engine, recomputed, screen = Engine((Tree(), Kpi()), domain.decode), Recomputed(), Screen()
+    registry = Registry()
+    engine, recomputed, screen = Engine((registry, Tree(), Kpi(registry)), domain.decode), Recomputed(), Screen()
     for event in events:
         engine.fold(encode_event(event).body)
         recomputed.take(event)

@@ -10,6 +10,7 @@ from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.sportsbook import domain
 from fire22.sportsbook.kpi import Kpi
+from fire22.sportsbook.registry import Registry
 from tests.storage import START_MS, event
 
 HOUR = 3_600_000
@@ -20,9 +21,15 @@ class Book:
     """A kpi flow, fed by hand, one fact a group."""
 
     def __init__(self) -> None:
-        self.engine = Engine((Kpi(),), domain.decode)
+        registry = Registry()
+        self.engine = Engine((registry, Kpi(registry)), domain.decode)
         self.documents: dict[str, dict[str, Json]] = {}
         self._number = 0
+        for code in ("M1", "M2"):
+            self.tell("agent.created", 0, agentId=code, name="", path=f"/{code}", level=1, status="active")
+        for code in ("C1", "C2"):
+            about = {"agentId": "M1", "path": "/M1", "name": "", "status": "active"}
+            self.tell("customer.created", 0, customerId=code, **about)
 
     def tell(self, kind: str, at_ms: int, /, **data: object) -> Batch:
         """A fact becomes a group of its own."""

@@ -9,6 +9,9 @@ from fire22.flows.base import Flow
 from fire22.sportsbook.activity import ActivityFeed
 from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.kpi import Kpi
+from fire22.sportsbook.ledger import Ledger
+from fire22.sportsbook.notifications import Notifications
+from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.ticker import Ticker
 from fire22.sportsbook.tree import Tree
 
@@ -17,7 +20,16 @@ _DECODERS: Final = {name: msgspec.json.Decoder(type) for name, type in FACTS.ite
 
 def flows() -> tuple[Flow, ...]:
     """New flows, in the order in which they see each event."""
-    return (Tree(), Kpi(), Ticker(), ActivityFeed())
+    registry = Registry()
+    return (
+        registry,
+        Tree(),
+        Ledger(registry),
+        Kpi(registry),
+        Ticker(),
+        ActivityFeed(),
+        Notifications(registry),
+    )
 
 
 def decode(type: str, data: Raw) -> object:

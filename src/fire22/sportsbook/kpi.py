@@ -24,10 +24,9 @@ from fire22.sportsbook.business_day import BusinessDay
 from fire22.sportsbook.liability import Exposure
 from fire22.sportsbook.money import major
 from fire22.sportsbook.players import Players
-from fire22.sportsbook.settlement import cash_risk_minor, customer_profit_minor
+from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, OpenWager, Registry
 
 ACTIVE_MS: Final = 24 * 60 * 60 * 1000
-FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this counts as this far ahead
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,18 +53,6 @@ class ScopeRow(Struct, gc=False, array_like=True):
     base: Base = msgspec.field(default_factory=Base)
 
 
-class OpenWager(Struct, frozen=True, gc=False, array_like=True):
-    """What is kept of an open wager; minor units. `market` is empty where it cannot be netted."""
-
-    path: str
-    market: str
-    selection: str
-    risk: int
-    cash: int
-    to_win: int
-    at_ms: int
-
-
 class _Scope:
     """A scope's figures: the kept row and what is derived."""
 
@@ -85,11 +72,11 @@ class Kpi(Flow):
     name: ClassVar[str] = "kpi"
     version: ClassVar[int] = 1
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.topics = (Topic("kpi", Kind.VIEW),)
+        self._book = registry
         self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
-        self._open: Table[OpenWager] = Table("open", OpenWager)
         self._active: Table[int] = Table("active", int)
         self._day_row: Table[tuple[int, int]] = Table("day", tuple[int, int])
         self._scopes: dict[str, _Scope] = {}
@@ -102,8 +89,8 @@ class Kpi(Flow):
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Scopes, open wagers, active customers, the current day."""
-        return (self._rows, self._open, self._active, self._day_row)  # type: ignore[return-value]
+        """Scopes, active customers, the current day."""
+        return (self._rows, self._active, self._day_row)  # type: ignore[return-value]
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -117,19 +104,14 @@ class Kpi(Flow):
             "agent.imported": self._agent,
             "customer.imported": self._customer,
             "revenue.imported": self._imported_revenue,
-            "wager.imported": self._placed,
-            "wager.placed": self._placed,
-            "wager.modified": self._modified,
-            "wager.settled": self._settled,
-            "wager.resettled": self._settled,
-            "wager.cancelled": self._cancelled,
+            **dict.fromkeys(MOVES, self._moved),
         }
 
     def loaded(self) -> None:
         """Derive pending, liability and the counts from the kept rows."""
         for scope, row in self._rows:
             self._scopes[scope] = _Scope(row)
-        for _, wager in self._open:
+        for wager in self._book.wagers():
             self._expose(wager, 1, late=False)
         for key, at_ms in self._active:
             customer, _, path = key.rpartition("|")
@@ -176,65 +158,28 @@ class Kpi(Flow):
         self._at_ms = max(self._at_ms, fact.at_ms)
         self._earn(imported.path, imported.revenue_minor, late=True)
 
-    def _placed(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerPlaced)
-        if self._open.get(wager.wager_id) is not None:
-            return
-        at_ms = self._time(fact.at_ms)
-        opened = _opened(wager, wager.legs, at_ms)
-        self._open.put(wager.wager_id, opened)
-        late = at_ms < self._day_start
-        self._expose(opened, 1, late=late)
-        for scope in ancestors(wager.path):
-            self._scopes[scope].row.handle += opened.cash
-        self._seen(wager.customer_id, wager.path, at_ms, late=late)
-
-    def _modified(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerModified)
-        before = self._open.get(wager.wager_id)
-        if before is None:
-            return
-        late = self._time(fact.at_ms) < self._day_start
-        after = _opened(wager, wager.legs, before.at_ms)
-        if not wager.legs:
-            after = msgspec.structs.replace(after, market=before.market, selection=before.selection)
-        self._expose(before, -1, late=late)
-        self._expose(after, 1, late=late)
-        self._open.put(wager.wager_id, after)
-        for scope in ancestors(before.path):
-            self._scopes[scope].row.handle -= before.cash
-        for scope in ancestors(after.path):
-            self._scopes[scope].row.handle += after.cash
-
-    def _settled(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerSettled)
-        late = self._time(fact.at_ms) < self._day_start
-        was_open = self._close(wager.wager_id, late=late)
-        # Not by the revision: a settlement that was corrected in place keeps its own.
-        if was_open or fact.event.type == "wager.settled":
-            earned = -customer_profit_minor(wager.risk_minor, wager.return_minor, free_play=wager.free_play)
-        else:
-            earned = wager.previous_return_minor - wager.return_minor
-        self._earn(wager.path, earned, late=late)
-
-    def _cancelled(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerCancelled)
-        late = self._time(fact.at_ms) < self._day_start
-        self._close(wager.wager_id, late=late)
-        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
-        if wager.settled_return_minor is not None:
-            self._earn(wager.path, wager.settled_return_minor - cash, late=late)
-        for scope in ancestors(wager.path):
-            self._scope(scope).row.handle -= cash
-            self._touched[scope] = None
+    def _moved(self, fact: Fact) -> None:
+        move = self._book.move
+        late = self._time(move.at_ms) < self._day_start
+        if move.closed is not None:
+            self._expose(move.closed, -1, late=late)
+        if move.opened is not None:
+            self._expose(move.opened, 1, late=late)
+        if move.handle:
+            for scope in ancestors(move.fact.path):
+                self._scope(scope).row.handle += move.handle
+                self._touched[scope] = None
+        if move.revenue:
+            self._earn(move.fact.path, move.revenue, late=late)
+        if move.kind in ("placed", "imported"):
+            self._seen(move.fact.customer_id, move.fact.path, move.at_ms, late=late)
 
     # What facts do to figures.
 
     def _time(self, at_ms: int) -> int:
         """When a fact counts: its own time, but not far ahead of the watermark. It may begin a business day."""
-        watermark = self.watermark_ms
-        if watermark and at_ms > watermark + FUTURE_MS_MAX:
-            at_ms = watermark + FUTURE_MS_MAX
+        if self.watermark_ms and at_ms > self.watermark_ms + FUTURE_MS_MAX:
+            at_ms = self.watermark_ms + FUTURE_MS_MAX
         self._begin_day(at_ms)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
@@ -281,24 +226,19 @@ class Kpi(Flow):
             self._active.put(key, at_ms)
 
     def _expose(self, wager: OpenWager, sign: int, *, late: bool) -> None:
+        # Only a straight wager with its one leg known is netted in its market.
+        market, selection = (wager.legs[0].market_id, wager.legs[0].selection_id) if len(wager.legs) == 1 else ("", "")
         for scope in ancestors(wager.path):
             figures = self._scope(scope)
             figures.pending += sign
             figures.pending_risk += sign * wager.risk
             exposure = figures.exposure
             before = exposure.total
-            exposure.add(wager.market, wager.selection, wager.cash, wager.to_win, sign)
+            exposure.add(market, selection, wager.cash, wager.to_win, sign)
             if late:
                 figures.row.base.pending += sign
                 figures.row.base.liability += exposure.total - before
             self._touched[scope] = None
-
-    def _close(self, wager_id: str, *, late: bool) -> bool:
-        wager = self._open.pop(wager_id)
-        if wager is None:
-            return False
-        self._expose(wager, -1, late=late)
-        return True
 
     def _earn(self, path: str, amount: int, *, late: bool) -> None:
         for scope in ancestors(path):
@@ -307,13 +247,6 @@ class Kpi(Flow):
             if late:
                 row.base.revenue += amount
             self._touched[scope] = None
-
-
-def _opened(wager: facts.WagerFact, legs: tuple[facts.Leg, ...], at_ms: int) -> OpenWager:
-    """What is kept of a wager; only a straight one with its one leg known is netted in its market."""
-    market, selection = (legs[0].market_id, legs[0].selection_id) if len(legs) == 1 else ("", "")
-    cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
-    return OpenWager(wager.path, market, selection, wager.risk_minor, cash, wager.to_win_minor, at_ms)
 
 
 def _document(scope: _Scope) -> dict[str, Json]:
