@@ -425,6 +425,16 @@ def test_the_documents_are_the_sum_of_the_patches() -> None:
 # Values that no figure can hold.
 
 
+def small_book() -> Engine:
+    """All flows, and a book of one agent and one customer."""
+    one = app.build_engine(())
+    agent = {"agentId": "M1", "path": "/M1", "name": "n", "level": 1, "status": "active"}
+    customer = {"customerId": "C", "agentId": "M1", "path": "/M1", "name": "n", "status": "active"}
+    told = event("agent", type="agent.created", data=agent), event("customer", type="customer.created", data=customer)
+    fold(one, *told)
+    return one
+
+
 @pytest.mark.parametrize(
     ("type", "wrong"),
     [
@@ -461,7 +471,9 @@ def test_a_monstrous_value_is_rejected_and_the_server_goes_on(type: str, wrong: 
         "name": "n", "paymentId": "p", "direction": "deposit", "method": "card", "amountMinor": 5,
         "before": {"creditLimitMinor": 1, "maxWagerMinor": 1}, "after": {"creditLimitMinor": 1, "maxWagerMinor": 1},
     }  # fmt: skip
-    one = app.build_engine(())
+    one = small_book()
+    if type in ("wager.settled", "wager.cancelled"):
+        fold(one, event("placed", type="wager.placed", data=good))
     fold(one, event("good", type=type, data=good))
     assert not one.rejected
     for number in range(2):
@@ -470,13 +482,13 @@ def test_a_monstrous_value_is_rejected_and_the_server_goes_on(type: str, wrong: 
             domain.decode(type, Raw(msgspec.json.encode({**good, **wrong})))
     assert [each.id for each in one.rejected] == ["bad0", "bad1"]
     before = one.checkpoint.offset
-    fold(one, event("next", type=type, data={**good, "wagerId": "u"}))
-    assert one.checkpoint.offset > before or type == "customer.imported"
+    fold(one, event("next", type="wager.placed", data={**good, "wagerId": "u"}))
+    assert one.checkpoint.offset > before
 
 
 def test_the_largest_values_that_are_taken_can_be_added_up() -> None:
     """Figures stay exact and can be stored when every amount is the largest possible."""
-    one = app.build_engine(())
+    one = small_book()
     for number in range(300):
         data = {
             "wagerId": f"w{number}", "wagerNumber": number, "customerId": "C", "agentId": "M1", "path": "/M1",
