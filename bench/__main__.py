@@ -21,6 +21,7 @@ NAMES: Final = (
     "wire",
     "start",
     "simulator",
+    "restart",
 )
 
 
