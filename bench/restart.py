@@ -103,14 +103,14 @@ def _make(folder: Path, wagers: int) -> Made:
     data, table = folder / "data", folder / "wagers.db"
     data.mkdir()
     load_key(data / "token.key")
-    events = _with_configuration(invented.wagers(wagers))
+    events = with_configuration(invented.wagers(wagers))
     with contextlib.closing(sqlite3.connect(table, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         count = asyncio.run(_write(data / "flows.db", events, SqlBook(connection)))
     return Made(data, table, count, invented.revenue_minor, (data / "flows.db").stat().st_size)
 
 
-def _with_configuration(events: Iterator[EncodedEvent]) -> Iterator[EncodedEvent]:
+def with_configuration(events: Iterator[EncodedEvent]) -> Iterator[EncodedEvent]:
     """As a server of these settings begins its log."""
     settings = Raw(configuration(build_engine(()).flows, flow_settings(Config())))
     yield encode_event(Event("configured:0", CONFIGURED, "server", to_datetime(0), settings))

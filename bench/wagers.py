@@ -46,33 +46,41 @@ class Invented:
         self._open: deque[facts.WagerPlaced] = deque()
         self._number = 0
         self._placed = 0
-        self._at_ms = BEGAN_MS
+        self._at_ms = self._next_clock_ms = BEGAN_MS
         self.revenue_minor = 0
 
     def events(self, count: int) -> Iterator[EncodedEvent]:
         """Exactly `count` events."""
         return islice(self.wagers(count), count)
 
-    def wagers(self, count: int, left_open: int = 0) -> Iterator[EncodedEvent]:
-        """The opening; `count` wagers, each placed and settled; `left_open` that are only placed; and the clock.
-
-        It moves once a second.
-        """
+    def wagers(self, count: int) -> Iterator[EncodedEvent]:
+        """The opening, then so many wagers placed and each of them settled, and between them the clock once a second."""
         yield from self.opening()
-        next_clock_ms = BEGAN_MS
-        while self._placed < count + left_open or self._open:
-            self._at_ms += STEP_MS
-            if self._at_ms >= next_clock_ms:
-                next_clock_ms = self._at_ms + CLOCK_MS
-                yield self._event("system.clock", facts.Clock())
-            if self._placed < count and len(self._open) < OPEN_MAX * self._rng.random():
+        yield from self.settled(count)
+
+    def settled(self, count: int) -> Iterator[EncodedEvent]:
+        """The same without the opening."""
+        last = self._placed + count
+        while self._placed < last or self._open:
+            yield from self._time()
+            if self._placed < last and len(self._open) < OPEN_MAX * self._rng.random():
                 placed = self._place()
                 self._open.append(placed)
                 yield self._event("wager.placed", placed)
             elif self._open:
                 yield self._event("wager.settled", self._settle(self._open.popleft()))
-            elif self._placed >= count:
-                yield self._event("wager.placed", self._place())
+
+    def left_open(self, count: int) -> Iterator[EncodedEvent]:
+        """So many wagers that are only placed, and between them the clock."""
+        for _ in range(count):
+            yield from self._time()
+            yield self._event("wager.placed", self._place())
+
+    def _time(self) -> Iterator[EncodedEvent]:
+        self._at_ms += STEP_MS
+        if self._at_ms >= self._next_clock_ms:
+            self._next_clock_ms = self._at_ms + CLOCK_MS
+            yield self._event("system.clock", facts.Clock())
 
     def opening(self) -> Iterator[EncodedEvent]:
         """The agents, the customers and the markets."""
