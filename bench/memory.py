@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import msgspec
 import psutil  # type: ignore[import-untyped]
@@ -49,10 +49,8 @@ def measure(*, quick: bool) -> Report:
     rows = []
     for side, name in (("dataclasses", "dict of dataclasses"), ("sqlite", "SQLite in memory")):
         peer = sides[side]
-        of_settled, of_open = (
-            f"memory of a settled wager, bytes, {settled:,} of them",
-            f"of an open one, {opened:,} of them",
-        )
+        of_settled = f"memory of a settled wager, bytes, {settled:,} of them"
+        of_open = f"memory of an open wager, bytes, {opened:,} of them"
         rows += [
             Row(of_settled, _each(ours.settled - ours.before, settled), "less", None,
                 _each(peer.settled - peer.before, settled), name),
@@ -64,8 +62,8 @@ def measure(*, quick: bool) -> Report:
         (
             "growth of the resident memory of a process that folds them; ours holds every figure of all flows as well, "
             f"for {sum(FULL.levels)} agents and {FULL.customers:,} customers; the peers keep the wagers alone",
-            f"all of ours at the end: {ours.open / 1e6:,.0f} MB resident, {ours.before / 1e6:,.0f} of them before the first "
-            "wager",
+            f"all of ours at the end: {ours.open / 1e6:,.0f} MB resident, {ours.before / 1e6:,.0f} of them before the "
+            "first wager",
         ),
     )
 
@@ -142,7 +140,7 @@ def _measured(side: str, settled: int, opened: int) -> Held:
     return Held(*stages)
 
 
-def _taken(take: Take, source: BinaryIO) -> int:
+def _taken(take: Take, source: IO[bytes]) -> int:
     """Take events up to an empty line; the resident bytes then."""
     group: list[bytes] = []
     for line in iter(source.readline, b"\n"):

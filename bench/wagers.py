@@ -54,7 +54,7 @@ class Invented:
         return islice(self.wagers(count), count)
 
     def wagers(self, count: int) -> Iterator[EncodedEvent]:
-        """The opening, then so many wagers placed and each of them settled, and between them the clock once a second."""
+        """The opening, then so many wagers, each placed and settled, and between them the clock once a second."""
         yield from self.opening()
         yield from self.settled(count)
 
