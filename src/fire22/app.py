@@ -91,9 +91,19 @@ def build_engine(open_topics: tuple[str, ...]) -> Engine:
 
 def flow_settings(config: Config) -> dict[str, Json]:
     """The settings of each flow that has some, as they go into the log."""
+    figures = config.figures
     return {
         "book": {"currency": config.book.currency},
         "kpi": {"time_zone": config.book.time_zone, "day_starts_at": config.book.day_starts_at.isoformat()},
+        "daybook": {
+            "time_zone": config.book.time_zone,
+            "day_starts_at": config.book.day_starts_at.isoformat(),
+            "week_starts_on": config.book.week_starts_on,
+            "restate_weeks": figures.restate_weeks,
+            "interval_ms": figures.interval_ms,
+        },
+        "figures": {"documents_max": figures.documents_max},
+        "commission": {"interval_ms": config.commission.interval_ms},
         "relay": {"open_topics": list(config.relay.open_topics)},
         "letters": {"letters_max": config.letters.letters_max},
     }

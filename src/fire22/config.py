@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -120,6 +120,7 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
         time_zone: IANA name, of the business day.
         day_starts_at: local time, HH:MM:SS.
         currency: of all amounts, ISO 4217; an amount that says it is in another one is set aside.
+        week_starts_on: the weekday on which the week of figures and commissions starts.
     """
 
     path: str = ""
@@ -128,12 +129,37 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "UTC"
     day_starts_at: Annotated[time, Meta(tz=False)] = time(0)
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
+    week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "tuesday"
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Topics that are open to any application."""
 
     open_topics: tuple[TopicName, ...] = ()
+
+
+class FiguresConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Weekly figures and reports.
+
+    Args:
+        interval_ms: the least time between two times that documents are said, by the book's own clock.
+        documents_max: of weekly figures that are said at a time; those that have waited longest come first.
+        restate_weeks: ended weeks into which a late fact still counts; one that is later counts on the running day.
+    """
+
+    interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 2_000
+    documents_max: Positive = 400
+    restate_weeks: Annotated[int, Meta(ge=1, le=52)] = 5
+
+
+class CommissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Commissions.
+
+    Args:
+        interval_ms: the least time between two estimates of the running week, by the book's own clock.
+    """
+
+    interval_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 60_000
 
 
 class LettersConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,6 +194,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     feed: FeedConfig = FeedConfig()
     book: BookConfig = BookConfig()
     relay: RelayConfig = RelayConfig()
+    figures: FiguresConfig = FiguresConfig()
+    commission: CommissionConfig = CommissionConfig()
     letters: LettersConfig = LettersConfig()
     auth: AuthConfig = AuthConfig()
 

@@ -7,11 +7,15 @@ from msgspec import Raw
 
 from fire22.flows.base import Flow
 from fire22.sportsbook.activity import ActivityFeed
+from fire22.sportsbook.commissions import Commissions
+from fire22.sportsbook.daybook import Daybook
 from fire22.sportsbook.facts import FACTS
+from fire22.sportsbook.figures import Figures
 from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.notifications import Notifications
 from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.reports import Reports
 from fire22.sportsbook.ticker import Ticker
 from fire22.sportsbook.tree import Tree
 
@@ -21,6 +25,8 @@ _DECODERS: Final = {name: msgspec.json.Decoder(type) for name, type in FACTS.ite
 def flows() -> tuple[Flow, ...]:
     """New flows, in the order in which they see each event."""
     registry = Registry()
+    daybook = Daybook(registry)
+    commissions = Commissions(registry, daybook)
     return (
         registry,
         Tree(),
@@ -28,6 +34,10 @@ def flows() -> tuple[Flow, ...]:
         Kpi(registry),
         Ticker(),
         ActivityFeed(),
+        daybook,
+        Figures(registry, daybook),
+        commissions,
+        Reports(registry, daybook, commissions),
         Notifications(registry),
     )
 

@@ -96,6 +96,11 @@ def key_of(kind: PeriodKind, first: int) -> str:
     return text[:7] if kind == "month" else text
 
 
+def weekday_of(day: int) -> Weekday:
+    """The weekday of a business day."""
+    return WEEKDAYS[(day - 1) % 7]
+
+
 @lru_cache(maxsize=4096)
 def month_of(day: int) -> int:
     """The first day of a day's month."""
@@ -104,5 +109,7 @@ def month_of(day: int) -> int:
 
 @lru_cache(maxsize=4096)
 def month_after(day: int) -> int:
-    """The first day of the month after a day's."""
+    """The first day of the month after a day's; the last month of the calendar ends with it."""
+    if day >= date(9999, 12, 1).toordinal():
+        return date.max.toordinal() + 1
     return (date.fromordinal(day).replace(day=1) + timedelta(days=32)).replace(day=1).toordinal()

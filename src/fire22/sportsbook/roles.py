@@ -5,7 +5,8 @@ from typing import Final
 from fire22.core.role import Role
 
 # Every role but the cashier sees the ticker, the figures and the activity of its own scope.
-_WATCHES: Final = frozenset({"kpi", "wagers", "activity"})
+_WATCHES: Final = frozenset({"kpi", "wagers", "activity", "figures", "reports"})
+_EARNS: Final = frozenset({"commission"})
 _LETTERS: Final = frozenset({"dead_letters"})
 
 
@@ -16,9 +17,9 @@ def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
         "admin": Role(None, publish=True, address=True, operate=True),
         "service": Role(None, publish=True, address=True, operate=True),
         "risk": Role(watches | _LETTERS, operate=True),
-        "auditor": Role(watches | _LETTERS),
-        "master": Role(watches),
-        "agent": Role(watches),
+        "auditor": Role(watches | _LETTERS | _EARNS),
+        "master": Role(watches | _EARNS),
+        "agent": Role(watches | _EARNS),
         "customer": Role(watches),
         "cashier": Role(frozenset(open_topics)),
     }

@@ -1,0 +1,655 @@
+"""The day book: what each customer did on each business day, below each agent.
+
+Figures, commissions and reports are sums of it.
+
+A fact counts on the day that holds its time. The watermark ends days, weeks and months. A fact that comes later, but
+within the weeks that are kept (`restate_weeks`, and the running one), still counts on its own day, and its periods are
+restated; one that is later still counts on the running day and is marked as late there.
+
+Days of the running week are cells, one row for each customer and day, so that a commit group writes what it touched.
+When a week has ended, its cells are put together into one sheet for each agent and day, which stays encoded, also in
+memory: 6,000 customers with action on each of 70 days are some 30 MB. What is older than a month that can be restated
+is dropped. Of each ended period a total of each agent's own customers is kept, so that a late fact costs one agent's
+sheets and not the whole tree's.
+
+The flows after it read, in their flush: `ended`, `restated`, `due`, `touched`, and the sheets and totals.
+"""
+
+from collections.abc import Iterator
+from datetime import time
+from typing import Annotated, ClassVar, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from fire22.core.scope import ancestors
+from fire22.flows.base import Fact, Flow, Handler, Table, expect
+from fire22.sportsbook import facts
+from fire22.sportsbook.cells import (
+    Cell,
+    Sheet,
+    Sums,
+    Total,
+    decode_sheet,
+    decode_total,
+    encode_sheet,
+    encode_total,
+    merge,
+    most,
+    total_of,
+)
+from fire22.sportsbook.periods import KINDS, Period, PeriodKind, Periods, Weekday, month_after, month_of
+from fire22.sportsbook.registry import MOVES, Registry
+from fire22.sportsbook.running import Running
+from fire22.sportsbook.ticker import customer_path
+
+BONUS: Final = "bonus"
+
+
+class DaybookSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When days and weeks begin, how long they can be restated, and how often what follows from them is said."""
+
+    time_zone: str = "UTC"
+    day_starts_at: time = time(0)
+    week_starts_on: Weekday = "tuesday"
+    restate_weeks: Annotated[int, Meta(ge=1, le=52)] = 5
+    interval_ms: Annotated[int, Meta(ge=0)] = 2_000
+
+
+class Account:
+    """A customer below an agent: the cells of days that have one, and the balance before them, minor units.
+
+    `waits` is set where its figures have changed and were not said since.
+    """
+
+    __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "today_key", "waits")
+
+    def __init__(self, leaf: "Leaf", customer: str) -> None:
+        self.leaf = leaf
+        self.customer = customer
+        self.key = customer_path(leaf.path, customer)
+        self.before = 0
+        self.days: dict[int, Cell] = {}
+        self.today: Cell | None = None
+        self.today_key = ""
+        self.money = Money()  # its agent's, of the running day
+        self.waits = False
+
+
+class Money:
+    """By what a day moved the balances of an agent's own customers; minor units."""
+
+    __slots__ = ("adjustments", "chargebacks", "deposits", "opening", "revenue", "withdrawals")
+
+    def __init__(self) -> None:
+        self.revenue = self.deposits = self.withdrawals = self.chargebacks = self.adjustments = self.opening = 0
+
+    def add(self, sums: Sums) -> None:
+        """Take in a cell."""
+        self.revenue += sums.revenue
+        self.deposits += sums.deposits
+        self.withdrawals += sums.withdrawals
+        self.chargebacks += sums.chargebacks
+        self.adjustments += sums.adjustments
+        self.opening += sums.opening
+
+
+class Leaf:
+    """An agent's path (or the house) with the customers directly below it.
+
+    `waits` is set where figures have changed since any scope's were said.
+    """
+
+    __slots__ = ("accounts", "before", "days", "path", "waits")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.accounts: dict[str, Account] = {}
+        self.before = 0
+        self.days: dict[int, Money] = {}
+        self.waits = False
+
+    def day(self, day: int) -> Money:
+        """A day that has cells."""
+        money = self.days.get(day)
+        if money is None:
+            money = self.days[day] = Money()
+        return money
+
+
+class Late(Struct, frozen=True, gc=False, array_like=True):
+    """What came late for a cell: whether its balance moved, and the week it lies in."""
+
+    moved: bool
+    week: int
+    after: int
+
+
+class Restated(Struct, frozen=True):
+    """An ended period into which facts came late.
+
+    Args:
+        paths: the agents below whom they fell, with the customers; whether a balance moved.
+    """
+
+    period: Period
+    paths: dict[str, dict[str, bool]]
+
+    @property
+    def scopes(self) -> list[str]:
+        """Every agent's scope that it changes, sorted."""
+        return sorted({scope for path in self.paths for scope in ancestors(path)})
+
+
+class Daybook(Flow):
+    """Comes after the ledger, which judges payments, and before the flows that read it."""
+
+    name: ClassVar[str] = "daybook"
+    version: ClassVar[int] = 1
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self.accounts: dict[tuple[str, str], Account] = {}
+        self.leaves: dict[str, Leaf] = {}
+        self.touched: list[Account] = []
+        self.touched_leaves: list[Leaf] = []
+        self.ended: list[Period] = []
+        self.restated: list[Restated] = []
+        self.due = False
+        self.running = Running()
+        self.settings = DaybookSettings()
+        self.periods = Periods("UTC", time(0))
+        self._book = registry
+        self._cells: Table[Cell] = Table("cell", Cell)
+        self._sheets: Table[bytes] = Table("sheet", bytes)
+        self._befores: Table[int] = Table("before", int)
+        self._totals: Table[bytes] = Table("total", bytes)
+        self._periods: Table[Period] = Table("period", Period)
+        self._late: Table[Late] = Table("late", Late)
+        self._row: Table[Running] = Table("running", Running)
+        self._today = (0, 0)  # the running day's bounds, ms
+        self._span = (0, 0, 0)  # another day's, and which
+        self._open: dict[tuple[int, str], Sheet] = {}  # sheets that are being written to
+        self._sheet_days: dict[int, dict[str, None]] = {}
+        self._total_paths: dict[tuple[PeriodKind, int], dict[str, None]] = {}
+        self._homes: dict[str, tuple[str, ...]] = {}
+        self._ending: tuple[int, int] | None = None
+        self._ending_weeks: list[tuple[int, int]] = []
+        self._leaf_day = Money()  # of the cell that was found last
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Cells, sheets, balances before them, totals of ended periods, what came late, the running day."""
+        return (  # type: ignore[return-value]
+            self._cells,
+            self._sheets,
+            self._befores,
+            self._totals,
+            self._periods,
+            self._late,
+            self._row,
+        )
+
+    def configure(self, settings: Raw) -> None:
+        """Take the settings that hold from here on."""
+        self.settings = taken = msgspec.json.decode(settings, type=DaybookSettings)
+        self.periods = Periods(taken.time_zone, taken.day_starts_at, taken.week_starts_on)
+        self._span = (0, 0, 0)
+        self._enter_day()
+
+    def handlers(self) -> dict[str, Handler]:
+        """Customers, wagers, and what moves a balance."""
+        return {
+            "customer.created": self._customer,
+            "customer.imported": self._customer,
+            **dict.fromkeys(MOVES, self._wager),
+            "payment.completed": self._payment,
+            "payment.charged_back": self._payment,
+            "balance.adjusted": self._adjusted,
+        }
+
+    def loaded(self) -> None:
+        """Derive accounts and agents' days from the kept rows."""
+        self.running = self._row.get("now") or Running()
+        for key, before in self._befores:
+            scope, _, customer = key.rpartition("/@")
+            account = self._account(scope or "/", customer, load=True)
+            account.before = before
+            account.leaf.before += before
+        for key, cell in self._cells:
+            day, _, scope = key.partition("|")
+            path, _, customer = scope.rpartition("/@")
+            account = self.accounts[path or "/", customer]
+            account.days[int(day)] = cell
+            account.leaf.day(int(day)).add(cell)
+        for key, _ in self._sheets:
+            day, _, path = key.partition("|")
+            self._sheet_days.setdefault(int(day), {})[path] = None
+        for key, _ in self._totals:
+            kind, first, path = _parse(key)
+            self._total_paths.setdefault((kind, first), {})[path] = None
+        self._enter_day()
+
+    def clock(self) -> None:
+        """Days, weeks and months may have ended."""
+        day = self.periods.day(self.watermark_ms)
+        running = self.running
+        if not running.day:
+            running.begin(day, self.periods, self.settings.restate_weeks)
+            self._gather_stray(day)
+            self._ending = (running.weeks[0], day)
+            self._ending_weeks = [running.week_of(first) for first in running.weeks[:-1]]
+        elif day > running.day:
+            since = self._ending[0] if self._ending else running.day
+            self._ending = (since, day)
+            self._ending_weeks += running.advance(day, self.periods, self.settings.restate_weeks)
+        else:
+            return
+        self._row.put("now", running)
+        self._enter_day()
+
+    def flush(self) -> None:
+        """Work out what has ended and what is restated; put away the cells of ended weeks."""
+        self._settle_sheets()
+        self.ended, self.restated, self.due = [], [], False
+        running = self.running
+        if running.hot_next > running.hot:
+            self._put_away()
+        if not running.day:
+            return
+        if self._ending is not None or self.watermark_ms - running.said_ms >= self.settings.interval_ms:
+            self.due = True
+            running.said_ms = self.watermark_ms
+            self._row.put("now", running)
+        if self.due and len(self._late):
+            self._restate()
+        if self._ending is not None:
+            self._end()
+
+    # What the flows after it may ask.
+
+    def take_touched(self) -> tuple[list[Account], list[Leaf]]:
+        """The accounts and the agents' paths that this group has touched and that did not wait before."""
+        accounts, leaves = self.touched, self.touched_leaves
+        self.touched, self.touched_leaves = [], []
+        return accounts, leaves
+
+    def sheet(self, first: int, after: int, path: str) -> Sheet:
+        """The cells of an agent's own customers, summed over the days from `first` until before `after`."""
+        days = [sheet for day in range(first, after) if (sheet := self._sheet(day, path))]
+        return days[0] if len(days) == 1 else merge(days)
+
+    def total_paths(self, kind: PeriodKind, first: int) -> list[str]:
+        """The agents (and the house) with something in an ended period, sorted."""
+        return sorted(self._total_paths.get((kind, first), ()))
+
+    def total(self, kind: PeriodKind, first: int, path: str) -> Total | None:
+        """An ended period of an agent's own customers."""
+        kept = self._totals.get(f"{kind}:{first}|{path}")
+        return decode_total(kept) if kept is not None else None
+
+    def scope_totals(self, period: Period) -> dict[str, Total]:
+        """An ended period of every scope that had something in it."""
+        totals: dict[str, Total] = {}
+        for path in self.total_paths(period.kind, period.first):
+            own = self.total(period.kind, period.first, path)
+            if own is None:
+                continue
+            for scope in ancestors(path):
+                into = totals.get(scope)
+                if into is None:
+                    into = totals[scope] = Total()
+                into.add(own)
+                into.players += own.players
+                into.top += own.top
+        for total in totals.values():
+            total.top = most(total.top)
+        self._count_once(period, totals)
+        return totals
+
+    def periods_of_week(self, first: int) -> list[Period]:
+        """An ended week and, where it has ended too, the month in which the week ended."""
+        week = self._periods.get(f"week:{first}")
+        if week is None:
+            return []
+        month = self._periods.get(f"month:{month_of(week.after - 1)}")
+        return [week] if month is None else [week, month]
+
+    # Facts.
+
+    def _customer(self, fact: Fact) -> None:
+        told = expect(fact, facts.Customer)
+        if told.customer_id in self._homes:
+            return  # it is told of again; what moves its balance comes as facts
+        cell = self._cell(told.path, told.customer_id, self._book.counts_at(fact), moved=told.balance_minor)
+        cell.new += 1
+        cell.opening += told.balance_minor
+        self._leaf_day.opening += told.balance_minor
+
+    def _wager(self, fact: Fact) -> None:
+        move = self._book.move
+        one = move.opened or move.closed or move.fact
+        account = self.accounts.get((one.path, one.customer_id)) or self._account(one.path, one.customer_id)
+        start, end = self._today
+        if start <= move.at_ms < end:
+            cell = account.today or self._begin_cell(account)
+            self._cells.put(account.today_key, cell)
+            if not account.waits or not account.leaf.waits:
+                self._touch(account)
+            if move.revenue:
+                cell.revenue += move.revenue
+                account.money.revenue += move.revenue
+        else:
+            cell = self._elsewhere(account, move.at_ms, moved=-move.revenue)
+            cell.revenue += move.revenue
+            self._leaf_day.revenue += move.revenue
+        cell.handle += move.handle
+        cell.settled_handle += move.settled_handle
+        kind = move.kind
+        if kind == "settled":
+            cell.settled += 1
+            return
+        opened = move.opened
+        if opened is not None:
+            if opened.risk >= cell.largest:
+                cell.accepted(opened.risk, opened.wager_id)
+            if kind == "placed" or kind == "imported":
+                cell.placed += 1
+                cell.parlays += len(opened.legs) > 1
+            elif kind == "modified":
+                cell.modified += 1
+        elif kind == "resettled":
+            cell.resettled += 1
+        elif kind == "cancelled":
+            if isinstance(move.fact, facts.WagerCancelled) and move.fact.status == "voided":
+                cell.voided += 1
+            else:
+                cell.cancelled += 1
+
+    def _payment(self, fact: Fact) -> None:
+        told = expect(fact, facts.Payment)
+        amount = told.amount_minor
+        into_balance = amount if told.direction == "deposit" else -amount
+        back = fact.event.type == "payment.charged_back"
+        moved = -into_balance if back else into_balance
+        cell = self._cell(told.path, told.customer_id, self._book.counts_at(fact), moved=moved)
+        money = self._leaf_day
+        if back:
+            cell.chargebacks += into_balance
+            money.chargebacks += into_balance
+        elif told.direction == "deposit":
+            cell.deposits += amount
+            money.deposits += amount
+        else:
+            cell.withdrawals += amount
+            money.withdrawals += amount
+
+    def _adjusted(self, fact: Fact) -> None:
+        told = expect(fact, facts.BalanceAdjusted)
+        amount = told.amount_minor
+        cell = self._cell(told.path, told.customer_id, self._book.counts_at(fact), moved=amount)
+        cell.adjustments += amount
+        self._leaf_day.adjustments += amount
+        if told.kind == BONUS:
+            cell.bonuses += amount
+
+    # Where a fact counts.
+
+    def _cell(self, path: str, customer: str, at_ms: int, *, moved: int) -> Cell:
+        account = self.accounts.get((path, customer)) or self._account(path, customer)
+        return self._elsewhere(account, at_ms, moved=moved)
+
+    def _elsewhere(self, account: Account, at_ms: int, *, moved: int) -> Cell:
+        """The cell of any day, and in `_leaf_day` that of its agent; a balance of before the cells moves at once."""
+        self._touch(account)
+        running = self.running
+        day = self._day(at_ms)
+        late = 0
+        if running.day and day < running.weeks[0]:
+            day, late = running.day, 1
+        if day < running.hot:
+            cell = self._sheet_cell(account, day)
+            account.before += moved
+            account.leaf.before += moved
+            self._befores.put(account.key, account.before)
+            self._leaf_day = Money()  # nobody reads an ended week's
+        else:
+            found = account.days.get(day)
+            cell = found if found is not None else self._new_cell(account, day)
+            self._cells.put(f"{day}|{account.key}", cell)
+            self._leaf_day = account.leaf.day(day)
+        if day < running.day:
+            key = f"{day}|{account.key}"
+            known = self._late.get(key)
+            self._late.put(key, Late(bool(moved) or (known is not None and known.moved), *running.week_of(day)))
+        cell.late += late
+        return cell
+
+    def _touch(self, account: Account) -> None:
+        if not account.waits:
+            account.waits = True
+            self.touched.append(account)
+        leaf = account.leaf
+        if not leaf.waits:
+            leaf.waits = True
+            self.touched_leaves.append(leaf)
+
+    def _day(self, at_ms: int) -> int:
+        """The day that holds a moment; one that has ended does not begin again because settings changed."""
+        start, end, day = self._span
+        if not start <= at_ms < end:
+            day = self.periods.day(at_ms)
+            self._span = (self.periods.starts_ms(day), self.periods.starts_ms(day + 1), day)
+        return max(day, self.running.day) if at_ms >= self.running.day_ms else min(day, max(self.running.day - 1, 0))
+
+    def _account(self, path: str, customer: str, *, load: bool = False) -> Account:
+        leaf = self.leaves.get(path)
+        if leaf is None:
+            leaf = self.leaves[path] = Leaf(path)
+        account = self.accounts[path, customer] = leaf.accounts[customer] = Account(leaf, customer)
+        self._homes[customer] = (*self._homes.get(customer, ()), path)
+        if not load:
+            self._befores.put(account.key, 0)
+        return account
+
+    def _begin_cell(self, account: Account) -> Cell:
+        """The account's cell of the running day."""
+        day = self.running.day
+        account.today_key = f"{day}|{account.key}"
+        account.today = account.days.get(day) or self._new_cell(account, day)
+        account.money = account.leaf.day(day)
+        return account.today
+
+    def _new_cell(self, account: Account, day: int) -> Cell:
+        cell = account.days[day] = Cell()
+        account.leaf.day(day)  # the agent has something on this day
+        return cell
+
+    def _sheet_cell(self, account: Account, day: int) -> Cell:
+        """A cell of a day that lies in sheets."""
+        path = account.leaf.path
+        sheet = self._open.get((day, path))
+        if sheet is None:
+            kept = self._sheets.get(f"{day}|{path}")
+            sheet = self._open[day, path] = decode_sheet(kept) if kept is not None else {}
+        cell = sheet.get(account.customer)
+        if cell is None:
+            cell = sheet[account.customer] = Cell()
+        return cell
+
+    def _enter_day(self) -> None:
+        running = self.running
+        self._today = (running.day_ms, self.periods.starts_ms(running.day + 1)) if running.day else (0, 0)
+        for account in self.accounts.values():
+            account.today = None
+
+    def _gather_stray(self, today: int) -> None:
+        """At the first watermark: what lies before the weeks that are kept, or in the future, counts today."""
+        for name in sorted(self.accounts):
+            account = self.accounts[name]
+            for day in sorted(day for day in account.days if day < self.running.weeks[0] or day > today + 1):
+                stray = account.days.pop(day)
+                self._cells.pop(f"{day}|{account.key}")
+                money = account.leaf.days.pop(day, None)
+                cell = account.days.get(today) or self._new_cell(account, today)
+                cell.add(stray)
+                cell.late += 1
+                self._cells.put(f"{today}|{account.key}", cell)
+                if money is not None:
+                    self._move_money(money, account.leaf.day(today))
+
+    def _move_money(self, source: Money, into: Money) -> None:
+        into.revenue += source.revenue
+        into.deposits += source.deposits
+        into.withdrawals += source.withdrawals
+        into.chargebacks += source.chargebacks
+        into.adjustments += source.adjustments
+        into.opening += source.opening
+
+    # At a flush.
+
+    def _settle_sheets(self) -> None:
+        for (day, path), sheet in self._open.items():
+            self._sheets.put(f"{day}|{path}", encode_sheet(sheet))
+            self._sheet_days.setdefault(day, {})[path] = None
+        self._open = {}
+
+    def _sheet(self, day: int, path: str) -> Sheet:
+        if day < self.running.hot:
+            kept = self._sheets.get(f"{day}|{path}")
+            return decode_sheet(kept) if kept is not None else {}
+        leaf = self.leaves.get(path)
+        accounts = leaf.accounts.items() if leaf is not None else ()
+        return {customer: account.days[day] for customer, account in accounts if day in account.days}
+
+    def _put_away(self) -> None:
+        """The cells of ended weeks become sheets; what can no longer be restated is dropped."""
+        running = self.running
+        running.hot = running.hot_next
+        for _, leaf in sorted(self.leaves.items()):
+            days: dict[int, Sheet] = {}
+            for customer, account in sorted(leaf.accounts.items()):
+                moved = 0
+                for day in sorted(day for day in account.days if day < running.hot):
+                    cell = days.setdefault(day, {})[customer] = account.days.pop(day)
+                    self._cells.pop(f"{day}|{account.key}")
+                    moved += cell.moved
+                if moved:
+                    account.before += moved
+                    leaf.before += moved
+                    self._befores.put(account.key, account.before)
+            for day, sheet in sorted(days.items()):
+                leaf.days.pop(day, None)
+                self._sheets.put(f"{day}|{leaf.path}", encode_sheet(sheet))
+                self._sheet_days.setdefault(day, {})[leaf.path] = None
+        self._row.put("now", running)
+        self._drop(running.kept_from)
+
+    def _drop(self, kept_from: int) -> None:
+        for day in sorted(day for day in self._sheet_days if day < kept_from):
+            for path in sorted(self._sheet_days.pop(day)):
+                self._sheets.pop(f"{day}|{path}")
+        for kind, first in sorted(name for name in self._total_paths if name[1] < kept_from):
+            self._periods.pop(f"{kind}:{first}")
+            for path in sorted(self._total_paths.pop((kind, first))):
+                self._totals.pop(f"{kind}:{first}|{path}")
+
+    def _end(self) -> None:
+        """The periods that have ended since the last flush, with their totals."""
+        if self._ending is None:
+            raise AssertionError("no day has ended")
+        (since, until), self._ending = self._ending, None
+        weeks, self._ending_weeks = self._ending_weeks, []
+        days = self._days_with_cells(since, until)
+        spans: list[tuple[PeriodKind, int, int]] = [("day", day, day + 1) for day in days]
+        months = dict.fromkeys(month_of(day) for day in [*days, since] if month_of(day) < month_of(until))
+        for first, after in weeks:
+            spans.append(("week", first, after))
+        spans += [("month", first, month_after(first)) for first in sorted(months)]
+        for kind, first, after in spans:
+            paths = self._paths_between(first, after)
+            if not paths:
+                continue
+            period = self.periods.between(kind, first, after)
+            self._periods.put(f"{kind}:{first}", period)
+            self.ended.append(period)
+            for path in paths:
+                self._put_total(period, path)
+        for day in days:  # what came late for a day that ends only now is in it
+            for key in sorted(key for key, _ in self._late if key.startswith(f"{day}|")):
+                self._late.pop(key)
+        if weeks:
+            self.running.hot_next = self.running.week
+            self._row.put("now", self.running)
+
+    def _days_with_cells(self, since: int, until: int) -> list[int]:
+        return sorted({day for leaf in self.leaves.values() for day in leaf.days if since <= day < until})
+
+    def _paths_between(self, first: int, after: int) -> list[str]:
+        hot = self.running.hot
+        paths = {path for day in range(first, min(after, hot)) for path in self._sheet_days.get(day, ())}
+        paths |= {leaf.path for leaf in self.leaves.values() if any(first <= day < after for day in leaf.days)}
+        return sorted(paths)
+
+    def _put_total(self, period: Period, path: str) -> None:
+        kind, first = period.kind, period.first
+        total = total_of(path, self.sheet(first, period.after, path))
+        self._totals.put(f"{kind}:{first}|{path}", encode_total(total))
+        self._total_paths.setdefault((kind, first), {})[path] = None
+
+    def _restate(self) -> None:
+        """Work out anew the totals into which facts came late."""
+        found: dict[tuple[int, int], tuple[Period, dict[str, dict[str, bool]]]] = {}
+        for key, late in sorted(self._late):
+            text, _, scope = key.partition("|")
+            if self._ending is not None and int(text) >= self._ending[0]:
+                continue
+            path, _, customer = scope.rpartition("/@")
+            for period in self._ended_periods(int(text), late):
+                place = (KINDS.index(period.kind), period.first)
+                customers = found.setdefault(place, (period, {}))[1].setdefault(path or "/", {})
+                customers[customer] = customers.get(customer, False) or late.moved
+            self._late.pop(key)
+        for place in sorted(found):
+            period, paths = found[place]
+            for path in paths:
+                self._put_total(period, path)
+            self.restated.append(Restated(period, paths))
+
+    def _ended_periods(self, day: int, late: Late) -> Iterator[Period]:
+        """The periods of a day that had ended before this group."""
+        now = self._ending[0] if self._ending is not None else self.running.day
+        spans: list[tuple[PeriodKind, int, int]] = [("day", day, day + 1), ("week", late.week, late.after)]
+        spans.append(("month", month_of(day), month_after(day)))
+        for kind, first, after in spans:
+            if after > now:
+                continue
+            name = f"{kind}:{first}"
+            period = self._periods.get(name)
+            if period is None:
+                period = self.periods.between(kind, first, after)
+                self._periods.put(name, period)
+            yield period
+
+    def _count_once(self, period: Period, totals: dict[str, Total]) -> None:
+        """A customer who wagered below several agents is one player where they meet."""
+        for customer, homes in self._homes.items():
+            if len(homes) == 1:
+                continue
+            met: dict[str, int] = {}
+            for path in homes:
+                cell = self.sheet(period.first, period.after, path).get(customer)
+                if cell is not None and cell.placed:
+                    for scope in ancestors(path):
+                        met[scope] = met.get(scope, 0) + 1
+            for scope, times in met.items():
+                totals[scope].players -= times - 1
+
+
+def _parse(key: str) -> tuple[PeriodKind, int, str]:
+    name, _, path = key.partition("|")
+    kind, _, first = name.partition(":")
+    for known in KINDS:
+        if known == kind:
+            return known, int(first), path
+    raise AssertionError(f"{key} is no total's")
