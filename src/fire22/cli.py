@@ -22,11 +22,12 @@ from fire22 import app as application
 from fire22.client import connect as connect_client
 from fire22.client.connection import websocket_url
 from fire22.config import BookConfig, Config, RelayConfig, ServerConfig, convert, load
-from fire22.core import codes
+from fire22.core import codes, letter
 from fire22.core.errors import Fire22Error, SetupError
 from fire22.core.message import encode_json
 from fire22.core.scope import parse_scope
 from fire22.core.times import to_text
+from fire22.feed.sqlite import read_documents
 from fire22.flows.replay_check import check_replay
 from fire22.log import maintenance
 from fire22.observability.logging import configure as configure_logging
@@ -50,6 +51,7 @@ out = Console()
 err = Console(stderr=True)
 
 TOKEN_HOURS_MAX = 87_600
+LETTERS_SHOWN_MAX = 20
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the log, the feed and the token key.")]
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="Configuration in TOML.")]
@@ -393,6 +395,7 @@ def check(
         with application.locked(settings.folder):
             report = maintenance.check(settings.storage)
             out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
+            _list_letters(settings)
             if replay:
                 _check_replay(settings)
 
@@ -403,6 +406,23 @@ def _check_book(path: Path) -> None:
         out.print("book: ok, triggers are in place")
     else:
         raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `fire22 install-triggers {path}`.")
+
+
+def _list_letters(settings: Config) -> None:
+    """Dead letters are no damage of the file, but no figure has seen them."""
+    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        documents = read_documents(connection, letter.TOPIC)
+    finally:
+        connection.close()
+    letters = [each.body for each in documents if each.body is not None]
+    letters.sort(key=lambda body: int(str(body["seq"])))
+    out.print(f"dead letters: {len(letters):,} open" if letters else "dead letters: none")
+    for body in letters[:LETTERS_SHOWN_MAX]:
+        line = f"  {body['seq']} {body['type']} {body['eventId']}: {body['reason']} ({body['code']})"
+        out.print(line, highlight=False, markup=False)
+    if len(letters) > LETTERS_SHOWN_MAX:
+        out.print(f"  and {len(letters) - LETTERS_SHOWN_MAX:,} more")
 
 
 def _check_replay(settings: Config) -> None:

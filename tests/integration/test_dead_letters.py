@@ -116,6 +116,62 @@ async def test_bad_rows_become_letters_and_move_nothing(
     await until(lambda: found["eventId"] not in letters(server))
 
 
+def settled(**changes: Json) -> str:
+    """The data of a settlement of the wager, changed."""
+    fact = {name: value for name, value in WAGER.items() if name not in ("channel", "status", "version")}
+    fact |= {"revision": 1, "result": "loss", "returnMinor": 0, "previousReturnMinor": 0}
+    return msgspec.json.encode(fact | changes).decode()
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "code"),
+    [
+        ("wager.placed", wager(customerId="nobody"), "customer_unknown"),
+        ("wager.placed", wager(path="/M1/Nobody"), "agent_unknown"),
+        ("wager.placed", wager(currency="EUR"), "currency_mismatch"),
+        ("wager.settled", settled(wagerId="never"), "wager_unknown"),
+        ("wager.cancelled", settled(wagerId="never", status="voided", reason="x"), "wager_unknown"),
+        ("payment.completed", "{}", "event_invalid"),
+    ],
+)
+async def test_facts_that_cannot_be_true_become_letters(
+    server: app.Application, book: Path, type: str, data: str, code: str
+) -> None:
+    """What contradicts the book is set aside with its evidence, and no figure has moved."""
+    before = await figures(server)
+    found = await letter(server, book, data, type=type)
+    assert found["code"] == code
+    assert code == "event_invalid" or found["evidence"]
+    assert await figures(server) == before
+    await request(server, "POST", f"/v1/dead-letters/{found['seq']}/dismiss", {"reason": "a test"})
+    await until(lambda: found["eventId"] not in letters(server))
+
+
+async def test_a_settlement_before_its_wager_counts_after_it(server: app.Application, book: Path) -> None:
+    """A settlement that came first waits as a letter; once the wager is there it is folded again and closes it; a wager
+    with the same id and other content is set aside."""
+    early = await letter(server, book, settled(wagerId="late-1"), type="wager.settled")
+    assert early["code"] == "wager_unknown"
+    before = await figures(server)
+    put_row(book, wager(wagerId="late-1"))
+    other = await letter(server, book, wager(wagerId="late-1", riskMinor=1))
+    assert other["code"] == "fact_conflict"
+    between = await figures(server)
+    assert between["pending"] == float(str(before["pending"])) + 1
+    assert (await request(server, "POST", f"/v1/dead-letters/{early['seq']}/replay")).status == 202
+    await until(lambda: early["eventId"] not in letters(server))
+    after = await figures(server)
+    assert after["pending"] == before["pending"]
+    assert after["revenue"] == float(str(before["revenue"])) + 100
+    put_row(book, settled(wagerId="late-1"), type="wager.settled")  # a repeat
+    again = await letter(server, book, settled(wagerId="late-1", returnMinor=5), type="wager.settled")
+    assert again["code"] == "fact_conflict"
+    assert await figures(server) == after
+    for each in (other, again):
+        await request(server, "POST", f"/v1/dead-letters/{each['seq']}/dismiss", {"reason": "a test"})
+    await until(lambda: not letters(server))
+
+
 async def test_a_letter_is_put_right_over_http(server: app.Application, book: Path) -> None:
     """Who looks after the book sees the letter come, corrects it, sees it go, and the figure moves by it, once."""
     before = await figures(server)

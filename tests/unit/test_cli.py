@@ -1,5 +1,6 @@
 """The program: what a person types, and what it answers when that is wrong."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import apsw
 import pytest
 from typer.testing import CliRunner, Result
 
+from fire22 import app
 from fire22.cli import program
 from fire22.log.file import meta, open_file
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
+from tests.storage import encoded, folding, opened, wait_folded
 
 NOW_MS = 1_900_000_000_000
 
@@ -161,6 +164,29 @@ def test_check_says_what_is_missing(book: Path, data: Path) -> None:
     assert "none yet" in fire22("check", "--data", data.with_name("fresh")).output
     (data / "flows.db").write_bytes(b"garbage" * 1000)
     refused("storage_corrupt", "check", "--data", data)
+
+
+async def letters_of(data: Path, count: int) -> None:
+    """A log whose every event is one that no flow can use."""
+    async with opened(data / "flows.db") as storage, folding(storage, app.build_engine(())):
+        await storage.log.append([encoded(f"bad{n}", type="wager.placed", data={"n": n}) for n in range(count)])
+        await wait_folded(storage, count)
+
+
+def test_check_names_the_dead_letters(data: Path) -> None:
+    """The operator sees what waits to be dealt with, the oldest first, and a check does not fail for it."""
+    assert "dead letters: none" in fire22("check", "--data", data).output
+    asyncio.run(letters_of(data, 25))
+    result = fire22("check", "--data", data, "--replay")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "dead letters: 25 open" in lines
+    assert [line.split()[:3] for line in lines if "bad" in line] == [
+        [str(number + 1), "wager.placed", f"bad{number}:"] for number in range(20)
+    ]
+    assert "event_invalid" in result.output
+    assert "  and 5 more" in lines
+    assert "byte for byte" in result.output
 
 
 def test_a_restored_backup_has_a_new_epoch(data: Path, tmp_path: Path) -> None:

@@ -269,9 +269,10 @@ def read_checkpoint(connection: apsw.Connection) -> Checkpoint:
     return Checkpoint(int(seq or 0), int(offset or 0), int(watermark or 0))
 
 
-def read_documents(connection: apsw.Connection) -> list[Document]:
-    """Every view's documents in the file."""
-    rows = query(connection, "SELECT topic, scope, key, type, offset, at_ms, body FROM document")
+def read_documents(connection: apsw.Connection, topic: str | None = None) -> list[Document]:
+    """Every view's documents in the file, or those of one topic."""
+    select = "SELECT topic, scope, key, type, offset, at_ms, body FROM document"
+    rows = query(connection, select) if topic is None else query(connection, f"{select} WHERE topic = ?", (topic,))
     return [
         Document(topic, scope, key, type, offset, at_ms, _document_decoder.decode(body))
         for topic, scope, key, type, offset, at_ms, body in rows
