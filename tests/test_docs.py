@@ -17,6 +17,9 @@ from fire22.core import codes
 from fire22.core.codes import Close
 from fire22.core.command import NAMES
 from fire22.core.message import MessageType
+from fire22.sportsbook.desk import commands
+from fire22.sportsbook.desk.commands import COMMANDS
+from fire22.sportsbook.desk.permits import GRANTS
 from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.roles import roles
 
@@ -78,6 +81,29 @@ def test_event_types_and_roles_are_in_the_protocol() -> None:
         assert f"`{name}`" in PROTOCOL
 
 
+def test_every_command_on_the_book_is_in_the_protocol_with_its_fields_and_roles() -> None:
+    """Who writes an integration finds each command, each of its fields, and who may use it."""
+    written = {row[0].strip("`"): row[1] for row in rows("## Acting on the book") if len(row) == 3}
+    assert set(written) == set(COMMANDS)
+    for name, kind in COMMANDS.items():
+        assert fields(kind.body) == set(re.findall(r"\w+", written[name])), name
+    section = PROTOCOL.split("| commands | roles |", 1)[1].split("\n#", 1)[0]
+    for kind in COMMANDS.values():
+        for role, grant in GRANTS[kind.action].items():
+            assert f"`{role}`" in section
+            assert not grant.flagged or f"`{kind.action}` in" in section
+
+
+def fields(type: Any) -> set[str]:
+    """The names of a struct's fields as they are written, and those of the structs in its arrays."""
+    found: set[str] = set()
+    for field in msgspec.structs.fields(type):
+        found.add(field.encode_name)
+        for inner in re.findall(r"commands\.(\w+)", str(field.type)):
+            found |= fields(getattr(commands, inner))
+    return found
+
+
 def test_the_example_configuration_has_every_key_with_its_default() -> None:
     """An operator sees in one file all there is to set; the defaults in it are the real ones."""
     raw = tomllib.loads((ROOT / "examples" / "fire22.toml").read_text())
@@ -99,7 +125,7 @@ def code_lines(text: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
 
 
-def commands() -> dict[str, Any]:
+def programs() -> dict[str, Any]:
     """The program's commands by name."""
     group: Any = typer.main.get_command(program)
     found: dict[str, Any] = group.commands
@@ -110,7 +136,7 @@ def commands() -> dict[str, Any]:
 def test_commands_in_the_readme_exist(line: str) -> None:
     """What the README says to type is understood by the program, option by option."""
     name, *arguments = shlex.split(line)[1:]
-    command = commands()[name]
+    command = programs()[name]
     known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
     for argument in arguments:
         if argument.startswith("-"):
@@ -119,7 +145,7 @@ def test_commands_in_the_readme_exist(line: str) -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     """No command of the program is left out."""
-    for name in commands():
+    for name in programs():
         assert f"`fire22 {name}" in README, name
 
 

@@ -48,6 +48,8 @@ from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.sqlite import SqliteSource
 from fire22.sportsbook import domain
+from fire22.sportsbook.desk.case import House
+from fire22.sportsbook.desk.desk import Desk, is_demo
 from fire22.sportsbook.roles import roles
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
@@ -152,6 +154,7 @@ class Application:
             # The watermark is appended every second, so a log that cannot be written shows here.
             failed=self._failed("log"),
         )
+        self.desk = self._desk()
         self.service = self._service()
         self.websockets = WebSockets(self.service, tasks)
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
@@ -177,7 +180,9 @@ class Application:
             stage.cancel()
 
     def close(self) -> None:
-        """Close the file, after every task has ended."""
+        """Close the files, after every task has ended."""
+        if self.desk is not None:
+            self.desk.close()
         self.log.close()
         self.feed.close()
         self._writer.close()
@@ -249,6 +254,21 @@ class Application:
                 raise
         return source
 
+    def _desk(self) -> Desk | None:
+        """What performs commands, where the book is one that they know how to write."""
+        path = Path(self.config.book.path)
+        if not self.config.book.path or not is_demo(path):
+            return None
+        desk = self.config.desk
+        return Desk(
+            path,
+            house=House(desk.over_limit, desk.max_wager_minor, desk.max_to_win_minor),
+            alert=lambda _: None,
+            now_ms=now_ms,
+            busy_timeout_ms=int(desk.busy_timeout_s * 1000),
+            pending_max=desk.pending_max,
+        )
+
     def _service(self) -> Service:
         server = self.config.server
         return Service(
@@ -274,6 +294,7 @@ class Application:
             now_ms=now_ms,
             check_event=domain.decode,
             count_error=self.metrics.count_error,
+            desk=self.desk,
         )
 
     def _server(self) -> "_Server":

@@ -36,6 +36,7 @@ from fire22.sources import outbox
 from fire22.sportsbook import book as books
 from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
+from fire22.sportsbook.desk.permits import FLAGS
 from fire22.sportsbook.mapping import read_mapping
 from fire22.sportsbook.roles import roles
 from fire22.sportsbook.schema import OUTBOX
@@ -263,6 +264,9 @@ def token(
         str | None,
         typer.Option(metavar="ID", help="Names the device or installation that messages can be addressed to."),
     ] = None,
+    may: Annotated[
+        list[str] | None, typer.Option(help=f"Grant the user more than the role: {', '.join(FLAGS)}. Can be repeated.")
+    ] = None,
     hours: Annotated[float, typer.Option(help="How long it is valid.")] = 24.0,
 ) -> None:
     """Print a token for the server that runs on a data folder."""
@@ -272,6 +276,9 @@ def token(
         if not 0 < hours <= TOKEN_HOURS_MAX:
             message = f"--hours is more than 0 and at most {TOKEN_HOURS_MAX:,} (ten years), not {hours:g}."
             raise SetupError(codes.CONFIG_INVALID, message)
+        for flag in may or ():
+            if flag not in FLAGS:
+                raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
         _make_folder(data)
         tokens = Tokens(load_key(load(None).key_file if _key_is_elsewhere() else data / "token.key"))
         signed = tokens.sign(
@@ -281,6 +288,7 @@ def token(
             ttl_s=int(hours * 3600),
             now_ms=application.now_ms(),
             client="" if client is None else check_client(client),
+            may=tuple(may or ()),
         )
         print(signed)
 

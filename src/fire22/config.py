@@ -132,6 +132,24 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "tuesday"
 
 
+class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Commands that act on the book.
+
+    Args:
+        over_limit: what becomes of a wager above a limit: `reject`, or `review`: it is held until somebody decides.
+        max_wager_minor: what any wager may risk, minor units; 0 is no limit.
+        max_to_win_minor: what any wager may win, minor units; 0 is no limit.
+        busy_timeout_s: how long a command waits for another writer of the book; then `book_locked`.
+        pending_max: commands that may wait; above it `overloaded`.
+    """
+
+    over_limit: Literal["reject", "review"] = "reject"
+    max_wager_minor: Annotated[int, Meta(ge=0)] = 0
+    max_to_win_minor: Annotated[int, Meta(ge=0)] = 0
+    busy_timeout_s: Seconds = 2.0
+    pending_max: Positive = 1_000
+
+
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Topics that are open to any application."""
 
@@ -193,6 +211,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     log: LogConfig = LogConfig()
     feed: FeedConfig = FeedConfig()
     book: BookConfig = BookConfig()
+    desk: DeskConfig = DeskConfig()
     relay: RelayConfig = RelayConfig()
     figures: FiguresConfig = FiguresConfig()
     commission: CommissionConfig = CommissionConfig()

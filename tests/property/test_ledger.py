@@ -1,6 +1,5 @@
 """Balances and the ledger against the book's own tables, by plain SQL, after any legal history; and over restarts."""
 
-from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -8,17 +7,16 @@ from typing import Final
 import apsw
 import msgspec
 import pytest
-from msgspec import Raw
 
 from fire22.core.event import Event
 from fire22.feed.base import Batch
-from fire22.sources.outbox import install
 from fire22.sportsbook import book as books
 from fire22.sportsbook import changes
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.facts import Direction
 from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.registry import Registry
+from tests.demo_book import DemoBook
 from tests.folding import Folding
 from tests.histories import History
 from tests.storage import START_MS
@@ -38,20 +36,15 @@ def flows() -> tuple[Registry, Ledger]:
     return registry, Ledger(registry)
 
 
-class Desk:
+class Desk(DemoBook):
     """Writes what a book's own people could, at random."""
 
     def __init__(self, path: Path, seed: int) -> None:
-        books.create(path, seed=seed, now_ms=START_MS, install=install)
-        self.connection = books.connect(path)
+        super().__init__(path, seed)
         self.random = Random(seed)
         self.now_ms = START_MS
         self.number = 0
         self.customers = self.column("SELECT id FROM customers ORDER BY code LIMIT 40")
-
-    def column(self, sql: str) -> list[str]:
-        """The first column of what is found."""
-        return [str(row[0]) for row in self.connection.execute(sql)]
 
     def pick(self, sql: str) -> str | None:
         """One of what is found."""
@@ -124,15 +117,6 @@ class Desk:
         """A customer gets another credit limit."""
         return [changes.SetLimit(self.random.choice(self.customers), self.random.randint(0, 900_000), 0, self.now_ms)]
 
-    def told(self) -> list[Event]:
-        """What the triggers have written since the last call."""
-        rows = list(self.connection.execute("SELECT number, type, timestamp, data FROM fire22_outbox ORDER BY number"))
-        self.connection.execute("DELETE FROM fire22_outbox")
-        return [
-            Event(f"book:{number}", str(type), "book", datetime.fromisoformat(str(at)), Raw(str(data).encode()))
-            for number, type, at, data in rows
-        ]
-
 
 def by_sql(connection: apsw.Connection) -> dict[str, tuple[float, float, float]]:
     """Balance, what is available and the cash at risk of each customer, from the book's tables alone."""
@@ -142,7 +126,7 @@ def by_sql(connection: apsw.Connection) -> dict[str, tuple[float, float, float]]
     found: dict[str, tuple[float, float, float]] = {}
     for code, balance, credit, risk in connection.execute(sql):
         assert isinstance(balance, int) and isinstance(credit, int) and isinstance(risk, int)
-        found[str(code)] = (balance / 100, 0.0, risk / 100)
+        found[str(code)] = (balance / 100, (credit + balance - risk) / 100, risk / 100)
     return found
 
 
@@ -182,7 +166,7 @@ def test_every_balance_is_the_books_own(seed: int, tmp_path: Path) -> None:
     assert not folding.refused
     folding.clock(desk.now_ms)
     shown = {
-        str(document["customerId"]): (document["balance"], 0.0, document["pendingRisk"])
+        str(document["customerId"]): (document["balance"], document["available"], document["pendingRisk"])
         for (topic, _, _), document in folding.documents.items()
         if topic == "balances"
     }

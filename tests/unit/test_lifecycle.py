@@ -49,7 +49,7 @@ def test_legal_is_what_does_not_raise(before: State, after: State) -> None:
         with pytest.raises(StateError, match=f"is {before} cannot become {after}") as caught:
             transition(before, after, privileged=privileged)
         assert caught.value.details == {"before": before, "after": after}
-        assert caught.value.code is codes.EVENT_INVALID
+        assert caught.value.code is codes.TRANSITION_ILLEGAL
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
 
 AT = "2026-03-01T12:00:00.000Z"
 LATER = "2026-03-01T12:05:00.250Z"
+LATEST = "2026-03-01T12:06:00.000Z"
 
 # A book with one agent, two customers, one market; the wagers come in the tests.
 ROWS = f"""
-INSERT INTO agents VALUES('a1', 'M1', 'Master', NULL, 1, '/M1', 'active', 0, '{AT}');
-INSERT INTO agents VALUES('a2', 'A7', 'Agent', 'a1', 2, '/M1/A7', 'active', 0, '{AT}');
+INSERT INTO agents VALUES('a1', 'M1', 'Master', NULL, 1, '/M1', 'active', 0, 0, '{AT}');
+INSERT INTO agents VALUES('a2', 'A7', 'Agent', 'a1', 2, '/M1/A7', 'active', 0, 0, '{AT}');
 INSERT INTO customers(id, code, agent_id, name, credit_limit_cents, max_wager_cents, created_at, updated_at)
   VALUES('c1', 'C1', 'a2', 'One', 1000, 500, '{AT}', '{AT}'), ('c2', 'C2', 'a2', 'Two', 0, 0, '{AT}', '{AT}');
 INSERT INTO sports VALUES('s', 'Soccer');
@@ -27,6 +28,10 @@ INSERT INTO markets VALUES('m1', 'e1', 'moneyline', 'game', NULL, 'open', 0, '{A
 INSERT INTO selections(id, market_id, name, odds_decimal, odds_american, updated_at)
   VALUES('x1', 'm1', 'Home', 1.909091, -110, '{AT}'), ('x2', 'm1', 'Away', 2.5, 150, '{AT}');
 """
+
+
+REOPENED = """INSERT INTO wager_changes
+    VALUES('w1', {version}, 'reopened', 'risk', '{{}}', json_object('revision', {revision}), 'x', '-')"""
 
 
 class Book:
@@ -111,20 +116,116 @@ def test_an_accepted_wager_is_placed_with_its_legs(book: Book) -> None:
 
 
 def test_a_wager_in_review_is_placed_when_it_is_accepted(book: Book) -> None:
-    """Requested and reviewed wagers are nobody's risk yet."""
-    book.run(book.wager(status="requested"))
+    """Requested and reviewed wagers are nobody's risk yet; each step is told."""
+    book.run(f"{book.leg()}; {book.wager(status='requested')}")
     book.run("UPDATE wagers SET status = 'review'")
-    assert book.types() == []
+    asked = {**IDENTITY, "channel": "web", "version": 1, "legs": LEGS}
+    told = [(kind, {name: data[name] for name in (*asked, "status")}) for kind, data in book.told()]
+    assert told == [("wager.requested", asked | {"status": status}) for status in ("requested", "review")]
     book.run("UPDATE wagers SET status = 'accepted'")
     assert book.types() == ["wager.placed"]
 
 
-def test_a_rejected_wager_is_never_told(book: Book) -> None:
-    """What was not accepted cannot be cancelled, and its deletion is nothing."""
+def test_a_rejected_wager_is_told_with_its_reason(book: Book) -> None:
+    """Who asked learns why not; what was not accepted cannot be cancelled, and its deletion is nothing."""
     book.run(book.wager(status="review"))
-    book.run("UPDATE wagers SET status = 'rejected'")
+    assert book.types() == ["wager.requested"]
+    book.run(
+        "INSERT INTO wager_changes VALUES('w1', 2, 'rejected', 'risk', '{}', '{}', 'too much', '" + LATER + "');"
+        "UPDATE wagers SET status = 'rejected', version = 2, updated_at = '" + LATER + "'"
+    )
+    rejected = {**IDENTITY, "status": "rejected", "reason": "too much", "at": LATER}
+    assert book.told() == [("wager.rejected", rejected)]
     book.run("DELETE FROM wagers")
     assert book.types() == []
+
+
+def test_a_rolled_back_settlement_is_not_taken_back_twice(book: Book) -> None:
+    """After a roll-back the wager is open; ending it then says nothing of what was returned before."""
+    book.run(f"{book.leg()}; {book.wager()}; {book.settlement()}; {book.settled()}")
+    book.told()
+    again = "UPDATE wagers SET status = 'accepted', version = 2, settled_at = NULL, updated_at = '" + LATEST + "'"
+    book.run(f"{REOPENED.format(version=2, revision=1)}; {again}")
+    reopened = {**IDENTITY, "channel": "web", "status": "accepted", "version": 2, "legs": LEGS, "at": LATEST}
+    assert book.told() == [("wager.reopened", reopened)]
+    book.run(f"{book.settlement(returned=0, revision=2)}; {book.settled()}")
+    book.run("UPDATE wagers SET status = 'voided', version = 3")
+    settled, cancelled = book.told()
+    assert (settled[0], settled[1]["returnMinor"]) == ("wager.resettled", 0)
+    assert (cancelled[0], cancelled[1]["settledReturnMinor"]) == ("wager.cancelled", 0)
+    book.run(REOPENED.format(version=4, revision=2))
+    book.run("UPDATE wagers SET status = 'accepted', version = 4")
+    book.run("UPDATE wagers SET status = 'cancelled', version = 5")
+    assert [(kind, data.get("settledReturnMinor")) for kind, data in book.told()] == [
+        ("wager.reopened", None), ("wager.cancelled", None),
+    ]  # fmt: skip
+
+
+def test_an_adjustment_is_told_and_other_entries_are_not(book: Book) -> None:
+    """What the desk moves by hand is a fact of its own; what a wager or payment moves is told by these."""
+    columns = "account_type, account_id, kind, amount_cents, balance_after_cents, ref_type, ref_id, created_at, reason"
+    for values in (
+        "'bonus', 250, 250, 'adjustment', 'x', '" + AT + "', 'hello'",
+        "'fee', -50, 200, 'adjustment', 'x', '" + AT + "', ''",
+        "'settlement', 9, 209, 'wager', 'w', '" + AT + "', ''",
+    ):
+        book.run(f"INSERT INTO ledger_entries({columns}) VALUES('customer', 'c1', {values})")
+    whose = {"customerId": "C1", "agentId": "A7", "path": "/M1/A7", "at": AT}
+    assert book.told() == [
+        ("balance.adjusted", {"entryId": "1", "kind": "bonus", "amountMinor": 250, "reason": "hello", **whose}),
+        ("balance.adjusted", {"entryId": "2", "kind": "fee", "amountMinor": -50, **whose}),
+    ]
+
+
+def test_what_is_done_about_an_alert_is_told(book: Book) -> None:
+    """Who took up an alert, and with what words."""
+    insert = "INSERT INTO alert_actions(alert_id, action, actor_id, note, at) VALUES"
+    book.run(f"{insert}('a1', 'acknowledged', 'risk-1', '', '{AT}'), ('a1', 'closed', 'risk-1', 'known', '{LATER}')")
+    assert book.told() == [
+        ("alert.acknowledged", {"alertId": "a1", "actor": "risk-1", "at": AT}),
+        ("alert.closed", {"alertId": "a1", "actor": "risk-1", "note": "known", "at": LATER}),
+    ]
+
+
+def test_a_market_is_told_whole_and_so_is_its_result(book: Book) -> None:
+    """The selections, written first, come with their market; a corrected result is told again."""
+    book.run(
+        "INSERT INTO selections(id, market_id, name, odds_decimal, odds_american, updated_at) VALUES"
+        f"('y1', 'm2', 'Over', 1.909091, -110, '{AT}'), ('y2', 'm2', 'Under', 2.5, 150, '{AT}');"
+        f"INSERT INTO markets VALUES('m2', 'e1', 'total', 'game', 2.5, 'open', 5000, '{LATER}', '{AT}', '{AT}')"
+    )
+    assert book.told() == [
+        (
+            "market.created",
+            {
+                "marketId": "m2", "eventId": "e1", "type": "total", "status": "open", "eventName": "Home - Away",
+                "sport": "Soccer", "period": "game", "line": 2.5, "startsAt": AT, "closesAt": LATER,
+                "liabilityLimitMinor": 5000, "at": AT,
+                "selections": [
+                    {"selectionId": "y1", "name": "Over", "odds": 1.909091},
+                    {"selectionId": "y2", "name": "Under", "odds": 2.5},
+                ],
+            },
+        )
+    ]  # fmt: skip
+    book.run(
+        "UPDATE selections SET result = 1, dead_heat = 0.5 WHERE id = 'y1';"
+        "UPDATE selections SET result = 0 WHERE id = 'y2';"
+        f"UPDATE markets SET status = 'resulted', updated_at = '{LATER}' WHERE id = 'm2'"
+    )
+    results = [
+        {"selectionId": "y1", "result": 1, "void": 0.0, "deadHeat": 0.5},
+        {"selectionId": "y2", "result": 0, "void": 0.0, "deadHeat": 1.0},
+    ]
+    assert book.told() == [
+        ("market.resulted", {"marketId": "m2", "results": results, "at": LATER}),
+        ("market.status_changed", {"marketId": "m2", "status": "resulted", "at": LATER}),
+    ]
+    book.run("UPDATE selections SET result = 0, void_factor = 1 WHERE market_id = 'm2'")
+    book.run("UPDATE markets SET status = 'resulted' WHERE id = 'm2'")
+    ((kind, data),) = book.told()
+    assert kind == "market.resulted"
+    assert [each["void"] for each in data["results"]] == [1.0, 1.0]  # type: ignore[attr-defined]
 
 
 def test_the_settlement_row_settles(book: Book) -> None:

@@ -14,6 +14,8 @@ peer: they say what is wrong and what to do, and carry no internals.
 
 from fire22.core.codes import Code
 
+Details = dict[str, str | int | float | bool]
+
 
 class Fire22Error(Exception):
     """An error with a stable code.
@@ -31,7 +33,7 @@ class Fire22Error(Exception):
         code: Code,
         message: str,
         *,
-        details: dict[str, str | int | float | bool] | None = None,
+        details: Details | None = None,
         retry_after_s: float | None = None,
         temporary: bool | None = None,
     ) -> None:

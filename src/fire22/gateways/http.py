@@ -1,4 +1,4 @@
-"""The HTTP gateway: snapshots, events, sign-in, health, metrics, and the dashboard's files."""
+"""The HTTP gateway: snapshots, events, commands, sign-in, health, metrics, and the dashboard's files."""
 
 import asyncio
 import contextlib
@@ -105,6 +105,7 @@ def application(
         Route("/v1/history/{topic}", handlers.history),
         Route("/v1/archive/{topic}", handlers.archive),
         Route("/v1/events", handlers.events, methods=["POST"]),
+        Route("/v1/commands/{name}", handlers.command, methods=["POST"]),
         Route("/v1/dead-letters/{seq:int}/replay", handlers.replay_letter, methods=["POST"]),
         Route("/v1/dead-letters/{seq:int}/dismiss", handlers.dismiss_letter, methods=["POST"]),
         Route("/healthz", handlers.healthz),
@@ -170,6 +171,7 @@ class _Handlers:
             ttl_s=self._session_s,
             now_ms=service.now_ms(),
             client=principal.client,
+            may=principal.may,
         )
         response = _json(_session(service.authenticate(token)))
         response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, httponly=True, samesite="strict")
@@ -270,6 +272,15 @@ class _Handlers:
     async def _done(self, appending: "asyncio.Future[list[Appended]]") -> Response:
         [appended] = await appending
         return _json({"seq": appended.seq}, status=202)
+
+    async def command(self, request: Request) -> Response:
+        """Perform a command of the domain once; answered once its effect is durable."""
+        service = self._service
+        principal = self._principal(request)
+        _check_parameters(request, set())
+        key = request.headers.get("idempotency-key")
+        answer = await service.act(principal, request.path_params["name"], await self._body(request), key)
+        return Response(answer, media_type=JSON)
 
     async def healthz(self, request: Request) -> Response:
         """The process is alive."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw, Struct, UnsetType
@@ -45,6 +46,17 @@ class Limits(Struct, frozen=True):
     stall_s: float
 
 
+class Desk(Protocol):
+    """What performs commands; the domain's own, which knows what they mean."""
+
+    def act(self, actor: Principal, name: str, body: bytes, key: str) -> Awaitable[bytes]:
+        """Perform a command once for each of its actor's keys; the answer as JSON.
+
+        Raises:
+            Fire22Error: now or in the future, why it is not performed; then it has changed nothing.
+        """
+
+
 class Follow(Struct, frozen=True):
     """A checked subscription."""
 
@@ -58,6 +70,7 @@ class Service:
     """Authentication, access, subscriptions and publishing for the gateways.
 
     Args:
+        desk: performs commands; None where nothing does.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
         count_error: told about the code of each error that a client is answered with.
     """
@@ -75,6 +88,7 @@ class Service:
         now_ms: Callable[[], int],
         check_event: Callable[[str, Raw], object],
         count_error: Callable[[str], None] = lambda _: None,
+        desk: Desk | None = None,
     ) -> None:
         self.log = log
         self.hub = hub
@@ -86,6 +100,7 @@ class Service:
         self.now_ms = now_ms
         self._check_event = check_event
         self._count_error = count_error
+        self._desk = desk
         self.draining = False
 
     def count(self, error: Fire22Error) -> None:
@@ -203,6 +218,21 @@ class Service:
         id = f"{type}:{secrets.token_hex(12)}"
         event = Event(id, type, "server", to_datetime(self.now_ms()), Raw(msgspec.json.encode(data)))
         return self.log.append([encode_event(event)])
+
+    def act(self, principal: Principal, name: str, body: bytes, key: str | None) -> Awaitable[bytes]:
+        """Perform a command of the domain, once for each key.
+
+        Raises:
+            AuthError: `token_expired`.
+            RequestError: `not_supported`, `command_invalid`, or what the domain says, now or in the future.
+        """
+        self._check_current(principal)
+        if self._desk is None:
+            message = "This server serves no book that commands could act on; those of the demo schema it can."
+            raise RequestError(codes.NOT_SUPPORTED, message)
+        if key is None:
+            raise RequestError(codes.COMMAND_INVALID, "A command needs an Idempotency-Key header.")
+        return self._desk.act(principal, name, body, key)
 
     def _check_current(self, principal: Principal) -> None:
         """A connection may outlive its token by a moment, and must not use it any more."""

@@ -32,6 +32,7 @@ class Principal(Struct, frozen=True):
         expires_ms: when the token ends.
         topics: the only topics allowed, where the token lists some.
         client: the device or installation that messages can be addressed to; empty where the token names none.
+        may: what is granted to this user beyond the role; the domain says what there is.
     """
 
     subject: str
@@ -40,6 +41,7 @@ class Principal(Struct, frozen=True):
     expires_ms: int
     topics: tuple[str, ...] | None = None
     client: str = ""
+    may: tuple[str, ...] = ()
 
 
 class _Claims(Struct):
@@ -49,6 +51,7 @@ class _Claims(Struct):
     exp: Annotated[int, Meta(lt=253_402_300_800)]  # the year 10000, which RFC 3339 cannot write
     topics: tuple[str, ...] | None = None
     client: Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")] = ""
+    may: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)] = ()
     nbf: Annotated[float, Meta(ge=0, lt=253_402_300_800)] = 0
 
 
@@ -68,20 +71,34 @@ class Tokens:
             raise SetupError(codes.CONFIG_INVALID, f"A token key has at least {KEY_BYTES_MIN} bytes.")
         self._key = key
 
-    def sign(self, *, subject: str, role: str, scope: str, ttl_s: int, now_ms: int, client: str = "") -> str:
+    def sign(
+        self,
+        *,
+        subject: str,
+        role: str,
+        scope: str,
+        ttl_s: int,
+        now_ms: int,
+        client: str = "",
+        may: tuple[str, ...] = (),
+    ) -> str:
         """A token that ends `ttl_s` from now.
 
         Args:
             client: the device or installation that messages can be addressed to; empty is none.
+            may: what is granted to this user beyond the role.
 
         Raises:
             RequestError: `scope_invalid`.
             SetupError: `config_invalid`, the client is not an id.
         """
         now_s = now_ms // 1000
-        claims = {"sub": subject, "role": role, "scope": parse_scope(scope), "iat": now_s, "exp": now_s + ttl_s}
+        claims: dict[str, object] = {"sub": subject, "role": role, "scope": parse_scope(scope)}
+        claims |= {"iat": now_s, "exp": now_s + ttl_s}
         if client:
             claims["client"] = check_client(client)
+        if may:
+            claims["may"] = may
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
     def verify(self, token: str, *, now_ms: int) -> Principal:
@@ -101,7 +118,7 @@ class Tokens:
             ) from error
         if claims.exp * 1000 <= now_ms:
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; get a new one.")
-        return Principal(claims.sub, claims.role, scope, claims.exp * 1000, claims.topics, claims.client)
+        return Principal(claims.sub, claims.role, scope, claims.exp * 1000, claims.topics, claims.client, claims.may)
 
     def _usual(self, token: str) -> _Claims | None:
         """The claims of a token with the header that we write, or None: then the library has the word.

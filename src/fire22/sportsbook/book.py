@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import apsw
 import msgspec
+from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
@@ -168,10 +169,10 @@ def _sync(path: Path) -> None:
 
 def _add_agent(connection: apsw.Connection, item: changes.AddAgent) -> None:
     connection.execute(
-        "INSERT INTO agents(id, code, name, parent_id, level, path, credit_limit_cents, created_at)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO agents(id, code, name, parent_id, level, path, credit_limit_cents, max_wager_cents, created_at)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (item.id, item.code, item.name, item.parent_id, item.level, item.path, item.credit_limit_minor,
-         to_text(item.at_ms)),
+         item.max_wager_minor, to_text(item.at_ms)),
     )  # fmt: skip
 
 
@@ -196,18 +197,18 @@ def _set_event_status(connection: apsw.Connection, item: changes.SetEventStatus)
 
 def _add_market(connection: apsw.Connection, item: changes.AddMarket) -> None:
     at = to_text(item.at_ms)
-    connection.execute(
-        "INSERT INTO markets(id, event_id, type, period, line, status, liability_limit_cents, closes_at, created_at,"
-        " updated_at) VALUES(?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)",
-        (item.id, item.event_id, item.type, item.period, item.line, item.liability_limit_minor,
-         to_text(item.closes_ms), at, at),
-    )  # fmt: skip
     for one in item.selections:
         connection.execute(
             "INSERT INTO selections(id, market_id, name, odds_decimal, odds_american, updated_at)"
             " VALUES(?, ?, ?, ?, ?, ?)",
             (one.id, item.id, one.name, stored_odds(one.price), one.price, at),
         )
+    connection.execute(
+        "INSERT INTO markets(id, event_id, type, period, line, status, liability_limit_cents, closes_at, created_at,"
+        " updated_at) VALUES(?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)",
+        (item.id, item.event_id, item.type, item.period, item.line, item.liability_limit_minor,
+         to_text(item.closes_ms), at, at),
+    )  # fmt: skip
 
 
 def _set_market_status(connection: apsw.Connection, item: changes.SetMarketStatus) -> None:
@@ -239,6 +240,16 @@ def _result_market(connection: apsw.Connection, item: changes.ResultMarket) -> N
     connection.execute("UPDATE markets SET status = ?, updated_at = ? WHERE id = ?", (status, at, item.market_id))
 
 
+def _grade_market(connection: apsw.Connection, item: changes.GradeMarket) -> None:
+    at = to_text(item.at_ms)
+    for one in item.grades:
+        connection.execute(
+            "UPDATE selections SET result = ?, void_factor = ?, dead_heat = ?, updated_at = ? WHERE id = ?",
+            (one.result, one.void, one.dead_heat, at, one.selection_id),
+        )
+    connection.execute("UPDATE markets SET status = ?, updated_at = ? WHERE id = ?", (item.status, at, item.market_id))
+
+
 def _place(connection: apsw.Connection, item: changes.PlaceWager) -> None:
     for number, leg in enumerate(item.legs, 1):
         connection.execute(
@@ -251,51 +262,82 @@ def _place(connection: apsw.Connection, item: changes.PlaceWager) -> None:
         "INSERT INTO wagers(id, wager_number, customer_id, agent_id, agent_path, type, risk_cents, to_win_cents,"
         " is_freeplay, channel, ip, status, accepted_at, updated_at, idempotency_key) VALUES(?,"
         " coalesce(?, (SELECT coalesce(max(wager_number), 0) + 1 FROM wagers)),"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?, ?)",
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (item.id, item.number, item.customer_id, item.agent_id, item.agent_path, item.type, item.risk_minor,
-         item.to_win_minor, item.free_play, item.channel, item.ip, at, at, item.id),
+         item.to_win_minor, item.free_play, item.channel, item.ip, item.status, at, at, item.id),
     )  # fmt: skip
 
 
-def _settle(connection: apsw.Connection, item: changes.SettleWager) -> None:
-    customer, risk, free_play, revision, before = _wager(connection, item.wager_id)
-    profit = customer_profit_minor(risk, item.return_minor, free_play=free_play)
-    at = to_text(item.at_ms)
+def _accept(connection: apsw.Connection, item: changes.AcceptWager) -> None:
     connection.execute(
-        "INSERT INTO settlements VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-        (item.wager_id, revision + 1, item.result, item.return_minor, profit, item.settled_by, item.batch_id, at),
+        "UPDATE wagers SET status = 'accepted', accepted_at = ?1, updated_at = ?1 WHERE id = ?2",
+        (to_text(item.at_ms), item.wager_id),
     )
-    connection.execute(
-        "UPDATE wagers SET status = 'settled', settled_at = ?1, updated_at = ?1 WHERE id = ?2", (at, item.wager_id)
-    )
-    connection.execute(
-        "UPDATE wager_legs SET result = (SELECT CASE WHEN s.void_factor = 1 THEN 'push' WHEN s.result = 1 THEN 'win'"
-        " WHEN s.result = 0 THEN 'loss' END FROM selections s WHERE s.id = selection_id) WHERE wager_id = ?",
-        (item.wager_id,),
-    )
-    kind = "settlement" if revision == 0 else "resettlement"
-    _post(connection, customer, kind, profit - before, "wager", item.wager_id, at)
 
 
-def _cancel(connection: apsw.Connection, item: changes.CancelWager) -> None:
-    customer, _, _, _, profit = _wager(connection, item.wager_id)
+def _reject(connection: apsw.Connection, item: changes.RejectWager) -> None:
     at = to_text(item.at_ms)
     _record_change(connection, item.wager_id, item.status, item.actor, item.reason, at, {"status": item.status})
     connection.execute(
         "UPDATE wagers SET status = ?, version = version + 1, updated_at = ? WHERE id = ?",
         (item.status, at, item.wager_id),
     )
-    _post(connection, customer, item.status, -profit, "wager", item.wager_id, at)
+
+
+def _reopen(connection: apsw.Connection, item: changes.ReopenWager) -> None:
+    wager = _wager(connection, item.wager_id)
+    at = to_text(item.at_ms)
+    after: dict[str, str | int] = {"status": "accepted", "revision": wager.revision}
+    _record_change(connection, item.wager_id, "reopened", item.actor, item.reason, at, after)
+    connection.execute(
+        "UPDATE wagers SET status = 'accepted', version = version + 1, settled_at = NULL, updated_at = ? WHERE id = ?",
+        (at, item.wager_id),
+    )
+    connection.execute("UPDATE wager_legs SET result = NULL WHERE wager_id = ?", (item.wager_id,))
+    _post(connection, wager.customer_id, "reopened", -wager.profit, "wager", item.wager_id, at)
+
+
+def _settle(connection: apsw.Connection, item: changes.SettleWager) -> None:
+    wager = _wager(connection, item.wager_id)
+    profit = customer_profit_minor(wager.risk, item.return_minor, free_play=wager.free_play)
+    at = to_text(item.at_ms)
+    connection.execute(
+        "INSERT INTO settlements VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        (item.wager_id, wager.revision + 1, item.result, item.return_minor, profit, item.settled_by, item.batch_id, at),
+    )
+    connection.execute(
+        "UPDATE wagers SET status = 'settled', settled_at = ?1, updated_at = ?1 WHERE id = ?2", (at, item.wager_id)
+    )
+    connection.execute(
+        "UPDATE wager_legs SET result = (SELECT CASE WHEN s.void_factor = 1 THEN 'push'"
+        " WHEN s.result IS NULL THEN NULL WHEN s.void_factor > 0 THEN iif(s.result, 'half_win', 'half_loss')"
+        " WHEN s.result = 0 THEN 'loss' ELSE iif(s.dead_heat < 1, 'dead_heat', 'win') END"
+        " FROM selections s WHERE s.id = selection_id) WHERE wager_id = ?",
+        (item.wager_id,),
+    )
+    kind = "resettlement" if wager.settled else "settlement"
+    _post(connection, wager.customer_id, kind, profit - wager.profit, "wager", item.wager_id, at)
+
+
+def _cancel(connection: apsw.Connection, item: changes.CancelWager) -> None:
+    wager = _wager(connection, item.wager_id)
+    at = to_text(item.at_ms)
+    _record_change(connection, item.wager_id, item.status, item.actor, item.reason, at, {"status": item.status})
+    connection.execute(
+        "UPDATE wagers SET status = ?, version = version + 1, updated_at = ? WHERE id = ?",
+        (item.status, at, item.wager_id),
+    )
+    _post(connection, wager.customer_id, item.status, -wager.profit, "wager", item.wager_id, at)
 
 
 def _delete(connection: apsw.Connection, item: changes.DeleteWager) -> None:
-    customer, _, _, _, profit = _wager(connection, item.wager_id)
+    wager = _wager(connection, item.wager_id)
     at = to_text(item.at_ms)
     _record_change(connection, item.wager_id, "deleted", item.actor, item.reason, at, {"status": "deleted"})
     connection.execute("DELETE FROM wagers WHERE id = ?", (item.wager_id,))
     connection.execute("DELETE FROM wager_legs WHERE wager_id = ?", (item.wager_id,))
     connection.execute("DELETE FROM settlements WHERE wager_id = ?", (item.wager_id,))
-    _post(connection, customer, "deleted", -profit, "wager", item.wager_id, at)
+    _post(connection, wager.customer_id, "deleted", -wager.profit, "wager", item.wager_id, at)
 
 
 def _modify(connection: apsw.Connection, item: changes.ModifyWager) -> None:
@@ -330,6 +372,18 @@ def _decide_payment(connection: apsw.Connection, item: changes.DecidePayment) ->
     _post(connection, customer, f"{direction}_{item.status}", sign * amount, "payment", item.payment_id, at)
 
 
+def _adjust(connection: apsw.Connection, item: changes.AdjustBalance) -> None:
+    at = to_text(item.at_ms)
+    _post(connection, item.customer_id, item.kind, item.amount_minor, "adjustment", item.actor, at, item.reason)
+
+
+def _decide_alert(connection: apsw.Connection, item: changes.DecideAlert) -> None:
+    connection.execute(
+        "INSERT INTO alert_actions(alert_id, action, actor_id, note, at) VALUES(?, ?, ?, ?, ?)",
+        (item.alert_id, item.action, item.actor, item.note, to_text(item.at_ms)),
+    )
+
+
 def _set_limit(connection: apsw.Connection, item: changes.SetLimit) -> None:
     connection.execute(
         "UPDATE customers SET credit_limit_cents = ?, max_wager_cents = ?, updated_at = ? WHERE id = ?",
@@ -348,17 +402,30 @@ def _clock(connection: apsw.Connection, item: changes.Clock) -> None:
     connection.execute(CLOCK_SQL, (to_text(item.at_ms),))
 
 
-def _wager(connection: apsw.Connection, wager_id: str) -> tuple[str, int, bool, int, int]:
-    """Customer, stake, free play, latest revision (0 = none) and its profit for the customer."""
+class _Wager(Struct, frozen=True):
+    """A wager as its balance knows it; minor units. `profit` is the customer's of the settlement that holds now."""
+
+    customer_id: str
+    risk: int
+    free_play: bool
+    settled: bool
+    revision: int
+    profit: int
+
+
+def _wager(connection: apsw.Connection, wager_id: str) -> _Wager:
+    """A wager and its latest settlement; without one, and after a roll-back, nothing of it is in the balance."""
     row = connection.execute(
-        "SELECT w.customer_id, w.risk_cents, w.is_freeplay, coalesce(s.revision, 0), coalesce(s.profit_cents, 0)"
-        " FROM wagers w LEFT JOIN settlements s ON s.wager_id = w.id WHERE w.id = ? ORDER BY s.revision DESC LIMIT 1",
+        "SELECT w.customer_id, w.risk_cents, w.is_freeplay, w.status IN ('settled', 'cashed_out'),"
+        " coalesce(s.revision, 0), coalesce(s.profit_cents, 0) FROM wagers w"
+        " LEFT JOIN settlements s ON s.wager_id = w.id WHERE w.id = ? ORDER BY s.revision DESC LIMIT 1",
         (wager_id,),
     ).fetchone()
     if row is None:
         raise AssertionError(f"no wager {wager_id}")
-    customer, risk, free_play, revision, profit = row
-    return str(customer), int(risk), bool(free_play), int(revision), int(profit)
+    customer, risk, free_play, settled, revision, profit = row
+    posted = int(profit) if settled else 0
+    return _Wager(str(customer), int(risk), bool(free_play), bool(settled), int(revision), posted)
 
 
 def _record_change(
@@ -380,7 +447,14 @@ def _record_change(
 
 
 def _post(
-    connection: apsw.Connection, customer_id: str, kind: str, amount: int, ref_type: str, ref_id: str, at: str
+    connection: apsw.Connection,
+    customer_id: str,
+    kind: str,
+    amount: int,
+    ref_type: str,
+    ref_id: str,
+    at: str,
+    reason: str = "",
 ) -> None:
     """Move a customer's balance and say why; nothing where nothing moves."""
     if amount == 0:
@@ -391,8 +465,9 @@ def _post(
     )
     connection.execute(
         "INSERT INTO ledger_entries(account_type, account_id, kind, amount_cents, balance_after_cents, ref_type,"
-        " ref_id, created_at) SELECT 'customer', id, ?, ?, balance_cents, ?, ?, ? FROM customers WHERE id = ?",
-        (kind, amount, ref_type, ref_id, at, customer_id),
+        " ref_id, created_at, reason)"
+        " SELECT 'customer', id, ?, ?, balance_cents, ?, ?, ?, ? FROM customers WHERE id = ?",
+        (kind, amount, ref_type, ref_id, at, reason, customer_id),
     )
 
 
@@ -406,13 +481,19 @@ _WRITERS: Final[dict[type[Change], Callable[[apsw.Connection, Any], None]]] = {
     changes.SetMarketStatus: _set_market_status,
     changes.SetPrice: _set_price,
     changes.ResultMarket: _result_market,
+    changes.GradeMarket: _grade_market,
     changes.PlaceWager: _place,
+    changes.AcceptWager: _accept,
+    changes.RejectWager: _reject,
+    changes.ReopenWager: _reopen,
     changes.SettleWager: _settle,
     changes.CancelWager: _cancel,
     changes.DeleteWager: _delete,
     changes.ModifyWager: _modify,
     changes.RequestPayment: _request_payment,
     changes.DecidePayment: _decide_payment,
+    changes.AdjustBalance: _adjust,
+    changes.DecideAlert: _decide_alert,
     changes.SetLimit: _set_limit,
     changes.SetCustomerStatus: _set_customer_status,
     changes.Clock: _clock,

@@ -19,6 +19,7 @@ class AddAgent(Struct, frozen=True):
     path: str
     at_ms: int
     credit_limit_minor: int = 0
+    max_wager_minor: int = 0
 
 
 class AddCustomer(Struct, frozen=True):
@@ -99,6 +100,30 @@ class ResultMarket(Struct, frozen=True):
     at_ms: int
 
 
+class Grade(Struct, frozen=True):
+    """How a selection ended, as the book keeps it.
+
+    Args:
+        result: 1 if it won, or the part of it that was not void.
+        void: the share of a stake that goes back: 0, 0.5 or 1.
+        dead_heat: the share of a stake in play at full odds.
+    """
+
+    selection_id: str
+    result: int
+    void: float = 0.0
+    dead_heat: float = 1.0
+
+
+class GradeMarket(Struct, frozen=True):
+    """A market is over, or its result is corrected: every selection has its own result."""
+
+    market_id: str
+    grades: tuple[Grade, ...]
+    status: Literal["resulted", "voided"]
+    at_ms: int
+
+
 class NewLeg(Struct, frozen=True):
     """One leg of a wager at the price it is struck at."""
 
@@ -108,7 +133,7 @@ class NewLeg(Struct, frozen=True):
 
 
 class PlaceWager(Struct, frozen=True):
-    """A wager is accepted; without `number` it gets the next one."""
+    """A wager is accepted, or waits to be; without `number` it gets the next one."""
 
     id: str
     customer_id: str
@@ -123,6 +148,33 @@ class PlaceWager(Struct, frozen=True):
     legs: tuple[NewLeg, ...] = ()
     number: int | None = None
     ip: str | None = None
+    status: Literal["accepted", "requested", "review"] = "accepted"
+
+
+class AcceptWager(Struct, frozen=True):
+    """A wager that waited is accepted."""
+
+    wager_id: str
+    at_ms: int
+
+
+class RejectWager(Struct, frozen=True):
+    """A wager that waited is turned down, or nobody decided in time."""
+
+    wager_id: str
+    status: Literal["rejected", "expired"]
+    reason: str
+    actor: str
+    at_ms: int
+
+
+class ReopenWager(Struct, frozen=True):
+    """What ended an accepted wager is rolled back."""
+
+    wager_id: str
+    reason: str
+    actor: str
+    at_ms: int
 
 
 class SettleWager(Struct, frozen=True):
@@ -186,6 +238,27 @@ class DecidePayment(Struct, frozen=True):
     at_ms: int
 
 
+class AdjustBalance(Struct, frozen=True):
+    """The desk moves a customer's balance; the amount is the customer's gain."""
+
+    customer_id: str
+    kind: str
+    amount_minor: int
+    reason: str
+    actor: str
+    at_ms: int
+
+
+class DecideAlert(Struct, frozen=True):
+    """Somebody has taken up an alert, or is done with it."""
+
+    alert_id: str
+    action: Literal["acknowledged", "closed"]
+    actor: str
+    note: str
+    at_ms: int
+
+
 class SetLimit(Struct, frozen=True):
     """A customer gets other limits."""
 
@@ -218,13 +291,19 @@ Change = (
     | SetMarketStatus
     | SetPrice
     | ResultMarket
+    | GradeMarket
     | PlaceWager
+    | AcceptWager
+    | RejectWager
+    | ReopenWager
     | SettleWager
     | CancelWager
     | DeleteWager
     | ModifyWager
     | RequestPayment
     | DecidePayment
+    | AdjustBalance
+    | DecideAlert
     | SetLimit
     | SetCustomerStatus
     | Clock

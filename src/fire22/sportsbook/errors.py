@@ -12,7 +12,7 @@ class AmountError(RequestError, ValueError):
 
 
 class StateError(RequestError):
-    """A wager cannot go from one state to another (`event_invalid`); `details` names both.
+    """A wager cannot go from one state to another (`transition_illegal`); `details` names both.
 
     Args:
         before, after: states of `lifecycle.py`.
@@ -21,4 +21,4 @@ class StateError(RequestError):
 
     def __init__(self, before: str, after: str, why: str) -> None:
         message = f"A wager that is {before} cannot become {after}: {why}"
-        super().__init__(codes.EVENT_INVALID, message, details={"before": before, "after": after})
+        super().__init__(codes.TRANSITION_ILLEGAL, message, details={"before": before, "after": after})

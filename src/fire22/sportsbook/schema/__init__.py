@@ -15,6 +15,11 @@ _CUSTOMER_CODE: Final = "coalesce((SELECT code FROM customers WHERE id = @.custo
 _AGENT_CODE: Final = "coalesce((SELECT code FROM agents WHERE id = @.agent_id), @.agent_id)"
 _AGENT_OF_CUSTOMER: Final = "FROM customers c JOIN agents a ON a.id = c.agent_id WHERE c.id = @.customer_id"
 
+_GAME: Final = (
+    "FROM events LEFT JOIN leagues ON leagues.id = events.league_id LEFT JOIN sports ON sports.id = leagues.sport_id"
+    " WHERE events.id = @.event_id"
+)
+
 # `@` stands for the row.
 _EXPRESSIONS: Final[dict[str, str]] = {
     "now": _NOW,
@@ -25,6 +30,22 @@ _EXPRESSIONS: Final[dict[str, str]] = {
     "customer": (
         f"'customerId', @.code, 'agentId', {_AGENT_CODE},"
         " 'path', coalesce((SELECT path FROM agents WHERE id = @.agent_id), '/')"
+    ),
+    "profile": (
+        "'name', @.name, 'status', @.status, 'segment', @.segment, 'betFactor',"
+        " iif(@.bet_factor > 0 AND @.bet_factor <= 1000, @.bet_factor, 1.0), 'creditLimitMinor', @.credit_limit_cents,"
+        " 'maxWagerMinor', @.max_wager_cents, 'balanceMinor', @.balance_cents"
+    ),
+    "market": (
+        "json_patch('{}', json_object('marketId', @.id, 'eventId', @.event_id, 'type', @.type, 'status', @.status,"
+        f" 'eventName', (SELECT home || ' - ' || away {_GAME}), 'sport', (SELECT sports.name {_GAME}),"
+        " 'period', @.period, 'line', @.line,"
+        f" 'startsAt', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', starts_at) {_GAME}),"
+        " 'closesAt', strftime('%Y-%m-%dT%H:%M:%fZ', @.closes_at),"
+        " 'liabilityLimitMinor', max(0, @.liability_limit_cents),"
+        " 'selections', json((SELECT json_group_array(json_object('selectionId', o.id, 'name', o.name,"
+        " 'odds', o.odds_decimal)) FROM (SELECT * FROM selections s WHERE s.market_id = @.id AND s.odds_decimal > 1"
+        " ORDER BY s.id) o))))"
     ),
     "wager": (
         f"'wagerId', @.id, 'wagerNumber', @.wager_number, 'customerId', {_CUSTOMER_CODE}, 'agentId', {_AGENT_CODE},"
@@ -43,23 +64,35 @@ _EXPRESSIONS: Final[dict[str, str]] = {
         " FROM (SELECT s.market_id, l.selection_id, l.odds_decimal FROM wager_legs l"
         " JOIN selections s ON s.id = l.selection_id WHERE l.wager_id = @.id ORDER BY l.leg_no) o))"
     ),
-    "returned": "(SELECT s.return_cents FROM settlements s WHERE s.wager_id = @.id ORDER BY s.revision DESC LIMIT 1)",
+    "returned": (
+        "(SELECT s.return_cents FROM settlements s WHERE s.wager_id = @.id AND s.revision > coalesce((SELECT"
+        " max(r.after ->> '$.revision') FROM wager_changes r WHERE r.wager_id = @.id AND r.action = 'reopened'), 0)"
+        " ORDER BY s.revision DESC LIMIT 1)"
+    ),
 }
 
 
 def _needs() -> tuple[TableNeed, ...]:
     columns = {
         "agents": "id code name path level status created_at",
-        "customers": "id code agent_id name status credit_limit_cents max_wager_cents created_at updated_at",
-        "markets": "id event_id type status created_at updated_at",
-        "selections": "id market_id odds_decimal updated_at",
+        "customers": (
+            "id code agent_id name status segment bet_factor credit_limit_cents max_wager_cents balance_cents "
+            "created_at updated_at"
+        ),
+        "sports": "id name",
+        "leagues": "id sport_id",
+        "events": "id league_id home away starts_at",
+        "markets": "id event_id type period line status liability_limit_cents closes_at created_at updated_at",
+        "selections": "id market_id name odds_decimal result void_factor dead_heat updated_at",
         "wagers": (
             "id wager_number customer_id agent_id agent_path type risk_cents to_win_cents is_freeplay channel status "
             "version accepted_at updated_at idempotency_key"
         ),
         "wager_legs": "wager_id leg_no selection_id odds_decimal",
-        "wager_changes": "wager_id version action reason",
+        "wager_changes": "wager_id version action after reason",
         "settlements": "wager_id revision result return_cents settled_at",
+        "ledger_entries": "id account_type account_id kind amount_cents ref_type reason created_at",
+        "alert_actions": "alert_id action actor_id note at",
         "payments": "id customer_id direction method amount_cents status requested_at updated_at",
     }
     return tuple(TableNeed(name, tuple(text.split())) for name, text in columns.items())
@@ -93,7 +126,7 @@ TABLES_SQL: Final = _text("demo.sql")
 
 OUTBOX: Final = OutboxSchema(
     name="fire22-demo",
-    version=1,
+    version=2,
     tables=_needs(),
     triggers=tuple(_named(statement) for statement in _statements("triggers.sql")),
     bootstrap=_statements("bootstrap.sql"),

@@ -7,14 +7,14 @@ INSERT INTO fire22_outbox(type, timestamp, data)
   FROM agents a ORDER BY a.level, a.path;
 
 INSERT INTO fire22_outbox(type, timestamp, data)
-  SELECT 'customer.imported', {time:c.created_at}, json_patch('{}', json_object({customer:c}, 'name', c.name,
-    'status', c.status, 'lastWagerAt', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', max(w.accepted_at)) FROM wagers w
+  SELECT 'customer.imported', {time:c.created_at}, json_patch('{}', json_object({customer:c}, {profile:c},
+    'lastWagerAt', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', max(w.accepted_at)) FROM wagers w
       WHERE w.customer_id = c.id AND w.status IN ('accepted', 'settled', 'cashed_out', 'cancelled', 'voided'))))
   FROM customers c ORDER BY c.code;
 
 INSERT INTO fire22_outbox(type, timestamp, data)
   SELECT 'market.imported', {time:m.created_at},
-    json_object('marketId', m.id, 'eventId', m.event_id, 'type', m.type, 'status', m.status)
+    {market:m}
   FROM markets m WHERE m.status IN ('open', 'suspended', 'closed') ORDER BY m.created_at, m.id;
 
 INSERT INTO fire22_outbox(type, timestamp, data)

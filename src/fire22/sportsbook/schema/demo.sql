@@ -5,14 +5,16 @@
 --   1. a wager's legs are written BEFORE the wager (their foreign key is checked at commit);
 --   2. a `wager_changes` row is written BEFORE the change or deletion of its wager (it holds the reason);
 --   3. a settlement is written AFTER its wager, and BEFORE the wager's status becomes 'settled';
---   4. a wager is deleted BEFORE its legs and settlements. Their foreign keys are deferred and do not cascade: a cascade
+--   4. a market's selections are written BEFORE the market, and get their results BEFORE its status says so;
+--   5. a wager is deleted BEFORE its legs and settlements. Their foreign keys are deferred and do not cascade: a cascade
 --      would also delete them when INSERT OR REPLACE writes the same wager again.
 -- `updated_at` is the time of the latest change; a writer that leaves it alone gets the wall clock in its events.
 
 CREATE TABLE agents(
   id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL, parent_id TEXT REFERENCES agents(id),
   level INTEGER NOT NULL CHECK(level BETWEEN 1 AND 8), path TEXT NOT NULL UNIQUE CHECK(path LIKE '/%'),
-  status TEXT NOT NULL DEFAULT 'active', credit_limit_cents INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL
+  status TEXT NOT NULL DEFAULT 'active', credit_limit_cents INTEGER NOT NULL DEFAULT 0,
+  max_wager_cents INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE customers(
@@ -44,7 +46,7 @@ CREATE INDEX markets_event ON markets(event_id);
 CREATE INDEX markets_unresulted ON markets(closes_at) WHERE status IN ('open', 'suspended', 'closed');
 
 CREATE TABLE selections(
-  id TEXT PRIMARY KEY, market_id TEXT NOT NULL REFERENCES markets(id), name TEXT NOT NULL,
+  id TEXT PRIMARY KEY, market_id TEXT NOT NULL REFERENCES markets(id) DEFERRABLE INITIALLY DEFERRED, name TEXT NOT NULL,
   odds_decimal REAL NOT NULL CHECK(odds_decimal >= 1), odds_american INTEGER NOT NULL,
   result INTEGER CHECK(result IN (0, 1)), void_factor REAL NOT NULL DEFAULT 0, dead_heat REAL NOT NULL DEFAULT 1,
   updated_at TEXT NOT NULL
@@ -75,6 +77,7 @@ CREATE TABLE wager_legs(
   leg_no INTEGER NOT NULL, selection_id TEXT NOT NULL REFERENCES selections(id), odds_decimal REAL NOT NULL,
   odds_american INTEGER NOT NULL, line REAL, result TEXT, PRIMARY KEY(wager_id, leg_no)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX wager_legs_selection ON wager_legs(selection_id);
 
 -- No foreign key to the wager: the report of changes outlives a deleted wager.
 CREATE TABLE wager_changes(
@@ -89,11 +92,12 @@ CREATE TABLE settlements(
   settled_by TEXT NOT NULL, batch_id TEXT, settled_at TEXT NOT NULL, PRIMARY KEY(wager_id, revision)
 ) STRICT, WITHOUT ROWID;
 
--- Append-only; `amount_cents` as the account's owner sees it. The sum of an account's entries is its balance.
+-- Append-only; `amount_cents` as the account's owner sees it. The sum of an account's entries is its balance. What the desk
+-- moves by hand has the `ref_type` 'adjustment'.
 CREATE TABLE ledger_entries(
   id INTEGER PRIMARY KEY AUTOINCREMENT, account_type TEXT NOT NULL, account_id TEXT NOT NULL, kind TEXT NOT NULL,
   amount_cents INTEGER NOT NULL, balance_after_cents INTEGER NOT NULL, ref_type TEXT NOT NULL, ref_id TEXT NOT NULL,
-  created_at TEXT NOT NULL
+  created_at TEXT NOT NULL, reason TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE payments(
@@ -104,3 +108,23 @@ CREATE TABLE payments(
   requested_at TEXT NOT NULL, updated_at TEXT NOT NULL, decided_by TEXT
 ) STRICT;
 CREATE INDEX payments_undecided ON payments(requested_at) WHERE status IN ('pending', 'approved');
+
+-- What was done about alerts; the alerts themselves are not the book's.
+CREATE TABLE alert_actions(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, alert_id TEXT NOT NULL,
+  action TEXT NOT NULL CHECK(action IN ('acknowledged', 'closed')), actor_id TEXT NOT NULL, note TEXT NOT NULL,
+  at TEXT NOT NULL
+) STRICT;
+CREATE INDEX alert_actions_alert ON alert_actions(alert_id, id);
+
+-- The commands that were performed, by their keys, with what they were answered.
+CREATE TABLE commands(
+  principal TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, answer TEXT NOT NULL, at TEXT NOT NULL,
+  PRIMARY KEY(principal, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit_log(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, actor_id TEXT NOT NULL, action TEXT NOT NULL, entity TEXT NOT NULL,
+  "before" TEXT NOT NULL, "after" TEXT NOT NULL, at TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_log_entity ON audit_log(entity, id);

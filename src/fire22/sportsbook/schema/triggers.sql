@@ -9,7 +9,9 @@
 --   {changed}     NEW.updated_at if this statement wrote it, else the present
 --   {wager:R}     the identity, amounts and kind of wager R as keys and values of json_object
 --   {legs:R}      the legs of wager R as a JSON array
---   {returned:R}  what the latest settlement of wager R returned, NULL without one
+--   {returned:R}  what the latest settlement of wager R returned, NULL without one that was not rolled back
+--   {profile:R}   what else there is to say of row R of customers, likewise
+--   {market:R}    the whole of row R of markets, with its game and its selections, as a JSON object
 --   {customer:R}  the codes of row R of customers and of its agent, and the agent's path, as keys and values
 --   {payment:R}   the whole of payment R as a JSON object
 --
@@ -17,9 +19,10 @@
 -- what the insert may remove, and AFTER INSERT compares. What INSERT OR IGNORE and upserts leave there is cleared by the
 -- next insert into the same table and never read. With recursive_triggers on, a replaced wager is deleted, then placed.
 --
--- A wager exists for the streams once it was accepted: 'accepted', 'settled' and 'cashed_out' below. A settlement row
--- makes wager.settled, whatever becomes of the status. The roll-back of a settlement (settled → accepted, or the deletion
--- of a settlement) is not told yet.
+-- A wager exists for the figures once it was accepted: 'accepted', 'settled' and 'cashed_out' below. A settlement row
+-- makes wager.settled, whatever becomes of the status. A settlement is rolled back by the status (settled → accepted); its
+-- row stays, and the report of changes says 'reopened' and up to which revision, so that nothing is taken back twice. The
+-- deletion of a settlement is not told.
 
 CREATE TRIGGER fire22_agents_insert AFTER INSERT ON agents BEGIN
   -- A replaced agent is told again: agent.created carries the whole agent.
@@ -37,7 +40,7 @@ END;
 CREATE TRIGGER fire22_customers_insert AFTER INSERT ON customers BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'customer.created', {time:NEW.created_at},
-      json_object({customer:NEW}, 'name', NEW.name, 'status', NEW.status)
+      json_object({customer:NEW}, {profile:NEW})
     WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'customers' AND id = NEW.id);
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'customer.status_changed', {time:NEW.updated_at},
@@ -73,8 +76,7 @@ END;
 
 CREATE TRIGGER fire22_markets_insert AFTER INSERT ON markets BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.created', {time:NEW.created_at},
-      json_object('marketId', NEW.id, 'eventId', NEW.event_id, 'type', NEW.type, 'status', NEW.status)
+    SELECT 'market.created', {time:NEW.created_at}, {market:NEW}
     WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'markets' AND id = NEW.id);
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'market.status_changed', {time:NEW.updated_at}, json_object('marketId', NEW.id, 'status', NEW.status)
@@ -82,9 +84,17 @@ CREATE TRIGGER fire22_markets_insert AFTER INSERT ON markets BEGIN
   DELETE FROM fire22_replaced WHERE source = 'markets';
 END;
 
-CREATE TRIGGER fire22_markets_status AFTER UPDATE OF status ON markets WHEN OLD.status <> NEW.status BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('market.status_changed', {changed},
-    json_object('marketId', NEW.id, 'status', NEW.status));
+CREATE TRIGGER fire22_markets_status AFTER UPDATE OF status ON markets
+WHEN OLD.status <> NEW.status OR NEW.status IN ('resulted', 'voided') BEGIN
+  -- A result that is corrected is told again.
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'market.resulted', {changed}, json_object('marketId', NEW.id, 'results', json((SELECT json_group_array(
+      json_object('selectionId', o.id, 'result', o.result, 'void', o.void_factor, 'deadHeat', o.dead_heat))
+      FROM (SELECT * FROM selections s WHERE s.market_id = NEW.id AND s.result IS NOT NULL ORDER BY s.id) o)))
+    WHERE NEW.status IN ('resulted', 'voided');
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'market.status_changed', {changed}, json_object('marketId', NEW.id, 'status', NEW.status)
+    WHERE OLD.status <> NEW.status;
 END;
 
 CREATE TRIGGER fire22_selections_price AFTER UPDATE OF odds_decimal ON selections
@@ -153,6 +163,31 @@ BEGIN
   DELETE FROM fire22_replaced WHERE source = 'wagers';
 END;
 
+CREATE TRIGGER fire22_wagers_request AFTER INSERT ON wagers
+WHEN NEW.status IN ('requested', 'review') BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.requested', {time:NEW.accepted_at},
+    json_object({wager:NEW}, 'channel', NEW.channel, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+END;
+
+CREATE TRIGGER fire22_wagers_review AFTER UPDATE OF status ON wagers
+WHEN OLD.status = 'requested' AND NEW.status = 'review' BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.requested', {changed},
+    json_object({wager:NEW}, 'channel', NEW.channel, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+END;
+
+CREATE TRIGGER fire22_wagers_reject AFTER UPDATE OF status ON wagers
+WHEN OLD.status IN ('requested', 'review') AND NEW.status IN ('rejected', 'expired') BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.rejected', {changed}, json_patch('{}', json_object(
+    {wager:NEW}, 'status', NEW.status, 'reason',
+    (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version))));
+END;
+
+CREATE TRIGGER fire22_wagers_reopen AFTER UPDATE OF status ON wagers
+WHEN OLD.status IN ('settled', 'cashed_out', 'cancelled', 'voided') AND NEW.status = 'accepted' BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.reopened', {changed},
+    json_object({wager:NEW}, 'channel', NEW.channel, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+END;
+
 CREATE TRIGGER fire22_wagers_accept AFTER UPDATE OF status ON wagers
 WHEN OLD.status IN ('requested', 'review') AND NEW.status IN ('accepted', 'settled', 'cashed_out') BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.placed', {time:NEW.accepted_at},
@@ -163,7 +198,7 @@ CREATE TRIGGER fire22_wagers_cancel AFTER UPDATE OF status ON wagers
 WHEN OLD.status IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided') BEGIN
   -- The amounts are the old ones: they are what was counted.
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.cancelled', {changed}, json_patch('{}', json_object(
-    {wager:OLD}, 'status', NEW.status, 'settledReturnMinor', {returned:NEW}, 'reason',
+    {wager:OLD}, 'status', NEW.status, 'settledReturnMinor', {returned:OLD}, 'reason',
     (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version))));
 END;
 
@@ -230,4 +265,17 @@ END;
 CREATE TRIGGER fire22_payments_status AFTER UPDATE OF status ON payments WHEN OLD.status <> NEW.status BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
     VALUES('payment.' || iif(NEW.status = 'pending', 'requested', NEW.status), {changed}, {payment:NEW});
+END;
+
+CREATE TRIGGER fire22_ledger_adjust AFTER INSERT ON ledger_entries
+WHEN NEW.ref_type = 'adjustment' AND NEW.account_type = 'customer' BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'balance.adjusted', {time:NEW.created_at}, json_patch('{}', json_object('entryId', CAST(NEW.id AS TEXT),
+      {customer:c}, 'kind', NEW.kind, 'amountMinor', NEW.amount_cents, 'reason', nullif(NEW.reason, '')))
+    FROM customers c WHERE c.id = NEW.account_id;
+END;
+
+CREATE TRIGGER fire22_alert_actions_insert AFTER INSERT ON alert_actions BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('alert.' || NEW.action, {time:NEW.at}, json_patch('{}',
+    json_object('alertId', NEW.alert_id, 'actor', NEW.actor_id, 'note', nullif(NEW.note, ''))));
 END;

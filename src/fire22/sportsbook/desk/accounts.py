@@ -1,0 +1,130 @@
+"""What the desk does with a customer's money: limits, payments, adjustments."""
+
+from typing import Final
+
+from fire22.core import codes
+from fire22.core.errors import Details, RequestError
+from fire22.core.message import Json
+from fire22.sportsbook import changes, payments
+from fire22.sportsbook.desk import commands
+from fire22.sportsbook.desk.case import Case, Done
+from fire22.sportsbook.desk.reads import Customer, Payment
+from fire22.sportsbook.payments import State
+
+_STEPS: Final[dict[str, State]] = {
+    "payment.approve": "approved",
+    "payment.complete": "completed",
+    "payment.reject": "rejected",
+    "payment.fail": "failed",
+    "payment.charge_back": "charged_back",
+}
+
+
+def set_limit(case: Case, command: commands.SetLimit) -> Done:
+    """A customer gets other limits; where the role says so, none above those of the actor's own agent."""
+    customer = case.read.customer(command.customer_id)
+    credit = customer.credit_limit if command.credit_limit_minor is None else command.credit_limit_minor
+    largest = customer.max_wager if command.max_wager_minor is None else command.max_wager_minor
+    if case.grant.within_own:
+        _check_within_own(case, credit, largest)
+    case.write([changes.SetLimit(customer.id, credit, largest, case.now_ms)])
+    before = _limits(customer.credit_limit, customer.max_wager)
+    after = _limits(credit, largest)
+    return Done(f"customer:{customer.code}", {"customerId": customer.code} | after, before, after)
+
+
+def request(case: Case, command: commands.RequestPayment) -> Done:
+    """A payment is asked for; what is to be paid out must be the customer's own, and not at risk."""
+    customer = case.read.customer(command.customer_id)
+    if command.direction == "withdrawal":
+        _check_own(case, customer, command.amount_minor)
+    id = case.new_id()
+    case.write(
+        [changes.RequestPayment(id, customer.id, command.direction, command.method, command.amount_minor, case.now_ms)]
+    )
+    return _paid(case, id, {})
+
+
+def decide(case: Case, command: commands.DecidePayment) -> Done:
+    """A payment goes on by the step that the command names."""
+    payment = case.read.payment(command.payment_id)
+    before, after = _state(payment), _STEPS[case.name]
+    if not payments.is_legal(before, after):
+        details: Details = {"before": before, "after": after}
+        following = ", ".join(payments.successors(before)) or "nothing"
+        message = f"A payment that is {before} cannot become {after}: what may follow is {following}."
+        raise RequestError(codes.TRANSITION_ILLEGAL, message, details=details)
+    if after == "completed" and payment.direction == "withdrawal":
+        _check_own(case, case.read.customer(payment.customer), payment.amount)
+    if after != "requested":
+        case.write([changes.DecidePayment(payment.id, after, case.actor.subject, case.now_ms)])
+    return _paid(case, payment.id, {"status": before})
+
+
+def adjust(case: Case, command: commands.AdjustBalance) -> Done:
+    """A balance is moved by hand, and the reason written down."""
+    customer = case.read.customer(command.customer_id)
+    if command.amount_minor == 0:
+        raise RequestError(codes.COMMAND_INVALID, "An adjustment moves something: the amount is not 0.")
+    case.write(
+        [
+            changes.AdjustBalance(
+                customer.id, command.kind, command.amount_minor, command.reason, case.actor.subject, case.now_ms
+            )
+        ]
+    )
+    after = case.read.customer(customer.code).balance
+    result: dict[str, Json] = {
+        "customerId": customer.code,
+        "kind": command.kind,
+        "amountMinor": command.amount_minor,
+        "balanceMinor": after,
+    }
+    return Done(
+        f"customer:{customer.code}",
+        result,
+        {"balanceMinor": customer.balance},
+        {"balanceMinor": after, "kind": command.kind, "reason": command.reason},
+    )
+
+
+def _check_within_own(case: Case, credit: int, largest: int) -> None:
+    """Whether limits are within those of the actor's own agent; 0 there is no limit of its own."""
+    own = next((agent for agent in case.read.agents(case.actor.scope) if agent.path == case.actor.scope), None)
+    if own is None:
+        return
+    above = 0 < own.credit_limit < credit or (own.max_wager > 0 and not 0 < largest <= own.max_wager)
+    if above:
+        details: Details = _limits(own.credit_limit, own.max_wager)  # type: ignore[assignment]
+        raise RequestError(codes.LIMIT_EXCEEDED, "No customer gets more than the agent's own limits.", details=details)
+
+
+def _check_own(case: Case, customer: Customer, amount: int) -> None:
+    """Whether an amount is the customer's own money: the balance, less what is at risk."""
+    own = customer.balance - case.read.open_risk(customer.id)
+    if amount > own:
+        message = f"{amount} is more than the {max(0, own)} that {customer.code} can be paid."
+        raise RequestError(codes.CREDIT_EXCEEDED, message, details={"availableMinor": own, "amountMinor": amount})
+
+
+def _limits(credit: int, largest: int) -> dict[str, Json]:
+    return {"creditLimitMinor": credit, "maxWagerMinor": largest}
+
+
+def _state(payment: Payment) -> State:
+    """The book says `pending` of what was requested."""
+    if payment.status == "pending":
+        return "requested"
+    return payments.state_of(f"payment.{payment.status}")
+
+
+def _paid(case: Case, payment_id: str, before: dict[str, Json]) -> Done:
+    payment = case.read.payment(payment_id)
+    result: dict[str, Json] = {
+        "paymentId": payment.id,
+        "customerId": payment.customer,
+        "status": _state(payment),
+        "direction": payment.direction,
+        "amountMinor": payment.amount,
+    }
+    return Done(f"payment:{payment.id}", result, before, {"status": _state(payment)})

@@ -1,0 +1,68 @@
+"""One command at work: who asks, what is allowed, the open transaction, and what is written down about it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import apsw
+from msgspec import Struct
+
+from fire22.core.message import Json
+from fire22.sportsbook import book
+from fire22.sportsbook.changes import Change
+from fire22.sportsbook.desk.permits import Actor, Grant
+from fire22.sportsbook.desk.reads import Reader
+
+OverLimit = Literal["reject", "review"]
+
+
+class House(Struct, frozen=True):
+    """The platform's own rules.
+
+    Args:
+        over_limit: what becomes of a wager above a limit.
+        max_wager_minor: of any wager; 0 is no limit. Minor units.
+        max_to_win_minor: what any wager may win; 0 is no limit. Minor units.
+    """
+
+    over_limit: OverLimit = "reject"
+    max_wager_minor: int = 0
+    max_to_win_minor: int = 0
+
+
+class Done(Struct, frozen=True):
+    """What a command has done.
+
+    Args:
+        entity: what it was done to, as `wager:<id>`.
+        result: for the answer.
+        before, after: for the audit.
+    """
+
+    entity: str
+    result: Mapping[str, Json]
+    before: Mapping[str, Json] = {}
+    after: Mapping[str, Json] = {}
+
+
+class Case(Struct, frozen=True):
+    """What a performer needs.
+
+    Args:
+        name: of the command.
+        new_id: makes an id of the book.
+        alert_status: of the alert that the command is about.
+    """
+
+    name: str
+    actor: Actor
+    grant: Grant
+    house: House
+    now_ms: int
+    new_id: Callable[[], str]
+    connection: apsw.Connection
+    read: Reader
+    alert_status: str = ""
+
+    def write(self, items: Iterable[Change]) -> None:
+        """Write changes within the command's transaction."""
+        book.write(self.connection, items)

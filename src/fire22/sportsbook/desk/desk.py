@@ -1,0 +1,251 @@
+"""The desk: takes a command, and answers once it is durable in the book.
+
+One thread has the one connection that commands are written by. A command is one transaction: its key is looked up, the
+book is read and checked, the change, its audit and the answer are written. So a command that was cut off between its
+commit and its answer gives the first answer again, and one that was refused has left nothing.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+from msgspec import Raw, Struct
+
+from fire22.core import codes
+from fire22.core.errors import RequestError
+from fire22.core.message import Json
+from fire22.core.outbox import META
+from fire22.core.scope import covers
+from fire22.core.times import to_text
+from fire22.sportsbook import book
+from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
+from fire22.sportsbook.desk.case import Case, Done, House
+from fire22.sportsbook.desk.commands import COMMANDS, Command
+from fire22.sportsbook.desk.permits import Actor, Grant, permit
+from fire22.sportsbook.desk.reads import Reader
+from fire22.sportsbook.schema import OUTBOX
+
+KEY_MAX: Final = 200
+RETRY_S: Final = 0.5
+
+_PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
+    commands.PlaceWager: wagers.place,
+    commands.AcceptWager: wagers.accept,
+    commands.RejectWager: wagers.reject,
+    commands.SettleWager: wagers.settle,
+    commands.VoidWager: wagers.void,
+    commands.CancelWager: wagers.cancel,
+    commands.ModifyWager: wagers.modify,
+    commands.ReopenWager: wagers.reopen,
+    commands.SettleMarket: markets.settle,
+    commands.SetMarketStatus: markets.set_status,
+    commands.SetLimit: accounts.set_limit,
+    commands.RequestPayment: accounts.request,
+    commands.DecidePayment: accounts.decide,
+    commands.AdjustBalance: accounts.adjust,
+    commands.DecideAlert: alerts.decide,
+}
+
+
+class Alert(Struct, frozen=True):
+    """An alert as the risk rules know it: whose tree it is about, and its status."""
+
+    path: str
+    status: str
+
+
+class _Answer(Struct, frozen=True, rename="camel"):
+    command: str
+    key: str
+    repeat: bool
+    result: Raw
+
+
+class Desk:
+    """Commands on one book.
+
+    Args:
+        path: of the book, with the demo schema and its triggers.
+        alert: finds an alert by its id; asked in the caller's thread.
+        busy_timeout_ms: how long a command waits for another writer of the book.
+        pending_max: commands that may wait.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        house: House,
+        alert: Callable[[str], Alert | None],
+        now_ms: Callable[[], int],
+        busy_timeout_ms: int,
+        pending_max: int,
+    ) -> None:
+        self._path = path
+        self._house = house
+        self._alert = alert
+        self._now_ms = now_ms
+        self._busy_timeout_ms = busy_timeout_ms
+        self._pending_max = pending_max
+        self._pending = 0
+        self._connection: apsw.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
+
+    def act(self, actor: Actor, name: str, body: bytes, key: str) -> Awaitable[bytes]:
+        """Perform a command once; the answer as JSON, once the book has it on disk.
+
+        Args:
+            name: one of `COMMANDS`.
+            key: the caller's own; the same key with the same content gives the same answer again.
+
+        Raises:
+            RequestError: `command_unknown`, `command_invalid`, `forbidden` or `overloaded`. In the future, why the
+                book does not allow it, or `id_conflict`.
+            BookError: in the future; `book_locked` where another program writes the book.
+        """
+        kind = COMMANDS.get(name)
+        if kind is None:
+            known = ", ".join(COMMANDS)
+            raise RequestError(codes.COMMAND_UNKNOWN, f"There is no command {name[:64]}; there are: {known}.")
+        grant = permit(actor, kind.action)
+        if not 0 < len(key) <= KEY_MAX or not key.isprintable():
+            raise RequestError(codes.COMMAND_INVALID, f"A key has 1 to {KEY_MAX} printable characters.")
+        command, digest = _read(name, kind.body, body)
+        status = self._status_of(actor, command)
+        if self._pending >= self._pending_max:
+            raise RequestError(codes.OVERLOADED, "The desk has no room for more commands now.", retry_after_s=RETRY_S)
+        self._pending += 1
+        future = asyncio.wrap_future(
+            self._thread.submit(self._perform, actor, name, grant, command, key, digest, status)
+        )
+        future.add_done_callback(self._left)
+        return future
+
+    def close(self) -> None:
+        """End, after the command that is at work."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _left(self, _: object) -> None:
+        self._pending -= 1
+
+    def _status_of(self, actor: Actor, command: Command) -> str:
+        """The status of the alert that a command is about, or nothing.
+
+        Raises:
+            RequestError: `alert_unknown`; outside the actor's scope as if there were none.
+        """
+        if not isinstance(command, commands.DecideAlert):
+            return ""
+        alert = self._alert(command.alert_id)
+        if alert is None or not covers(actor.scope, alert.path):
+            raise RequestError(codes.ALERT_UNKNOWN, f"There is no alert {command.alert_id[:64]}.")
+        return alert.status
+
+    # In the desk's own thread.
+
+    def _perform(
+        self, actor: Actor, name: str, grant: Grant, command: Command, key: str, digest: bytes, alert_status: str
+    ) -> bytes:
+        with book.book_errors(self._path):
+            connection = self._open()
+            now_ms = self._now_ms()
+            with book.transaction(connection):
+                known = _answered(connection, actor.subject, key, digest)
+                if known is not None:
+                    return msgspec.json.encode(_Answer(name, key, True, Raw(known)))
+                read = Reader(connection, actor.scope)
+                case = Case(
+                    name, actor, grant, self._house, now_ms, partial(new_id, now_ms), connection, read, alert_status
+                )
+                done = _PERFORMERS[type(command)](case, command)
+                result = msgspec.json.encode(done.result)
+                _record(connection, actor.subject, name, done, now_ms)
+                _remember(connection, actor.subject, key, digest, result, now_ms)
+            return msgspec.json.encode(_Answer(name, key, False, Raw(result)))
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            connection = book.connect(self._path)
+            connection.set_busy_timeout(self._busy_timeout_ms)
+            # An answer says that it is on disk, also after a loss of power.
+            connection.execute("PRAGMA synchronous=FULL")
+            self._connection = connection
+        return self._connection
+
+
+def is_demo(path: Path) -> bool:
+    """Whether a book has the demo schema and its triggers, as they are now; only then commands can write to it."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            found = dict(connection.execute(f"SELECT key, value FROM {META} WHERE key IN ('schema', 'version')"))
+        finally:
+            connection.close()
+    except apsw.Error:
+        return False
+    return found == {"schema": OUTBOX.name, "version": str(OUTBOX.version)}
+
+
+def new_id(at_ms: int) -> str:
+    """A UUID of version 7: in order of time, so that tables and indexes grow at their end."""
+    bits = secrets.randbits(74)
+    value = at_ms << 80 | 7 << 76 | (bits >> 62) << 64 | 2 << 62 | bits & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _read(name: str, type: type[Command], body: bytes) -> tuple[Command, bytes]:
+    """A command and the digest of its content, whatever the order of its keys and its blanks.
+
+    Raises:
+        RequestError: `json_invalid` or `command_invalid`.
+    """
+    try:
+        raw: Json = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RequestError(codes.JSON_INVALID, "The body is not JSON in UTF-8.") from None
+    try:
+        command = msgspec.convert(raw, type)
+    except msgspec.ValidationError as error:
+        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is not valid: {error}.") from None
+    content = msgspec.json.encode([name, raw], order="sorted")
+    return command, hashlib.sha256(content).digest()
+
+
+def _answered(connection: apsw.Connection, principal: str, key: str, digest: bytes) -> bytes | None:
+    """The result that a key was answered with, or None.
+
+    Raises:
+        RequestError: `id_conflict`, it was another command's.
+    """
+    row = connection.execute("SELECT digest, answer FROM commands WHERE principal = ? AND key = ?", (principal, key))
+    known = row.fetchone()
+    if known is None:
+        return None
+    if known[0] != digest.hex():
+        raise RequestError(codes.ID_CONFLICT, f"The key {key[:64]} was used for another command.")
+    return str(known[1]).encode()
+
+
+def _remember(connection: apsw.Connection, principal: str, key: str, digest: bytes, result: bytes, now_ms: int) -> None:
+    connection.execute(
+        "INSERT INTO commands(principal, key, digest, answer, at) VALUES(?, ?, ?, ?, ?)",
+        (principal, key, digest.hex(), result.decode(), to_text(now_ms)),
+    )
+
+
+def _record(connection: apsw.Connection, actor: str, name: str, done: Done, now_ms: int) -> None:
+    before, after = (msgspec.json.encode(each).decode() for each in (done.before, done.after))
+    connection.execute(
+        'INSERT INTO audit_log(actor_id, action, entity, "before", "after", at) VALUES(?, ?, ?, ?, ?, ?)',
+        (actor, name, done.entity, before, after, to_text(now_ms)),
+    )

@@ -1,0 +1,63 @@
+"""How much one wager may be: the limits of the player, of each agent above, and of the platform; the lowest holds."""
+
+from fractions import Fraction
+from math import floor
+
+from msgspec import Struct
+
+from fire22.core import codes
+from fire22.core.errors import Details, RequestError
+from fire22.sportsbook.desk.case import House
+from fire22.sportsbook.desk.reads import Agent, Customer
+
+
+class Limit(Struct, frozen=True):
+    """A limit and whose it is; minor units."""
+
+    minor: int
+    whose: str
+
+
+def largest_wager(customer: Customer, agents: list[Agent], house: House) -> Limit | None:
+    """The most that a customer may risk on one wager, or None where nobody limits it.
+
+    A player's own limit counts times the bet factor, rounded down. 0 is no limit of its own.
+    """
+    own = floor(customer.max_wager * Fraction(customer.bet_factor).limit_denominator(1_000_000))
+    limits = [Limit(own, f"customer {customer.code}")] if customer.max_wager > 0 else []
+    limits += [Limit(agent.max_wager, f"agent {agent.code}") for agent in agents if agent.max_wager > 0]
+    if house.max_wager_minor > 0:
+        limits.append(Limit(house.max_wager_minor, "platform"))
+    return min(limits, key=lambda limit: limit.minor, default=None)
+
+
+def over_limit(limit: Limit | None, house: House, risk_minor: int, to_win_minor: int) -> RequestError | None:
+    """Why a wager is above a limit (`limit_exceeded`), or None."""
+    if limit is not None and risk_minor > limit.minor:
+        return _exceeded("risk", limit, risk_minor)
+    if 0 < house.max_to_win_minor < to_win_minor:
+        return _exceeded("win", Limit(house.max_to_win_minor, "platform"), to_win_minor)
+    return None
+
+
+def check_credit(customer: Customer, open_risk_minor: int, risk_minor: int) -> None:
+    """Whether credit limit + balance − open cash risk covers a stake.
+
+    Raises:
+        RequestError: `credit_exceeded`.
+    """
+    available = customer.credit_limit + customer.balance - open_risk_minor
+    if risk_minor > available:
+        message = f"{risk_minor} is more than the {max(0, available)} that {customer.code} has available."
+        details: Details = {"availableMinor": available, "riskMinor": risk_minor}
+        raise RequestError(codes.CREDIT_EXCEEDED, message, details=details)
+
+
+def _exceeded(what: str, limit: Limit, amount_minor: int) -> RequestError:
+    message = f"A wager may {what} at most {limit.minor} here, not {amount_minor}; the limit is of the {limit.whose}."
+    details: Details = {
+        "limitMinor": limit.minor,
+        "amountMinor": amount_minor,
+        "whose": limit.whose,
+    }
+    return RequestError(codes.LIMIT_EXCEEDED, message, details=details)

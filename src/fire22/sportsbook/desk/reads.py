@@ -1,0 +1,236 @@
+"""What the desk reads of the book before it decides, in the transaction that it then writes in.
+
+Whatever lies outside the actor's scope is as unknown as what is not there: nobody learns that a sibling exists.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Final
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from fire22.core import codes
+from fire22.core.codes import Code
+from fire22.core.errors import RequestError
+from fire22.core.scope import ancestors, covers
+from fire22.sportsbook.odds import decimal_odds
+from fire22.sportsbook.settlement import Leg, LegResult
+from fire22.sportsbook.ticker import customer_path
+
+_SHARES_MAX: Final = 1_000  # a dead heat is kept as a number with a point, and was a fraction with a small divisor
+
+
+class Customer(Struct, frozen=True):
+    """A customer with its agent; minor units."""
+
+    id: str
+    code: str
+    status: str
+    bet_factor: float
+    credit_limit: int
+    max_wager: int
+    balance: int
+    agent_id: str
+    path: str
+
+
+class Agent(Struct, frozen=True):
+    """An agent; minor units, 0 is no limit of its own."""
+
+    code: str
+    path: str
+    status: str
+    credit_limit: int
+    max_wager: int
+
+
+class Offer(Struct, frozen=True):
+    """A selection as it is offered now."""
+
+    id: str
+    market_id: str
+    market_status: str
+    closes_at: str
+    event_status: str
+    price: int
+    odds: float
+    line: float | None
+
+
+class Wager(Struct, frozen=True, array_like=True):
+    """A wager as it stands; minor units. `revision` and `returned` are of its latest settlement, 0 without one."""
+
+    id: str
+    number: int
+    customer_id: str
+    customer: str
+    path: str
+    status: str
+    version: int
+    risk: int
+    to_win: int
+    free_play: bool
+    result: str
+    revision: int
+    returned: int
+
+
+class Market(Struct, frozen=True):
+    """A market, and the results of its selections so far."""
+
+    id: str
+    status: str
+    selections: tuple[str, ...]
+
+
+class Payment(Struct, frozen=True):
+    """A payment as it stands; minor units."""
+
+    id: str
+    customer: str
+    path: str
+    status: str
+    direction: str
+    amount: int
+
+
+class Reader:
+    """Reads one book for one actor.
+
+    Args:
+        scope: what the actor may act on.
+    """
+
+    def __init__(self, connection: apsw.Connection, scope: str) -> None:
+        self._connection = connection
+        self._scope = scope
+
+    def customer(self, code: str) -> Customer:
+        """A customer by the code people know.
+
+        Raises:
+            RequestError: `customer_unknown`.
+        """
+        sql = """
+            SELECT c.id, c.code, c.status, c.bet_factor, c.credit_limit_cents, c.max_wager_cents, c.balance_cents,
+              a.id, a.path FROM customers c JOIN agents a ON a.id = c.agent_id WHERE c.code = ?"""
+        row = self._row(sql, code)
+        if row is None or not covers(self._scope, customer_path(row[8], row[1])):
+            raise _unknown(codes.CUSTOMER_UNKNOWN, "customer", "customerId", code)
+        return Customer(*row)
+
+    def open_risk(self, customer_id: str) -> int:
+        """The cash that a customer has at risk in open wagers, minor units."""
+        sql = """SELECT coalesce(sum(risk_cents), 0) FROM wagers
+            WHERE customer_id = ? AND status = 'accepted' AND NOT is_freeplay"""
+        return int(self._only(sql, customer_id))
+
+    def agents(self, path: str) -> list[Agent]:
+        """The agents from the top down to a path."""
+        sql = """SELECT code, path, status, credit_limit_cents, max_wager_cents FROM agents
+            WHERE path IN (SELECT value FROM json_each(?)) ORDER BY level"""
+        paths = msgspec.json.encode(ancestors(path)).decode()
+        return [Agent(*row) for row in self._rows(sql, paths)]
+
+    def offer(self, selection_id: str) -> Offer:
+        """A selection, its market and its game.
+
+        Raises:
+            RequestError: `market_unknown`.
+        """
+        sql = """
+            SELECT s.id, m.id, m.status, m.closes_at, e.status, s.odds_american, s.odds_decimal, m.line
+            FROM selections s JOIN markets m ON m.id = s.market_id JOIN events e ON e.id = m.event_id WHERE s.id = ?"""
+        row = self._row(sql, selection_id)
+        if row is None:
+            raise _unknown(codes.MARKET_UNKNOWN, "selection", "selectionId", selection_id)
+        return Offer(*row)
+
+    def wager(self, wager_id: str) -> Wager:
+        """A wager and its latest settlement.
+
+        Raises:
+            RequestError: `wager_unknown`.
+        """
+        row = self._row(_WAGER_SQL + " WHERE w.id = ?", wager_id)
+        if row is None or not covers(self._scope, customer_path(row[4], row[3])):
+            raise _unknown(codes.WAGER_UNKNOWN, "wager", "wagerId", wager_id)
+        return _wager(row)
+
+    def wagers_of_market(self, market_id: str) -> list[Wager]:
+        """The wagers on a market that are open, or settled and not ended otherwise, in the order of their numbers."""
+        sql = f"""{_WAGER_SQL} WHERE w.status IN ('accepted', 'settled') AND w.id IN (SELECT l.wager_id
+            FROM selections x JOIN wager_legs l ON l.selection_id = x.id WHERE x.market_id = ?)
+            ORDER BY w.wager_number"""
+        return [_wager(row) for row in self._rows(sql, market_id)]
+
+    def legs(self, wager_id: str) -> list[tuple[str, Leg]]:
+        """The legs of a wager in order: each selection, at its odds, with its result in the book."""
+        sql = """SELECT l.selection_id, l.odds_american, s.result, s.void_factor, s.dead_heat
+            FROM wager_legs l JOIN selections s ON s.id = l.selection_id WHERE l.wager_id = ? ORDER BY l.leg_no"""
+        return [_leg(row) for row in self._rows(sql, wager_id)]
+
+    def market(self, market_id: str) -> Market:
+        """A market and its selections.
+
+        Raises:
+            RequestError: `market_unknown`.
+        """
+        row = self._row("SELECT id, status FROM markets WHERE id = ?", market_id)
+        if row is None:
+            raise _unknown(codes.MARKET_UNKNOWN, "market", "marketId", market_id)
+        sql = "SELECT id FROM selections WHERE market_id = ? ORDER BY id"
+        return Market(row[0], row[1], tuple(one[0] for one in self._rows(sql, market_id)))
+
+    def payment(self, payment_id: str) -> Payment:
+        """A payment.
+
+        Raises:
+            RequestError: `payment_unknown`.
+        """
+        sql = """SELECT p.id, c.code, a.path, p.status, p.direction, p.amount_cents FROM payments p
+            JOIN customers c ON c.id = p.customer_id JOIN agents a ON a.id = c.agent_id WHERE p.id = ?"""
+        row = self._row(sql, payment_id)
+        if row is None or not covers(self._scope, customer_path(row[2], row[1])):
+            raise _unknown(codes.PAYMENT_UNKNOWN, "payment", "paymentId", payment_id)
+        return Payment(*row)
+
+    def alert_action(self, alert_id: str) -> str:
+        """What was done about an alert last, or nothing."""
+        row = self._row("SELECT action FROM alert_actions WHERE alert_id = ? ORDER BY id DESC LIMIT 1", alert_id)
+        return str(row[0]) if row is not None else ""
+
+    def _row(self, sql: str, value: str) -> tuple[Any, ...] | None:
+        return self._connection.execute(sql, (value,)).fetchone()
+
+    def _rows(self, sql: str, value: str) -> Iterator[tuple[Any, ...]]:
+        return iter(self._connection.execute(sql, (value,)))
+
+    def _only(self, sql: str, value: str) -> Any:
+        return self._connection.execute(sql, (value,)).get
+
+
+_WAGER_SQL: Final = """
+    SELECT w.id, w.wager_number, w.customer_id, c.code, w.agent_path, w.status, w.version, w.risk_cents, w.to_win_cents,
+      w.is_freeplay, coalesce(s.result, ''), coalesce(s.revision, 0), coalesce(s.return_cents, 0)
+    FROM wagers w JOIN customers c ON c.id = w.customer_id LEFT JOIN settlements s ON s.wager_id = w.id
+      AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)"""
+
+
+def _wager(row: tuple[Any, ...]) -> Wager:
+    return msgspec.convert(row, Wager, strict=False)
+
+
+def _leg(row: tuple[Any, ...]) -> tuple[str, Leg]:
+    selection_id, price, won, void, shared = row
+    result = None
+    if won is not None:
+        dead_heat = Fraction(shared).limit_denominator(_SHARES_MAX)
+        result = LegResult(won=bool(won), void=Fraction(void), dead_heat=dead_heat)
+    return selection_id, Leg(decimal_odds(price), result)
+
+
+def _unknown(code: Code, what: str, field: str, id: str) -> RequestError:
+    return RequestError(code, f"There is no {what} {id[:64]}.", details={field: id[:200]})
