@@ -129,7 +129,12 @@ class OpenWager(Struct, frozen=True, gc=False, array_like=True):
 
 
 class ClosedWager(Struct, frozen=True, gc=False, array_like=True):
-    """What is kept of a wager that is over; minor units. `returned` is 0 where it was never settled."""
+    """What is kept of a wager that is over; minor units.
+
+    Args:
+        returned: 0 where it was never settled.
+        counted: whether its stake is in the handle; that of a wager of before the connection is not.
+    """
 
     state: State
     risk: int
@@ -137,6 +142,7 @@ class ClosedWager(Struct, frozen=True, gc=False, array_like=True):
     to_win: int
     revision: int
     returned: int
+    counted: bool = True
 
 
 class Movement(Struct, gc=False):
@@ -400,15 +406,17 @@ class Registry(Flow):
         state: State = "cashed_out" if wager.result == "cashed_out" else "settled"
         before = self._open.get(id)
         cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
-        revenue, settled = cash - wager.return_minor, cash
+        revenue, settled, counted = cash - wager.return_minor, cash, True
         if before is not None:
             if (before.risk, before.cash) != (wager.risk_minor, cash):
                 raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake.")
             self._open.pop(id)
         else:
             known = self._corrected(fact, wager, cash, state)
-            revenue, settled = known.returned - wager.return_minor, 0
-        over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, wager.revision, wager.return_minor)
+            revenue, settled, counted = known.returned - wager.return_minor, 0, known.counted
+        over = ClosedWager(
+            state, wager.risk_minor, cash, wager.to_win_minor, wager.revision, wager.return_minor, counted
+        )
         self._closed.put(id, over)
         kind: Kind = "settled" if before is not None else "resettled"
         self.move = Movement(
@@ -420,7 +428,7 @@ class Registry(Flow):
         known = self._closed.get(wager.wager_id)
         if known is None:
             if fact.event.type == "wager.resettled" and self._past.get("sums") is not None:
-                return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.previous_return_minor)
+                return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.previous_return_minor, False)
             raise self._illegal(wager, None, state)
         if (known.state, known.revision, known.returned) == (state, wager.revision, wager.return_minor):
             raise Repeated
@@ -438,26 +446,29 @@ class Registry(Flow):
         cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
         before = self._open.get(id)
         state: State = "cancelled" if wager.status == "cancelled" else "voided"
-        revenue, settled, revision = 0, 0, 0
-        if before is not None:
-            if before.risk != wager.risk_minor:
-                raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake.")
-            self._open.pop(id)
-        else:
+        known: ClosedWager | None = None
+        if before is None:
             known = self._undone(wager, cash, state)
-            revenue, settled, revision = known.returned - known.cash, -known.cash, known.revision
+        elif before.risk != wager.risk_minor:
+            raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake.")
+        self._open.pop(id)
+        counted = known is None or known.counted
         if wager.status == "deleted":
             self._closed.pop(id)  # it is gone from the book; its id may come again
         else:
-            self._closed.put(id, ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0))
-        self.move = Movement("cancelled", wager, self.counts_at(fact), None, before, revenue, -cash, settled)
+            revision = known.revision if known is not None else 0
+            over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0, counted)
+            self._closed.put(id, over)
+        handle = -cash if counted else 0
+        revenue, settled = (known.returned - known.cash, handle) if known is not None else (0, 0)
+        self.move = Movement("cancelled", wager, self.counts_at(fact), None, before, revenue, handle, settled)
 
     def _undone(self, wager: facts.WagerCancelled, cash: int, state: State) -> ClosedWager:
         """The settlement that a cancellation takes back."""
         known = self._closed.get(wager.wager_id)
         if known is None:
             if wager.settled_return_minor is not None and self._past.get("sums") is not None:
-                return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.settled_return_minor)
+                return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.settled_return_minor, False)
             raise self._illegal(wager, None, state)
         if known.state == state and wager.status != "deleted":
             raise Repeated
@@ -476,8 +487,9 @@ class Registry(Flow):
         self._closed.pop(wager.wager_id)
         self._open.put(wager.wager_id, opened)
         was_settled = known.state in ("settled", "cashed_out")
-        revenue, settled = (known.returned - known.cash, -known.cash) if was_settled else (0, 0)
-        handle = opened.cash - (known.cash if was_settled else 0)
+        revenue = known.returned - known.cash if was_settled else 0
+        settled = -known.cash if was_settled and known.counted else 0
+        handle = opened.cash + settled
         self.move = Movement("reopened", wager, self.counts_at(fact), opened, None, revenue, handle, settled)
 
     def _admitted(self, fact: Fact, wager: facts.WagerPlaced) -> OpenWager:
