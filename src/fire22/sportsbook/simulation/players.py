@@ -14,7 +14,7 @@ from fire22.sportsbook.simulation.board import Boards
 from fire22.sportsbook.simulation.prices import is_over
 from fire22.sportsbook.simulation.world import Customer, Market, Selection
 
-EDGE_MIN: Final = 0.015  # what a sharp player expects to win of a stake
+EDGE_MIN: Final = 0.01  # what a sharp player expects to win of a stake
 SHARP_LOOKS: Final = 16  # markets looked at before each wager
 QUICK: Final = 0.45
 FREE_PLAY: Final = 0.02
@@ -23,8 +23,11 @@ PARLAY_STAKE: Final = 0.4
 OVERS: Final = 2.2
 DRAWS: Final = 0.35
 RAISED: Final = 0.04
+RAISE: Final = 1.25
+PLUNGE_MINOR: Final = (1_000_000, 1_400_000)
 CHASERS: Final = 0.004
 CHASED_LOSSES: Final = 4
+DOUBLED_MAX: Final = 3
 STAKE_MIN_MINOR: Final = 100
 OF_MAX_WAGER: Final = 0.75  # nobody goes to the very limit
 HABITUAL: Final = 0.5
@@ -43,6 +46,7 @@ class Habit(Struct, frozen=True):
         parlays: share of the wagers.
         favourites: how strongly probability attracts; 0 = not at all.
         respect: how much of a stake counts as news about the truth.
+        plunges: share of the wagers that are far larger than usual.
     """
 
     stake_minor: int
@@ -51,12 +55,13 @@ class Habit(Struct, frozen=True):
     parlays: float
     favourites: float
     respect: float
+    plunges: float = 0.0
 
 
 HABITS: Final = {
     "casual": Habit(2_000, 0.6, 1.0, 0.16, 1.6, 0.05),
     "regular": Habit(6_000, 0.6, 2.0, 0.08, 1.2, 0.1),
-    "vip": Habit(60_000, 0.5, 3.0, 0.04, 0.8, 0.05),
+    "vip": Habit(60_000, 0.5, 3.0, 0.04, 0.8, 0.05, plunges=0.0004),
     "sharp": Habit(40_000, 0.3, 4.0, 0.0, 0.0, 2.0),
 }
 
@@ -155,9 +160,11 @@ def stake_minor(rng: Random, player: Player, customer: Customer, mood: float, *,
     if parlay:
         amount *= PARLAY_STAKE
     if rng.random() < RAISED:
-        amount *= 1.25
+        amount *= RAISE
+    elif player.habit.plunges and rng.random() < player.habit.plunges:
+        amount = max(amount, rng.uniform(*PLUNGE_MINOR))
     if player.chaser and customer.lost >= CHASED_LOSSES:
-        amount *= 2
+        amount *= 2 ** min(customer.lost - CHASED_LOSSES + 1, DOUBLED_MAX)
     step = 100 if amount < 5_000 else 500 if amount < 50_000 else 5_000
     stake = max(STAKE_MIN_MINOR, step * round(amount / step))
     return stake if stake <= affordable_minor(customer) else 0

@@ -22,7 +22,7 @@ from typing import Final
 from fire22.sportsbook.odds import price
 
 MARGIN: Final = 0.045
-BLUR: Final = 0.08  # standard deviation of the logarithm of an opening estimate
+BLUR: Final = 0.05  # standard deviation of the logarithm of an opening estimate
 LEAN: Final = 0.11  # how much dearer a favourite and an over are opened
 LIKELY_MIN: Final = 0.03
 LIKELY_MAX: Final = 0.93
