@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 
 from fire22.sportsbook import changes
-from fire22.sportsbook.catalogue import FULL, SEGMENTS, Size, opening
+from fire22.sportsbook.catalogue import FULL, Size, opening
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.simulation import offer
 from fire22.sportsbook.simulation.simulation import Simulation
@@ -21,7 +21,7 @@ def new_world(seed: int, size: Size = FULL) -> World:
     customers = [
         Customer(
             one.id, one.code, one.agent_id, paths[one.agent_id], one.segment, "active",
-            SEGMENTS[one.segment].bet_factor, one.credit_limit_minor, one.max_wager_minor,
+            one.bet_factor, one.credit_limit_minor, one.max_wager_minor,
         )
         for one in items
         if isinstance(one, changes.AddCustomer)

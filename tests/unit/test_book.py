@@ -97,7 +97,12 @@ def test_a_new_book_has_told_what_it_has(connection: apsw.Connection) -> None:
     assert status(connection).installed
     told = dict(connection.execute("SELECT type, count(*) FROM fire22_outbox GROUP BY type"))
     markets = one(connection, "SELECT count(*) FROM markets")
-    assert told == {"agent.imported": 40, "customer.imported": catalogue.SMALL.customers, "market.imported": markets}
+    assert told == {
+        "agent.imported": 40,
+        "commission.plan_set": 40,
+        "customer.imported": catalogue.SMALL.customers,
+        "market.imported": markets,
+    }
 
 
 def test_the_same_seed_makes_the_same_book(tmp_path: Path) -> None:

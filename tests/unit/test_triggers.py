@@ -15,6 +15,8 @@ AT = "2026-03-01T12:00:00.000Z"
 LATER = "2026-03-01T12:05:00.250Z"
 LATEST = "2026-03-01T12:06:00.000Z"
 
+WEB: dict[str, object] = {"channel": "web", "ip": "198.18.0.7"}
+
 # A book with one agent, two customers, one market; the wagers come in the tests.
 ROWS = f"""
 INSERT INTO agents VALUES('a1', 'M1', 'Master', NULL, 1, '/M1', 'active', 0, 0, '{AT}');
@@ -50,7 +52,7 @@ class Book:
         """The SQL of a wager: 11.00 to win 10.00 on Home."""
         row: dict[str, object] = {
             "id": id, "wager_number": number, "customer_id": "c1", "agent_id": "a2", "agent_path": "/M1/A7",
-            "type": "straight", "risk_cents": 1100, "to_win_cents": 1000, "is_freeplay": 0, "channel": "web",
+            "type": "straight", "risk_cents": 1100, "to_win_cents": 1000, "is_freeplay": 0, **WEB,
             "status": "accepted", "version": 1, "accepted_at": AT, "updated_at": AT, "idempotency_key": f"k-{id}",
         } | other  # fmt: skip
         values = ", ".join(repr(value) for value in row.values())
@@ -111,7 +113,15 @@ LEGS = [{"marketId": "m1", "selectionId": "x1", "odds": 1.909091}]
 def test_an_accepted_wager_is_placed_with_its_legs(book: Book) -> None:
     """Legs are written before their wager in the same transaction, so the event carries them."""
     book.run(f"{book.leg()}; {book.wager()}")
-    placed = {**IDENTITY, "channel": "web", "status": "accepted", "version": 1, "legs": LEGS, "at": AT}
+    placed = {
+        **IDENTITY,
+        "channel": "web",
+        "ip": "198.18.0.7",
+        "status": "accepted",
+        "version": 1,
+        "legs": LEGS,
+        "at": AT,
+    }
     assert book.told() == [("wager.placed", placed)]
 
 
@@ -119,7 +129,7 @@ def test_a_wager_in_review_is_placed_when_it_is_accepted(book: Book) -> None:
     """Requested and reviewed wagers are nobody's risk yet; each step is told."""
     book.run(f"{book.leg()}; {book.wager(status='requested')}")
     book.run("UPDATE wagers SET status = 'review'")
-    asked = {**IDENTITY, "channel": "web", "version": 1, "legs": LEGS}
+    asked = {**IDENTITY, **WEB, "version": 1, "legs": LEGS}
     told = [(kind, {name: data[name] for name in (*asked, "status")}) for kind, data in book.told()]
     assert told == [("wager.requested", asked | {"status": status}) for status in ("requested", "review")]
     book.run("UPDATE wagers SET status = 'accepted'")
@@ -146,7 +156,15 @@ def test_a_rolled_back_settlement_is_not_taken_back_twice(book: Book) -> None:
     book.told()
     again = "UPDATE wagers SET status = 'accepted', version = 2, settled_at = NULL, updated_at = '" + LATEST + "'"
     book.run(f"{REOPENED.format(version=2, revision=1)}; {again}")
-    reopened = {**IDENTITY, "channel": "web", "status": "accepted", "version": 2, "legs": LEGS, "at": LATEST}
+    reopened = {
+        **IDENTITY,
+        "channel": "web",
+        "ip": "198.18.0.7",
+        "status": "accepted",
+        "version": 2,
+        "legs": LEGS,
+        "at": LATEST,
+    }
     assert book.told() == [("wager.reopened", reopened)]
     book.run(f"{book.settlement(returned=0, revision=2)}; {book.settled()}")
     book.run("UPDATE wagers SET status = 'voided', version = 3")
@@ -477,6 +495,33 @@ def test_markets_and_prices_are_told(book: Book) -> None:
     assert told[2][1] == price
 
 
+def test_who_comes_and_leaves_is_told(book: Book) -> None:
+    """Each line of the access log is a session's beginning or end, with the customer's codes and address."""
+    book.run(
+        "INSERT INTO access_logs(customer_id, ip, action, at)"
+        f" VALUES('c1', '198.18.0.7', 'login', '{AT}'), ('c1', NULL, 'logout', '{LATER}')"
+    )
+    who = {"customerId": "C1", "agentId": "A7", "path": "/M1/A7"}
+    assert book.told() == [
+        ("session.login", {**who, "ip": "198.18.0.7", "at": AT}),
+        ("session.logout", {**who, "ip": "", "at": LATER}),
+    ]
+
+
+def test_a_commission_plan_is_told_whole_each_time(book: Book) -> None:
+    """A plan that is written, written again, or changed carries all of itself."""
+    row = f"('a2', '2026-03-03', 'tiered', 0, 0, '[[0, 0.1], [500000, 0.2]]', 70, '{AT}', '{AT}')"
+    book.run(f"INSERT INTO commission_plans VALUES{row}; INSERT OR REPLACE INTO commission_plans VALUES{row}")
+    book.run(f"UPDATE commission_plans SET type = 'profit', rate = 0.25, tiers = '[]', updated_at = '{LATER}'")
+    tiered = {
+        "agentId": "A7", "path": "/M1/A7", "type": "tiered", "rate": 0.0, "perHeadMinor": 0, "makeupMinor": 70,
+        "brackets": [{"fromMinor": 0, "rate": 0.1}, {"fromMinor": 500000, "rate": 0.2}],
+        "effectiveFrom": "2026-03-03", "at": AT,
+    }  # fmt: skip
+    profit = {**tiered, "type": "profit", "rate": 0.25, "brackets": [], "at": LATER}
+    assert book.told() == [("commission.plan_set", each) for each in (tiered, tiered, profit)]
+
+
 def test_what_is_there_is_imported(tmp_path: Path) -> None:
     """Installed on a living book: agents, customers with their last wager, markets, revenue by path, open wagers."""
     path = tmp_path / "living.db"
@@ -500,5 +545,13 @@ def test_what_is_there_is_imported(tmp_path: Path) -> None:
     assert [told[2][1].get("lastWagerAt"), told[3][1].get("lastWagerAt")] == [AT, None]
     # 11.00 lost, one pushed at its second revision, a free play won for 10.00; the voided one does not count.
     assert (told[5][1]["path"], told[5][1]["revenueMinor"]) == ("/M1/A7", 1100 + 0 - 1000)
-    imported = {**IDENTITY, "channel": "web", "status": "accepted", "version": 1, "legs": LEGS, "at": AT}
+    imported = {
+        **IDENTITY,
+        "channel": "web",
+        "ip": "198.18.0.7",
+        "status": "accepted",
+        "version": 1,
+        "legs": LEGS,
+        "at": AT,
+    }
     assert told[6][1] == imported

@@ -179,11 +179,29 @@ def _add_agent(connection: apsw.Connection, item: changes.AddAgent) -> None:
 def _add_customer(connection: apsw.Connection, item: changes.AddCustomer) -> None:
     at = to_text(item.at_ms)
     connection.execute(
-        "INSERT INTO customers(id, code, agent_id, name, segment, credit_limit_cents, max_wager_cents, created_at,"
-        " updated_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (item.id, item.code, item.agent_id, item.name, item.segment, item.credit_limit_minor, item.max_wager_minor,
-         at, at),
+        "INSERT INTO customers(id, code, agent_id, name, segment, bet_factor, credit_limit_cents, max_wager_cents,"
+        " created_at, updated_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (item.id, item.code, item.agent_id, item.name, item.segment, item.bet_factor, item.credit_limit_minor,
+         item.max_wager_minor, at, at),
     )  # fmt: skip
+
+
+def _set_commission_plan(connection: apsw.Connection, item: changes.SetCommissionPlan) -> None:
+    at = to_text(item.at_ms)
+    connection.execute(
+        "INSERT INTO commission_plans VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET type = excluded.type,"
+        " rate = excluded.rate, per_head_cents = excluded.per_head_cents, tiers = excluded.tiers,"
+        " makeup_cents = excluded.makeup_cents, updated_at = excluded.updated_at",
+        (item.agent_id, item.effective_from, item.type, item.rate, item.per_head_minor,
+         msgspec.json.encode(item.brackets).decode(), item.makeup_minor, at, at),
+    )  # fmt: skip
+
+
+def _log_access(connection: apsw.Connection, item: changes.LogAccess) -> None:
+    connection.execute(
+        "INSERT INTO access_logs(customer_id, ip, action, at) VALUES(?, ?, ?, ?)",
+        (item.customer_id, item.ip, item.action, to_text(item.at_ms)),
+    )
 
 
 def _add_event(connection: apsw.Connection, item: changes.AddEvent) -> None:
@@ -475,6 +493,8 @@ def _post(
 _WRITERS: Final[dict[type[Change], Callable[[apsw.Connection, Any], None]]] = {
     changes.AddAgent: _add_agent,
     changes.AddCustomer: _add_customer,
+    changes.SetCommissionPlan: _set_commission_plan,
+    changes.LogAccess: _log_access,
     changes.AddEvent: _add_event,
     changes.SetEventStatus: _set_event_status,
     changes.AddMarket: _add_market,

@@ -81,7 +81,7 @@ def sports_rows() -> Iterator[tuple[str, tuple[str, ...]]]:
 def opening(rng: Random, now_ms: int, size: Size = SMALL) -> list[Change]:
     """What a new demo book starts with: the tree, the customers, the first games."""
     agents = tree.agents(rng, now_ms, size.levels)
-    items: list[Change] = [*agents, *_customers(rng, agents, now_ms, size.customers)]
+    items: list[Change] = [*agents, *tree.plans(rng, agents), *_customers(rng, agents, now_ms, size.customers)]
     for _ in range(size.games):
         starts_ms = now_ms + rng.randint(FIRST_START_MS, offer.GAME_OPEN_MS[1])
         items += offer.game(rng, now_ms, starts_ms, periods=size.periods)
@@ -101,5 +101,5 @@ def _customers(rng: Random, agents: list[AddAgent], at_ms: int, count: int) -> I
         segment = SEGMENTS[kind]
         yield AddCustomer(
             new_id(rng, at_ms), f"C{number}", agent.id, person(rng), at_ms, kind, segment.credit_limit_minor,
-            segment.max_wager_minor,
+            segment.max_wager_minor, segment.bet_factor,
         )  # fmt: skip

@@ -33,6 +33,37 @@ class AddCustomer(Struct, frozen=True):
     segment: str = "regular"
     credit_limit_minor: int = 0
     max_wager_minor: int = 0
+    bet_factor: float = 1.0
+
+
+class SetCommissionPlan(Struct, frozen=True):
+    """How an agent is paid from a date on; a second plan for the same date replaces the first.
+
+    Args:
+        type: `red_figure`, `profit`, `split`, `reverse_red_figure`, `turnover`, `per_head`, `tiered` or `none`.
+        rate: from 0 to 1; of the plans that have one.
+        brackets: of `tiered`: each from so many minor units on, at a rate; rising from 0.
+        makeup_minor: what the agent has to earn back already.
+        effective_from: the first business day, such as `2026-03-01`.
+    """
+
+    agent_id: str
+    type: str
+    effective_from: str
+    at_ms: int
+    rate: float = 0.0
+    per_head_minor: int = 0
+    brackets: tuple[tuple[int, float], ...] = ()
+    makeup_minor: int = 0
+
+
+class LogAccess(Struct, frozen=True):
+    """A customer comes to the book, or leaves it."""
+
+    customer_id: str
+    action: Literal["login", "logout"]
+    ip: str | None
+    at_ms: int
 
 
 class AddEvent(Struct, frozen=True):
@@ -285,6 +316,8 @@ class Clock(Struct, frozen=True):
 Change = (
     AddAgent
     | AddCustomer
+    | SetCommissionPlan
+    | LogAccess
     | AddEvent
     | SetEventStatus
     | AddMarket

@@ -52,6 +52,13 @@ _EXPRESSIONS: Final[dict[str, str]] = {
         " 'path', @.agent_path, 'type', @.type, 'riskMinor', @.risk_cents, 'toWinMinor', @.to_win_cents,"
         " 'freePlay', json(iif(@.is_freeplay, 'true', 'false'))"
     ),
+    "channel": "'channel', @.channel, 'ip', coalesce(@.ip, '')",
+    "plan": (
+        "json_object('agentId', a.code, 'path', a.path, 'type', @.type, 'rate', @.rate,"
+        " 'perHeadMinor', @.per_head_cents, 'brackets', json((SELECT json_group_array(json_object("
+        "'fromMinor', t.value ->> '$[0]', 'rate', t.value ->> '$[1]')) FROM json_each(@.tiers) t)),"
+        " 'makeupMinor', @.makeup_cents, 'effectiveFrom', @.effective_from) FROM agents a WHERE a.id = @.agent_id"
+    ),
     "payment": (
         f"json_object('paymentId', @.id, 'customerId', {_CUSTOMER_CODE},"
         f" 'agentId', coalesce((SELECT a.code {_AGENT_OF_CUSTOMER}), ''),"
@@ -79,14 +86,18 @@ def _needs() -> tuple[TableNeed, ...]:
             "id code agent_id name status segment bet_factor credit_limit_cents max_wager_cents balance_cents "
             "created_at updated_at"
         ),
+        "commission_plans": (
+            "agent_id effective_from type rate per_head_cents tiers makeup_cents created_at updated_at"
+        ),
+        "access_logs": "customer_id ip action at",
         "sports": "id name",
         "leagues": "id sport_id",
         "events": "id league_id home away starts_at",
         "markets": "id event_id type period line status liability_limit_cents closes_at created_at updated_at",
         "selections": "id market_id name odds_decimal result void_factor dead_heat updated_at",
         "wagers": (
-            "id wager_number customer_id agent_id agent_path type risk_cents to_win_cents is_freeplay channel status "
-            "version accepted_at updated_at idempotency_key"
+            "id wager_number customer_id agent_id agent_path type risk_cents to_win_cents is_freeplay channel ip "
+            "status version accepted_at updated_at idempotency_key"
         ),
         "wager_legs": "wager_id leg_no selection_id odds_decimal",
         "wager_changes": "wager_id version action after reason",

@@ -7,6 +7,10 @@ INSERT INTO fire22_outbox(type, timestamp, data)
   FROM agents a ORDER BY a.level, a.path;
 
 INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'commission.plan_set', {time:p.updated_at}, (SELECT {plan:p}) FROM commission_plans p
+  ORDER BY p.agent_id, p.effective_from;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
   SELECT 'customer.imported', {time:c.created_at}, json_patch('{}', json_object({customer:c}, {profile:c},
     'lastWagerAt', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', max(w.accepted_at)) FROM wagers w
       WHERE w.customer_id = c.id AND w.status IN ('accepted', 'settled', 'cashed_out', 'cancelled', 'voided'))))
@@ -27,6 +31,6 @@ INSERT INTO fire22_outbox(type, timestamp, data)
   ORDER BY p.path;
 
 INSERT INTO fire22_outbox(type, timestamp, data)
-  SELECT 'wager.imported', {time:w.accepted_at}, json_object({wager:w}, 'channel', w.channel, 'status', w.status,
+  SELECT 'wager.imported', {time:w.accepted_at}, json_object({wager:w}, {channel:w}, 'status', w.status,
     'version', w.version, 'legs', {legs:w})
   FROM wagers w WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number;

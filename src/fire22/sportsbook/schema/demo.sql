@@ -27,6 +27,19 @@ CREATE TABLE customers(
 ) STRICT;
 CREATE INDEX customers_agent ON customers(agent_id);
 
+-- `tiers` is a JSON array of [from_cents, rate]. A plan holds from its date on, until that of the next.
+CREATE TABLE commission_plans(
+  agent_id TEXT NOT NULL REFERENCES agents(id), effective_from TEXT NOT NULL, type TEXT NOT NULL,
+  rate REAL NOT NULL DEFAULT 0, per_head_cents INTEGER NOT NULL DEFAULT 0, tiers TEXT NOT NULL DEFAULT '[]',
+  makeup_cents INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+  PRIMARY KEY(agent_id, effective_from)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_logs(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, customer_id TEXT NOT NULL REFERENCES customers(id), ip TEXT,
+  action TEXT NOT NULL CHECK(action IN ('login', 'logout')), at TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE sports(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE leagues(id TEXT PRIMARY KEY, sport_id TEXT NOT NULL REFERENCES sports(id), name TEXT NOT NULL) STRICT;
 

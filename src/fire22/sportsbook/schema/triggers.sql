@@ -8,6 +8,8 @@
 --   {time:X}      column X as RFC 3339 UTC with milliseconds          {now}       the present, likewise
 --   {changed}     NEW.updated_at if this statement wrote it, else the present
 --   {wager:R}     the identity, amounts and kind of wager R as keys and values of json_object
+--   {channel:R}   how and from where wager R came, likewise
+--   {plan:R}      the whole of row R of commission_plans as a JSON object, with its FROM and WHERE
 --   {legs:R}      the legs of wager R as a JSON array
 --   {returned:R}  what the latest settlement of wager R returned, NULL without one that was not rolled back
 --   {profile:R}   what else there is to say of row R of customers, likewise
@@ -66,6 +68,21 @@ WHEN OLD.credit_limit_cents <> NEW.credit_limit_cents OR OLD.max_wager_cents <> 
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('customer.limit_changed', {changed}, json_object({customer:NEW},
     'before', json_object('creditLimitMinor', OLD.credit_limit_cents, 'maxWagerMinor', OLD.max_wager_cents),
     'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents)));
+END;
+
+-- A plan that is written again for the same date is told again: each fact carries the whole plan.
+CREATE TRIGGER fire22_commission_plans_insert AFTER INSERT ON commission_plans BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) SELECT 'commission.plan_set', {time:NEW.updated_at}, {plan:NEW};
+END;
+
+CREATE TRIGGER fire22_commission_plans_update AFTER UPDATE ON commission_plans BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data) SELECT 'commission.plan_set', {changed}, {plan:NEW};
+END;
+
+CREATE TRIGGER fire22_access_logs_insert AFTER INSERT ON access_logs BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'session.' || NEW.action, {time:NEW.at}, json_object({customer:c}, 'ip', coalesce(NEW.ip, ''))
+    FROM customers c WHERE c.id = NEW.customer_id;
 END;
 
 CREATE TRIGGER fire22_markets_before_insert BEFORE INSERT ON markets BEGIN
@@ -148,7 +165,7 @@ BEGIN
       AND (r.data ->> '$.riskMinor' <> NEW.risk_cents OR r.data ->> '$.toWinMinor' <> NEW.to_win_cents);
   -- A wager that was not there, or not accepted before; with the settlements that were written before it.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.placed', {time:NEW.accepted_at}, json_object({wager:NEW}, 'channel', NEW.channel,
+    SELECT 'wager.placed', {time:NEW.accepted_at}, json_object({wager:NEW}, {channel:NEW},
       'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW})
     WHERE NEW.status IN ('accepted', 'settled', 'cashed_out') AND NOT EXISTS (SELECT 1 FROM fire22_replaced r
       WHERE r.source = 'wagers' AND r.id = NEW.id AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out'));
@@ -166,13 +183,13 @@ END;
 CREATE TRIGGER fire22_wagers_request AFTER INSERT ON wagers
 WHEN NEW.status IN ('requested', 'review') BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.requested', {time:NEW.accepted_at},
-    json_object({wager:NEW}, 'channel', NEW.channel, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+    json_object({wager:NEW}, {channel:NEW}, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
 END;
 
 CREATE TRIGGER fire22_wagers_review AFTER UPDATE OF status ON wagers
 WHEN OLD.status = 'requested' AND NEW.status = 'review' BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.requested', {changed},
-    json_object({wager:NEW}, 'channel', NEW.channel, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+    json_object({wager:NEW}, {channel:NEW}, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
 END;
 
 CREATE TRIGGER fire22_wagers_reject AFTER UPDATE OF status ON wagers
@@ -185,13 +202,13 @@ END;
 CREATE TRIGGER fire22_wagers_reopen AFTER UPDATE OF status ON wagers
 WHEN OLD.status IN ('settled', 'cashed_out', 'cancelled', 'voided') AND NEW.status = 'accepted' BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.reopened', {changed},
-    json_object({wager:NEW}, 'channel', NEW.channel, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+    json_object({wager:NEW}, {channel:NEW}, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
 END;
 
 CREATE TRIGGER fire22_wagers_accept AFTER UPDATE OF status ON wagers
 WHEN OLD.status IN ('requested', 'review') AND NEW.status IN ('accepted', 'settled', 'cashed_out') BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.placed', {time:NEW.accepted_at},
-    json_object({wager:NEW}, 'channel', NEW.channel, 'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW}));
+    json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW}));
 END;
 
 CREATE TRIGGER fire22_wagers_cancel AFTER UPDATE OF status ON wagers

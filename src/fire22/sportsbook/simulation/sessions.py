@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from fire22.sportsbook.changes import Change
+from fire22.sportsbook.changes import Change, LogAccess
 from fire22.sportsbook.simulation import players
 from fire22.sportsbook.simulation.world import Customer
 
@@ -85,6 +85,7 @@ class Sessions:
         session = Session(customer, player, self._rng.choice(MOODS), ip or player.ip, now_ms - PAUSE_MS)
         self._expected.pop(customer.id, None)
         self._by_id[customer.id] = session
+        self._logins.append(LogAccess(customer.id, "login", session.ip, now_ms))
         if passing:
             session.place = -1
         else:
@@ -102,7 +103,7 @@ class Sessions:
             if last is not session:
                 self._there[session.place] = last
                 last.place = session.place
-        return []
+        return [LogAccess(session.customer.id, "logout", session.ip, now_ms)]
 
     def logins(self) -> list[Change]:
         """The log-ins since the last call."""
