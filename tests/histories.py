@@ -249,7 +249,7 @@ class History:
         customer = random.choice(self._customers)
         of_customer = {"customer_id": customer.customer_id, "agent_id": customer.agent_id, "path": customer.path}
         market = f"m{random.randrange(MARKETS)}"
-        what = random.randrange(16)
+        what = random.randrange(17)
         if what >= 9:
             return self._done_by_the_desk(what, of_customer)
         if what == 0:
@@ -315,6 +315,8 @@ class History:
         if what == 14:
             kind = random.choice(("alert.acknowledged", "alert.closed"))
             return self._event(kind, facts.AlertDecided(f"a{self._number}", "risk"), self._moment(0))
+        if what == 15:
+            return self._result(f"m{random.randrange(MARKETS)}")
         status = random.choice(("requested", "review"))
         asked = facts.WagerPlaced(
             f"w{self._number}", self._number, **of_customer, type="straight", risk_minor=500, to_win_minor=450,
@@ -322,6 +324,15 @@ class History:
         )  # fmt: skip
         self._asked[asked.wager_id] = asked
         return self._event("wager.requested", asked, self._moment(0))
+
+    def _result(self, market: str) -> Event:
+        """The result of a market, or another one than before; at times in parts, or taken back."""
+        random = self.random
+        results = tuple(
+            facts.SelectionResult(f"{market}.{number}", random.randrange(2), random.choice((0.0, 0.0, 0.5, 1.0)))
+            for number in sorted(random.sample(range(3), random.choice((0, 2, 3, 3))))
+        )
+        return self._event("market.resulted", facts.MarketResulted(market, results), self.now_ms)
 
     def _reopen(self, wager: Wager) -> Event:
         """The settlement of a wager is rolled back."""

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 from msgspec import Raw, Struct
 
@@ -107,6 +108,7 @@ def flow_settings(config: Config) -> dict[str, Json]:
         "figures": {"documents_max": figures.documents_max},
         "commission": {"interval_ms": config.commission.interval_ms},
         "relay": {"open_topics": list(config.relay.open_topics)},
+        "exposure": msgspec.to_builtins(config.exposure),
         "letters": {"letters_max": config.letters.letters_max},
     }
 

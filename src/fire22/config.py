@@ -180,6 +180,24 @@ class CommissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     interval_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 60_000
 
 
+class ExposureConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the figures of exposure may cost.
+
+    Args:
+        states_max: of the search for the worst joint outcome of markets that parlays link; beyond it the total is a
+            bound, and says so.
+        states_step_max: of all searches together for each interval, on average; what is not reached is a bound until
+            its turn.
+        interval_ms: how often, by the watermark, searches go on and documents are said.
+        markets_max: how many markets each scope shows, those that can cost most.
+    """
+
+    states_max: Positive = 100_000
+    states_step_max: Positive = 10_000
+    interval_ms: Positive = 1_000
+    markets_max: Annotated[int, Meta(gt=0, le=1_000)] = 50
+
+
 class LettersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Dead letters: events that could not be used.
 
@@ -215,6 +233,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     relay: RelayConfig = RelayConfig()
     figures: FiguresConfig = FiguresConfig()
     commission: CommissionConfig = CommissionConfig()
+    exposure: ExposureConfig = ExposureConfig()
     letters: LettersConfig = LettersConfig()
     auth: AuthConfig = AuthConfig()
 

@@ -9,6 +9,7 @@ from fire22.flows.base import Flow
 from fire22.sportsbook.activity import ActivityFeed
 from fire22.sportsbook.commissions import Commissions
 from fire22.sportsbook.daybook import Daybook
+from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.figures import Figures
 from fire22.sportsbook.kpi import Kpi
@@ -31,6 +32,7 @@ def flows() -> tuple[Flow, ...]:
         registry,
         Tree(),
         Ledger(registry),
+        Exposures(registry),
         Kpi(registry),
         Ticker(),
         ActivityFeed(),

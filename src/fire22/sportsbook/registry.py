@@ -242,6 +242,11 @@ class Registry(Flow):
         """The agent at a path."""
         return self._agents.get(path)
 
+    @property
+    def agent_count(self) -> int:
+        """How many agents there are."""
+        return len(self._agents)
+
     def agents(self) -> Iterator[tuple[str, Agent]]:
         """Every agent, by its path."""
         return iter(self._agents)
@@ -257,6 +262,10 @@ class Registry(Flow):
     def market(self, market_id: str) -> Market | None:
         """A market that is not over."""
         return self._markets.get(market_id)
+
+    def markets(self) -> Iterator[tuple[str, Market]]:
+        """Every market that is not over, by its id."""
+        return iter(self._markets)
 
     def wager(self, wager_id: str) -> OpenWager | None:
         """An open wager."""

@@ -7,6 +7,7 @@ from fire22.core.role import Role
 # Every role but the cashier sees the ticker, the figures and the activity of its own scope.
 _WATCHES: Final = frozenset({"kpi", "wagers", "activity", "figures", "reports"})
 _EARNS: Final = frozenset({"commission"})
+_EXPOSURE: Final = frozenset({"exposure"})  # what the book may lose is for who runs it and its sub-trees
 _LETTERS: Final = frozenset({"dead_letters"})
 
 
@@ -16,10 +17,10 @@ def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
     return {
         "admin": Role(None, publish=True, address=True, operate=True),
         "service": Role(None, publish=True, address=True, operate=True),
-        "risk": Role(watches | _LETTERS, operate=True),
-        "auditor": Role(watches | _LETTERS | _EARNS),
-        "master": Role(watches | _EARNS),
-        "agent": Role(watches | _EARNS),
+        "risk": Role(watches | _EXPOSURE | _LETTERS, operate=True),
+        "auditor": Role(watches | _EXPOSURE | _LETTERS | _EARNS),
+        "master": Role(watches | _EXPOSURE | _EARNS),
+        "agent": Role(watches | _EXPOSURE | _EARNS),
         "customer": Role(watches),
         "cashier": Role(frozenset(open_topics)),
     }

@@ -1,0 +1,143 @@
+"""What an open wager can still pay, leg by leg as markets get their results.
+
+A leg that has won rolls its stake into the remaining odds: what the wager pays at most stays what it was struck for. A
+void leg drops out, a half or shared one multiplies with what it is worth; a lost leg ends the wager. A wager never pays
+more than it was struck for, whatever the product of its odds; and what the book is sure to keep of a stake is not
+counted against what it may lose elsewhere. Amounts are minor units, exact, and rounded once.
+
+Source: domain rules, "Settlement", "Parlays", "Free play".
+"""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from fire22.sportsbook.money import half_up
+from fire22.sportsbook.registry import Leg, OpenWager
+from fire22.sportsbook.settlement import LegResult, multiplier
+
+Results = Mapping[str, LegResult]  # by selection, of one market
+
+
+class OpenLeg(Struct, frozen=True, gc=False):
+    """A leg without a result; its decimal odds are `numerator / denominator`."""
+
+    market: str
+    selection: str
+    numerator: int
+    denominator: int
+
+
+class Parlay:
+    """A wager of several legs that is not lost.
+
+    Args:
+        wager: as it is open.
+        legs: those without a result, by market and selection.
+        factor: what the legs with a result multiply the stake with.
+        struck: whether every leg with a result has won whole, so that the wager still pays what it was struck for.
+    """
+
+    __slots__ = ("_factor", "_pays", "_struck", "cash", "id", "legs", "markets", "profit", "risk", "to_win")
+
+    def __init__(self, wager: OpenWager, legs: tuple[OpenLeg, ...], factor: Fraction, *, struck: bool) -> None:
+        self.id = wager.wager_id
+        self.risk = wager.risk
+        self.cash = wager.cash
+        self.to_win = wager.to_win
+        self.legs = legs
+        self.markets: tuple[str, ...] = tuple(dict.fromkeys(leg.market for leg in legs))
+        self._factor = factor
+        self._struck = struck
+        self._pays: dict[int, int] = {}
+        self.profit = self.pay(0) - self.cash
+
+    def pay(self, void: int) -> int:
+        """What the book pays beyond what it keeps if the wager loses, when no open leg loses.
+
+        Args:
+            void: bit k is set where open leg k is void; the others win.
+
+        Returns:
+            The customer's profit and cash risk, minor units.
+        """
+        found = self._pays.get(void)
+        if found is None:
+            found = self._pays[void] = self._pay(void)
+        return found
+
+    def _pay(self, void: int) -> int:
+        if not void and self._struck:
+            return self.cash + self.to_win
+        numerator, denominator = self.risk * self._factor.numerator, self._factor.denominator
+        for index, leg in enumerate(self.legs):
+            if not void >> index & 1:
+                numerator *= leg.numerator
+                denominator *= leg.denominator
+        returned = (2 * numerator + denominator) // (2 * denominator)
+        return self.cash + min(max(0, returned - self.risk), self.to_win)
+
+
+_ONE: Final = Fraction(1)
+
+
+def graded(wager: OpenWager, results: Mapping[str, Results]) -> Parlay | None:
+    """A wager of several legs after the results so far; None if it is lost.
+
+    Args:
+        results: by market, of those that have some.
+    """
+    legs: list[OpenLeg] = []
+    factor, struck = _ONE, True
+    for leg in wager.legs:
+        result = _result(leg, results)
+        if result is None:
+            odds = exact(leg.odds)
+            legs.append(OpenLeg(leg.market_id, leg.selection_id, odds.numerator, odds.denominator))
+            continue
+        if not result.won and not result.void:
+            return None
+        struck = struck and result.won and not result.void and result.dead_heat == 1
+        factor *= multiplier(exact(leg.odds), result)
+    return Parlay(wager, tuple(sorted(legs, key=_by_market)), factor, struck=struck)
+
+
+def certain(wager: OpenWager, results: Mapping[str, Results]) -> int | None:
+    """What a wager of one leg with a result gives its customer: the profit, minor units; None without a result."""
+    leg = wager.legs[0]
+    result = _result(leg, results)
+    if result is None:
+        return None
+    if result.won and not result.void and result.dead_heat == 1:
+        return wager.to_win
+    returned = half_up(wager.risk * multiplier(exact(leg.odds), result))
+    return min(max(returned - wager.risk, -wager.cash), wager.to_win)
+
+
+@lru_cache(maxsize=8_192)
+def exact(odds: float) -> Fraction:
+    """Decimal odds as the fraction that their shortest text says."""
+    return Fraction(repr(odds))
+
+
+def results_of(rows: Iterable[tuple[str, int, float, float]]) -> dict[str, LegResult]:
+    """The results of a market by selection, of (selection, result, void, dead heat)."""
+    return {selection: _leg_result(result, void, heat) for selection, result, void, heat in rows}
+
+
+def _leg_result(result: int, void: float, heat: float) -> LegResult:
+    """As `settlement.py` knows them: void by halves, a dead heat shared by at most a thousand."""
+    shared = Fraction(heat).limit_denominator(1000)
+    return LegResult(won=bool(result), void=Fraction(round(2 * void), 2), dead_heat=shared or _ONE)
+
+
+def _result(leg: Leg, results: Mapping[str, Results]) -> LegResult | None:
+    market = results.get(leg.market_id)
+    return None if market is None else market.get(leg.selection_id)
+
+
+def _by_market(leg: OpenLeg) -> tuple[str, str]:
+    return leg.market, leg.selection

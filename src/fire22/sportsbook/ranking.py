@@ -1,0 +1,51 @@
+"""The markets of one scope that can cost most, without sorting all of them each time one moves."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from fire22.sportsbook.netting import RISK, ScopeBook, liability
+
+_SPARE: Final = 3  # so many times the wanted markets are watched, so that one may fall without a look at all
+
+Rank = tuple[int, int]  # liability, cash risk
+_LOWEST: Final[Rank] = (-1, 0)
+
+
+class Ranking:
+    """Watches the highest markets, and remembers what none of the others exceeds.
+
+    What it answers depends on the markets alone, not on what it watches.
+    """
+
+    __slots__ = ("_pool", "_rest")
+
+    def __init__(self) -> None:
+        self._pool: dict[str, Rank] = {}
+        self._rest = _LOWEST
+
+    def moved(self, market: str, row: Sequence[int] | None) -> None:
+        """A market has changed; None is one that is gone."""
+        if row is None:
+            self._pool.pop(market, None)
+            return
+        rank = liability(row), row[RISK]
+        if market in self._pool or rank > self._rest:
+            self._pool[market] = rank
+
+    def top(self, count: int, book: ScopeBook) -> list[str]:
+        """The highest `count` of a scope's markets by liability, then cash risk; ties by id."""
+        ranked = _sorted(self._pool.items())
+        watched = _SPARE * count
+        if len(ranked) < len(book.markets) and (len(ranked) < count or ranked[count - 1][1] <= self._rest):
+            rows = ((each, of.row(book)) for each, of in book.markets.items())
+            ranked = _sorted((each, (liability(row), row[RISK])) for each, row in rows)
+            self._pool = dict(ranked[:watched])
+            self._rest = ranked[watched][1] if len(ranked) > watched else _LOWEST
+        elif len(ranked) > 2 * watched:
+            self._pool = dict(ranked[:watched])
+            self._rest = max(self._rest, ranked[watched][1])
+        return [market for market, _ in ranked[:count]]
+
+
+def _sorted(ranks: Iterable[tuple[str, Rank]]) -> list[tuple[str, Rank]]:
+    return sorted(ranks, key=lambda each: (-each[1][0], -each[1][1], each[0]))
