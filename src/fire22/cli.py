@@ -28,8 +28,12 @@ from fire22.core.message import encode_json
 from fire22.core.scope import parse_scope
 from fire22.core.times import to_text
 from fire22.feed.sqlite import read_documents
+from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
 from fire22.flows.replay_check import check_replay
+from fire22.gateways import archive
 from fire22.log import maintenance
+from fire22.log.file import connect as connect_file
+from fire22.log.file import storage_errors
 from fire22.observability.logging import configure as configure_logging
 from fire22.security.tokens import Tokens, check_client, load_key
 from fire22.sources import outbox
@@ -38,6 +42,9 @@ from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
 from fire22.sportsbook.desk.permits import FLAGS
 from fire22.sportsbook.mapping import read_mapping
+from fire22.sportsbook.periods import KINDS, PeriodKind
+from fire22.sportsbook.reports import TOPIC as REPORTS
+from fire22.sportsbook.reports import archive_key
 from fire22.sportsbook.roles import roles
 from fire22.sportsbook.schema import OUTBOX
 from fire22.sportsbook.simulation.incidents import parse
@@ -440,6 +447,64 @@ def _check_replay(settings: Config) -> None:
     finally:
         connection.close()
     out.print(f"replay: {result.events:,} events give the {result.records:,} kept records, byte for byte")
+
+
+@program.command()
+def report(
+    data: DataOption,
+    period: Annotated[str, typer.Option(help="day, week or month.")] = "day",
+    key: Annotated[str, typer.Option(help="2026-11-24 (of a week its first day), 2026-11; or how several begin.")] = "",
+    scope: Annotated[str, typer.Option(help="/, /M1/A7, /M1/A7/@C12.")] = "/",
+    format: Annotated[str, typer.Option(help="json or csv.")] = "json",
+    revisions: Annotated[bool, typer.Option("--revisions", help="Every revision, not only the newest.")] = False,
+    anew: Annotated[bool, typer.Option("--recompute", help="Work it out from the log, and say what differs.")] = False,
+) -> None:
+    """Print the reports of a scope, also while a server runs; with --recompute as the log gives them."""
+    with told():
+        wanted = Wanted(REPORTS, parse_scope(scope), archive_key(_period(period), key))
+        if format not in ("json", "csv"):
+            raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
+        file = data / "flows.db"
+        if not file.is_file():
+            raise SetupError(codes.NOT_FOUND, f"There is no log at {file}.")
+        with storage_errors():
+            connection = connect_file(file)
+            try:
+                found = _recomputed(connection, wanted) if anew else Recomputed(0, read_wanted(connection, wanted), [])
+            finally:
+                connection.close()
+        _print_reports(wanted, found, format, revisions=revisions)
+        if found.differences:
+            raise SetupError(codes.STORAGE_CORRUPT, "The archive is not what the log gives with this version's flows.")
+
+
+def _period(text: str) -> PeriodKind:
+    for kind in KINDS:
+        if kind == text:
+            return kind
+    raise SetupError(codes.CONFIG_INVALID, f"--period is {', '.join(KINDS)}, not {text}.")
+
+
+def _recomputed(connection: apsw.Connection, wanted: Wanted) -> Recomputed:
+    with err.status("Folding the log anew"):
+        found = recompute(connection, application.build_engine(()), wanted)
+    for each in found.differences:
+        err.print(f"{each.key} revision {each.revision}: {each.what}", highlight=False, soft_wrap=True)
+    err.print(f"{found.events:,} events folded, {len(found.differences)} differences", highlight=False)
+    return found
+
+
+def _print_reports(wanted: Wanted, found: Recomputed, format: str, *, revisions: bool) -> None:
+    documents = found.documents
+    if not revisions:
+        documents = list({each.key: each for each in documents}.values())
+    if not documents and not found.differences:
+        raise SetupError(codes.NOT_FOUND, f"There is no report of {wanted.scope} under {wanted.key}.")
+    if format == "csv":
+        sys.stdout.buffer.write(archive.as_csv(documents))
+    else:
+        sys.stdout.buffer.write(archive.as_json(wanted.topic, wanted.scope, documents, None) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 @program.command()

@@ -42,7 +42,7 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     documents: dict[tuple[str, str, str], Document] = {}
     state: dict[tuple[str, str], bytes | None] = {}
     archive: dict[tuple[str, str, str, int], bytes] = {}
-    for group in _groups(connection, checkpoint.seq):
+    for group in read_groups(connection, checkpoint.seq):
         batch = engine.fold_group(group)
         state.update(((flow, key), value) for flow, key, value in batch.rows)
         documents.update(((each.topic, each.scope, each.key), each) for each in batch.documents)
@@ -101,7 +101,12 @@ def _differs(what: str) -> StorageError:
     return StorageError(codes.STORAGE_CORRUPT, f"{what} is not what the log gives with this version's flows.")
 
 
-def _groups(connection: apsw.Connection, upto: int) -> Iterator[Group]:
+def read_groups(connection: apsw.Connection, upto: int) -> Iterator[Group]:
+    """The commit groups of a file's log, from the first event on.
+
+    Raises:
+        StorageError: `storage_failed`, the log does not reach back to its first event.
+    """
     number, first, bodies = 0, 0, list[bytes]()
     for seq, group, body in query(connection, "SELECT seq, grp, body FROM log WHERE seq <= ? ORDER BY seq", (upto,)):
         if not bodies and seq != 1 and not first:
