@@ -157,10 +157,21 @@ class Emitter(ABC):
         """Append a message to a stream; `data` is JSON."""
 
     @abstractmethod
-    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json] | None) -> None:
+    def view(
+        self,
+        topic: str,
+        scope: str,
+        key: str,
+        type: str,
+        at_ms: int,
+        document: dict[str, Json] | None,
+        *,
+        priority: int = 1,
+    ) -> None:
         """Set a view's document, at most once in a flush; it holds no null. None removes it.
 
-        Nothing is said when it did not change.
+        Nothing is said when it did not change. A critical change is flushed at once; it overtakes nothing, since the
+        changes of a view build on each other.
         """
 
     @abstractmethod

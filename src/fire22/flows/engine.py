@@ -214,19 +214,29 @@ class Engine(Emitter):
         """See Emitter."""
         self._streams[topic].append(Entry(path, "", type, at_ms, priority, data, 0, target, expires_ms))
 
-    def view(self, topic: str, scope: str, key: str, type: str, at_ms: int, document: dict[str, Json] | None) -> None:
+    def view(
+        self,
+        topic: str,
+        scope: str,
+        key: str,
+        type: str,
+        at_ms: int,
+        document: dict[str, Json] | None,
+        *,
+        priority: int = 1,
+    ) -> None:
         """See Emitter."""
         before = self._documents.get((topic, scope, key))
         if before is None or before.body is None:
             if document is None:
                 return
-            entry = Entry(scope, key, type, at_ms, 1, _encode(document))
+            entry = Entry(scope, key, type, at_ms, priority, _encode(document))
         else:
             patch = None if document is None else diff(before.body, document)
             if patch == {}:
                 return
             was = self._filterable(topic, before.body)
-            entry = Entry(scope, key, type, at_ms, 1, _encode(patch), before.offset, was=was)
+            entry = Entry(scope, key, type, at_ms, priority, _encode(patch), before.offset, was=was)
         self._streams[topic].append(entry)
         self._changed.setdefault(topic, []).append(Document(topic, scope, key, type, 0, at_ms, document))
 
