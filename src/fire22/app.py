@@ -110,6 +110,7 @@ def flow_settings(config: Config) -> dict[str, Json]:
         "relay": {"open_topics": list(config.relay.open_topics)},
         "exposure": msgspec.to_builtins(config.exposure),
         "letters": {"letters_max": config.letters.letters_max},
+        "risk": msgspec.to_builtins(config.risk),
     }
 
 

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError
+from fire22.sportsbook.alerts import RiskSettings
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]  # no setting takes infinity
@@ -235,6 +236,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     commission: CommissionConfig = CommissionConfig()
     exposure: ExposureConfig = ExposureConfig()
     letters: LettersConfig = LettersConfig()
+    risk: RiskSettings = RiskSettings()  # with a section for each rule
     auth: AuthConfig = AuthConfig()
 
     @property

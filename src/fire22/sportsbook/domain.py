@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from fire22.flows.base import Flow
 from fire22.sportsbook.activity import ActivityFeed
+from fire22.sportsbook.alerts import Alerts
 from fire22.sportsbook.commissions import Commissions
 from fire22.sportsbook.daybook import Daybook
 from fire22.sportsbook.exposure import Exposures
@@ -26,15 +27,17 @@ _DECODERS: Final = {name: msgspec.json.Decoder(type) for name, type in FACTS.ite
 def flows() -> tuple[Flow, ...]:
     """New flows, in the order in which they see each event."""
     registry = Registry()
+    ledger = Ledger(registry)
     daybook = Daybook(registry)
     commissions = Commissions(registry, daybook)
     return (
         registry,
         Tree(),
-        Ledger(registry),
+        ledger,
         Exposures(registry),
         Kpi(registry),
         Ticker(),
+        Alerts(registry, ledger),  # it judges what is decided about alerts, of which the activity feed tells
         ActivityFeed(),
         daybook,
         Figures(registry, daybook),

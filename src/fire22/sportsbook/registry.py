@@ -172,7 +172,8 @@ class Movement(Struct, gc=False):
 
 
 class Registry(Flow):
-    """Comes before all flows that look at wagers; `move` is what the fact at hand does."""
+    """Comes before all flows that look at wagers; `move` is what the fact at hand does to a wager, `over` the market
+    that it ends."""
 
     name: ClassVar[str] = "book"
     version: ClassVar[int] = 1
@@ -180,6 +181,7 @@ class Registry(Flow):
     def __init__(self) -> None:
         super().__init__()
         self.move: Movement
+        self.over: Market | None = None
         self.currency = RegistrySettings().currency
         self._agents: Table[Agent] = Table("agent", Agent)
         self._customers: Table[Customer] = Table("customer", Customer)
@@ -333,11 +335,12 @@ class Registry(Flow):
 
     def _market_status(self, fact: Fact) -> None:
         changed = expect(fact, facts.MarketStatusChanged)
+        self.over = None
         market = self._markets.get(changed.market_id)
         if market is None:
             return
         if changed.status in ("resulted", "voided"):
-            self._markets.pop(changed.market_id)
+            self.over = self._markets.pop(changed.market_id)
             return
         market.status = changed.status
         self._markets.put(changed.market_id, market)

@@ -8,6 +8,7 @@ from fire22.core.role import Role
 _WATCHES: Final = frozenset({"kpi", "wagers", "activity", "figures", "reports"})
 _EARNS: Final = frozenset({"commission"})
 _EXPOSURE: Final = frozenset({"exposure"})  # what the book may lose is for who runs it and its sub-trees
+_ALERTS: Final = frozenset({"alerts"})
 _LETTERS: Final = frozenset({"dead_letters"})
 
 
@@ -17,10 +18,10 @@ def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
     return {
         "admin": Role(None, publish=True, address=True, operate=True),
         "service": Role(None, publish=True, address=True, operate=True),
-        "risk": Role(watches | _EXPOSURE | _LETTERS, operate=True),
-        "auditor": Role(watches | _EXPOSURE | _LETTERS | _EARNS),
-        "master": Role(watches | _EXPOSURE | _EARNS),
-        "agent": Role(watches | _EXPOSURE | _EARNS),
+        "risk": Role(watches | _ALERTS | _EXPOSURE | _LETTERS, operate=True),
+        "auditor": Role(watches | _ALERTS | _EXPOSURE | _LETTERS | _EARNS),
+        "master": Role(watches | _ALERTS | _EXPOSURE | _EARNS),
+        "agent": Role(watches | _ALERTS | _EXPOSURE | _EARNS),
         "customer": Role(watches),
         "cashier": Role(frozenset(open_topics)),
     }

@@ -1,0 +1,372 @@
+"""What the risk rules share: each customer's last bets and results and what it has open, and the course of prices.
+
+All of it is bounded: by a number for each customer, and by time for each market. What is open is derived from the
+registry; the rest is kept in tables, whose few rows for each fact are what the rules cost most.
+"""
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from fire22.flows.base import Table
+from fire22.sportsbook import facts
+from fire22.sportsbook.registry import Customer, Market, Movement, OpenWager, Registry
+
+BETS_KEPT: Final = 25  # of a customer: enough for a median over twenty
+IDS_KEPT: Final = 5  # of these bets' ids: the newest
+RESULTS_KEPT: Final = 10
+CHANGES_KEPT: Final = 8  # of a price
+COURSE_MS: Final = 3_600_000  # a price that has not moved for so long has no course
+CLOSING_MS: Final = 14 * 86_400_000  # parlays may wait for long after a market of theirs has closed
+CLOSING_LIVE_MS: Final = 3_600_000
+LIVE: Final = "in_play"
+
+
+class Fading(Struct, gc=False, array_like=True):
+    """A row that is forgotten some time after it was last touched."""
+
+    touched_ms: int
+
+
+FadingRow = TypeVar("FadingRow", bound=Fading)
+
+
+class Memory(Generic[FadingRow]):
+    """A table whose rows are forgotten: each once the watermark has passed its time by `span_ms`."""
+
+    def __init__(self, name: str, type: type[FadingRow], span_ms: int) -> None:
+        self.table: Table[FadingRow] = Table(name, type)
+        self.span_ms = span_ms
+        self.get = self.table.get
+        self.pop = self.table.pop
+        self._ends: list[tuple[int, str]] = []
+        self._queued: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def add(self, key: str, row: FadingRow) -> None:
+        """Keep a new row."""
+        self.table.put(key, row)
+        queued_ms = self._queued.get(key)
+        if queued_ms is None or row.touched_ms < queued_ms:
+            self._queue(key, row.touched_ms)
+
+    def touch(self, key: str, row: FadingRow) -> None:
+        """A row that is kept has changed; its time has not become earlier."""
+        self.table.put(key, row)
+
+    def loaded(self) -> None:
+        """Derive when which row ends."""
+        self._ends, self._queued = [], {}
+        for key, row in self.table:
+            self._queue(key, row.touched_ms)
+
+    def expire(self, now_ms: int) -> None:
+        """Forget what has not been touched for `span_ms`."""
+        since_ms = now_ms - self.span_ms
+        ends = self._ends
+        while ends and ends[0][0] <= since_ms:
+            at_ms, key = heapq.heappop(ends)
+            if self._queued.get(key) != at_ms:
+                continue  # it was queued again, earlier
+            del self._queued[key]
+            row = self.table.get(key)
+            if row is not None and row.touched_ms <= since_ms:
+                self.table.pop(key)
+            elif row is not None:
+                self._queue(key, row.touched_ms)
+
+    def _queue(self, key: str, at_ms: int) -> None:
+        self._queued[key] = at_ms
+        heapq.heappush(self._ends, (at_ms, key))
+
+
+class Bets(Struct, gc=False, array_like=True):
+    """A customer's last bets, oldest first by their times; minor units.
+
+    Args:
+        since_ms: when the first one that was ever told was accepted.
+        count: of all that were ever told.
+        stakes: cash; 0 for a free play.
+        ids: of the newest ones.
+    """
+
+    since_ms: int
+    count: int = 0
+    times: list[int] = []
+    stakes: list[int] = []
+    ids: list[str] = []
+
+    def add(self, at_ms: int, stake: int, wager_id: str) -> int:
+        """Put a bet at its place; returns its index, negative where it is older than all that are kept."""
+        times, stakes, ids = self.times, self.stakes, self.ids
+        self.count += 1
+        place = len(times)
+        if not place or at_ms >= times[-1]:
+            times.append(at_ms)
+            stakes.append(stake)
+            ids.append(wager_id)
+        else:
+            place = self._insert(at_ms, stake, wager_id)
+        if len(ids) > IDS_KEPT:
+            del ids[0]
+        if len(times) > BETS_KEPT:
+            del times[0], stakes[0]
+            place -= 1
+        return place
+
+    def _insert(self, at_ms: int, stake: int, wager_id: str) -> int:
+        """Put a bet that comes late before the later ones."""
+        place = bisect_right(self.times, at_ms)
+        of_ids = place - len(self.times) + len(self.ids)
+        if of_ids >= 0:
+            self.ids.insert(of_ids, wager_id)
+        self.times.insert(place, at_ms)
+        self.stakes.insert(place, stake)
+        if at_ms < self.since_ms:
+            self.since_ms = at_ms
+        return place
+
+
+class Result(Struct, frozen=True, gc=False, array_like=True):
+    """How a wager of a customer ended."""
+
+    at_ms: int
+    wager_id: str
+    lost: bool
+
+
+Results = list[Result]
+
+
+class Open:
+    """What a customer has open; minor units."""
+
+    __slots__ = ("cash", "count", "to_win")
+
+    def __init__(self) -> None:
+        self.cash = 0
+        self.to_win = 0
+        self.count = 0
+
+    def add(self, wager: OpenWager) -> None:
+        """A wager is open."""
+        self.cash += wager.cash
+        self.to_win += wager.to_win
+        self.count += 1
+
+    def remove(self, wager: OpenWager) -> None:
+        """A wager is open no longer."""
+        self.cash -= wager.cash
+        self.to_win -= wager.to_win
+        self.count -= 1
+
+
+class Change(Struct, frozen=True, gc=False, array_like=True):
+    """A price until a time."""
+
+    until_ms: int
+    odds: float
+
+
+class Course(Fading, gc=False, array_like=True):
+    """How the price of a selection has come to what it is: the newest changes, oldest first."""
+
+    changes: list[Change] = []
+
+    def before(self, at_ms: int) -> float | None:
+        """The price as it was at a time; None where it has not changed since."""
+        for change in self.changes:
+            if change.until_ms > at_ms:
+                return change.odds
+        return None
+
+
+class Closing(Fading, gc=False, array_like=True):
+    """A market's last prices before it closed.
+
+    Args:
+        live: whether it was in play.
+    """
+
+    closed_ms: int
+    live: bool
+    odds: dict[str, float]
+
+
+class Ended(Struct, gc=False):
+    """A market that takes no more wagers, with its last prices."""
+
+    market_id: str
+    market: Market
+    at_ms: int
+
+
+class Balances(Protocol):
+    """Knows what the book owes its customers."""
+
+    def balance_minor(self, customer_id: str) -> int:
+        """Negative where the customer owes the book."""
+
+
+class Recall:
+    """Kept by the flow `risk` before its rules look at a fact.
+
+    Args:
+        book: has seen each fact first.
+        balances: likewise.
+    """
+
+    def __init__(self, book: Registry, balances: Balances) -> None:
+        self.book = book
+        self.balances = balances
+        self.bets: Table[Bets] = Table("bets", Bets)
+        self.results: Table[Results] = Table("results", Results)
+        self.courses: Memory[Course] = Memory("course", Course, COURSE_MS)
+        self.closings: Memory[Closing] = Memory("closing", Closing, CLOSING_MS)
+        self.open: dict[str, Open] = {}
+        self.watermark_ms = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Bets, results, courses of prices, closing prices."""
+        return (self.bets, self.results, self.courses.table, self.closings.table)  # type: ignore[return-value]
+
+    def loaded(self, watermark_ms: int) -> None:
+        """Derive what is open."""
+        self.watermark_ms = watermark_ms
+        self.open = {}
+        for wager in self.book.wagers():
+            self._of(wager.customer_id).add(wager)
+        self.courses.loaded()
+        self.closings.loaded()
+
+    def _of(self, customer_id: str) -> Open:
+        found = self.open.get(customer_id)
+        if found is None:
+            found = self.open[customer_id] = Open()
+        return found
+
+    def customer(self, wager: OpenWager) -> Customer:
+        """Who placed a wager."""
+        known = self.book.customer(wager.customer_id)
+        return known if known is not None else Customer(wager.agent_id, wager.path, "", "")
+
+    def moved(self, move: Movement) -> None:
+        """Follow what is open."""
+        opened, closed = move.opened, move.closed
+        if closed is not None:
+            held = self.open[closed.customer_id]
+            held.remove(closed)
+            if not held.count and opened is None:
+                del self.open[closed.customer_id]
+        if opened is not None:
+            self._of(opened.customer_id).add(opened)
+
+    def placed(self, wager: OpenWager) -> tuple[Bets, int]:
+        """Remember a bet; returns the customer's, and its place among them."""
+        bets = self.bets.get(wager.customer_id)
+        if bets is None:
+            bets = Bets(wager.at_ms)
+        place = bets.add(wager.at_ms, wager.cash, wager.wager_id)
+        self.bets.put(wager.customer_id, bets)
+        return bets, place
+
+    def settled(self, move: Movement) -> None:
+        """Remember how a wager ended; one whose stake went back, and a free play, say nothing."""
+        wager = move.fact
+        cash = 0 if wager.free_play else wager.risk_minor
+        if move.returned == cash:
+            return
+        results = self.results.get(wager.customer_id)
+        if results is None:
+            results = []
+        result = Result(move.at_ms, wager.wager_id, move.returned < cash)
+        if not results or move.at_ms >= results[-1].at_ms:
+            results.append(result)
+        else:
+            results.insert(bisect_right(results, move.at_ms, key=lambda one: one.at_ms), result)
+        if len(results) > RESULTS_KEPT:
+            del results[0]
+        self.results.put(wager.customer_id, results)
+
+    def priced(self, change: facts.MarketPriceChanged, at_ms: int) -> None:
+        """Remember what a price was."""
+        course = self.courses.get(change.selection_id)
+        if course is None:
+            self.courses.add(change.selection_id, Course(at_ms, [Change(at_ms, change.old_odds)]))
+            return
+        course.touched_ms = max(course.touched_ms, at_ms)
+        changes = course.changes
+        changes.append(Change(at_ms, change.old_odds))
+        if len(changes) > 1 and at_ms < changes[-2].until_ms:
+            changes.sort(key=lambda one: one.until_ms)
+        if len(changes) > CHANGES_KEPT:
+            del changes[0]
+        self.courses.touch(change.selection_id, course)
+
+    def market_status(self, changed: facts.MarketStatusChanged, at_ms: int) -> Ended | None:
+        """Remember the last prices of a market that has closed; returns it if it has just done so."""
+        if changed.status == "open":
+            self.closings.pop(changed.market_id)  # it was closed by mistake
+            return None
+        market = self.book.market(changed.market_id) or self.book.over
+        if changed.status == "suspended" or market is None or self.closings.get(changed.market_id) is not None:
+            return None
+        live = is_live(market)
+        odds = {id: selection.odds for id, selection in market.selections.items()}
+        # One clock for all rows: those of markets in play are dated back, so that they are forgotten sooner.
+        touched_ms = at_ms - CLOSING_MS + CLOSING_LIVE_MS if live else at_ms
+        self.closings.add(changed.market_id, Closing(touched_ms, at_ms, live, odds))
+        for id in odds:
+            self.courses.pop(id)
+        return Ended(changed.market_id, market, at_ms)
+
+    def clock(self, now_ms: int) -> None:
+        """Forget what is too old."""
+        self.watermark_ms = now_ms
+        self.courses.expire(now_ms)
+        self.closings.expire(now_ms)
+
+    def odds(self, market: Market | None, selection_id: str) -> float | None:
+        """The price of a selection now."""
+        selection = market.selections.get(selection_id) if market is not None else None
+        return selection.odds if selection is not None else None
+
+
+def is_live(market: Market) -> bool:
+    """Whether a market is for wagers while the game is played."""
+    return market.type == LIVE or 0 < market.starts_ms < market.closes_ms
+
+
+def deadline_ms(market: Market) -> int:
+    """Until when a market takes wagers; 0 is unknown."""
+    return market.closes_ms or (0 if market.type == LIVE else market.starts_ms)
+
+
+def overround(market: Market) -> float | None:
+    """What the prices of all outcomes imply together, the margin above 1; None where outcomes are not known."""
+    if len(market.selections) < 2:
+        return None
+    return sum([1 / selection.odds for selection in market.selections.values()])
+
+
+def common(paths: Iterable[str]) -> str:
+    """The deepest path that covers all of them."""
+    shared: list[str] | None = None
+    for path in paths:
+        parts = path.split("/")[1:] if path != "/" else []
+        if shared is None:
+            shared = parts
+            continue
+        same = 0
+        for one, other in zip(shared, parts, strict=False):
+            if one != other:
+                break
+            same += 1
+        shared = shared[:same]
+    return "/" + "/".join(shared or ())

@@ -1,0 +1,87 @@
+"""How much of a customer's credit is used: open cash risk less balance, of the credit limit."""
+
+from typing import ClassVar
+
+from fire22.sportsbook import facts
+from fire22.sportsbook.money import major
+from fire22.sportsbook.registry import Customer
+from fire22.sportsbook.rule import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, said, who
+
+
+class CreditUtilisationSettings(RuleSettings, frozen=True):
+    """Settings.
+
+    Args:
+        share: of the credit limit.
+        critical_share: of the credit limit, from which on it is critical.
+    """
+
+    share: Ratio = 0.8
+    critical_share: Ratio = 0.95
+
+
+class CreditUtilisation(Rule):
+    """One alert for each customer. One without a credit limit plays with the own money and is passed over."""
+
+    name: ClassVar[str] = "credit_utilisation"
+    settings_type: ClassVar[type[RuleSettings]] = CreditUtilisationSettings
+    settings: CreditUtilisationSettings
+
+    def adjust(self) -> None:
+        """Take the threshold."""
+        self._balance = self.recall.balances.balance_minor
+        self._share = self.settings.share
+
+    def placed(self, scene: Scene) -> Finding | None:
+        """Judge by what is open now."""
+        bet, customer = scene.bet, scene.customer
+        used = scene.held.cash - self._balance(bet.customer_id)
+        if used < customer.credit_limit_minor * self._share:
+            return None
+        return self._judge(bet.customer_id, customer, used, scene.move.at_ms, (bet.wager_id,))
+
+    modified = placed
+
+    def limited(self, customer_id: str, at_ms: int) -> Finding | None:
+        """Judge by the new limit."""
+        return self._look(customer_id, at_ms)
+
+    def paid(self, kind: str, payment: facts.Payment, at_ms: int) -> Finding | None:
+        """Judge what a withdrawal or a charge-back leaves."""
+        if kind == "charged_back" or (kind == "completed" and payment.direction == "withdrawal"):
+            return self._look(payment.customer_id, at_ms)
+        return None
+
+    def _look(self, customer_id: str, at_ms: int) -> Finding | None:
+        customer = self.book.customer(customer_id)
+        if customer is None:
+            return None
+        held = self.recall.open.get(customer_id)
+        used = (held.cash if held is not None else 0) - self.recall.balances.balance_minor(customer_id)
+        return self._judge(customer_id, customer, used, at_ms, ())
+
+    def _judge(
+        self, customer_id: str, customer: Customer, used: int, at_ms: int, wager_ids: tuple[str, ...]
+    ) -> Finding | None:
+        limit = customer.credit_limit_minor
+        if limit <= 0 or used < limit * self.settings.share or used <= 0:
+            return None
+        severity: Severity = "critical" if used >= limit * self.settings.critical_share else self.settings.severity
+        held = self.recall.open.get(customer_id)
+        return Finding(
+            cause=customer_id,
+            entity=Entity("customer", customer_id, customer.name),
+            severity=severity,
+            path=customer.path,
+            at_ms=at_ms,
+            title=f"{who(customer_id, customer)} uses {used / limit:.0%} of a credit of {said(limit)}.",
+            evidence={
+                "used": major(used),
+                "creditLimit": major(limit),
+                "share": round(used / limit, 4),
+                "openRisk": major(held.cash if held is not None else 0),
+                "balance": major(self.recall.balances.balance_minor(customer_id)),
+            },
+            wager_ids=wager_ids,
+            customer_id=customer_id,
+        )

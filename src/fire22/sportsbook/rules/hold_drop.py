@@ -1,0 +1,151 @@
+"""The hold of an agent's whole sub-tree, over four weeks, is below what is healthy.
+
+A few hours below are luck: nothing is said before the whole stretch is known and enough was wagered in it. Kept are
+sums by day (UTC) and agent; they are judged once an hour of the watermark.
+"""
+
+from typing import Annotated, ClassVar, Final
+
+from msgspec import Meta, Struct
+
+from fire22.core.scope import ROOT, ancestors
+from fire22.flows.base import Table
+from fire22.sportsbook.money import major
+from fire22.sportsbook.registry import Movement
+from fire22.sportsbook.rule import DAY_S, HOUR_S, Entity, Finding, Minor, Ratio, Rule, RuleSettings, Seconds, said
+
+DAY_MS: Final = DAY_S * 1_000
+HOUR_MS: Final = HOUR_S * 1_000
+
+
+class HoldDropSettings(RuleSettings, frozen=True):
+    """Settings.
+
+    Args:
+        hold: gross revenue of settled handle, below which it is low.
+        days: of the stretch; all of them must be known.
+        handle_minor: the least that was settled in it; minor units.
+    """
+
+    hold: Ratio = 0.05
+    days: Annotated[int, Meta(ge=1, le=366)] = 28
+    handle_minor: Minor = 10_000_000
+    cooldown_s: Seconds = 7 * DAY_S
+
+
+class Day(Struct, gc=False, array_like=True):
+    """What the customers of one agent brought on one day; minor units."""
+
+    revenue: int = 0
+    handle: int = 0
+
+
+class HoldDrop(Rule):
+    """One alert for each agent, and one for the book."""
+
+    name: ClassVar[str] = "hold_drop"
+    settings_type: ClassVar[type[RuleSettings]] = HoldDropSettings
+    settings: HoldDropSettings
+
+    def adjust(self) -> None:
+        """Make the table, once."""
+        if not hasattr(self, "_days"):
+            self._days: Table[Day] = Table("hold_drop", Day)
+            self._first: Table[int] = Table("hold_drop_since", int)
+            self._group: dict[tuple[int, str], list[int]] = {}
+            self._hour = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Sums by `<day>|<path>`, and the first day that is known."""
+        return (self._days, self._first)  # type: ignore[return-value]
+
+    def loaded(self) -> None:
+        """Go on from the hour that was judged last."""
+        self._hour = self.recall.watermark_ms // HOUR_MS
+
+    def earned(self, move: Movement) -> None:
+        """Add up what the group brings; stored when it ends."""
+        key = (move.at_ms // DAY_MS, move.fact.path)
+        sums = self._group.get(key)
+        if sums is None:
+            self._group[key] = [move.revenue, move.settled_handle]
+        else:
+            sums[0] += move.revenue
+            sums[1] += move.settled_handle
+
+    def flush(self, at_ms: int) -> tuple[Finding, ...]:
+        """Store the group's sums."""
+        for (number, path), (revenue, handle) in self._group.items():
+            key = f"{number}|{path}"
+            day = self._days.get(key)
+            if day is None:
+                day = Day()
+                self._began(number)
+            day.revenue += revenue
+            day.handle += handle
+            self._days.put(key, day)
+        self._group = {}
+        return ()
+
+    def _began(self, day: int) -> None:
+        before = self._first.get("day")
+        if before is None or day < before:
+            self._first.put("day", day)
+
+    def clock(self, now_ms: int) -> list[Finding]:
+        """Judge the last whole days once an hour."""
+        hour = now_ms // HOUR_MS
+        if hour == self._hour:
+            return []
+        self._hour = hour
+        self.flush(now_ms)
+        today = now_ms // DAY_MS
+        self._forget(today - self.settings.days)
+        first = self._first.get("day")
+        if first is None or today - first < self.settings.days:
+            return []
+        return self._judge(today, now_ms)
+
+    def _forget(self, since: int) -> None:
+        """Days before the stretch are gone; that something was known before it stays."""
+        for key in sorted(key for key, _ in self._days if int(key.partition("|")[0]) < since):
+            self._days.pop(key)
+
+    def _judge(self, today: int, now_ms: int) -> list[Finding]:
+        sums: dict[str, list[int]] = {}
+        for key, day in self._days:
+            number, _, path = key.partition("|")
+            if int(number) >= today:
+                continue
+            for scope in ancestors(path):
+                of_scope = sums.setdefault(scope, [0, 0])
+                of_scope[0] += day.revenue
+                of_scope[1] += day.handle
+        settings = self.settings
+        return [
+            self._found(scope, sums[scope], now_ms)
+            for scope in sorted(sums)
+            if sums[scope][1] >= max(1, settings.handle_minor) and sums[scope][0] < settings.hold * sums[scope][1]
+        ]
+
+    def _found(self, scope: str, sums: list[int], now_ms: int) -> Finding:
+        revenue, handle = sums
+        agent = self.book.agent(scope)
+        name = "The book" if scope == ROOT else f"{agent.name if agent else ''} ({scope})".lstrip()
+        hold = revenue / handle
+        return Finding(
+            cause=scope,
+            entity=Entity("agent", scope, agent.name if agent else ""),
+            severity=self.settings.severity,
+            path=scope,
+            at_ms=now_ms,
+            title=f"{name} held {hold:.1%} of {said(handle)} over {self.settings.days} days.",
+            evidence={
+                "hold": round(hold, 4),
+                "threshold": self.settings.hold,
+                "revenue": major(revenue),
+                "settledHandle": major(handle),
+                "days": self.settings.days,
+            },
+        )

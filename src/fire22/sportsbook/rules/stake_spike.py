@@ -1,0 +1,85 @@
+"""A stake far above what the customer usually bets.
+
+Stakes spread widely, and more so the larger they are: with the usual spread every thirtieth is five times the median.
+So a spike must also be well above the largest of the last bets, and of a size that matters.
+"""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from fire22.sportsbook.money import major
+from fire22.sportsbook.recall import BETS_KEPT
+from fire22.sportsbook.rule import (
+    DAY_S,
+    Finding,
+    Minor,
+    Ratio,
+    Rule,
+    RuleSettings,
+    Scene,
+    Seconds,
+    called,
+    of_customer,
+    said,
+)  # fmt: skip
+
+
+class StakeSpikeSettings(RuleSettings, frozen=True):
+    """Settings.
+
+    Args:
+        times_median: more than so many times the median of the last bets.
+        times_largest: and more than so many times the largest of them.
+        bets: so many bets before it must be known, at least.
+        stake_minor: the least stake that is judged; minor units.
+    """
+
+    times_median: Ratio = 5.0
+    times_largest: Ratio = 2.0
+    bets: Annotated[int, Meta(ge=2, le=BETS_KEPT - 1)] = 20
+    stake_minor: Minor = 100_000
+    cooldown_s: Seconds = DAY_S
+
+
+class StakeSpike(Rule):
+    """One alert for each customer. Free plays count neither way: they are the book's own money."""
+
+    name: ClassVar[str] = "stake_spike"
+    settings_type: ClassVar[type[RuleSettings]] = StakeSpikeSettings
+    settings: StakeSpikeSettings
+
+    def adjust(self) -> None:
+        """Take the least stake."""
+        self._least = max(1, self.settings.stake_minor)
+
+    def placed(self, scene: Scene) -> Finding | None:
+        """Judge a stake by those before it."""
+        stake = scene.bet.cash
+        if stake < self._least or scene.place < self.settings.bets:
+            return None
+        before = sorted([one for one in scene.bets.stakes[: scene.place] if one])
+        if len(before) < self.settings.bets:
+            return None
+        settings, middle = self.settings, len(before) // 2
+        median = before[middle] if len(before) % 2 else (before[middle - 1] + before[middle]) / 2
+        if stake <= median * settings.times_median or stake <= before[-1] * settings.times_largest:
+            return None
+        times = stake / median
+        return Finding(
+            cause=scene.bet.customer_id,
+            entity=of_customer(scene),
+            severity=settings.severity,
+            path=scene.bet.path,
+            at_ms=scene.move.at_ms,
+            title=f"{called(scene)} staked {said(stake)}, {times:.1f} times the usual.",
+            evidence={
+                "stake": major(stake),
+                "median": round(median / 100, 2),
+                "largest": major(before[-1]),
+                "times": round(times, 2),
+                "bets": len(before),
+            },
+            wager_ids=(scene.bet.wager_id,),
+            customer_id=scene.bet.customer_id,
+        )
