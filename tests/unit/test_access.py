@@ -133,3 +133,6 @@ def test_roles_of_the_book() -> None:
         assert access.scope(asking, BENCH, None) == "/M1"
     with pytest.raises(RequestError, match="topic_forbidden"):
         access.scope(principal("cashier"), KPI, None)
+    for name in ("payments", "payment_queue", "balances", "ledger"):
+        for role in access.roles:
+            assert access.scope(principal(role), Topic(name, Kind.STREAM), None) == "/M1"
