@@ -49,8 +49,9 @@ from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.sqlite import SqliteSource
 from fire22.sportsbook import domain
+from fire22.sportsbook.alerts import Alerts
 from fire22.sportsbook.desk.case import House
-from fire22.sportsbook.desk.desk import Desk, is_demo
+from fire22.sportsbook.desk.desk import Alert, Desk, is_demo
 from fire22.sportsbook.roles import roles
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
@@ -266,11 +267,17 @@ class Application:
         return Desk(
             path,
             house=House(desk.over_limit, desk.max_wager_minor, desk.max_to_win_minor),
-            alert=lambda _: None,
+            alert=self._alert,
             now_ms=now_ms,
             busy_timeout_ms=int(desk.busy_timeout_s * 1000),
             pending_max=desk.pending_max,
         )
+
+    def _alert(self, alert_id: str) -> Alert | None:
+        """An alert as the rules know it now."""
+        rules = next(flow for flow in self.engine.flows if isinstance(flow, Alerts))
+        found = rules.alert(alert_id)
+        return Alert(found.path, found.status) if found is not None else None
 
     def _service(self) -> Service:
         server = self.config.server

@@ -207,6 +207,29 @@ async def test_limits_and_markets(server: app.Application, shop: Shop) -> None:
     await done(server, "wager.place", wager, "l4")
 
 
+async def test_an_alert_is_taken_up(server: app.Application, shop: Shop) -> None:
+    """A wager close to its customer's limit raises an alert; who sees it takes it up, and everybody sees by whom."""
+    limits = {"creditLimitMinor": 900_000, "maxWagerMinor": 250_000}
+    await done(server, "customer.limit", {"customerId": shop.customer} | limits, "a0")
+    async with talking(server) as talk:
+        await talk.ask("subscribe", target="alerts", filter={"rule": "large_bet", "customerId": shop.customer})
+        await done(server, "wager.place", shop.wager(240_000), "a1")
+        opened = await talk.message(lambda message: message.target == "alerts" and message.data is not None)
+        assert isinstance(opened.data, dict) and opened.data["status"] == "open"
+        body = {"alertId": opened.key, "note": "a known player"}
+        elsewhere = token(server, "master", "/M2")
+        assert (await act(server, "alert.acknowledge", body, "a2", token=elsewhere)).code == "alert_unknown"
+        master = token(server, "master", "/M1", "boss-1")
+        await done(server, "alert.acknowledge", body, "a2", token=master)
+        taken = await talk.message(lambda message: message.target == "alerts")
+        assert isinstance(taken.data, dict) and taken.data["status"] == "acknowledged"
+        assert "boss-1" in str(taken.data)
+        await done(server, "alert.close", body, "a3", token=master)
+        closed = await talk.message(lambda message: message.target == "alerts")
+        assert isinstance(closed.data, dict) and closed.data["status"] == "closed"
+        assert (await act(server, "alert.close", body, "a4", token=master)).code == "transition_illegal"
+
+
 async def test_the_same_key_over_http(server: app.Application, shop: Shop) -> None:
     """A client that got no answer asks again, and nothing happens twice; many at once are one too."""
     body = shop.wager(700)

@@ -145,6 +145,10 @@ class Alerts(Flow):
             "alert.closed": self._closed,
         }
 
+    def alert(self, alert_id: str) -> Alert | None:
+        """An alert that is in sight, as it is now."""
+        return self._queue.alerts.get(alert_id)
+
     # Facts.
 
     def _wager(self, fact: Fact) -> None:

@@ -16,11 +16,14 @@ _ACTIONS: Final[dict[str, Literal["acknowledged", "closed"]]] = {
 _FOLLOWING: Final = {"open": ("acknowledged", "closed"), "acknowledged": ("closed",), "closed": ()}
 
 
+_ORDER: Final = ("", *_FOLLOWING)
+
+
 def decide(case: Case, command: commands.DecideAlert) -> Done:
     """An alert is acknowledged or closed."""
     action = _ACTIONS[case.name]
-    # The rules may not have heard yet what the book has.
-    before = case.read.alert_action(command.alert_id) or case.alert_status
+    # The rules may not have heard yet what the book has; and what they close by themselves the book has not.
+    before = max(case.read.alert_action(command.alert_id), case.alert_status, key=_ORDER.index)
     if action not in _FOLLOWING.get(before, ()):
         message = f"An alert that is {before} cannot be {action}."
         raise RequestError(codes.TRANSITION_ILLEGAL, message, details={"before": before, "after": action})
