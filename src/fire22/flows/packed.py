@@ -17,6 +17,7 @@ from typing import Final
 from fire22.flows.base import Row, Table
 
 ROWS_MAX: Final = 16  # in a page, on average
+_BEGUN: Final = crc32(b"\xc1")
 
 
 class PackedTable(Table[Row]):
@@ -125,9 +126,9 @@ class Pages:
 
     def get(self, key: str) -> bytes | None:
         """A value, or None."""
-        self.settle()
         name = b"\xc1%b\xc0" % key.encode()
-        page = self._pages[self._place(crc32(name))]
+        place = self._place(name)
+        page = self._pages[place]
         begin = page.find(name)
         if begin < 0:
             return None
@@ -136,9 +137,8 @@ class Pages:
 
     def put(self, key: str, value: bytes) -> None:
         """Add or replace a value."""
-        self.settle()
         name = b"\xc1%b\xc0" % key.encode()
-        place = self._place(crc32(name))
+        place = self._place(name)
         page = self._pages[place]
         begin = page.find(name)
         if begin < 0:
@@ -156,7 +156,7 @@ class Pages:
         value = self.get(key)
         if value is not None:
             name = b"\xc1%b\xc0" % key.encode()
-            place = self._place(crc32(name))
+            place = self._place(name)
             page = self._pages[place]
             begin = page.find(name)
             end = page.find(b"\xc1", begin + 1)
@@ -164,20 +164,24 @@ class Pages:
             self._count -= 1
         return value
 
-    def _place(self, hash: int) -> int:
+    def _place(self, name: bytes) -> int:
+        if self._loaded:
+            self.settle()
+        hash = crc32(name)
         place = hash & self._high
         return place if place < len(self._pages) else hash & self._low
 
     def _split(self) -> None:
-        """Add a page, which takes its rows from one other."""
+        """Add a page, which takes from one other the rows whose hash has one bit more."""
         source = len(self._pages) - self._low - 1
-        self._pages.append(b"")
-        stay: list[bytes] = []
-        go: list[bytes] = []
+        bit = self._low + 1
+        stay: list[bytes] = [b""]
+        go: list[bytes] = [b""]
         for row in _rows(self._pages[source]):
-            hash = crc32(b"\xc1%b\xc0" % row.partition(b"\xc0")[0])
-            (stay if self._place(hash) == source else go).append(b"\xc1%b" % row)
-        self._pages[source], self._pages[-1] = b"".join(stay), b"".join(go)
+            hash = crc32(row[: row.index(b"\xc0") + 1], _BEGUN)
+            (go if hash & bit else stay).append(row)
+        self._pages[source] = b"\xc1".join(stay)
+        self._pages.append(b"\xc1".join(go))
         if len(self._pages) > self._high:
             self._low, self._high = self._high, self._high * 2 + 1
 
