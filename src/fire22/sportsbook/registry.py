@@ -13,6 +13,7 @@ that a correction is checked against.
 """
 
 from collections.abc import Iterator
+from sys import intern
 from typing import ClassVar, Final, Literal
 
 import msgspec
@@ -510,10 +511,11 @@ class Registry(Flow):
         if wager.path != ROOT and self._agents.get(wager.path) is None:
             raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {wager.path}.", path=wager.path)
         cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
+        # A hundred thousand wagers name the same few thousand words: each word is kept once.
         return OpenWager(
-            wager.wager_id, wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type,
-            wager.risk_minor, cash, wager.to_win_minor, self.counts_at(fact), wager.version, wager.channel, wager.ip,
-            _legs(wager.legs),
+            wager.wager_id, wager.wager_number, intern(wager.customer_id), intern(wager.agent_id), intern(wager.path),
+            intern(wager.type), wager.risk_minor, cash, wager.to_win_minor, self.counts_at(fact), wager.version,
+            intern(wager.channel), intern(wager.ip), _legs(wager.legs),
         )  # fmt: skip
 
     def _state(self, wager_id: str) -> str | None:
@@ -531,7 +533,7 @@ class Registry(Flow):
 
 
 def _legs(legs: tuple[facts.Leg, ...]) -> tuple[Leg, ...]:
-    return tuple([Leg(leg.market_id, leg.selection_id, leg.odds) for leg in legs])
+    return tuple([Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds) for leg in legs])
 
 
 def _conflict(wager: facts.WagerFact, risk: int, to_win: int, why: str) -> Refused:
