@@ -98,7 +98,12 @@ def flow_settings(config: Config) -> dict[str, Json]:
     figures = config.figures
     return {
         "book": {"currency": config.book.currency},
-        "kpi": {"time_zone": config.book.time_zone, "day_starts_at": config.book.day_starts_at.isoformat()},
+        "kpi": {
+            "time_zone": config.book.time_zone,
+            "day_starts_at": config.book.day_starts_at.isoformat(),
+            "week_starts_on": config.book.week_starts_on,
+            "online_minutes": config.book.online_minutes,
+        },
         "daybook": {
             "time_zone": config.book.time_zone,
             "day_starts_at": config.book.day_starts_at.isoformat(),

@@ -122,6 +122,7 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
         day_starts_at: local time, HH:MM:SS.
         currency: of all amounts, ISO 4217; an amount that says it is in another one is set aside.
         week_starts_on: the weekday on which the week of figures and commissions starts.
+        online_minutes: how long a customer who has logged in, or placed a wager, and does nothing else is online.
     """
 
     path: str = ""
@@ -131,6 +132,7 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     day_starts_at: Annotated[time, Meta(tz=False)] = time(0)
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
     week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "tuesday"
+    online_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 15.0
 
 
 class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):

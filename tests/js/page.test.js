@@ -21,7 +21,7 @@ test('money has two decimals, thousands separators and a true minus; nothing is 
   assert.equal(format.formatSigned(5), '+5.00');
   assert.equal(format.formatSigned(-5), '−5.00');
   assert.equal(format.formatSigned(0.001), '0.00');
-  assert.equal(format.formatPercent(-0.0456), '−4.6\u202f%');
+  assert.equal(format.formatPercent(-4.56), '−4.6\u202f%');
 });
 
 test('odds are shown as they come', () => {

@@ -3,11 +3,12 @@
 Sections 3 and 7: revenue = Σ(cash stake - return) over settled wagers; handle = Σ cash risk accepted and not cancelled;
 pending = open wagers; active players = distinct customers with a wager in the trailing 24 hours; liability of a
 market = max(0, -min over outcomes of the book's result), a parlay counting with its whole profit; change.x = x - x at
-the start of the business day. A fact that comes late belongs to before that start.
+the start of the business day. A fact that comes late belongs to before that start; of liability, where a group brought
+nothing else. Sums of a period are what each fact that counts in it has added to them.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -26,6 +27,7 @@ from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.tree import Tree
 from tests.histories import SCOPES, History
+from tests.netted import Netted
 from tests.storage import START_MS
 
 DAY_MS = 24 * 3_600_000
@@ -126,6 +128,20 @@ def liability(told: list[Told], scope: str) -> int:
     return total
 
 
+def settled(told: list[Told], scope: str) -> int:
+    """Cash of settled wagers."""
+    return sum(
+        cash(wager)
+        for wager in ledgers(told)
+        if wager.returned is not None and not wager.cancelled and covers(scope, wager.placed.path)
+    )
+
+
+def accepted(told: list[Told], scope: str) -> int:
+    """Wagers that were accepted, whatever became of them."""
+    return sum(isinstance(each.data, facts.WagerPlaced) and covers(scope, each.data.path) for each in told)
+
+
 def active(told: list[Told], scope: str, since_ms: int) -> int:
     """Distinct customers with a wager accepted after a moment."""
     customers = set()
@@ -152,6 +168,12 @@ class Recomputed:
         # What is known of the start of the day as it was known then, moved by what came late since.
         self.active_then = dict.fromkeys(SCOPES, 0)
         self.liability_then = dict.fromkeys(SCOPES, 0)
+        self.liability_said = dict.fromkeys(SCOPES, 0)
+        self.only_late = dict.fromkeys(SCOPES, True)
+        self.week_starts_on = 1
+        self.starts = {"day": 0, "week": 0, "month": 0}
+        self.keys = {"day": "", "week": "", "month": ""}
+        self.sums = {(scope, kind): [0, 0, 0, 0] for scope in SCOPES for kind in self.keys}
 
     def take(self, event: Event) -> None:
         """The next event of the log."""
@@ -172,12 +194,40 @@ class Recomputed:
         if isinstance(data, facts.WagerFact | facts.Agent) or getattr(data, "last_wager_at", None):
             self._begin(at_ms)
         late = at_ms < self.day_start_ms and isinstance(data, facts.WagerFact | facts.Customer)
-        before = self._moving() if late else {}
+        players = self._players() if late else {}
+        sums = {scope: self._sums(scope) for scope in SCOPES}
+        open = {scope: len(open_wagers(self.told, scope)) for scope in SCOPES}
         self.told.append(Told(event.type, data, at_ms))
         if late:
-            for scope, (players, risk) in self._moving().items():
-                self.active_then[scope] += players - before[scope][0]
-                self.liability_then[scope] += risk - before[scope][1]
+            for scope, count in self._players().items():
+                self.active_then[scope] += count - players[scope]
+        if event.type != "revenue.imported":
+            self._count(at_ms, sums)
+        if not late and event.type != "wager.imported":
+            moved = isinstance(data, facts.WagerModified)
+            for scope in SCOPES:
+                if isinstance(data, facts.WagerFact) and covers(scope, data.path):
+                    self.only_late[scope] &= not moved and len(open_wagers(self.told, scope)) == open[scope]
+
+    def flushed(self) -> None:
+        """A group has ended."""
+        for scope in SCOPES:
+            risk = liability(self.told, scope)
+            if self.only_late[scope]:
+                self.liability_then[scope] += risk - self.liability_said[scope]
+            self.liability_said[scope], self.only_late[scope] = risk, True
+
+    def _sums(self, scope: str) -> list[int]:
+        return [each(self.told, scope) for each in (revenue, handle, settled, accepted)]
+
+    def _count(self, at_ms: int, before: dict[str, list[int]]) -> None:
+        """Add what the newest fact has changed to the periods that hold its time."""
+        for scope in SCOPES:
+            gained = [now - then for now, then in zip(self._sums(scope), before[scope], strict=True)]
+            for kind, start_ms in self.starts.items():
+                if at_ms >= start_ms:
+                    total = self.sums[scope, kind]
+                    self.sums[scope, kind] = [one + more for one, more in zip(total, gained, strict=True)]
 
     def figures(self, scope: str) -> Figures:
         """The document of a scope."""
@@ -198,8 +248,11 @@ class Recomputed:
         document: Figures = {
             **_four(*now),
             "change": _four(*(here - there for here, there in zip(now, then, strict=True))),
-            "handle": handle(self.told, scope) / 100,
+            **_summed(self._sums(scope)),
             "pendingRisk": sum(wager.placed.risk_minor for wager in open) / 100,
+            "pendingToWin": sum(wager.placed.to_win_minor for wager in open) / 100,
+            "grossPotentialPayout": sum(cash(wager) + wager.placed.to_win_minor for wager in open) / 100,
+            "periods": {kind: self._period(scope, kind) for kind in self.keys},
         }
         if any(len(wager.legs) != 1 for wager in open):
             document["liabilityIsBound"] = True
@@ -209,8 +262,12 @@ class Recomputed:
     def _since_ms(self) -> int:
         return max(self.watermark_ms, self.day_start_ms) - DAY_MS
 
-    def _moving(self) -> dict[str, tuple[int, int]]:
-        return {scope: (active(self.told, scope, self._since_ms), liability(self.told, scope)) for scope in SCOPES}
+    def _players(self) -> dict[str, int]:
+        return {scope: active(self.told, scope, self._since_ms) for scope in SCOPES}
+
+    def _period(self, scope: str, kind: str) -> Figures:
+        sums = self.sums[scope, kind]
+        return {"key": self.keys[kind], "revenue": sums[0] / 100, **_summed(sums), "wagers": sums[3]}
 
     def _begin(self, at_ms: int) -> None:
         """A business day begins: [start, end) holds `at_ms`."""
@@ -222,17 +279,30 @@ class Recomputed:
         # A day with new settings begins where the one before it ended.
         self.day_start_ms = max(self._starts(day), self.day_end_ms)
         self.day_end_ms = self._starts(day + timedelta(days=1))
+        week = day - timedelta(days=(day.weekday() - self.week_starts_on) % 7)
+        begins = {"day": day, "week": week, "month": day.replace(day=1)}
+        for kind, first in begins.items():
+            self.starts[kind] = min(self._starts(first), self.day_start_ms) if kind != "day" else self.day_start_ms
+            key = first.isoformat()[:7] if kind == "month" else first.isoformat()
+            if kind == "day" or key != self.keys[kind]:
+                self.sums |= {(scope, kind): [0, 0, 0, 0] for scope in SCOPES}
+            self.keys[kind] = key
         for scope in SCOPES:
             self.active_then[scope] = active(self.told, scope, self.day_start_ms - DAY_MS)
-            self.liability_then[scope] = liability(self.told, scope)
+            self.liability_then[scope] = self.liability_said[scope]
 
-    def _starts(self, day: datetime | object) -> int:
-        assert hasattr(day, "isoformat")
+    def _starts(self, day: date) -> int:
         return to_ms(datetime.fromisoformat(f"{day.isoformat()}T{self.starts_at}").replace(tzinfo=self.zone))
 
 
 def _four(earned: int, players: int, pending: int, risk: int) -> Figures:
     return {"revenue": earned / 100, "activePlayers": players, "pending": pending, "totalLiability": risk / 100}
+
+
+def _summed(sums: list[int]) -> Figures:
+    earned, cash_accepted, cash_settled, _ = sums
+    hold: Figures = {"hold": round(100 * earned / cash_settled, 2)} if cash_settled > 0 else {}
+    return {"handle": cash_accepted / 100, "settledHandle": cash_settled / 100, "ngr": earned / 100, **hold}
 
 
 class Screen:
@@ -254,19 +324,28 @@ class Screen:
 def compare(events: list[Event], cut: Callable[[], bool]) -> None:
     """Fold the events, flushing wherever `cut` says, and compare every scope after each flush."""
     registry = Registry()
-    engine, recomputed, screen = Engine((registry, Tree(), Kpi(registry)), domain.decode), Recomputed(), Screen()
+    netted = Netted(registry)
+    engine, recomputed, screen = (
+        Engine((registry, netted, Tree(), Kpi(registry, netted)), domain.decode),
+        Recomputed(),
+        Screen(),
+    )
     for event in events:
         engine.fold(encode_event(event).body)
         recomputed.take(event)
         if cut():
             screen.take(engine.flush())
+            recomputed.flushed()
             for scope, document in screen.documents.items():
+                assert isinstance(document, dict)
+                online = document.pop("onlinePlayers")
                 assert document == recomputed.figures(scope), f"{scope} after {event.id} {event.type}"
+                document["onlinePlayers"] = online
     assert not engine.rejected
     assert set(screen.documents) == set(SCOPES)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_every_figure_is_what_all_facts_together_say(seed: int) -> None:
     """A risk manager can trust every figure of every scope after every group, whatever came and however late."""
     random = Random(f"cuts {seed}")
@@ -278,7 +357,7 @@ def test_every_figure_is_what_all_facts_together_say(seed: int) -> None:
     compare(events, lambda: next(taken) == flushed_last or random.random() < share)
 
 
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", range(100, 106))
 def test_every_figure_across_daylight_saving(seed: int) -> None:
     """The same in the weeks in which clocks change, with a flush after every event."""
     start = datetime(2026, *Random(seed).choice(((3, 6), (10, 30))), tzinfo=ZoneInfo("UTC"))

@@ -11,6 +11,7 @@ from fire22.log.base import Group
 from fire22.sportsbook import domain
 from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.registry import Registry
+from tests.netted import Netted
 from tests.storage import START_MS, event
 
 HOUR = 3_600_000
@@ -22,7 +23,8 @@ class Book:
 
     def __init__(self) -> None:
         registry = Registry()
-        self.engine = Engine((registry, Kpi(registry)), domain.decode)
+        netted = Netted(registry)
+        self.engine = Engine((registry, netted, Kpi(registry, netted)), domain.decode)
         self.documents: dict[str, dict[str, Json]] = {}
         self._number = 0
         for code in ("M1", "M2"):
@@ -59,6 +61,14 @@ class Book:
         """Revenue, active players, pending, liability."""
         return tuple(self.documents[scope][name] for name in ("revenue", "activePlayers", "pending", "totalLiability"))
 
+    def period(self, kind: str, scope: str = "/") -> dict[str, Json]:
+        """The figures of the running day, week or month."""
+        periods = self.documents[scope]["periods"]
+        assert isinstance(periods, dict)
+        period = periods[kind]
+        assert isinstance(period, dict)
+        return period
+
     def change(self, scope: str = "/") -> tuple[Json, ...]:
         """Their change since the start of the day."""
         change = self.documents[scope]["change"]
@@ -77,10 +87,17 @@ def test_the_fields_are_those_of_the_specification() -> None:
     """A developer finds the four figures and their change, and what else is known beside them."""
     book = Book()
     book.wager("wager.placed", START_MS)
+    sums = {"handle": 11.0, "settledHandle": 0.0, "ngr": 0.0}
+    period = {"revenue": 0.0, **sums, "wagers": 1}
     assert book.documents["/"] == {
         "revenue": 0.0, "activePlayers": 1, "pending": 1, "totalLiability": 10.0,
         "change": {"revenue": 0.0, "activePlayers": 1, "pending": 1, "totalLiability": 10.0},
-        "handle": 11.0, "pendingRisk": 11.0,
+        **sums, "pendingRisk": 11.0, "pendingToWin": 10.0, "grossPotentialPayout": 21.0, "onlinePlayers": 1,
+        "periods": {
+            "day": {"key": "2026-03-01", **period},
+            "week": {"key": "2026-02-24", **period},
+            "month": {"key": "2026-03", **period},
+        },
     }  # fmt: skip
     assert book.documents["/M1"] == book.documents["/"]
 
@@ -185,6 +202,87 @@ def test_players_of_yesterday_are_those_at_the_start_of_the_day() -> None:
     book.clock(MIDNIGHT + 60 * HOUR)
     assert book.four()[1] == 0
     assert book.change()[1] == 0
+
+
+def session(book: Book, kind: str, at_ms: int, customer: str = "C1") -> None:
+    """A customer comes or leaves."""
+    book.tell(f"session.{kind}", at_ms, customerId=customer, agentId="M1", path="/M1")
+
+
+def online(book: Book) -> Json:
+    """Who is there now."""
+    return book.documents["/"]["onlinePlayers"]
+
+
+def test_who_logs_in_is_online_until_the_log_out() -> None:
+    """An operator sees how many are there, also when one of them comes back at once."""
+    book = Book()
+    book.clock(START_MS)
+    session(book, "login", START_MS)
+    session(book, "login", START_MS + 1, "C2")
+    assert online(book) == 2
+    session(book, "logout", START_MS + 2)
+    assert online(book) == 1
+    session(book, "login", START_MS + 3)
+    assert online(book) == 2
+    session(book, "logout", START_MS + 4, "C9")
+    assert online(book) == 2
+
+
+def test_who_does_nothing_is_no_longer_online() -> None:
+    """A wager is a sign of life as a log-in is; fifteen minutes without one end it."""
+    book = Book()
+    book.clock(START_MS)
+    session(book, "login", START_MS)
+    book.wager("wager.placed", START_MS + HOUR // 6)
+    book.clock(START_MS + HOUR // 4)
+    assert online(book) == 1
+    book.clock(START_MS + HOUR // 6 + HOUR // 4)
+    assert online(book) == 0
+    assert book.four()[1] == 1
+
+
+def test_net_revenue_is_what_bonuses_and_charge_backs_leave() -> None:
+    """What was given away and what was taken back is not earned, whatever the wagers brought."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS)
+    settled(book, START_MS + 1, 0)
+    about = {"customerId": "C1", "agentId": "M1", "path": "/M1"}
+    for number, (kind, amount) in enumerate((("bonus", 300), ("adjustment", 5000))):
+        book.tell("balance.adjusted", START_MS + 2, entryId=str(number), kind=kind, amountMinor=amount, **about)
+    for direction in ("deposit", "withdrawal"):
+        book.tell(
+            "payment.charged_back", START_MS + 3, paymentId=direction, direction=direction, method="card",
+            amountMinor=200, status="charged_back", **about,
+        )  # fmt: skip
+    assert (book.documents["/M1"]["revenue"], book.documents["/M1"]["ngr"]) == (11.0, 6.0)
+    assert book.period("day")["ngr"] == 6.0
+
+
+def test_hold_is_of_what_is_settled() -> None:
+    """A risk manager compares revenue with the stakes that it came from; without any there is no hold."""
+    book = Book()
+    book.wager("wager.placed", START_MS)
+    assert "hold" not in book.documents["/"]
+    settled(book, START_MS + 1, 1000)
+    assert book.documents["/"]["hold"] == 9.09
+
+
+def test_each_period_counts_the_facts_that_it_holds() -> None:
+    """Yesterday's late wager is in the week and the month, not in the day; last week's only in the month."""
+    monday = START_MS + 8 * 24 * HOUR  # 9 March 2026, noon; its week began on the 3rd
+    book = Book()
+    book.clock(monday)
+    book.wager("wager.placed", monday)
+    book.wager("wager.placed", monday - 24 * HOUR, "w2")
+    book.wager("wager.placed", monday - 7 * 24 * HOUR, "w3")
+    book.wager("wager.placed", monday - 60 * 24 * HOUR, "w4")
+    assert [book.period(kind)["wagers"] for kind in ("day", "week", "month")] == [1, 2, 3]
+    assert book.documents["/"]["handle"] == 44.0
+    book.clock(monday + 24 * HOUR)
+    assert [book.period(kind)["wagers"] for kind in ("day", "week", "month")] == [0, 0, 3]
+    assert [book.period(kind)["key"] for kind in ("day", "week", "month")] == ["2026-03-10", "2026-03-10", "2026-03"]
 
 
 def test_the_window_of_active_players_ends_exactly() -> None:

@@ -26,9 +26,9 @@ export function formatSigned(value, format = formatMoney) {
   return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
 }
 
-/** A ratio as per cent, one decimal. @param {number} ratio */
-export function formatPercent(ratio) {
-  return `${(100 * ratio).toFixed(1).replace('-', MINUS)}\u202f%`;
+/** One decimal. @param {number} percent */
+export function formatPercent(percent) {
+  return `${percent.toFixed(1).replace('-', MINUS)}\u202f%`;
 }
 
 /** Odds as they come: American (+150, −110) or decimal (1.91). @param {unknown} odds */

@@ -28,14 +28,15 @@ def flows() -> tuple[Flow, ...]:
     """New flows, in the order in which they see each event."""
     registry = Registry()
     ledger = Ledger(registry)
+    exposures = Exposures(registry)
     daybook = Daybook(registry)
     commissions = Commissions(registry, daybook)
     return (
         registry,
         Tree(),
         ledger,
-        Exposures(registry),
-        Kpi(registry),
+        exposures,
+        Kpi(registry, exposures),
         Ticker(),
         Alerts(registry, ledger),  # it judges what is decided about alerts, of which the activity feed tells
         ActivityFeed(),

@@ -1,178 +1,243 @@
 """The `kpi` view: what a book and each of its sub-trees earns and risks now. Source: domain rules, sections 3 and 7.
 
-A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. Kept in tables: what cannot be derived (revenue, the values at the
-start of the business day, open wagers, who was active). Derived again at a restart: pending, liability, the counts.
+A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. The fold adds up what a commit group does to each agent's path; the
+flush brings the sums up the tree, once. Kept in tables: what cannot be derived (sums since the start and of the running
+day, week and month, the values at the start of the business day, who was active, who is online). Derived again at a
+restart: open wagers and the counts.
 
-A fact that comes late (its day had begun without it) moves a figure and the figure at the start of the day alike: the
-`change` of today is what today's facts did. For sums that is exact. Liability nets and players overlap, so for these it
-is what the fact changes now; exact would need a second book as of the start of each day.
+A fact counts in the running periods that hold its time. One that comes late, for a day that is over, moves a figure and
+the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
+where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
+Periods that are over are restated by the reports.
 """
 
 from datetime import time
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
-from fire22.core.message import Json
 from fire22.core.scope import ancestors
 from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
-from fire22.sportsbook.business_day import BusinessDay
-from fire22.sportsbook.liability import Exposure
-from fire22.sportsbook.money import major
+from fire22.sportsbook.key_figures import Base, Liabilities, Open, ScopeFigures, ScopeRow, Sums, document
+from fire22.sportsbook.periods import Periods, Weekday
 from fire22.sportsbook.players import Players
 from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, OpenWager, Registry
 
-ACTIVE_MS: Final = 24 * 60 * 60 * 1000
+MINUTE_MS: Final = 60_000
+ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
+BONUS: Final = "bonus"
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When the business day starts."""
+    """When the business day and the week start, and how long a customer who does nothing is online."""
 
     time_zone: str = "UTC"
     day_starts_at: time = time(0)
+    week_starts_on: Weekday = "tuesday"
+    online_minutes: Annotated[float, Meta(gt=0)] = 15.0
 
 
-class Base(Struct, gc=False, array_like=True):
-    """The four figures at the start of the business day."""
+class Running(Struct, frozen=True, gc=False, array_like=True):
+    """The running periods: when they start and what they are called; ms since 1970 UTC."""
 
-    revenue: int = 0
-    active: int = 0
-    pending: int = 0
-    liability: int = 0
-
-
-class ScopeRow(Struct, gc=False, array_like=True):
-    """What is kept of a scope; minor units."""
-
-    revenue: int = 0
-    handle: int = 0
-    base: Base = msgspec.field(default_factory=Base)
+    day_ms: int = 0
+    week_ms: int = 0
+    month_ms: int = 0
+    ends_ms: int = 0
+    keys: tuple[str, str, str] = ("", "", "")
 
 
-class _Scope:
-    """A scope's figures: the kept row and what is derived."""
+class _Moved:
+    """What a commit group does to one path.
 
-    __slots__ = ("active", "exposure", "pending", "pending_risk", "row")
+    Args:
+        now: of facts that count in the running day, week and month.
+        base_revenue, base_pending: of facts of before the running day.
+        late, timely: whether wagers were opened or closed before the running day, and in it.
+    """
 
-    def __init__(self, row: ScopeRow) -> None:
-        self.row = row
-        self.exposure = Exposure()
-        self.pending = 0
-        self.pending_risk = 0
-        self.active = 0
+    __slots__ = ("base_pending", "base_revenue", "late", "now", "open", "timely")
+
+    def __init__(self) -> None:
+        self.now = Sums()
+        self.open = Open()
+        self.base_revenue = 0
+        self.base_pending = 0
+        self.late = False
+        self.timely = False
 
 
 class Kpi(Flow):
-    """One document for each scope."""
+    """One document for each scope; comes after the flow that tells liabilities."""
 
     name: ClassVar[str] = "kpi"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, liabilities: Liabilities) -> None:
         super().__init__()
         self.topics = (Topic("kpi", Kind.VIEW),)
         self._book = registry
+        self._liabilities = liabilities
         self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
         self._active: Table[int] = Table("active", int)
-        self._day_row: Table[tuple[int, int]] = Table("day", tuple[int, int])
-        self._scopes: dict[str, _Scope] = {}
-        self._players = Players()
-        self._business_day = BusinessDay("UTC", time(0))
-        self._day_start = 0
-        self._day_end = 0
+        self._online: Table[int] = Table("online", int)
+        self._running_row: Table[Running] = Table("running", Running)
+        self._scopes: dict[str, ScopeFigures] = {}
+        self._active_players = Players()
+        self._online_players = Players()
+        self._settings = KpiSettings()
+        self._periods = Periods("UTC", time(0))
+        self._running = Running()
+        self._moves: dict[str, _Moved] = {}
         self._touched: dict[str, None] = {}
+        self._known: dict[str, bool] = {}  # scopes whose liability moves at the start of the day too
         self._at_ms = 0
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Scopes, active customers, the current day."""
-        return (self._rows, self._active, self._day_row)  # type: ignore[return-value]
+        """Scopes, active customers, customers that are online, the running periods."""
+        return (self._rows, self._active, self._online, self._running_row)  # type: ignore[return-value]
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
-        taken = msgspec.json.decode(settings, type=KpiSettings)
-        self._business_day = BusinessDay(taken.time_zone, taken.day_starts_at)
+        self._settings = taken = msgspec.json.decode(settings, type=KpiSettings)
+        self._periods = Periods(taken.time_zone, taken.day_starts_at, taken.week_starts_on)
 
     def handlers(self) -> dict[str, Handler]:
-        """Agents, so that each has its figures from the start; wagers; what was there before."""
+        """Agents, so that each has figures from the start; wagers; what was there before; other gains; sessions."""
         return {
             "agent.created": self._agent,
             "agent.imported": self._agent,
             "customer.imported": self._customer,
             "revenue.imported": self._imported_revenue,
             **dict.fromkeys(MOVES, self._moved),
+            "payment.charged_back": self._charged_back,
+            "balance.adjusted": self._adjusted,
+            "session.login": self._login,
+            "session.logout": self._logout,
         }
 
     def loaded(self) -> None:
-        """Derive pending, liability and the counts from the kept rows."""
+        """Derive open wagers and the counts from the kept rows."""
         for scope, row in self._rows:
-            self._scopes[scope] = _Scope(row)
+            self._scopes[scope] = ScopeFigures(row)
         for wager in self._book.wagers():
-            self._expose(wager, 1, late=False)
-        for key, at_ms in self._active:
-            customer, _, path = key.rpartition("|")
-            self._players.seen(customer, path, at_ms)
-        for scope, count in self._players.counts.items():
+            _count(self._move(wager.path).open, wager, 1)
+        self._propagate()
+        for table, players in ((self._active, self._active_players), (self._online, self._online_players)):
+            for key, at_ms in table:
+                customer, _, path = key.rpartition("|")
+                players.seen(customer, path, at_ms)
+        for scope, count in self._active_players.counts.items():
             self._scope(scope).active = count
-        day = self._day_row.get("now")
-        if day is not None:
-            self._day_start, self._day_end = day
-        self._touched = {}
+        for scope, count in self._online_players.counts.items():
+            self._scope(scope).online = count
+        for scope, figures in self._scopes.items():
+            figures.liability = self._liabilities.total(scope)
+        self._running = self._running_row.get("now") or Running()
+        self._touched, self._known = {}, {}
 
     def clock(self) -> None:
-        """The window of active players slides; a new business day may begin."""
-        if self._day_start > self.watermark_ms + FUTURE_MS_MAX:
-            self._day_end = 0  # a fact of before the first watermark began a day that has not come
+        """The windows of active and online players slide; a new business day may begin."""
+        if self._running.day_ms > self.watermark_ms + FUTURE_MS_MAX:
+            # A fact of before the first watermark began a day that has not come.
+            self._running = msgspec.structs.replace(self._running, ends_ms=0)
         self._begin_day(self.watermark_ms)
         self._expire(self.watermark_ms)
 
     def flush(self) -> None:
         """A document for each scope whose figures moved."""
+        self._propagate()
+        for scope in self._liabilities.take_changed():
+            figures = self._touch(scope)
+            liability = self._liabilities.total(scope)
+            if self._known.get(scope):
+                figures.row.base.liability += liability - figures.liability
+            figures.liability = liability
+        self._known = {}
         # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
+        keys = self._running.keys
         for scope in sorted(self._touched):
-            self._rows.put(scope, self._scopes[scope].row)
-            self.out.view("kpi", scope, "", "kpi_update", at_ms, _document(self._scopes[scope]))
+            figures = self._scopes[scope]
+            self._rows.put(scope, figures.row)
+            self.out.view("kpi", scope, "", "kpi_update", at_ms, document(scope, figures, self._liabilities, keys))
         self._touched = {}
 
     # Facts.
 
     def _agent(self, fact: Fact) -> None:
-        agent = expect(fact, facts.Agent)
-        self._scope(agent.path)
-        self._touched[agent.path] = None
+        self._touch(expect(fact, facts.Agent).path)
         self._time(fact.at_ms)
 
     def _customer(self, fact: Fact) -> None:
         customer = expect(fact, facts.Customer)
         if customer.last_wager_at is not None:
             at_ms = self._time(to_ms(customer.last_wager_at))
-            self._seen(customer.customer_id, customer.path, at_ms, late=at_ms < self._day_start)
+            self._seen(customer.customer_id, customer.path, at_ms)
 
     def _imported_revenue(self, fact: Fact) -> None:
         imported = expect(fact, facts.RevenueImported)
         self._at_ms = max(self._at_ms, fact.at_ms)
-        self._earn(imported.path, imported.revenue_minor, late=True)
+        for scope in ancestors(imported.path):
+            row = self._touch(scope).row
+            row.ever.revenue += imported.revenue_minor
+            row.base.revenue += imported.revenue_minor
 
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
-        late = self._time(move.at_ms) < self._day_start
-        if move.closed is not None:
-            self._expose(move.closed, -1, late=late)
-        if move.opened is not None:
-            self._expose(move.opened, 1, late=late)
-        if move.handle:
-            for scope in ancestors(move.fact.path):
-                self._scope(scope).row.handle += move.handle
-                self._touched[scope] = None
-        if move.revenue:
-            self._earn(move.fact.path, move.revenue, late=late)
-        if move.kind in ("placed", "imported"):
-            self._seen(move.fact.customer_id, move.fact.path, move.at_ms, late=late)
+        at_ms = self._time(move.at_ms)
+        accepted = move.kind == "placed" or move.kind == "imported"
+        for wager, sign in ((move.closed, -1), (move.opened, 1)):
+            if wager is not None:
+                moved = self._move(wager.path)
+                _count(moved.open, wager, sign)
+                if at_ms < self._running.day_ms:
+                    moved.base_pending += sign
+                    moved.late = True
+                elif move.kind == "imported":
+                    moved.late = True
+                else:
+                    moved.timely = True
+        path = move.fact.path
+        if at_ms >= self._running.day_ms and at_ms >= self._running.week_ms and at_ms >= self._running.month_ms:
+            now = self._move(path).now
+            now.revenue += move.revenue
+            now.handle += move.handle
+            now.settled += move.settled_handle
+            now.wagers += accepted
+        else:
+            self._add(path, at_ms, Sums(move.revenue, move.handle, move.settled_handle, int(accepted)))
+        if accepted:
+            self._seen(move.fact.customer_id, path, at_ms)
+            self._alive(move.fact.customer_id, path, at_ms)
+
+    def _charged_back(self, fact: Fact) -> None:
+        payment = expect(fact, facts.Payment)
+        if payment.direction == "deposit":
+            at_ms = self._time(self._book.counts_at(fact))
+            self._add(payment.path, at_ms, Sums(chargebacks=payment.amount_minor))
+
+    def _adjusted(self, fact: Fact) -> None:
+        adjusted = expect(fact, facts.BalanceAdjusted)
+        if adjusted.kind == BONUS:
+            at_ms = self._time(self._book.counts_at(fact))
+            self._add(adjusted.path, at_ms, Sums(bonuses=adjusted.amount_minor))
+
+    def _login(self, fact: Fact) -> None:
+        session = expect(fact, facts.Session)
+        self._alive(session.customer_id, session.path, self._time(self._book.counts_at(fact)))
+
+    def _logout(self, fact: Fact) -> None:
+        session = expect(fact, facts.Session)
+        for path in self._online_players.paths(session.customer_id):
+            for scope in self._online_players.leave(session.customer_id, path):
+                self._touch(scope).online = self._online_players.counts[scope]
+            self._online.pop(f"{session.customer_id}|{path}")
 
     # What facts do to figures.
 
@@ -180,93 +245,132 @@ class Kpi(Flow):
         """When a fact counts: its own time, but not far ahead of the watermark. It may begin a business day."""
         if self.watermark_ms and at_ms > self.watermark_ms + FUTURE_MS_MAX:
             at_ms = self.watermark_ms + FUTURE_MS_MAX
-        self._begin_day(at_ms)
+        if at_ms >= self._running.ends_ms:
+            self._begin_day(at_ms)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
         return at_ms
 
     def _begin_day(self, at_ms: int) -> None:
-        if at_ms < self._day_end:
+        """Begin the day that holds a moment, and the week and month where they are others."""
+        before = self._running
+        if at_ms < before.ends_ms:
             return
-        start, end = self._business_day.bounds(at_ms)
+        self._propagate()
+        day, week, month = (self._periods.period(kind, at_ms) for kind in ("day", "week", "month"))
         # After a change of the settings the days meet: none begins before the one before it has ended.
-        self._day_start, self._day_end = max(start, self._day_end), end
-        self._day_row.put("now", (self._day_start, self._day_end))
-        self._expire(self._day_start)
-        for name, scope in self._scopes.items():
-            scope.row.base = Base(scope.row.revenue, scope.active, scope.pending, scope.exposure.total)
-            self._touched[name] = None
+        start_ms = max(day.start_ms, before.ends_ms)
+        self._running = Running(
+            start_ms, min(week.start_ms, start_ms), min(month.start_ms, start_ms), day.end_ms,
+            (day.key, week.key, month.key),
+        )  # fmt: skip
+        self._running_row.put("now", self._running)
+        self._expire(start_ms)
+        for scope, figures in self._scopes.items():
+            row = figures.row
+            row.base = Base(row.ever.revenue, figures.active, figures.open.count, figures.liability)
+            row.day = Sums()
+            if week.key != before.keys[1]:
+                row.week = Sums()
+            if month.key != before.keys[2]:
+                row.month = Sums()
+            self._touched[scope] = None
 
-    def _scope(self, scope: str) -> _Scope:
+    def _add(self, path: str, at_ms: int, sums: Sums) -> None:
+        """Count what happened at a moment in the periods that hold it."""
+        running = self._running
+        if at_ms < running.day_ms:
+            self._move(path).base_revenue += sums.revenue
+        for scope in ancestors(path):
+            row = self._touch(scope).row
+            row.ever.add(sums)
+            for start_ms, period in (
+                (running.day_ms, row.day), (running.week_ms, row.week), (running.month_ms, row.month),
+            ):  # fmt: skip
+                if at_ms >= start_ms:
+                    period.add(sums)
+
+    def _move(self, path: str) -> _Moved:
+        moved = self._moves.get(path)
+        if moved is None:
+            moved = self._moves[path] = _Moved()
+        return moved
+
+    def _propagate(self) -> None:
+        """Bring what the group has done so far up the tree."""
+        for path, moved in self._moves.items():
+            now, open = moved.now, moved.open
+            for scope in ancestors(path):
+                figures = self._touch(scope)
+                row, total = figures.row, figures.open
+                row.ever.add(now)
+                row.day.add(now)
+                row.week.add(now)
+                row.month.add(now)
+                row.base.revenue += moved.base_revenue
+                row.base.pending += moved.base_pending
+                if moved.late or moved.timely:
+                    self._known[scope] = self._known.get(scope, True) and not moved.timely
+                total.count += open.count
+                total.risk += open.risk
+                total.to_win += open.to_win
+        self._moves = {}
+
+    def _touch(self, scope: str) -> ScopeFigures:
+        """A scope whose document may have changed."""
+        self._touched[scope] = None
+        return self._scope(scope)
+
+    def _scope(self, scope: str) -> ScopeFigures:
         figures = self._scopes.get(scope)
         if figures is None:
-            figures = self._scopes[scope] = _Scope(ScopeRow())
+            figures = self._scopes[scope] = ScopeFigures(ScopeRow())
         return figures
 
     def _expire(self, now_ms: int) -> None:
-        scopes, gone = self._players.expire(now_ms - ACTIVE_MS)
+        scopes, gone = self._active_players.expire(now_ms - ACTIVE_MS)
         for scope in scopes:
-            self._scope(scope).active = self._players.counts[scope]
-            self._touched[scope] = None
+            self._touch(scope).active = self._active_players.counts[scope]
         for customer, path in gone:
             self._active.pop(f"{customer}|{path}")
+        scopes, gone = self._online_players.expire(now_ms - self._online_ms)
+        for scope in scopes:
+            self._touch(scope).online = self._online_players.counts[scope]
+        for customer, path in gone:
+            self._online.pop(f"{customer}|{path}")
 
-    def _seen(self, customer: str, path: str, at_ms: int, *, late: bool) -> None:
-        if at_ms <= max(self.watermark_ms, self._day_start) - ACTIVE_MS:
+    @property
+    def _online_ms(self) -> int:
+        return int(self._settings.online_minutes * MINUTE_MS)
+
+    def _seen(self, customer: str, path: str, at_ms: int) -> None:
+        """A customer has wagered: it is active."""
+        now_ms = max(self.watermark_ms, self._running.day_ms)
+        if at_ms <= now_ms - ACTIVE_MS:
             return
-        for scope in self._players.seen(customer, path, at_ms):
-            figures = self._scope(scope)
-            figures.active = self._players.counts[scope]
-            if late:
+        for scope in self._active_players.seen(customer, path, at_ms):
+            figures = self._touch(scope)
+            figures.active = self._active_players.counts[scope]
+            if at_ms < self._running.day_ms:
                 figures.row.base.active += 1
-            self._touched[scope] = None
-        key = f"{customer}|{path}"
-        before = self._active.get(key)
-        if before is None or at_ms > before:
-            self._active.put(key, at_ms)
+        _keep_latest(self._active, f"{customer}|{path}", at_ms)
 
-    def _expose(self, wager: OpenWager, sign: int, *, late: bool) -> None:
-        # Only a straight wager with its one leg known is netted in its market.
-        market, selection = (wager.legs[0].market_id, wager.legs[0].selection_id) if len(wager.legs) == 1 else ("", "")
-        for scope in ancestors(wager.path):
-            figures = self._scope(scope)
-            figures.pending += sign
-            figures.pending_risk += sign * wager.risk
-            exposure = figures.exposure
-            before = exposure.total
-            exposure.add(market, selection, wager.cash, wager.to_win, sign)
-            if late:
-                figures.row.base.pending += sign
-                figures.row.base.liability += exposure.total - before
-            self._touched[scope] = None
-
-    def _earn(self, path: str, amount: int, *, late: bool) -> None:
-        for scope in ancestors(path):
-            row = self._scope(scope).row
-            row.revenue += amount
-            if late:
-                row.base.revenue += amount
-            self._touched[scope] = None
+    def _alive(self, customer: str, path: str, at_ms: int) -> None:
+        """A customer has shown itself: it is online."""
+        if at_ms <= max(self.watermark_ms, self._running.day_ms) - self._online_ms:
+            return
+        for scope in self._online_players.seen(customer, path, at_ms):
+            self._touch(scope).online = self._online_players.counts[scope]
+        _keep_latest(self._online, f"{customer}|{path}", at_ms)
 
 
-def _document(scope: _Scope) -> dict[str, Json]:
-    row = scope.row
-    base = row.base
-    liability = scope.exposure.total
-    document: dict[str, Json] = {
-        "revenue": major(row.revenue),
-        "activePlayers": scope.active,
-        "pending": scope.pending,
-        "totalLiability": major(liability),
-        "change": {
-            "revenue": major(row.revenue - base.revenue),
-            "activePlayers": scope.active - base.active,
-            "pending": scope.pending - base.pending,
-            "totalLiability": major(liability - base.liability),
-        },
-        "handle": major(row.handle),
-        "pendingRisk": major(scope.pending_risk),
-    }
-    if scope.exposure.bounded:
-        document["liabilityIsBound"] = True
-    return document
+def _count(open: Open, wager: OpenWager, sign: int) -> None:
+    open.count += sign
+    open.risk += sign * wager.risk
+    open.to_win += sign * wager.to_win
+
+
+def _keep_latest(table: Table[int], key: str, at_ms: int) -> None:
+    before = table.get(key)
+    if before is None or at_ms > before:
+        table.put(key, at_ms)

@@ -32,25 +32,39 @@ class Players:
         self._paths[customer] = (*others, path)
         return self._count(path, others, 1)
 
+    def paths(self, customer: str) -> tuple[str, ...]:
+        """Where a customer counts."""
+        return self._paths.get(customer, ())
+
+    def leave(self, customer: str, path: str) -> tuple[str, ...]:
+        """A customer counts at a path no longer; returns the scopes whose count changed."""
+        del self._last[customer, path]
+        return self._uncount(customer, path)
+
     def expire(self, since_ms: int) -> tuple[list[str], list[tuple[str, str]]]:
         """Forget who has not wagered after `since_ms`; returns the scopes that changed, and who was forgotten."""
         scopes: list[str] = []
         gone: list[tuple[str, str]] = []
         while self._ends and self._ends[0][0] <= since_ms:
             _, customer, path = heapq.heappop(self._ends)
-            last = self._last[customer, path]
+            last = self._last.get((customer, path))
+            if last is None:  # has left
+                continue
             if last > since_ms:  # wagered again since it was put here
                 heapq.heappush(self._ends, (last, customer, path))
                 continue
             del self._last[customer, path]
-            others = tuple(each for each in self._paths[customer] if each != path)
-            if others:
-                self._paths[customer] = others
-            else:
-                del self._paths[customer]
-            scopes += self._count(path, others, -1)
+            scopes += self._uncount(customer, path)
             gone.append((customer, path))
         return scopes, gone
+
+    def _uncount(self, customer: str, path: str) -> tuple[str, ...]:
+        others = tuple(each for each in self._paths[customer] if each != path)
+        if others:
+            self._paths[customer] = others
+        else:
+            del self._paths[customer]
+        return self._count(path, others, -1)
 
     def _count(self, path: str, others: Iterable[str], sign: int) -> tuple[str, ...]:
         elsewhere = {scope for other in others for scope in ancestors(other)}

@@ -1,0 +1,146 @@
+"""The key figures of one scope: what is kept, and the document that is made of it. Amounts are minor units."""
+
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from fire22.core.message import Json
+from fire22.sportsbook.money import major
+
+
+class Liabilities(Protocol):
+    """What the open wagers of scopes may cost; the exposure flow tells."""
+
+    def total(self, scope: str) -> int:
+        """The worst case, minor units."""
+
+    def is_bound(self, scope: str) -> bool:
+        """Whether that is an upper bound of it."""
+
+    def gross(self, scope: str) -> int:
+        """What would be paid out if every open wager won, minor units."""
+
+    def take_changed(self) -> list[str]:
+        """The scopes whose total, or whether it is a bound, has changed since the last call."""
+
+
+class Sums(Struct, gc=False, array_like=True):
+    """What adds up over wagers and over scopes.
+
+    Args:
+        handle: cash risk accepted and not cancelled.
+        settled: the part of it that is settled.
+        wagers: accepted.
+        chargebacks: of deposits.
+    """
+
+    revenue: int = 0
+    handle: int = 0
+    settled: int = 0
+    wagers: int = 0
+    bonuses: int = 0
+    chargebacks: int = 0
+
+    def add(self, other: "Sums") -> None:
+        """Take in others."""
+        self.revenue += other.revenue
+        self.handle += other.handle
+        self.settled += other.settled
+        self.wagers += other.wagers
+        self.bonuses += other.bonuses
+        self.chargebacks += other.chargebacks
+
+
+class Base(Struct, gc=False, array_like=True):
+    """The four figures at the start of the business day."""
+
+    revenue: int = 0
+    active: int = 0
+    pending: int = 0
+    liability: int = 0
+
+
+class ScopeRow(Struct, gc=False, array_like=True):
+    """What is kept of a scope: all that cannot be derived from open wagers and who was seen."""
+
+    ever: Sums = msgspec.field(default_factory=Sums)
+    day: Sums = msgspec.field(default_factory=Sums)
+    week: Sums = msgspec.field(default_factory=Sums)
+    month: Sums = msgspec.field(default_factory=Sums)
+    base: Base = msgspec.field(default_factory=Base)
+
+
+class Open(Struct, gc=False):
+    """Open wagers."""
+
+    count: int = 0
+    risk: int = 0
+    to_win: int = 0
+
+
+class ScopeFigures:
+    """A scope: the kept row and what is derived. `liability` is as of the last flush."""
+
+    __slots__ = ("active", "liability", "online", "open", "row")
+
+    def __init__(self, row: ScopeRow) -> None:
+        self.row = row
+        self.open = Open()
+        self.active = 0
+        self.online = 0
+        self.liability = 0
+
+
+def document(
+    scope: str, figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, str, str]
+) -> dict[str, Json]:
+    """What is said of a scope; money in major units.
+
+    Args:
+        keys: what the running day, week and month are called.
+    """
+    row, open = figures.row, figures.open
+    ever, base = row.ever, row.base
+    liability = figures.liability
+    day, week, month = keys
+    said: dict[str, Json] = {
+        "revenue": major(ever.revenue),
+        "activePlayers": figures.active,
+        "pending": open.count,
+        "totalLiability": major(liability),
+        "change": {
+            "revenue": major(ever.revenue - base.revenue),
+            "activePlayers": figures.active - base.active,
+            "pending": open.count - base.pending,
+            "totalLiability": major(liability - base.liability),
+        },
+        **_sums(ever),
+        "pendingRisk": major(open.risk),
+        "pendingToWin": major(open.to_win),
+        "grossPotentialPayout": major(liabilities.gross(scope)),
+        "onlinePlayers": figures.online,
+        "periods": {
+            "day": _period(day, row.day),
+            "week": _period(week, row.week),
+            "month": _period(month, row.month),
+        },
+    }
+    if liabilities.is_bound(scope):
+        said["liabilityIsBound"] = True
+    return said
+
+
+def _period(key: str, sums: Sums) -> dict[str, Json]:
+    return {"key": key, "revenue": major(sums.revenue), **_sums(sums), "wagers": sums.wagers}
+
+
+def _sums(sums: Sums) -> dict[str, Json]:
+    said: dict[str, Json] = {
+        "handle": major(sums.handle),
+        "settledHandle": major(sums.settled),
+        "ngr": major(sums.revenue - sums.bonuses - sums.chargebacks),
+    }
+    if sums.settled > 0:
+        said["hold"] = round(100 * sums.revenue / sums.settled, 2)
+    return said

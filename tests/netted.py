@@ -1,0 +1,62 @@
+"""A flow that tells liabilities, for tests of figures: straight wagers netted in their market, others whole."""
+
+from typing import ClassVar
+
+from fire22.core.scope import ancestors
+from fire22.flows.base import Fact, Flow, Handler
+from fire22.sportsbook.liability import Exposure
+from fire22.sportsbook.registry import MOVES, OpenWager, Registry
+
+
+class Netted(Flow):
+    """Comes after the registry and before the flow under test."""
+
+    name: ClassVar[str] = "netted"
+    version: ClassVar[int] = 1
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self._book = registry
+        self._scopes: dict[str, Exposure] = {}
+        self._gross: dict[str, int] = {}
+        self._changed: dict[str, None] = {}
+
+    def handlers(self) -> dict[str, Handler]:
+        """Wagers."""
+        return dict.fromkeys(MOVES, self._moved)
+
+    def loaded(self) -> None:
+        """All of it follows from the open wagers."""
+        for wager in self._book.wagers():
+            self._add(wager, 1)
+
+    def total(self, scope: str) -> int:
+        """The worst case."""
+        return self._scopes[scope].total if scope in self._scopes else 0
+
+    def is_bound(self, scope: str) -> bool:
+        """Whether there are parlays."""
+        return scope in self._scopes and self._scopes[scope].bounded > 0
+
+    def gross(self, scope: str) -> int:
+        """What would be paid out if all won."""
+        return self._gross.get(scope, 0)
+
+    def take_changed(self) -> list[str]:
+        """Since the last call."""
+        changed, self._changed = list(self._changed), {}
+        return changed
+
+    def _moved(self, fact: Fact) -> None:
+        move = self._book.move
+        if move.closed is not None:
+            self._add(move.closed, -1)
+        if move.opened is not None:
+            self._add(move.opened, 1)
+
+    def _add(self, wager: OpenWager, sign: int) -> None:
+        market, selection = (wager.legs[0].market_id, wager.legs[0].selection_id) if len(wager.legs) == 1 else ("", "")
+        for scope in ancestors(wager.path):
+            self._scopes.setdefault(scope, Exposure()).add(market, selection, wager.cash, wager.to_win, sign)
+            self._gross[scope] = self._gross.get(scope, 0) + sign * (wager.cash + wager.to_win)
+            self._changed[scope] = None
