@@ -281,6 +281,28 @@ async def test_a_book_that_somebody_else_writes(server: app.Application, shop: S
     await done(server, "wager.place", shop.wager(), "locked")
 
 
+async def test_a_wager_over_a_limit_is_held(tmp_path: Path) -> None:
+    """Where the house reviews, a wager over a limit waits in sight until somebody accepts it, and then runs."""
+    config = make_config(tmp_path / "data", make_book(tmp_path / "book.db"), desk={"over_limit": "review"})
+    async with app.running(config) as reviewing:
+        shop = Shop(tmp_path / "book.db")
+        await until(lambda: reviewing.hub.hub.knows_scope("/M1/A1"))
+        limits = {"creditLimitMinor": 900_000, "maxWagerMinor": 1_000}
+        await done(reviewing, "customer.limit", {"customerId": shop.customer} | limits, "r0")
+        async with talking(reviewing, token=token(reviewing, "risk")) as talk:
+            await talk.ask("subscribe", target="reviews")
+            await talk.ask("subscribe", target="wagers")
+            held = await done(reviewing, "wager.place", shop.wager(1_001), "r1")
+            assert held["status"] == "review"
+            waits = await talk.message(lambda message: message.key == held["wagerId"])
+            assert isinstance(waits.data, dict) and waits.data["amount"] == 10.01
+            risk = token(reviewing, "risk")
+            await done(reviewing, "wager.accept", {"wagerId": held["wagerId"]}, "r2", token=risk)
+            assert (await heard(talk, "wagers"))["wagerId"] == held["wagerId"]
+            gone = await talk.message(lambda message: message.key == held["wagerId"])
+            assert gone.data is None
+
+
 async def test_without_a_book_there_are_no_commands(tmp_path: Path) -> None:
     """A server that events reach by its API alone has nothing to act on."""
     async with app.running(make_config(tmp_path / "data")) as bare:

@@ -1,5 +1,6 @@
 """Balances and the ledger against the book's own tables, by plain SQL, after any legal history; and over restarts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -51,14 +52,15 @@ class Desk(DemoBook):
         found = self.column(sql)
         return self.random.choice(found) if found else None
 
-    def step(self) -> list[Change]:
+    def step(self) -> Sequence[Change]:
         """What happens next; nothing where it needs what is not there."""
         self.now_ms += self.random.randrange(5_000)
         self.number += 1
         often = (self.place, self.settle, self.decide)
-        return self.random.choice((*often, *often, self.end, self.modify, self.pay, self.limit))()
+        seldom = (self.end, self.modify, self.pay, self.limit, self.reopen, self.adjust, self.ask, self.answer)
+        return self.random.choice((*often, *often, *seldom))()
 
-    def place(self) -> list[Change]:
+    def place(self) -> list[changes.PlaceWager]:
         """A wager on one or two selections, or a free play."""
         random = self.random
         customer = random.choice(self.customers)
@@ -113,6 +115,29 @@ class Desk(DemoBook):
         after = self.random.choice(NEXT[str(before)])
         return [changes.DecidePayment(payment, after, "desk", self.now_ms)]  # type: ignore[arg-type]
 
+    def reopen(self) -> list[Change]:
+        """What ended a wager is rolled back."""
+        wager = self.pick("SELECT id FROM wagers WHERE status IN ('settled', 'cancelled', 'voided') ORDER BY id")
+        return [changes.ReopenWager(wager, "test", "desk", self.now_ms)] if wager else []
+
+    def adjust(self) -> list[Change]:
+        """A balance is moved by hand."""
+        amount = self.random.randint(-9_000, 9_000)
+        return [changes.AdjustBalance(self.random.choice(self.customers), "bonus", amount, "", "desk", self.now_ms)]
+
+    def ask(self) -> list[Change]:
+        """A wager waits to be accepted."""
+        return [msgspec.structs.replace(each, status="review") for each in self.place()]
+
+    def answer(self) -> list[Change]:
+        """A wager that waited is accepted or turned down."""
+        wager = self.pick("SELECT id FROM wagers WHERE status = 'review' ORDER BY id")
+        if wager is None:
+            return []
+        if self.random.random() < 0.5:
+            return [changes.AcceptWager(wager, self.now_ms)]
+        return [changes.RejectWager(wager, "rejected", "test", "desk", self.now_ms)]
+
     def limit(self) -> list[Change]:
         """A customer gets another credit limit."""
         return [changes.SetLimit(self.random.choice(self.customers), self.random.randint(0, 900_000), 0, self.now_ms)]
@@ -132,8 +157,9 @@ def by_sql(connection: apsw.Connection) -> dict[str, tuple[float, float, float]]
 
 def entries_by_sql(connection: apsw.Connection) -> list[Posted]:
     """Every entry of the book's own ledger, in order."""
-    sql = """SELECT c.code, l.kind, l.amount_cents, l.balance_after_cents, l.ref_id FROM ledger_entries l
-        JOIN customers c ON c.id = l.account_id ORDER BY l.id"""
+    sql = """SELECT c.code, l.kind, l.amount_cents, l.balance_after_cents,
+        iif(l.ref_type = 'adjustment', CAST(l.id AS TEXT), l.ref_id)
+        FROM ledger_entries l JOIN customers c ON c.id = l.account_id ORDER BY l.id"""
     found: list[Posted] = []
     for code, kind, amount, after, ref in connection.execute(sql):
         assert isinstance(amount, int) and isinstance(after, int)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fire22.sportsbook import payment_queue
+from fire22.sportsbook import waiting
 from fire22.sportsbook.ledger import AT_ONCE_MAX, Ledger
 from fire22.sportsbook.registry import Registry
 from tests.folding import Folding, Told, said
@@ -217,7 +217,7 @@ def test_a_burst_is_said_at_the_watermark(book: Folding) -> None:
 
 def test_the_queue_is_bounded_and_moves_up(book: Folding, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cashier has the oldest undecided payments on the screen, and how many wait in all."""
-    monkeypatch.setattr(payment_queue, "SHOWN_MAX", 2)
+    monkeypatch.setattr(waiting, "SHOWN_MAX", 2)
     for number in range(4):
         book.tell("payment.requested", PAYMENT | {"paymentId": f"p{number}"})
     assert queue(book) == ["p0", "p1"]

@@ -18,6 +18,7 @@ from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.notifications import Notifications
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.reports import Reports
+from fire22.sportsbook.reviews import Reviews
 from fire22.sportsbook.ticker import Ticker
 from fire22.sportsbook.tree import Tree
 
@@ -44,6 +45,7 @@ def flows() -> tuple[Flow, ...]:
         Figures(registry, daybook),
         commissions,
         Reports(registry, daybook, commissions),
+        Reviews(registry),
         Notifications(registry),
     )
 

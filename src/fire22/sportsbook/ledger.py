@@ -24,10 +24,10 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts, payments
 from fire22.sportsbook.money import major
-from fire22.sportsbook.payment_queue import Queue
 from fire22.sportsbook.payments import Payment
 from fire22.sportsbook.registry import MOVES, Movement, Registry
 from fire22.sportsbook.ticker import customer_path
+from fire22.sportsbook.waiting import WaitingList
 
 AT_ONCE_MAX: Final = 16  # customers that one commit group may touch and still have their documents said at once
 FILTERABLE: Final = ("customerId", "agentId", "kind", "amount", "ref")
@@ -92,7 +92,7 @@ class Ledger(Flow):
         self._payments: Table[Payment] = Table("payment", Payment)
         self._adjusted: Table[tuple[str, str, int]] = Table("adjusted", tuple[str, str, int])
         self._risk: dict[str, int] = {}
-        self._queue = Queue()
+        self._queue = WaitingList(payments.document, payments.amounts)
         self._touched: dict[str, None] = {}
         self._unsaid: dict[str, None] = {}
         self._moved: dict[str, str] = {}
@@ -219,7 +219,10 @@ class Ledger(Flow):
                 told.amount_minor, at_ms,
             )  # fmt: skip
         self._payments.put(id, payment)
-        self._queue.put(id, payment)
+        if payment.undecided:
+            self._queue.put(id, payment)
+        else:
+            self._queue.leave(id)
         self._at_ms = max(self._at_ms, self._book.counts_at(fact))
         path = customer_path(told.path, told.customer_id)
         update = PaymentUpdate(

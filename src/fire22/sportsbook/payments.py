@@ -14,7 +14,10 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from fire22.core.message import Json
+from fire22.core.times import to_text
 from fire22.sportsbook.facts import Direction
+from fire22.sportsbook.money import major
 
 State = Literal["requested", "approved", "completed", "rejected", "failed", "charged_back"]
 STATES: Final[tuple[State, ...]] = ("requested", "approved", "completed", "rejected", "failed", "charged_back")
@@ -78,3 +81,24 @@ def successors(before: State) -> tuple[State, ...]:
 def balance_minor(state: State, direction: Direction, amount_minor: int) -> int:
     """By what the customer's balance moves when a payment reaches a state; minor units."""
     return _MOVES.get(state, 0) * (amount_minor if direction == "deposit" else -amount_minor)
+
+
+def amounts(payment: Payment) -> dict[str, int]:
+    """What a payment that waits adds to the sums of the queue; minor units."""
+    deposit = payment.direction == "deposit"
+    return {"deposits": payment.amount if deposit else 0, "withdrawals": 0 if deposit else payment.amount}
+
+
+def document(payment_id: str, payment: Payment) -> dict[str, Json]:
+    """What the queue shows of a payment; money in major units."""
+    return {
+        "paymentId": payment_id,
+        "customerId": payment.customer_id,
+        "agentId": payment.agent_id,
+        "agentPath": payment.path,
+        "direction": payment.direction,
+        "method": payment.method,
+        "amount": major(payment.amount),
+        "status": payment.state,
+        "requestedAt": to_text(payment.requested_ms),
+    }

@@ -5,7 +5,7 @@ from typing import Final
 from fire22.core.role import Role
 
 # Every role but the cashier sees the ticker, the figures and the activity of its own scope; all see the money there.
-_WATCHES: Final = frozenset({"kpi", "wagers", "activity", "figures", "reports"})
+_WATCHES: Final = frozenset({"kpi", "wagers", "reviews", "activity", "figures", "reports"})
 _MONEY: Final = frozenset({"payments", "payment_queue", "balances", "ledger"})
 _EARNS: Final = frozenset({"commission"})
 _EXPOSURE: Final = frozenset({"exposure"})  # what the book may lose is for who runs it and its sub-trees

@@ -135,9 +135,13 @@ def _update(
 
 
 def _odds(legs: tuple[facts.Leg, ...]) -> float | UnsetType:
-    """The combined decimal odds."""
+    return combined_odds(legs) or UNSET
+
+
+def combined_odds(legs: tuple[facts.Leg, ...]) -> float:
+    """The combined decimal odds, rounded to four decimals; 0 without a leg."""
     if not legs:
-        return UNSET
+        return 0.0
     odds = 1.0
     for leg in legs:
         odds *= leg.odds

@@ -1,0 +1,121 @@
+"""The `reviews` view: the wagers that wait to be accepted, by scope, oldest first.
+
+A wager waits from its request until it is accepted, rejected or has expired. It is nobody's risk meanwhile.
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from fire22.core.message import Json
+from fire22.core.times import to_text
+from fire22.core.topic import Kind, Topic
+from fire22.flows.base import Fact, Flow, Handler, Table, expect
+from fire22.sportsbook import facts
+from fire22.sportsbook.money import major
+from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.ticker import combined_odds
+from fire22.sportsbook.waiting import WaitingList
+
+
+class Asked(Struct, frozen=True, gc=False, array_like=True):
+    """A wager that waits; minor units.
+
+    Args:
+        order: the place in the log of the fact that told of it first.
+        odds: combined, decimal; 0 where no leg is known.
+    """
+
+    status: str
+    order: int
+    number: int
+    customer_id: str
+    agent_id: str
+    path: str
+    type: str
+    risk: int
+    to_win: int
+    odds: float
+    asked_ms: int
+
+
+class Reviews(Flow):
+    """Comes after the registry, which judges what may follow a request."""
+
+    name: ClassVar[str] = "reviews"
+    version: ClassVar[int] = 1
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self.topics = (Topic("reviews", Kind.VIEW),)
+        self._book = registry
+        self._asked: Table[Asked] = Table("asked", Asked)
+        self._list = WaitingList(_document, _amounts)
+        self._at_ms = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """The wagers that wait."""
+        return (self._asked,)  # type: ignore[return-value]
+
+    def handlers(self) -> dict[str, Handler]:
+        """Requests, and what ends them."""
+        return {"wager.requested": self._requested, "wager.rejected": self._ended, "wager.placed": self._ended}
+
+    def loaded(self) -> None:
+        """Derive the lists."""
+        self._list.load(self._asked)
+
+    def flush(self) -> None:
+        """The documents that changed."""
+        at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
+        for scope, key, document in self._list.changes():
+            self.out.view("reviews", scope, key, "update", at_ms, document)
+
+    def _requested(self, fact: Fact) -> None:
+        wager = expect(fact, facts.WagerPlaced)
+        before = self._asked.get(wager.wager_id)
+        at_ms = self._book.counts_at(fact)
+        self._at_ms = max(self._at_ms, at_ms)
+        asked = Asked(
+            wager.status,
+            fact.seq if before is None else before.order,
+            wager.wager_number,
+            wager.customer_id if before is None else before.customer_id,
+            wager.agent_id,
+            wager.path if before is None else before.path,
+            wager.type,
+            wager.risk_minor if before is None else before.risk,
+            wager.to_win_minor if before is None else before.to_win,
+            combined_odds(wager.legs),
+            at_ms if before is None else before.asked_ms,
+        )
+        self._asked.put(wager.wager_id, asked)
+        self._list.put(wager.wager_id, asked)
+
+    def _ended(self, fact: Fact) -> None:
+        wager_id = expect(fact, facts.WagerFact).wager_id
+        if self._asked.get(wager_id) is not None:
+            self._asked.pop(wager_id)
+            self._list.leave(wager_id)
+            self._at_ms = max(self._at_ms, self._book.counts_at(fact))
+
+
+def _amounts(asked: Asked) -> dict[str, int]:
+    return {"risk": asked.risk, "toWin": asked.to_win}
+
+
+def _document(wager_id: str, asked: Asked) -> dict[str, Json]:
+    document: dict[str, Json] = {
+        "wagerId": wager_id,
+        "wagerNumber": asked.number,
+        "status": asked.status,
+        "customerId": asked.customer_id,
+        "agentId": asked.agent_id,
+        "agentPath": asked.path,
+        "type": asked.type,
+        "amount": major(asked.risk),
+        "toWin": major(asked.to_win),
+        "requestedAt": to_text(asked.asked_ms),
+    }
+    return document | ({"odds": asked.odds} if asked.odds else {})
