@@ -4,8 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from fractions import Fraction
 from math import log
 from statistics import fmean
 
@@ -16,7 +17,7 @@ from msgspec import Struct
 from fire22.sportsbook import changes
 from fire22.sportsbook.catalogue import FULL, Size
 from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.settlement import LOSS, PUSH, WIN, Leg, LegResult, settle
+from fire22.sportsbook.settlement import LOSS, Leg, LegResult, settle
 from fire22.sportsbook.simulation.prices import implied, truth
 from fire22.sportsbook.simulation.simulation import Simulation
 from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
@@ -53,6 +54,7 @@ class Observer:
         self.market_of = {side: id for id, sheet in self.sheets.items() for side in sheet.prices}
         self.placed: dict[str, changes.PlaceWager] = {}
         self.gone: dict[str, None] = {}
+        self.cashed_out: list[changes.SettleWager] = []
         self.settled: dict[str, changes.SettleWager] = {}
         self.lines: dict[str, list[tuple[float, float]]] = defaultdict(list)  # segment → raw and fair closing value
         self.open_minor: dict[str, int] = defaultdict(int)
@@ -92,17 +94,20 @@ class Observer:
                 deposit = self.deposits[change.payment_id]
                 unplayed = max(0, self.unplayed_minor[deposit.customer_id])
                 self.unplayed_minor[deposit.customer_id] = unplayed + deposit.amount_minor
-            case changes.ResultMarket():
+            case changes.GradeMarket():
                 self._check(change.market_id)
-                sheet = self.sheets[change.market_id]
-                for side in sheet.prices:
-                    won = PUSH if change.winner_id is None else WIN if side == change.winner_id else LOSS
-                    sheet.results[side] = won
+                for grade in change.grades:
+                    result = LegResult(bool(grade.result), Fraction(grade.void))
+                    self.sheets[change.market_id].results[grade.selection_id] = result
+            case changes.SettleWager(result="cashed_out"):
+                self.cashed_out.append(change)
+                self._end(change.wager_id)
+            case changes.RejectWager():
+                self._end(change.wager_id)
             case changes.SettleWager() if change.settled_by == "system":
                 self._settle(change)
             case changes.CancelWager() | changes.DeleteWager():
-                self.gone[change.wager_id] = None
-                self.open_minor[self.placed[change.wager_id].customer_id] -= cash(self.placed[change.wager_id])
+                self._end(change.wager_id)
             case changes.ModifyWager():
                 before = self.placed[change.wager_id]
                 after = msgspec.structs.replace(before, risk_minor=change.risk_minor, to_win_minor=change.to_win_minor)
@@ -140,6 +145,10 @@ class Observer:
             if sheet.kind != "in_play":
                 segment = self.customers[placed.customer_id].segment
                 self.lines[segment].append((raw, struck * fair[side] - 1))
+
+    def _end(self, wager_id: str) -> None:
+        self.gone[wager_id] = None
+        self.open_minor[self.placed[wager_id].customer_id] -= cash(self.placed[wager_id])
 
     def _settle(self, settled: changes.SettleWager) -> None:
         placed = self.placed[settled.wager_id]
@@ -218,6 +227,17 @@ def test_every_decided_wager_is_settled_exactly_and_once(observer: Observer) -> 
         decided = LOSS in results or None not in results
         assert (id in observer.settled) == (decided and id not in observer.gone) or id in observer.gone
     assert len(observer.settled) > 0.8 * len(observer.placed)
+
+
+def test_markets_end_in_every_way(observer: Observer) -> None:
+    """Most are won and lost; some on quarters by half, some not at all; a few wagers are bought back before."""
+    names = Counter(result.name for sheet in observer.sheets.values() for result in sheet.results.values())
+    assert set(names) == {"win", "loss", "push", "half_win", "half_loss"}
+    assert names["win"] > 20 * names["half_win"] > 0
+    assert len(observer.cashed_out) > 50
+    for settled in observer.cashed_out:
+        placed = observer.placed[settled.wager_id]
+        assert 0 < settled.return_minor < placed.risk_minor + placed.to_win_minor
 
 
 def test_customers_stay_within_their_credit(observer: Observer) -> None:

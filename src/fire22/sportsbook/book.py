@@ -324,7 +324,8 @@ def _settle(connection: apsw.Connection, item: changes.SettleWager) -> None:
         (item.wager_id, wager.revision + 1, item.result, item.return_minor, profit, item.settled_by, item.batch_id, at),
     )
     connection.execute(
-        "UPDATE wagers SET status = 'settled', settled_at = ?1, updated_at = ?1 WHERE id = ?2", (at, item.wager_id)
+        "UPDATE wagers SET status = ?1, settled_at = ?2, updated_at = ?2 WHERE id = ?3",
+        ("cashed_out" if item.result == "cashed_out" else "settled", at, item.wager_id),
     )
     connection.execute(
         "UPDATE wager_legs SET result = (SELECT CASE WHEN s.void_factor = 1 THEN 'push'"

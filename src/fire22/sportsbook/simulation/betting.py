@@ -1,16 +1,18 @@
-"""The counter: wagers are placed here, and a few are corrected by hand soon after."""
+"""The counter: wagers are placed here; some of the large ones wait until somebody has looked at them."""
 
-from functools import lru_cache, partial
+from functools import partial
 from random import Random
-from typing import Final, Literal
+from typing import Final
+
+import msgspec
 
 from fire22.sportsbook import changes
 from fire22.sportsbook.changes import Change
-from fire22.sportsbook.odds import to_win_minor
 from fire22.sportsbook.simulation import players
 from fire22.sportsbook.simulation.agenda import Agenda
 from fire22.sportsbook.simulation.board import Boards
 from fire22.sportsbook.simulation.bookmaker import Bookmaker
+from fire22.sportsbook.simulation.corrections import Corrections, profit_minor
 from fire22.sportsbook.simulation.ids import new_id
 from fire22.sportsbook.simulation.players import Choice
 from fire22.sportsbook.simulation.sessions import Session, Sessions
@@ -21,11 +23,10 @@ BURST_MS: Final = (500, 7_000)
 BURST_S: Final = 1.5  # of wagers at the usual rate come on top, after a goal
 BURST_MAX: Final = 150
 
-# Shares of the wagers, and when after they were placed.
-CANCELLED: Final = 0.003
-MODIFIED: Final = 0.003
-DELETED: Final = 0.0004
-CORRECTED_MS: Final = (3_000, 20_000)
+REVIEW_MINOR: Final = 100_000
+REVIEWED: Final = 0.05  # of the wagers of this size or above
+REVIEW_MS: Final = (3_000, 15_000)
+REJECTED: Final = 0.2
 
 
 class Betting:
@@ -43,6 +44,7 @@ class Betting:
         boards: Boards,
         sessions: Sessions,
         bookmaker: Bookmaker,
+        corrections: Corrections,
         rate_hz: float,
         modest: float,
     ) -> None:
@@ -52,8 +54,14 @@ class Betting:
         self._boards = boards
         self._sessions = sessions
         self._bookmaker = bookmaker
+        self._corrections = corrections
         self._modest = modest
         self._burst = min(BURST_MAX, round(rate_hz * BURST_S))
+
+    def begin(self, now_ms: int) -> None:
+        """Take over the wagers that wait to be accepted: their players are gone."""
+        for id in self._world.asked:
+            self._agenda.after(now_ms, REVIEW_MS, partial(self._let_expire, id))
 
     def bet(self, at_ms: int) -> list[Change]:
         """Somebody bets on what there is."""
@@ -76,28 +84,8 @@ class Betting:
         self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int, *, free_play: bool
     ) -> tuple[Wager, list[Change]]:
         """Accept a wager, whoever it is of; the prices follow the money."""
-        legs = [Leg(one.market.id, one.selection.id, one.selection.price) for one in choices]
-        to_win = _profit(stake_minor, tuple([leg.price for leg in legs]))
-        wager = Wager(new_id(self._rng, at_ms), session.customer, stake_minor, to_win, free_play, legs)
-        self._enter(wager, choices)
-        session.last_ms = at_ms
-        customer = session.customer
-        placed = changes.PlaceWager(
-            id=wager.id, customer_id=customer.id, agent_id=customer.agent_id, agent_path=customer.agent_path,
-            type="parlay" if len(legs) > 1 else "straight", risk_minor=stake_minor, to_win_minor=to_win, at_ms=at_ms,
-            channel=session.player.channel, free_play=free_play, ip=session.ip,
-            legs=tuple(
-                [
-                    changes.NewLeg(leg.selection_id, leg.price, one.market.line)
-                    for leg, one in zip(legs, choices, strict=True)
-                ]
-            ),
-        )  # fmt: skip
-        return wager, [placed, *self._move(session, choices, stake_minor, at_ms)]
-
-    def void(self, wager: Wager, reason: str, at_ms: int) -> list[Change]:
-        """Call off a wager, if it is still open."""
-        return self._undo(wager, changes.CancelWager(wager.id, "voided", reason, "desk", at_ms))
+        wager, placed = self._written(session, choices, stake_minor, at_ms, free_play=free_play)
+        return wager, [placed, *self._take(wager, session, choices, at_ms)]
 
     def _bet_on(self, market: Market, at_ms: int) -> list[Change]:
         session = self._sessions.somebody(at_ms)
@@ -113,80 +101,63 @@ class Betting:
         stake = players.stake_minor(
             self._rng, session.player, session.customer, session.mood * self._modest, parlay=parlay
         )
-        if not stake or not (parlay or self._accepted(choices[0], stake)):
+        if not stake or not (parlay or self._is_within(choices[0], stake)):
             return []
         free_play = not session.player.sharp and self._rng.random() < players.FREE_PLAY
+        if stake >= REVIEW_MINOR and self._rng.random() < REVIEWED:
+            return self._ask(session, choices, stake, at_ms)
         wager, items = self.place(session, choices, stake, at_ms, free_play=free_play)
-        self._plan_correction(wager, at_ms)
+        self._corrections.plan(wager, at_ms)
         return items
 
-    def _accepted(self, choice: Choice, stake_minor: int) -> bool:
-        return self._bookmaker.accepts(choice, _profit(stake_minor, (choice.selection.price,)))
+    def _is_within(self, choice: Choice, stake_minor: int) -> bool:
+        return self._bookmaker.accepts(choice, profit_minor(stake_minor, (choice.selection.price,)))
 
-    def _enter(self, wager: Wager, choices: list[Choice]) -> None:
-        """Take a new wager into the world."""
-        self._world.wagers[wager.id] = wager
-        for choice in choices:
-            choice.market.wagers[wager.id] = wager
-        wager.customer.open_minor += wager.cash_minor
-        wager.customer.unplayed_minor -= wager.cash_minor
-        if len(choices) == 1:
-            choices[0].market.staked[choices[0].index] += wager.cash_minor
-            choices[0].market.paid[choices[0].index] += wager.to_win_minor
+    def _written(
+        self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int, *, free_play: bool = False
+    ) -> tuple[Wager, changes.PlaceWager]:
+        """A wager at the prices of now, and the change that writes it down as accepted."""
+        session.last_ms = at_ms
+        legs = [Leg(one.market.id, one.selection.id, one.selection.price) for one in choices]
+        to_win = profit_minor(stake_minor, tuple([leg.price for leg in legs]))
+        customer = session.customer
+        wager = Wager(new_id(self._rng, at_ms), customer, stake_minor, to_win, free_play, legs)
+        placed = changes.PlaceWager(
+            id=wager.id, customer_id=customer.id, agent_id=customer.agent_id, agent_path=customer.agent_path,
+            type="parlay" if len(legs) > 1 else "straight", risk_minor=stake_minor, to_win_minor=to_win, at_ms=at_ms,
+            channel=session.player.channel, free_play=free_play, ip=session.ip,
+            legs=tuple(
+                [
+                    changes.NewLeg(leg.selection_id, leg.price, one.market.line)
+                    for leg, one in zip(legs, choices, strict=True)
+                ]
+            ),
+        )  # fmt: skip
+        return wager, placed
 
-    def _move(self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int) -> list[Change]:
-        weight = session.player.habit.respect * stake_minor / len(choices)
+    def _take(self, wager: Wager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
+        """A wager is accepted: it counts, and moves prices."""
+        self._world.enter(wager)
+        weight = session.player.habit.respect * wager.risk_minor / len(choices)
         items: list[Change] = []
         for choice in choices:
             items += self._bookmaker.moved(choice, weight, at_ms)
         return items
 
-    # Corrections.
+    # Reviews.
 
-    def _plan_correction(self, wager: Wager, at_ms: int) -> None:
-        draw = self._rng.random()
-        if draw >= CANCELLED + MODIFIED + DELETED:
-            return
-        if draw < CANCELLED:
-            decide = self._cancel
-        elif draw < CANCELLED + MODIFIED:
-            decide = self._modify
-        else:
-            decide = self._delete
-        self._agenda.after(at_ms, CORRECTED_MS, partial(decide, wager))
+    def _ask(self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int) -> list[Change]:
+        """Somebody must look at a wager before it is accepted."""
+        wager, placed = self._written(session, choices, stake_minor, at_ms)
+        self._agenda.after(at_ms, REVIEW_MS, partial(self._decide, wager, session, choices))
+        return [msgspec.structs.replace(placed, status="review")]
 
-    def _cancel(self, wager: Wager, at_ms: int) -> list[Change]:
-        status: Literal["cancelled", "voided"] = self._rng.choice(("cancelled", "voided"))
-        reason = "customer's request" if status == "cancelled" else "placed after a change of the line-up"
-        return self._undo(wager, changes.CancelWager(wager.id, status, reason, "desk", at_ms))
+    def _decide(self, wager: Wager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
+        if not all(choice.market.open for choice in choices):
+            return [changes.RejectWager(wager.id, "expired", "the market closed", "desk", at_ms)]
+        if self._rng.random() < REJECTED or wager.risk_minor > players.affordable_minor(wager.customer):
+            return [changes.RejectWager(wager.id, "rejected", "above what the desk takes", "desk", at_ms)]
+        return [changes.AcceptWager(wager.id, at_ms), *self._take(wager, session, choices, at_ms)]
 
-    def _delete(self, wager: Wager, at_ms: int) -> list[Change]:
-        return self._undo(wager, changes.DeleteWager(wager.id, "entered twice", "desk", at_ms))
-
-    def _undo(self, wager: Wager, change: Change) -> list[Change]:
-        if not wager.open:
-            return []
-        wager.open = False
-        del self._world.wagers[wager.id]
-        wager.customer.open_minor -= wager.cash_minor
-        return [change]
-
-    def _modify(self, wager: Wager, at_ms: int) -> list[Change]:
-        if not wager.open:
-            return []
-        wager.customer.open_minor -= wager.cash_minor
-        wager.risk_minor = max(100, 100 * round(wager.risk_minor * self._rng.choice((0.5, 0.8)) / 100))
-        wager.to_win_minor = _profit(wager.risk_minor, tuple([leg.price for leg in wager.legs]))
-        wager.customer.open_minor += wager.cash_minor
-        return [changes.ModifyWager(wager.id, wager.risk_minor, wager.to_win_minor, "stake corrected", "desk", at_ms)]
-
-
-@lru_cache(maxsize=65_536)
-def _straight_profit(stake_minor: int, price: int) -> int:
-    return to_win_minor(stake_minor, (price,))
-
-
-def _profit(stake_minor: int, prices: tuple[int, ...]) -> int:
-    if len(prices) == 1:
-        return _straight_profit(stake_minor, prices[0])
-    return to_win_minor(stake_minor, prices)
+    def _let_expire(self, wager_id: str, at_ms: int) -> list[Change]:
+        return [changes.RejectWager(wager_id, "expired", "nobody decided in time", "desk", at_ms)]

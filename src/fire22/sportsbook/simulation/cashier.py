@@ -1,8 +1,8 @@
 """Money in and out, and customers' limits.
 
-Payments follow play. Who comes with little pays in; who has lost much of the credit settles; who has won much, and has
-played with what was paid in, takes a part out. Amounts stay far below what a cashier must report, but for a few large
-deposits.
+Payments follow play. Who comes with little pays in; who has lost much of the credit settles, a large figure with the
+agent; who has won much, and has played with what was paid in, takes a part out. Amounts stay far below what a cashier
+must report, but for a few large deposits.
 """
 
 from functools import partial
@@ -27,6 +27,8 @@ TURNOVER: Final = 1.5  # of a deposit, before money is taken out
 AMOUNT_MIN_MINOR: Final = 2_000
 AMOUNT_MAX_MINOR: Final = 200_000
 DAY_MAX_MINOR: Final = 400_000
+BONUSES: Final = 0.01  # of those who come
+BONUS_MINOR: Final = 1_000
 LARGE: Final = 0.0005  # of the deposits
 LARGE_MINOR: Final = (520_000, 780_000)
 REJECTED: Final = 0.03
@@ -58,13 +60,19 @@ class Cashier:
         customer, usual = session.customer, session.player.usual_minor
         if customer.balance_minor < STAKES_IN[0] * usual and self._rng.random() < PAYS_IN:
             self._plan(customer, "deposit", usual * self._rng.randint(*STAKES_IN), at_ms)
+        elif self._rng.random() < BONUSES:
+            self._agenda.after(at_ms, COME_MS, partial(self._give_bonus, customer))
 
     def settled(self, customer: Customer, at_ms: int) -> None:
         """A customer's balance has moved: much owed is paid, of much won a part is taken out."""
         if customer.paying:
             return
         if customer.balance_minor < -OWED * customer.credit_limit_minor:
-            self._plan(customer, "deposit", -customer.balance_minor, at_ms)
+            if -customer.balance_minor > AMOUNT_MAX_MINOR:
+                customer.paying = True
+                self._agenda.after(at_ms, STEP_MS, partial(self._settle_up, customer))
+            else:
+                self._plan(customer, "deposit", -customer.balance_minor, at_ms)
             return
         if customer.balance_minor < AMOUNT_MIN_MINOR:
             return
@@ -86,6 +94,20 @@ class Cashier:
         customer.credit_limit_minor = max(10_000, 2 * owed, 1_000 * round(customer.credit_limit_minor * factor / 1_000))
         customer.max_wager_minor = max(5_000, 1_000 * round(customer.max_wager_minor * factor / 1_000))
         return [changes.SetLimit(customer.id, customer.credit_limit_minor, customer.max_wager_minor, at_ms)]
+
+    def _settle_up(self, customer: Customer, at_ms: int) -> list[Change]:
+        """A large figure is not paid in but settled with the agent, who keeps to the credit that was given."""
+        customer.paying = False
+        amount = 1_000 * (-customer.balance_minor // 1_000)
+        if amount <= 0:
+            return []
+        customer.balance_minor += amount
+        reason = "figure settled with the agent"
+        return [changes.AdjustBalance(customer.id, "transfer", amount, reason, "cashier", at_ms)]
+
+    def _give_bonus(self, customer: Customer, at_ms: int) -> list[Change]:
+        customer.balance_minor += BONUS_MINOR
+        return [changes.AdjustBalance(customer.id, "bonus", BONUS_MINOR, "welcome back", "cashier", at_ms)]
 
     def _plan(self, customer: Customer, direction: Direction, amount_minor: int, at_ms: int) -> None:
         """A payment is asked for soon, unless one is under way."""

@@ -8,13 +8,14 @@ from typing import Final
 from fire22.sportsbook import changes, settlement
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.settlement import LOSS, PUSH, WIN, LegResult
+from fire22.sportsbook.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, LegResult
 from fire22.sportsbook.simulation.agenda import Agenda
 from fire22.sportsbook.simulation.ids import new_id
 from fire22.sportsbook.simulation.world import Customer, Market, Wager, World
 
 VOIDED_MARKET: Final = 0.004
 PUSHED_LINE: Final = 0.06  # of the spreads and totals on whole numbers
+HALVED_LINE: Final = 0.3  # of those on quarters
 REGRADED: Final = 0.0005
 REGRADED_MS: Final = (10_000, 60_000)
 
@@ -34,44 +35,42 @@ class Grading:
 
     def result(self, market: Market, at_ms: int) -> list[Change]:
         """Result a market and settle all it decides, under one batch."""
-        winner = self._draw(market)
+        results = self._draw(market)
         batch = new_id(self._rng, at_ms)
-        items: list[Change] = [changes.ResultMarket(market.id, winner, at_ms)]
+        grades = tuple(changes.Grade(side, int(one.won), float(one.void)) for side, one in results.items())
+        voided = all(one is PUSH for one in results.values())
+        items: list[Change] = [changes.GradeMarket(market.id, grades, "voided" if voided else "resulted", at_ms)]
         for wager in market.wagers.values():
             if wager.open:
-                items += self._grade(wager, market.id, winner, batch, at_ms)
+                items += self._grade(wager, market.id, results, batch, at_ms)
         return items
 
-    def _draw(self, market: Market) -> str | None:
-        """The selection that wins; None = all stakes go back."""
-        if self._rng.random() < VOIDED_MARKET:
-            return None
-        if market.line is not None and market.line % 1 == 0 and self._rng.random() < PUSHED_LINE:
-            return None
-        return self._rng.choices(market.selections, market.true)[0].id
+    def _draw(self, market: Market) -> dict[str, LegResult]:
+        """How each selection ended."""
+        winner = self._rng.choices(market.selections, market.true)[0].id
+        chance, quarters = self._rng.random(), 4 * (market.line or 0.0) % 4
+        whole_line, quarter_line = market.line is not None and quarters == 0, quarters in (1, 3)
+        if chance < VOIDED_MARKET or (whole_line and chance < PUSHED_LINE):
+            return {one.id: PUSH for one in market.selections}
+        won, lost = (HALF_WIN, HALF_LOSS) if quarter_line and chance < HALVED_LINE else (WIN, LOSS)
+        return {one.id: won if one.id == winner else lost for one in market.selections}
 
-    def _grade(self, wager: Wager, market_id: str, winner: str | None, batch: str, at_ms: int) -> list[Change]:
+    def _grade(
+        self, wager: Wager, market_id: str, results: dict[str, LegResult], batch: str, at_ms: int
+    ) -> list[Change]:
         """Give a wager the result of one market, and settle it if that decides it."""
         for leg in wager.legs:
             if leg.market_id == market_id:
-                leg.result = PUSH if winner is None else WIN if leg.selection_id == winner else LOSS
+                leg.result = results[leg.selection_id]
         legs = tuple([(leg.price, leg.result) for leg in wager.legs])
         settled = _settled(legs, wager.risk_minor, wager.free_play)
         if settled is None:
             return []
-        wager.open = False
-        del self._world.wagers[wager.id]
-        self._book(wager, settled.profit_minor, at_ms)
+        self._world.leave(wager, settled.profit_minor)
+        self._settled(wager.customer, at_ms)
         if self._rng.random() < REGRADED:
             self._agenda.after(at_ms, REGRADED_MS, partial(self._regrade, wager, settled.profit_minor))
         return [changes.SettleWager(wager.id, settled.result, settled.return_minor, at_ms, batch_id=batch)]
-
-    def _book(self, wager: Wager, profit_minor: int, at_ms: int) -> None:
-        customer = wager.customer
-        customer.open_minor -= wager.cash_minor
-        customer.balance_minor += profit_minor
-        customer.lost = customer.lost + 1 if profit_minor < 0 else 0
-        self._settled(customer, at_ms)
 
     def _regrade(self, wager: Wager, profit_minor: int, at_ms: int) -> list[Change]:
         """A settlement is corrected: the stake goes back."""

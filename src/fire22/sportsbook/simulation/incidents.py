@@ -23,6 +23,7 @@ from fire22.sportsbook.simulation.agenda import Agenda
 from fire22.sportsbook.simulation.betting import Betting
 from fire22.sportsbook.simulation.board import Boards
 from fire22.sportsbook.simulation.bookmaker import Bookmaker
+from fire22.sportsbook.simulation.corrections import Corrections
 from fire22.sportsbook.simulation.players import Choice
 from fire22.sportsbook.simulation.sessions import Sessions
 from fire22.sportsbook.simulation.world import Customer
@@ -40,6 +41,7 @@ WRONG_PRICE: Final = (4, (1_500, 9_000))
 WRONG_FACTOR: Final = 3.0  # as much as was meant is paid
 SET_RIGHT_MS: Final = 12_000
 VOIDED_MS: Final = (30_000, 60_000)
+VOIDED_WHY: Final = "obvious error in the price"
 PICKS: Final = 2_000
 NETWORKS: Final = ("192.0.2", "198.51.100", "203.0.113")  # those of documentation: nobody is at home there
 
@@ -70,6 +72,7 @@ class Incidents:
         sessions: Sessions,
         bookmaker: Bookmaker,
         betting: Betting,
+        corrections: Corrections,
         tell: Callable[[Note], None],
     ) -> None:
         self._rng = rng
@@ -79,6 +82,7 @@ class Incidents:
         self._sessions = sessions
         self._bookmaker = bookmaker
         self._betting = betting
+        self._corrections = corrections
         self._tell = tell
         self._stages: dict[Name, Callable[[int], list[Change] | None]] = {
             "steam": self._steam,
@@ -186,7 +190,7 @@ class Incidents:
             session = self._sessions.come(customer, now_ms, ip=ip, passing=True)
             wager, items = self._betting.place(session, [choice], stake_minor, now_ms, free_play=False)
             if void:
-                self._agenda.after(now_ms, VOIDED_MS, partial(self._betting.void, wager, "obvious error in the price"))
+                self._agenda.after(now_ms, VOIDED_MS, partial(self._corrections.void, wager, VOIDED_WHY))
             return items
 
         self._sessions.expect(customer)

@@ -1,22 +1,35 @@
 """Reads from a demo book what the simulation must know, so that it goes on with the book as it finds it."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from fractions import Fraction
+from typing import Final
 
 import apsw
 
 from fire22.core.times import to_ms, to_text
-from fire22.sportsbook import settlement
 from fire22.sportsbook.settlement import LegResult
 from fire22.sportsbook.simulation.cashier import DAY_MS
 from fire22.sportsbook.simulation.world import Customer, Leg, Market, Payment, Selection, Wager, World
 
+SHARING_MAX: Final = 100  # selections in a dead heat
+
 
 def load(connection: apsw.Connection, now_ms: int) -> World:
-    """What the book holds now: customers, markets without a result, open wagers, payments under way."""
+    """What the book holds now: customers, markets without a result, open wagers, and what is under way."""
     customers = _customers(connection, now_ms)
-    markets = _markets(connection)
-    wagers = _wagers(connection, customers, markets)
-    return World(list(customers.values()), markets, wagers, _payments(connection, customers))
+    asked = connection.execute("SELECT id FROM wagers WHERE status IN ('requested', 'review') ORDER BY id")
+    world = World(
+        list(customers.values()),
+        _markets(connection),
+        payments=_payments(connection, customers),
+        asked=[str(id_) for (id_,) in asked],
+    )
+    for wager in _wagers(connection, customers):
+        world.enter(wager)
+    for customer in customers.values():
+        customer.unplayed_minor = 0  # what was played before, nobody remembers
+    return world
 
 
 def _customers(connection: apsw.Connection, now_ms: int) -> dict[str, Customer]:
@@ -56,42 +69,26 @@ def _markets(connection: apsw.Connection) -> dict[str, Market]:
     }
 
 
-def _wagers(
-    connection: apsw.Connection, customers: dict[str, Customer], markets: dict[str, Market]
-) -> dict[str, Wager]:
-    """Open wagers with legs; each is entered in its markets. Legs of markets that are over have their result."""
+def _wagers(connection: apsw.Connection, customers: dict[str, Customer]) -> Iterable[Wager]:
+    """Open wagers with legs; legs of markets that are over have their result."""
     wagers: dict[str, Wager] = {}
     rows = connection.execute(
         "SELECT w.id, w.customer_id, w.risk_cents, w.to_win_cents, w.is_freeplay, s.market_id, s.id, l.odds_american,"
-        " CASE WHEN s.void_factor = 1 THEN 'push' WHEN s.result = 1 THEN 'win' WHEN s.result = 0 THEN 'loss' END"
+        " s.result, s.void_factor, s.dead_heat"
         " FROM wagers w JOIN wager_legs l ON l.wager_id = w.id JOIN selections s ON s.id = l.selection_id"
         " WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number, l.leg_no"
     )
-    for id_, customer, risk, to_win, free_play, market_id, selection, american, result in rows:
+    for id_, customer, risk, to_win, free_play, market_id, selection, american, *result in rows:
         wager = wagers.setdefault(id_, Wager(id_, customers[customer], risk, to_win, bool(free_play), []))
-        wager.legs.append(Leg(market_id, selection, american, _result(result)))
-        if market_id in markets:
-            markets[market_id].wagers[id_] = wager
-    for wager in wagers.values():
-        wager.customer.open_minor += wager.cash_minor
-        _count(wager, markets)
-    return wagers
+        wager.legs.append(Leg(market_id, selection, american, _result(*result)))
+    return wagers.values()
 
 
-def _count(wager: Wager, markets: dict[str, Market]) -> None:
-    """Count a straight wager in what its market may cost."""
-    leg = wager.legs[0]
-    market = markets.get(leg.market_id)
-    if market is None or len(wager.legs) > 1:
-        return
-    for index, selection in enumerate(market.selections):
-        if selection.id == leg.selection_id:
-            market.staked[index] += wager.cash_minor
-            market.paid[index] += wager.to_win_minor
-
-
-def _result(text: str | None) -> LegResult | None:
-    return None if text is None else settlement.RESULTS[text]
+def _result(won: int | None, void: float, dead_heat: float) -> LegResult | None:
+    if won is None:
+        return None
+    share = Fraction(dead_heat).limit_denominator(SHARING_MAX)
+    return LegResult(bool(won), Fraction(void).limit_denominator(2), share)
 
 
 def _payments(connection: apsw.Connection, customers: dict[str, Customer]) -> list[Payment]:

@@ -55,10 +55,12 @@ def _period(rng: Random, league: League, event: AddEvent, period: str, share: fl
 
     sides = (event.home, event.away)
     winner = market("1x2", None, (*sides, "Draw")) if league.draws else market("moneyline", None, sides)
-    line = rng.randint(0, 2 * league.spread_max) / 2 + 0.5
+    # Where games can be drawn, lines stand on quarters too, and may be won or lost by half.
+    step = 4 if league.draws else 2
+    line = rng.randint(1, step * league.spread_max) / step
     if winner.selections[0].price < winner.selections[1].price:  # the home side is the favourite: it gives points
         line = -line
-    total = round(2 * league.total * share + rng.randint(-4, 4) / 2) / 2
+    total = round(step * league.total * share + rng.randint(-4, 4)) / step
     return [
         winner,
         market("spread", line, tuple(f"{side} {given:+g}" for side, given in zip(sides, (line, -line), strict=True))),

@@ -19,6 +19,7 @@ from fire22.sportsbook.simulation.betting import Betting
 from fire22.sportsbook.simulation.board import Boards
 from fire22.sportsbook.simulation.bookmaker import Bookmaker
 from fire22.sportsbook.simulation.cashier import Cashier
+from fire22.sportsbook.simulation.corrections import Corrections
 from fire22.sportsbook.simulation.grading import Grading
 from fire22.sportsbook.simulation.incidents import NAMES, Incidents, Name, Note
 from fire22.sportsbook.simulation.sessions import Session, Sessions
@@ -72,9 +73,13 @@ class Simulation:
         modest = min(1.0, FULL_STAKES_HZ * len(world.customers) / rate_hz)
         deep = max(1.0, modest * rate_hz / USUAL_RATE_HZ)
         bookmaker = Bookmaker(rng, agenda, world, boards, grading, size, deep=deep, excited=self._excite)
-        self._betting = betting = Betting(rng, agenda, world, boards, sessions, bookmaker, rate_hz, modest)
-        self._incidents = Incidents(rng, agenda, world.customers, boards, sessions, bookmaker, betting, tell)
+        corrections = Corrections(rng, agenda, world, cashier.settled)
+        self._betting = betting = Betting(rng, agenda, world, boards, sessions, bookmaker, corrections, rate_hz, modest)
+        self._incidents = Incidents(
+            rng, agenda, world.customers, boards, sessions, bookmaker, betting, corrections, tell
+        )
         bookmaker.begin(now_ms)
+        betting.begin(now_ms)
         cashier.begin(world.payments, now_ms)
         looks_hz = min(LOOKS * rate_hz, LOOKS_A_MARKET_HZ * size.markets)
         limits_hz = min(LIMIT_CHANGES * rate_hz, LIMIT_CHANGES_HZ_MAX)

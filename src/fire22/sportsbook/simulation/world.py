@@ -91,6 +91,14 @@ class Market(Struct):
         """Whether it is a quick market of a game that runs."""
         return self.type == IN_PLAY
 
+    def take(self, wager: "Wager", leg: "Leg") -> None:
+        """Count a wager that has a leg here; what the book may lose is counted of straight ones."""
+        self.wagers[wager.id] = wager
+        if len(wager.legs) == 1:
+            index = next(index for index, one in enumerate(self.selections) if one.id == leg.selection_id)
+            self.staked[index] += wager.cash_minor
+            self.paid[index] += wager.to_win_minor
+
     def worst_minor(self, index: int, profit_minor: int) -> int:
         """What the book would lose if the selection won, after a further straight wager on it."""
         return self.paid[index] + profit_minor - (sum(self.staked) - self.staked[index])
@@ -133,9 +141,34 @@ class Payment(Struct):
 
 
 class World(Struct):
-    """Everything that is known; `customers` in a fixed order."""
+    """Everything that is known; `customers` in a fixed order.
+
+    Args:
+        wagers: the open ones; `asked`: the ids of those that wait to be accepted.
+    """
 
     customers: list[Customer]
     markets: dict[str, Market] = field(default_factory=dict)
     wagers: dict[str, Wager] = field(default_factory=dict)
     payments: list[Payment] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def enter(self, wager: Wager) -> None:
+        """A wager was accepted."""
+        self.wagers[wager.id] = wager
+        wager.customer.open_minor += wager.cash_minor
+        wager.customer.unplayed_minor -= wager.cash_minor
+        for leg in wager.legs:
+            market = self.markets.get(leg.market_id)
+            if market is not None:
+                market.take(wager, leg)
+
+    def leave(self, wager: Wager, profit_minor: int | None = None) -> None:
+        """A wager is over: settled with this profit of the customer's, or called off."""
+        wager.open = False
+        del self.wagers[wager.id]
+        customer = wager.customer
+        customer.open_minor -= wager.cash_minor
+        if profit_minor is not None:
+            customer.balance_minor += profit_minor
+            customer.lost = customer.lost + 1 if profit_minor < 0 else 0
