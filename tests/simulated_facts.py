@@ -9,7 +9,6 @@ from msgspec import Raw
 from fire22.core.event import Event
 from fire22.core.times import to_datetime
 from fire22.sportsbook import changes, facts
-from fire22.sportsbook.catalogue import SEGMENTS
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.odds import decimal_odds
 
@@ -30,6 +29,7 @@ class Teller:
         self._customers: dict[str, changes.AddCustomer] = {}
         self._events: dict[str, changes.AddEvent] = {}
         self._odds: dict[str, tuple[str, float]] = {}
+        self._asked: dict[str, changes.PlaceWager] = {}
         self._wagers: dict[str, tuple[dict[str, Any], int, int]] = {}
         self._payments: dict[str, tuple[changes.RequestPayment, str]] = {}
 
@@ -61,13 +61,19 @@ class Teller:
                 yield "market.created", self._market(item)
             case changes.SetMarketStatus():
                 yield "market.status_changed", facts.MarketStatusChanged(item.market_id, item.status)
-            case changes.ResultMarket():
-                yield "market.status_changed", facts.MarketStatusChanged(item.market_id, "resulted")
+            case changes.GradeMarket():
+                yield "market.status_changed", facts.MarketStatusChanged(item.market_id, item.status)
+            case changes.LogAccess():
+                yield f"session.{item.action}", facts.Session(**self._owner(item.customer_id), ip=item.ip or "")
             case changes.SetPrice():
                 market, before = self._odds[item.selection_id]
                 after = float(decimal_odds(item.price))
                 self._odds[item.selection_id] = (market, after)
                 yield "market.price_changed", facts.MarketPriceChanged(market, item.selection_id, before, after)
+            case changes.PlaceWager(status="review"):
+                self._asked[item.id] = item
+            case changes.AcceptWager():
+                yield "wager.placed", self._placed(self._asked.pop(item.wager_id))
             case changes.PlaceWager():
                 yield "wager.placed", self._placed(item)
             case changes.SettleWager() | changes.CancelWager() | changes.DeleteWager() | changes.ModifyWager():
@@ -88,7 +94,7 @@ class Teller:
     def _customer(self, item: changes.AddCustomer) -> facts.Customer:
         return facts.Customer(
             **self._owner(item.id), name=item.name, status="active", segment=item.segment,
-            bet_factor=SEGMENTS[item.segment].bet_factor, credit_limit_minor=item.credit_limit_minor,
+            bet_factor=item.bet_factor, credit_limit_minor=item.credit_limit_minor,
             max_wager_minor=item.max_wager_minor,
         )  # fmt: skip
 
