@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from fire22.flows.base import Flow
-from fire22.sportsbook.exposure import AGENTS_MANY, DEEP, RESULTS_MS, Exposures
+from fire22.sportsbook.exposure import RESULTS_MS, Exposures
+from fire22.sportsbook.exposure_view import AGENTS_MANY, DEEP
 from fire22.sportsbook.registry import Registry
 from tests.folding import Folding
 from tests.storage import START_MS, event

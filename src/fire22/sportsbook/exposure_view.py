@@ -1,129 +1,189 @@
-"""The documents of the `exposure` view: what a scope can lose by market and by event, and in all.
+"""Which documents of the `exposure` view are said when.
 
-The profit by outcome in a market's document is the answer to "what if": it is what straight wagers on the market bring
-if that outcome happens. Markets of one event are correlated (a team that wins also covers), so the sum over an event's
-markets is a bound, and so is that over events; grouping the lines of a game by its score margin is not done here.
+Documents cost more than the figures in them, so they are said once in an interval, and only those that have changed; a
+large book's many small scopes take turns. What is said depends on the books as they are at that moment alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
+from zlib import crc32
 
-from fire22.core.message import Json
-from fire22.sportsbook.money import major
-from fire22.sportsbook.netting import KNOWN, LINKS, RISK, MarketBook, ScopeBook, liability
+from fire22.flows.base import Emitter, Table
+from fire22.sportsbook.exposure_books import Books
+from fire22.sportsbook.exposure_documents import EVENT, SUMMARY, Document, event_document, market_document, summary
+from fire22.sportsbook.netting import ScopeBook
 from fire22.sportsbook.ranking import Ranking
-from fire22.sportsbook.registry import Market
+from fire22.sportsbook.registry import Registry
 
-NOBODY: Final = "none"  # the worst outcome of a market on which the book cannot lose
-SUMMARY: Final = ""  # the key of the document of a scope in all
-EVENT: Final = "event:"  # the key of an event's document begins so
-
-Document = dict[str, Json]
+DEEP: Final = 10  # in a large book sub-trees below the first level are said every so many intervals, some in each
+SHALLOW: Final = DEEP  # the turn of the others: always
+AGENTS_MANY: Final = 64  # with so many a book is large
 
 
 class ScopeView:
     """What is shown of one scope.
 
     Args:
-        stirred: markets that have changed since they were last said.
-        everything: whether all may have changed.
+        everything: whether any market may have changed.
         stale: whether the sums may have.
         ranking: which markets are shown.
         shown: the keys of the documents there are.
     """
 
-    __slots__ = ("everything", "ranking", "shown", "stale", "stirred")
+    __slots__ = ("everything", "ranking", "shown", "stale")
 
     def __init__(self) -> None:
-        self.stirred: dict[str, None] = {}
         self.everything = True
         self.stale = True
         self.ranking = Ranking()
         self.shown: dict[str, None] = {}
 
-    def take_stirred(self, book: ScopeBook) -> Iterable[str]:
+    def take_stirred(self, book: ScopeBook) -> dict[str, None]:
         """The markets that have changed since the last call, told to the ranking."""
-        stirred: Iterable[str] = book.markets if self.everything else self.stirred
+        stirred = dict.fromkeys(book.markets) if self.everything else book.stirred
         for market in stirred:
             of = book.markets.get(market)
             self.ranking.moved(market, of.row(book) if of is not None else None)
-        self.everything, self.stirred = False, {}
+        self.everything, book.stirred = False, {}
         return stirred
 
 
-def summary(book: ScopeBook) -> Document:
-    """What a scope can lose in all; money in major units."""
-    linked = book.linked
-    return {
-        "totalLiability": major(book.total),
-        "isBound": book.is_bound,
-        "upperBound": major(book.bound),
-        "straight": major(book.straight),
-        "parlayProfit": major(book.potential),
-        "grossPotentialPayout": major(book.gross),
-        "markets": len(book.markets),
-        "parlays": book.parlays,
-        "linkedMarkets": linked.markets,
-        "components": len(linked.components),
-        "largestComponent": linked.largest,
-    }
-
-
-def market_document(book: ScopeBook, of: MarketBook, market: Market | None) -> Document:
-    """What a scope can lose on one market.
+class View:
+    """Says the documents of all scopes.
 
     Args:
-        market: as it is known; None once it is over.
+        registry: what is known of markets.
     """
-    document: Document = {"marketId": of.id}
-    if market is not None:
-        document |= {"eventId": market.event_id, "eventName": market.event_name, "type": market.type}
-        document["status"] = market.status
-        if market.line is not None:
-            document["line"] = market.line
-        if market.liability_limit_minor and book.path == "/":
-            document["limit"] = major(market.liability_limit_minor)
-    row = of.row(book)
-    outcomes, worst = _outcomes(row, of.places, market)
-    document |= {
-        "liability": major(liability(row)),
-        "risk": major(row[RISK]),
-        "wagers": of.count(book),
-        "parlays": row[LINKS],
-        "outcomes": outcomes,
-        "worst": worst,
-    }
-    return document
+
+    def __init__(self, registry: Registry) -> None:
+        self.out: Emitter
+        self._registry = registry
+        self._shown: Table[int] = Table("shown", int)
+        self.tables: tuple[Table[object], ...] = (self._shown,)  # type: ignore[assignment]
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew; nothing is said."""
+        self._scopes: dict[str, ScopeView] = {}
+        self._events: dict[str, dict[str, None]] = {}
+        self._event_of: dict[str, str] = {}
+        self._told: dict[str, None] = {}
+        self._told_by_turn: list[dict[str, None]] = [{} for _ in range(DEEP + 1)]
+        self._at_ms = 0
+
+    def restore(self, books: Books) -> None:
+        """Take what was shown before a restart."""
+        for name, _ in self._shown:
+            scope, _, key = name.partition("|")
+            books.scope(scope)
+            self.scope(scope).shown[key] = None
+        for market, known in self._registry.markets():
+            self.belongs(market, known.event_id)
+        self._told = {}
+
+    def scope(self, path: str) -> ScopeView:
+        """What is shown of a scope."""
+        view = self._scopes.get(path)
+        if view is None:
+            view = self._scopes[path] = ScopeView()
+        return view
+
+    def expire(self) -> None:
+        """Everything may be other than it was said."""
+        for view in self._scopes.values():
+            view.everything = view.stale = True
+
+    def told(self, market: str) -> None:
+        """Something is known anew of a market that is no wager: its prices, its status."""
+        self._told[market] = None
+
+    def belongs(self, market: str, event: str | None) -> None:
+        """A market is of an event from now on; None is of none."""
+        self._told[market] = None
+        before = self._event_of.get(market)
+        if before == event:
+            return
+        for each in (before, event):
+            if each is not None:
+                self._told[EVENT + each] = None
+        if before is not None:
+            del self._events[before][market]
+            if not self._events[before]:
+                del self._events[before]
+            del self._event_of[market]
+        if event is not None:
+            self._events.setdefault(event, {})[market] = None
+            self._event_of[market] = event
+
+    def say(self, books: Books, since: int, slot: int, at_ms: int, markets_max: int) -> None:
+        """The documents that have changed, of the scopes whose turn it is.
+
+        Args:
+            since: the interval in which they were last said.
+            slot: the interval that it is now.
+            at_ms: of the watermark.
+        """
+        self._at_ms = at_ms
+        for told in self._told_by_turn:
+            told.update(self._told)
+        self._told = {}
+        turns = [turn for turn in range(DEEP) if (slot - turn) // DEEP > (since - turn) // DEEP]
+        if self._registry.agent_count < AGENTS_MANY:
+            turns = list(range(DEEP))
+        for scope in sorted(books.scopes):
+            turn = _turn(scope)
+            if turn == SHALLOW or turn in turns:
+                self._say_scope(books.scopes[scope], self._told_by_turn[turn], markets_max)
+        for turn in (*turns, SHALLOW):
+            self._told_by_turn[turn] = {}
+
+    def _say_scope(self, book: ScopeBook, told: dict[str, None], markets_max: int) -> None:
+        view = self.scope(book.path)
+        if view.stale and (SUMMARY in view.shown or not book.is_empty):
+            self._put(book, SUMMARY, summary(book))
+            if SUMMARY not in view.shown:
+                view.shown[SUMMARY] = None
+                self._shown.put(f"{book.path}|{SUMMARY}", 1)
+        view.stale = False
+        everything = view.everything
+        changed = view.take_stirred(book)
+        if not everything and not changed and told.keys().isdisjoint(view.shown):
+            return
+        changed.update(told)
+        shown: dict[str, None] = {SUMMARY: None} if SUMMARY in view.shown else {}
+        for market in view.ranking.top(markets_max, book):
+            shown[market] = None
+            if market in changed or market not in view.shown:
+                self._put(book, market, market_document(book, book.markets[market], self._registry.market(market)))
+        for event in dict.fromkeys(self._event_of[each] for each in shown if each in self._event_of):
+            key = EVENT + event
+            markets = sorted(self._events[event])
+            if key not in view.shown or key in changed or any(each in changed for each in markets):
+                self._put(book, key, self._event(book, event, markets))
+            shown[key] = None
+        self._show(book, view, shown)
+
+    def _event(self, book: ScopeBook, event: str, markets: list[str]) -> Document:
+        known = self._registry.market(markets[0])
+        return event_document(book, event, known.event_name if known is not None else "", markets)
+
+    def _show(self, book: ScopeBook, view: ScopeView, shown: dict[str, None]) -> None:
+        """Remove the documents that are no longer shown, and remember which are."""
+        if shown.keys() == view.shown.keys():
+            return
+        for key in sorted(view.shown.keys() - shown.keys()):
+            self._put(book, key, None)
+            self._shown.pop(f"{book.path}|{key}")
+        for key in shown:
+            if key not in view.shown:
+                self._shown.put(f"{book.path}|{key}", 1)
+        view.shown = shown
+
+    def _put(self, book: ScopeBook, key: str, document: Document | None) -> None:
+        self.out.view("exposure", book.path, key, "update", self._at_ms, document)
 
 
-def _outcomes(row: Sequence[int], places: Mapping[str, int], market: Market | None) -> tuple[Document, str]:
-    named = market.selections if market is not None else {}
-    worst, lowest = NOBODY, 0
-    outcomes: Document = {}
-    base = row[RISK] - row[KNOWN]
-    for selection in sorted({*named, *places}):
-        place = places.get(selection)
-        payout = row[place] if place is not None else 0
-        known = named.get(selection)
-        if known is None and not payout:
-            continue
-        pnl = base - payout
-        if pnl < lowest:
-            worst, lowest = selection, pnl
-        outcome: Document = {"payout": major(payout), "pnl": major(pnl)}
-        if known is not None:
-            outcome["name"], outcome["odds"] = known.name, known.odds
-        outcomes[selection] = outcome
-    return outcomes, worst
-
-
-def event_document(book: ScopeBook, event_id: str, name: str, markets: Sequence[str]) -> Document:
-    """What a scope can lose on one event: the sum over its markets, which is a bound where several can lose."""
-    losses = {each: liability(book.markets[each].row(book)) for each in markets if each in book.markets}
-    document: Document = {"eventId": event_id, "liability": major(sum(losses.values()))}
-    if name:
-        document["eventName"] = name
-    if sum(loss > 0 for loss in losses.values()) > 1:
-        document["isBound"] = True
-    document["markets"] = {each: major(loss) for each, loss in losses.items()}
-    return document
+@lru_cache(maxsize=65_536)
+def _turn(scope: str) -> int:
+    """In which of the intervals a scope is said."""
+    return SHALLOW if scope.count("/") <= 1 else crc32(scope.encode()) % DEEP

@@ -51,9 +51,10 @@ class ScopeBook:
         parlays: open wagers of several legs.
         gross: profit and cash risk of all open wagers.
         linked: the markets that parlays link, and what is known of their joint outcomes.
+        stirred: the markets that have changed since the scope's documents were last said.
     """
 
-    __slots__ = ("below", "blind", "gross", "linked", "markets", "parlays", "path", "potential", "straight")
+    __slots__ = ("below", "blind", "gross", "linked", "markets", "parlays", "path", "potential", "stirred", "straight")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -65,6 +66,7 @@ class ScopeBook:
         self.parlays = 0
         self.gross = 0
         self.linked = Linked()
+        self.stirred: dict[str, None] = {}
 
     @property
     def is_empty(self) -> bool:

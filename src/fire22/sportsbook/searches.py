@@ -1,0 +1,132 @@
+"""When linked markets are searched: components that have changed, in turn, within a budget of states for each step.
+
+A component may take more than a step has left; the next steps make up for it. Nothing here depends on when a flow was
+restarted: what was found, what is left of it and where the searches stand are kept in tables.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from fire22.core.scope import ROOT
+from fire22.flows.base import Table
+from fire22.sportsbook.components import component, components
+from fire22.sportsbook.exposure_books import Books
+from fire22.sportsbook.linked import Component
+from fire22.sportsbook.netting import RISK, MarketBook, ScopeBook, at_risk
+from fire22.sportsbook.parlay import Parlay
+from fire22.sportsbook.worst import Straight, worst
+
+
+class FoundRow(Struct, frozen=True, gc=False, array_like=True):
+    """What a search has found of a component."""
+
+    relief: int
+    is_exact: bool
+
+
+class StepRow(Struct, frozen=True, gc=False, array_like=True):
+    """How far the searches have come: states beyond what steps were given, and after which component to go on."""
+
+    debt: int = 0
+    scope: str = ""
+    key: str = ""
+
+
+class Searches:
+    """Searches the books' components.
+
+    Args:
+        tables: what is kept: what was found by scope and component, what is left of earlier solutions by scope, and
+            how far the searches have come.
+    """
+
+    def __init__(self) -> None:
+        self._found: Table[FoundRow] = Table("found", FoundRow)
+        self._loose: Table[int] = Table("loose", int)
+        self._step: Table[StepRow] = Table("step", StepRow)
+        self.tables: tuple[Table[object], ...] = (self._found, self._loose, self._step)  # type: ignore[assignment]
+
+    def restore(self, books: Books) -> None:
+        """Tell every scope what was known before a restart."""
+        found: dict[str, list[Component]] = {}
+        for name, kept in self._found:
+            scope, _, key = name.partition("|")
+            part = component(books.scopes[scope], key, {})
+            if part is None:
+                raise AssertionError(f"the component of {key} in {scope} was searched and is too large")
+            found.setdefault(scope, []).append(Component(key, part[0], kept.relief, is_exact=kept.is_exact))
+        for scope, book in books.scopes.items():
+            book.linked.restore(found.get(scope, []), self._loose.get(scope) or 0)
+
+    def keep(self, book: ScopeBook) -> None:
+        """Remember what cannot be derived of a scope's linked markets."""
+        linked = book.linked
+        if linked.dropped:
+            for key in linked.dropped:
+                self._found.pop(f"{book.path}|{key}")
+            linked.dropped = []
+        if linked.loose_relief != (self._loose.get(book.path) or 0):
+            if linked.loose_relief:
+                self._loose.put(book.path, linked.loose_relief)
+            else:
+                self._loose.pop(book.path)
+
+    def search(self, books: Books, states_step_max: int, states_max: int) -> dict[str, ScopeBook]:
+        """Search components that have changed, as many as this step may; returns their scopes."""
+        step = self._step.get("now") or StepRow()
+        left = states_step_max - step.debt
+        searched: dict[str, ScopeBook] = {}
+        after = msgspec.structs.replace(step, debt=max(0, -left))
+        if left > 0:
+            scope, key = "", ""
+            for book, markets, parlays in _waiting(books, step.scope, step.key):
+                if left <= 0:
+                    break
+                left -= self._search_one(book, markets, parlays, states_max)
+                searched[book.path] = book
+                scope, key = book.path, markets[0]
+            else:
+                scope, key = "", ""
+            after = StepRow(max(0, -left), scope, key)
+        if after != step:
+            self._step.put("now", after)
+        for book in searched.values():
+            self.keep(book)
+        return searched
+
+    def _search_one(self, book: ScopeBook, markets: list[str], parlays: list[Parlay], states_max: int) -> int:
+        """Search a component and take what is found; returns the states it took."""
+        bound = sum(parlay.profit for parlay in parlays) + sum(at_risk(book.markets[id].row(book)) for id in markets)
+        found = worst({id: straight(book.markets[id], book) for id in markets}, parlays, states_max)
+        searched = Component(markets[0], markets, max(0, bound - found.loss), is_exact=found.exact)
+        book.linked.settle(searched)
+        self._found.put(f"{book.path}|{searched.key}", FoundRow(searched.relief, searched.is_exact))
+        return found.states
+
+
+def _level(book: ScopeBook) -> tuple[int, str]:
+    return (0 if book.path == ROOT else book.path.count("/")), book.path
+
+
+def straight(market: MarketBook, book: ScopeBook) -> Straight:
+    """The straight wagers of a market as a scope sees them, for a search."""
+    row = market.row(book)
+    return Straight(row[RISK], {each: row[place] for each, place in market.places.items() if row[place]})
+
+
+def _waiting(books: Books, scope: str, key: str) -> Iterator[tuple[ScopeBook, list[str], list[Parlay]]]:
+    """The components to be searched: the book's, then its sub-trees' by level, going on after a component."""
+    stirred = sorted((book for book in books.scopes.values() if book.linked.stirred), key=_level)
+    begin = _level(books.scope(scope)) if scope else (-1, "")
+    for book in stirred:
+        if _level(book) >= begin:
+            for part in components(book):
+                if book.path != scope or part[0][0] > key:
+                    yield book, *part
+    for book in stirred:
+        if _level(book) < begin or book.path == scope:
+            for part in components(book):
+                if book.path != scope or part[0][0] <= key:
+                    yield book, *part
