@@ -34,7 +34,7 @@ from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http import Health, application
 from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
-from fire22.gateways.service import Limits, Service
+from fire22.gateways.service import Limits, Query, Service
 from fire22.gateways.websocket import WebSocket, WebSockets
 from fire22.hub.hub import Hub
 from fire22.hub.loop import HubLoop
@@ -310,6 +310,7 @@ class Application:
             check_event=domain.decode,
             count_error=self.metrics.count_error,
             desk=self.desk,
+            queries={name: Query(*each) for name, each in domain.queries(self.engine.flows).items()},
         )
 
     def _server(self) -> "_Server":

@@ -22,6 +22,7 @@ from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.odds import parse_odds
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.settlement import LOSS, PUSH, WIN, Leg, LegResult, settle
+from fire22.sportsbook.what_if import what_if
 from tests.folding import Folding
 from tests.histories import MARKETS, SCOPES, History
 from tests.storage import START_MS
@@ -29,6 +30,7 @@ from tests.storage import START_MS
 YEAR_MS = 365 * 24 * 3_600_000
 NOBODY = "nobody backed it"
 VOID = "void"
+NAMES = [f"m{number}" for number in range(MARKETS)]
 RESULTS = (
     facts.SelectionResult("", 1),
     facts.SelectionResult("", 0),
@@ -135,6 +137,23 @@ class Wagers:
             counted = [each for each in wagers if not self.decided(each) and self._undecided(each)[0].market_id in part]
             total += max(0, self._enumerate(part, counted))
         return total
+
+    def what_if(self, scope: str, ended: Mapping[str, str]) -> tuple[int, int]:
+        """What is certain if markets end so, and what all other outcomes may cost then."""
+        then = Wagers()
+        then.open, then.results = self.open, dict(self.results)
+        for market, outcome in ended.items():
+            for selection in (f"{market}.{number}" for number in range(3)):
+                result = PUSH if outcome == VOID else WIN if outcome == selection else LOSS
+                then.results.setdefault((market, selection), result)
+        pnl, rest = 0, then.worst(scope) - sum(then.straight(scope, market) for market in ended)
+        for wager in self.of(scope):
+            if len(wager.legs) == 1 and wager.legs[0].market_id in ended:
+                pnl -= then.profit(wager, None)
+            elif len(wager.legs) > 1 and not self.decided(wager) and then.decided(wager):
+                pnl -= then.profit(wager, None)
+                rest -= max(0, then.profit(wager, None))
+        return pnl, rest
 
     def _is_owed(self, wager: Open, market: str) -> bool:
         return [leg.market_id for leg in wager.legs] == [market] and self.decided(wager)
@@ -283,3 +302,29 @@ def test_a_restart_changes_no_byte(seed: int) -> None:
         expected = undisturbed.group(group)
         restarted.restart()
         assert msgspec.msgpack.encode(restarted.group(group)) == msgspec.msgpack.encode(expected), f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_if_some_outcomes_happen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is what the book would stand at if the markets had ended so, and it changes nothing."""
+    monkeypatch.setattr(exposure, "RESULTS_MS", YEAR_MS)
+    random = Random(f"questions {seed}")
+    book, wagers = Exposed(states_step_max=random.choice((50, 1_000_000))), Wagers()
+    book.group([book.configured()])
+    exact = 0
+    for group in groups(seed, 250, 12):
+        book.group(group)
+        wagers.take_all(group, book)
+        scope = random.choice(SCOPES)
+        before = book.flow.total(scope)
+        ended = {each: random.choice((VOID, f"{each}.0", f"{each}.1")) for each in random.sample(NAMES, 2)}
+        answer = what_if(book.flow.books.scope(scope), {m: "" if each == VOID else each for m, each in ended.items()})
+        pnl, rest = wagers.what_if(scope, ended)
+        assert answer["pnl"] == pnl / 100, f"seed {seed}: {scope} {ended} after {group[-1].id}"
+        worst = round(float(str(answer["worst"])) * 100)
+        assert worst <= pnl - rest, f"seed {seed}: {scope} {ended} after {group[-1].id}"
+        if not answer["isBound"]:
+            assert worst == pnl - rest, f"seed {seed}: {scope} {ended} after {group[-1].id}"
+            exact += 1
+        assert book.flow.total(scope) == before
+    assert exact

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.parlay import Parlay, graded
+from fire22.sportsbook.parlay import VOID, Parlay, graded
 from fire22.sportsbook.registry import Leg, OpenWager
-from fire22.sportsbook.worst import VOID, Straight, worst
+from fire22.sportsbook.worst import Straight, worst
 
 NOBODY = "nobody backed it"
 STATES = 100_000

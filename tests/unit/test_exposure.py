@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fire22.core.errors import RequestError
 from fire22.flows.base import Flow
 from fire22.sportsbook.exposure import RESULTS_MS, Exposures
 from fire22.sportsbook.exposure_view import AGENTS_MANY, DEEP
@@ -337,3 +338,41 @@ def test_a_market_of_many_outcomes() -> None:
     book.step()
     assert book.pnl("/M1/A1", "m") == {name: 30.0 - number - 2 for number, name in enumerate(names)}
     assert book.shown("/M1/A1", "m")["worst"] == "s29"
+
+
+def test_what_if_over_several_markets_and_parlays() -> None:
+    """What is certain then, and the worst that may come of all others."""
+    book = Book()
+    book.place("w1", 50_000, 45_000, [("m1", "A", 1.9)])
+    book.place("w2", 20_000, 18_000, [("m2", "C", 1.9)])
+    book.place("w3", 1_000, 7_000, [("m1", "A", 2.0), ("m2", "C", 2.0), ("m3", "E", 2.0)])
+    book.place("w4", 1_000, 3_000, [("m1", "B", 2.0), ("m3", "E", 2.0)])
+    assert book.flow.what_if("/M1", {"outcome": ["A"]}) == {
+        "scope": "/M1",
+        "markets": [{"marketId": "m1", "outcome": "A", "pnl": -450.0}],
+        "parlays": {"won": 0, "lost": 1, "open": 1},
+        "pnl": -440.0,
+        "worst": -440.0 - 180.0 - 70.0,
+        "isBound": False,
+    }
+    both = book.flow.what_if("/M1", {"outcome": ["A", "E"], "void": ["m2"]})
+    assert both["parlays"] == {"won": 1, "lost": 1, "open": 0}
+    assert both["pnl"] == both["worst"] == -450.0 + 10.0 - 30.0  # void m2 leaves 10 at 2.0 and 2.0
+    assert book.flow.what_if("/M1/A2", {"outcome": ["A"]})["worst"] == 0.0
+
+
+def test_a_question_that_cannot_be_answered_is_refused() -> None:
+    """An outcome that nobody knows, two of one market, none at all, another parameter."""
+    book = Book()
+    book.market("m", "A", "B")
+    for wrong, code in (
+        ({"outcome": ["Z"]}, "not_found"),
+        ({"outcome": ["A", "B"]}, "command_invalid"),
+        ({"outcome": ["A"], "void": ["m"]}, "command_invalid"),
+        ({}, "command_invalid"),
+        ({"outcome": ["A"], "at": ["now"]}, "command_invalid"),
+        ({"void": [f"m{number}" for number in range(21)]}, "command_invalid"),
+    ):
+        with pytest.raises(RequestError) as refused:
+            book.flow.what_if("/", wrong)
+        assert refused.value.code.name == code

@@ -104,6 +104,7 @@ def application(
         Route("/v1/views/{topic}", handlers.view),
         Route("/v1/history/{topic}", handlers.history),
         Route("/v1/archive/{topic}", handlers.archive),
+        Route("/v1/query/{name}", handlers.query),
         Route("/v1/events", handlers.events, methods=["POST"]),
         Route("/v1/commands/{name}", handlers.command, methods=["POST"]),
         Route("/v1/dead-letters/{seq:int}/replay", handlers.replay_letter, methods=["POST"]),
@@ -241,6 +242,14 @@ class _Handlers:
             # A large table is not made while others wait.
             return Response(await asyncio.to_thread(archive.as_csv, page), media_type=archive.CSV, headers=headers)
         return Response(archive.as_json(topic.name, scope, page, position), media_type=JSON, headers=headers)
+
+    async def query(self, request: Request) -> Response:
+        """Answer a question from the flows as they are now; it says what parameters it has beside `scope`."""
+        principal = self._principal(request)
+        asked = request.query_params
+        parameters = {name: asked.getlist(name) for name in asked if name != "scope"}
+        answer = self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)
+        return _json(answer, headers={"cache-control": "no-cache"})
 
     async def events(self, request: Request) -> Response:
         """Append one event or an array of them, all or none; answered once they are durable."""

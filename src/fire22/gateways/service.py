@@ -66,11 +66,24 @@ class Follow(Struct, frozen=True):
     resumed: Resumed | None
 
 
+class Query(Struct, frozen=True):
+    """A question that is answered from the flows as they are now.
+
+    Args:
+        topic: whoever may follow it may ask.
+        answer: of a scope and the parameters of the request. Reads only, and within a few milliseconds.
+    """
+
+    topic: str
+    answer: Callable[[str, Mapping[str, Sequence[str]]], Json]
+
+
 class Service:
     """Authentication, access, subscriptions and publishing for the gateways.
 
     Args:
         desk: performs commands; None where nothing does.
+        queries: what can be asked, by name.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
         count_error: told about the code of each error that a client is answered with.
     """
@@ -89,6 +102,7 @@ class Service:
         check_event: Callable[[str, Raw], object],
         count_error: Callable[[str], None] = lambda _: None,
         desk: Desk | None = None,
+        queries: Mapping[str, Query] | None = None,
     ) -> None:
         self.log = log
         self.hub = hub
@@ -101,6 +115,7 @@ class Service:
         self._check_event = check_event
         self._count_error = count_error
         self._desk = desk
+        self._queries = queries or {}
         self.draining = False
 
     def count(self, error: Fire22Error) -> None:
@@ -163,6 +178,22 @@ class Service:
             raise RequestError(codes.COMMAND_INVALID, message)
         filter = parse_filter(command.filter, topic.filterable, topic.name)
         return LaneKey(topic.name, scope, filter, False, codec.name)
+
+    def query(
+        self, principal: Principal, name: str, scope: str | None, parameters: Mapping[str, Sequence[str]]
+    ) -> Json:
+        """Answer a question about a scope.
+
+        Raises:
+            AuthError: `token_expired`.
+            RequestError: `not_found`, what Access refuses, or what is wrong with the question.
+        """
+        query = self._queries.get(name)
+        if query is None:
+            known = ", ".join(self._queries)
+            raise RequestError(codes.NOT_FOUND, f"There is no query {name[:64]}; there are: {known or 'none'}.")
+        _, allowed = self.find(principal, query.topic, scope)
+        return query.answer(allowed, parameters)
 
     def publish(self, principal: Principal, events: Sequence[Event]) -> "asyncio.Future[list[Appended]]":
         """Append events, all or none; done once they are durable.

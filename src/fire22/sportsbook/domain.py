@@ -1,10 +1,12 @@
 """The sportsbook as the server sees it: its flows, and how the data of its events is read."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from fire22.core.message import Json
 from fire22.flows.base import Flow
 from fire22.sportsbook.activity import ActivityFeed
 from fire22.sportsbook.alerts import Alerts
@@ -21,6 +23,8 @@ from fire22.sportsbook.reports import Reports
 from fire22.sportsbook.reviews import Reviews
 from fire22.sportsbook.ticker import Ticker
 from fire22.sportsbook.tree import Tree
+
+Answer = Callable[[str, Mapping[str, Sequence[str]]], Json]  # of a scope and the parameters of a request
 
 _DECODERS: Final = {name: msgspec.json.Decoder(type) for name, type in FACTS.items()}
 
@@ -48,6 +52,12 @@ def flows() -> tuple[Flow, ...]:
         Reviews(registry),
         Notifications(registry),
     )
+
+
+def queries(flows: Iterable[Flow]) -> dict[str, tuple[str, Answer]]:
+    """What can be asked of the flows, by name: the topic that the asker must be allowed to follow, and the answer."""
+    (exposures,) = (each for each in flows if isinstance(each, Exposures))
+    return {"what-if": ("exposure", exposures.what_if)}
 
 
 def decode(type: str, data: Raw) -> object:

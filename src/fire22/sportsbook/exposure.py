@@ -13,20 +13,23 @@ as nothing, a won one with its profit.
 """
 
 import heapq
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from fire22.core.message import Json
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.exposure_books import Books
 from fire22.sportsbook.exposure_view import View
-from fire22.sportsbook.netting import liability
+from fire22.sportsbook.netting import ScopeBook, liability
 from fire22.sportsbook.parlay import results_of
 from fire22.sportsbook.registry import MOVES, Registry
 from fire22.sportsbook.searches import Searches
+from fire22.sportsbook.what_if import asked, what_if
 
 RESULTS_MS: Final = 7 * 24 * 3_600_000  # a result is known for so long after the last wager on its market is over
 
@@ -169,6 +172,22 @@ class Exposures(Flow):
         """The scopes whose total, or whether it is a bound, has changed; as of the last flush."""
         changed, self._changed = self._changed, []
         return changed
+
+    def what_if(self, scope: str, parameters: Mapping[str, Sequence[str]]) -> dict[str, Json]:
+        """What some outcomes would bring a scope, and the worst that may come then; see `what_if.py`.
+
+        Args:
+            parameters: `outcome` names selections that win, `void` markets that are void.
+
+        Raises:
+            RequestError: `command_invalid`, `not_found`.
+        """
+        market_of = {each: id for id, market in self._registry.markets() for each in market.selections}
+        market_of.update((each, id) for id, market in self.books.markets.items() for each in market.places)
+        for parlay in self.books.parlays.values():
+            market_of.update((leg.selection, leg.market) for leg in (parlay.legs if parlay is not None else ()))
+        ended = asked(parameters, market_of)
+        return what_if(self.books.scopes.get(scope) or ScopeBook(scope), ended)
 
     # Facts.
 

@@ -1,6 +1,5 @@
 """Every open wager in the books of all scopes that see it."""
 
-
 from fire22.core.scope import ROOT, ancestors
 from fire22.sportsbook.netting import MarketBook, ScopeBook
 from fire22.sportsbook.parlay import Parlay, Results, certain, graded

@@ -19,6 +19,7 @@ from fire22.sportsbook.money import half_up
 from fire22.sportsbook.registry import Leg, OpenWager
 from fire22.sportsbook.settlement import LegResult, multiplier
 
+VOID: Final = ""  # the outcome of a market whose stakes go back
 Results = Mapping[str, LegResult]  # by selection, of one market
 
 
@@ -35,7 +36,7 @@ class Parlay:
     """A wager of several legs that is not lost.
 
     Args:
-        wager: as it is open.
+        stake: risk, cash risk, and the profit it was struck for; minor units.
         legs: those without a result, by market and selection.
         factor: what the legs with a result multiply the stake with.
         struck: whether every leg with a result has won whole, so that the wager still pays what it was struck for.
@@ -43,11 +44,11 @@ class Parlay:
 
     __slots__ = ("_factor", "_pays", "_struck", "cash", "id", "legs", "markets", "profit", "risk", "to_win")
 
-    def __init__(self, wager: OpenWager, legs: tuple[OpenLeg, ...], factor: Fraction, *, struck: bool) -> None:
-        self.id = wager.wager_id
-        self.risk = wager.risk
-        self.cash = wager.cash
-        self.to_win = wager.to_win
+    def __init__(
+        self, id: str, stake: tuple[int, int, int], legs: tuple[OpenLeg, ...], factor: Fraction, *, struck: bool
+    ) -> None:
+        self.id = id
+        self.risk, self.cash, self.to_win = stake
         self.legs = legs
         self.markets: tuple[str, ...] = tuple(dict.fromkeys(leg.market for leg in legs))
         self._factor = factor
@@ -68,6 +69,26 @@ class Parlay:
         if found is None:
             found = self._pays[void] = self._pay(void)
         return found
+
+    def after(self, ended: Mapping[str, str]) -> "Parlay | None":
+        """The parlay once markets have ended; None if it is lost.
+
+        Args:
+            ended: the selection that won, by market; `VOID` where stakes went back.
+        """
+        legs: list[OpenLeg] = []
+        factor, struck = self._factor, self._struck
+        for leg in self.legs:
+            outcome = ended.get(leg.market)
+            if outcome is None:
+                legs.append(leg)
+            elif outcome == leg.selection:
+                factor *= Fraction(leg.numerator, leg.denominator)
+            elif outcome == VOID:
+                struck = False
+            else:
+                return None
+        return Parlay(self.id, (self.risk, self.cash, self.to_win), tuple(legs), factor, struck=struck)
 
     def _pay(self, void: int) -> int:
         if not void and self._struck:
@@ -102,7 +123,8 @@ def graded(wager: OpenWager, results: Mapping[str, Results]) -> Parlay | None:
             return None
         struck = struck and result.won and not result.void and result.dead_heat == 1
         factor *= multiplier(exact(leg.odds), result)
-    return Parlay(wager, tuple(sorted(legs, key=_by_market)), factor, struck=struck)
+    stake = wager.risk, wager.cash, wager.to_win
+    return Parlay(wager.wager_id, stake, tuple(sorted(legs, key=_by_market)), factor, struck=struck)
 
 
 def certain(wager: OpenWager, results: Mapping[str, Results]) -> int | None:

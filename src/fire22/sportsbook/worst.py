@@ -23,9 +23,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from fire22.sportsbook.parlay import Parlay
+from fire22.sportsbook.parlay import VOID, Parlay
 
-VOID: Final = ""  # the outcome of a market whose stakes go back
 _ROUNDS: Final = 8  # of climbing
 _LOOKED_AT: Final = 8  # parlays that a state of the search may have half decided before it counts as several
 _CROWD: Final = 32  # with fewer states none is dropped for its hopes: looking costs more
