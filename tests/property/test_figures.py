@@ -159,6 +159,22 @@ def check_view(folding: Folding, accounts: Accounts) -> None:
         assert document["balance"] == pytest.approx(sum(parts), abs=0.001)
 
 
+def check_running(folding: Folding, accounts: Accounts) -> None:
+    """What each agent with a plan would earn if the running week ended now."""
+    assert accounts.today is not None
+    week = accounts.calendar.week(accounts.today)
+    closed = commissions(accounts, {*ended(accounts, "week"), week})
+    said = {name[1]: body for name, body in folding.documents.items() if name[0::2] == ("commission", "current")}
+    expected = {path: each for (first, path), each in closed.items() if first == week}
+    assert set(said) == set(expected)
+    for path, each in expected.items():
+        minor = (each.net, each.makeup_before, each.makeup_after, each.commission, each.handle)
+        body = said[path]
+        names = ("net", "makeupBefore", "makeupAfter", "commission", "handle")
+        assert tuple(round(100 * float(str(body[name]))) for name in names) == minor, path
+        assert (body["heads"], body["week"], body["status"]) == (each.heads, week.isoformat(), "running")
+
+
 def ended(accounts: Accounts, kind: str) -> dict[date, list[Entry]]:
     """The periods that have ended, with their entries."""
     assert accounts.today is not None
@@ -219,6 +235,7 @@ def test_figures_reports_and_commissions_are_what_all_facts_together_say(seed: i
             check_view(folding, Accounts(spy_of(folding).told, calendar))
     accounts = Accounts(spy_of(folding).told, calendar)
     check_view(folding, accounts)
+    check_running(folding, accounts)
     check_archive(folding, accounts)
 
 

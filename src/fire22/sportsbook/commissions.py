@@ -26,7 +26,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Refused, Table, expect
 from fire22.sportsbook import commission as arithmetic
 from fire22.sportsbook import facts
-from fire22.sportsbook.cells import Total, total_of
+from fire22.sportsbook.cells import Total
 from fire22.sportsbook.daybook import Daybook
 from fire22.sportsbook.errors import AmountError
 from fire22.sportsbook.money import major
@@ -253,9 +253,7 @@ class Commissions(Flow):
     # The running week.
 
     def _estimate(self, first: int, after: int) -> None:
-        totals: dict[str, Total | None] = {}
-        for path in sorted(self._daybook.leaves):
-            totals[path] = total_of(path, self._daybook.sheet(first, after, path))
+        totals: dict[str, Total | None] = dict(self._daybook.running_week())
         for path, period in self._cascade(first, totals, closed=False).items():
             row = WeekRow(
                 after, 0, period.net_minor, period.makeup_before_minor, period.makeup_after_minor,

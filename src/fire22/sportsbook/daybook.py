@@ -44,6 +44,7 @@ from fire22.sportsbook.running import Running
 from fire22.sportsbook.ticker import customer_path
 
 BONUS: Final = "bonus"
+MERGED_MAX: Final = 1_000  # sheets of several days that are kept for the rest of a flush
 
 
 class DaybookSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +171,7 @@ class Daybook(Flow):
         self._today = (0, 0)  # the running day's bounds, ms
         self._span = (0, 0, 0)  # another day's, and which
         self._open: dict[tuple[int, str], Sheet] = {}  # sheets that are being written to
+        self._merged: dict[tuple[int, int, str], Sheet] = {}  # of this flush: reports ask for what totals were made of
         self._sheet_days: dict[int, dict[str, None]] = {}
         self._total_paths: dict[tuple[PeriodKind, int], dict[str, None]] = {}
         self._homes: dict[str, tuple[str, ...]] = {}
@@ -251,6 +253,7 @@ class Daybook(Flow):
     def flush(self) -> None:
         """Work out what has ended and what is restated; put away the cells of ended weeks."""
         self._settle_sheets()
+        self._merged = {}
         self.ended, self.restated, self.due = [], [], False
         running = self.running
         if running.hot_next > running.hot:
@@ -276,8 +279,28 @@ class Daybook(Flow):
 
     def sheet(self, first: int, after: int, path: str) -> Sheet:
         """The cells of an agent's own customers, summed over the days from `first` until before `after`."""
+        known = self._merged.get((first, after, path))
+        if known is not None:
+            return known
         days = [sheet for day in range(first, after) if (sheet := self._sheet(day, path))]
         return days[0] if len(days) == 1 else merge(days)
+
+    def running_week(self) -> dict[str, Total]:
+        """Revenue, handle and players of each agent's own customers in the running week as it stands; nothing else."""
+        first, after = self.running.week, self.running.week_end
+        totals: dict[str, Total] = {}
+        for path, leaf in self.leaves.items():
+            revenue = handle = players = 0
+            for account in leaf.accounts.values():
+                placed = 0
+                for day, cell in account.days.items():
+                    if first <= day < after:
+                        revenue += cell.revenue
+                        handle += cell.handle
+                        placed += cell.placed
+                players += placed > 0
+            totals[path] = Total(revenue=revenue, handle=handle, players=players)
+        return totals
 
     def total_paths(self, kind: PeriodKind, first: int) -> list[str]:
         """The agents (and the house) with something in an ended period, sorted."""
@@ -593,7 +616,10 @@ class Daybook(Flow):
 
     def _put_total(self, period: Period, path: str) -> None:
         kind, first = period.kind, period.first
-        total = total_of(path, self.sheet(first, period.after, path))
+        sheet = self.sheet(first, period.after, path)
+        if kind != "day" and len(self._merged) < MERGED_MAX:
+            self._merged[first, period.after, path] = sheet
+        total = total_of(path, sheet)
         self._totals.put(f"{kind}:{first}|{path}", encode_total(total))
         self._total_paths.setdefault((kind, first), {})[path] = None
 
