@@ -17,12 +17,12 @@ from fire22.sportsbook.catalogue import FULL
 from fire22.sportsbook.changes import PlaceWager, SettleWager
 from fire22.sportsbook.schema import TABLES_SQL
 from fire22.sportsbook.simulation.simulation import Simulation
-from fire22.sportsbook.simulator import CHANGES_MAX, gathered, start
+from fire22.sportsbook.simulator import CHANGES_MAX, LOADED_PAUSE_S, gathered, start
 
 TARGET: Final = 5_000
 RATE_HZ: Final = 5_000.0
 START_MS: Final = 1_772_366_400_000
-STEP_MS: Final = 10
+STEP_MS: Final = round(LOADED_PAUSE_S * 1_000)
 IDLE_HZ: Final = 0.001
 IDLE_STEP_MS: Final = 1_000
 SETTLED_MS: Final = 700_000  # by then all games that were open are over

@@ -27,6 +27,8 @@ from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
 from fire22.sportsbook.settlement import customer_profit_minor
 
 BUSY_TIMEOUT_MS: Final = 10_000
+CACHE_KIB: Final = 32_768  # settling touches rows from all over the book
+CHECKPOINT_PAGES: Final = 4_000  # 16 MB: many pages are then copied back once for several transactions
 
 
 def create(
@@ -82,6 +84,7 @@ def connect(path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         connection.execute("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     return connection
 
 

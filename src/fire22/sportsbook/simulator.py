@@ -30,6 +30,8 @@ from fire22.sportsbook.simulation.simulation import Simulation
 
 WAIT_S_MAX: Final = 1.0
 PAUSE_S: Final = 0.005  # between two looks at what is due, so that much of it shares a transaction
+LOADED_HZ: Final = 500.0  # wagers a second, from where on transactions are few and large instead of soon
+LOADED_PAUSE_S: Final = 0.05
 CHANGES_MAX: Final = 1_000  # of a transaction, about
 WRITE_TRIES: Final = 6  # each waits for the lock as long as book.BUSY_TIMEOUT_MS
 RATE_HZ_MAX: Final = 5_000.0
@@ -73,7 +75,8 @@ def run(
     try:
         with book.book_errors(path):
             simulation = start(connection, rate_hz=rate_hz, seed=seed, now_ms=_now_ms(), size=size, script=script)
-            while wait(min(WAIT_S_MAX, max(PAUSE_S, (simulation.next_ms - _now_ms()) / 1000))):
+            pause_s = PAUSE_S if rate_hz < LOADED_HZ else LOADED_PAUSE_S
+            while wait(min(WAIT_S_MAX, max(pause_s, (simulation.next_ms - _now_ms()) / 1000))):
                 for items in gathered(simulation.step(_now_ms())):
                     _write(connection, items)
                     if not wait(0):
