@@ -7,6 +7,7 @@ from fire22.core.times import to_text
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED
 from fire22.sportsbook.alerts import Alerts
+from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.rule import Rule
@@ -48,7 +49,8 @@ class Desk:
         def flows() -> tuple[Flow, ...]:
             registry = Registry()
             ledger = Ledger(registry)
-            return registry, ledger, Alerts(registry, ledger, looking)
+            exposures = Exposures(registry)
+            return registry, ledger, exposures, Alerts(registry, ledger, exposures, looking)
 
         self.folding = Folding(flows)
         self.now_ms = START_MS

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from fire22.sportsbook.alerts import Alerts, RiskSettings
+from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.rules import RULES
@@ -238,5 +239,5 @@ def test_every_rule_has_its_section_with_its_own_keys() -> None:
 def test_tables_have_names_of_their_own() -> None:
     """No rule's rows are taken for another's."""
     registry = Registry()
-    names = [table.name for table in Alerts(registry, Ledger(registry)).tables]
+    names = [table.name for table in Alerts(registry, Ledger(registry), Exposures(registry)).tables]
     assert len(names) == len(set(names))

@@ -10,6 +10,7 @@ from fire22.flows.engine import Engine
 from fire22.sportsbook import domain
 from fire22.sportsbook.alerts import TOPIC, Alerts
 from fire22.sportsbook.catalogue import FULL, opening
+from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.simulation.incidents import Name, Note
@@ -32,7 +33,8 @@ def alerts(seed: int, minutes: int, staged: dict[Name, int] | None = None) -> tu
     notes: list[Note] = []
     registry = Registry()
     ledger = Ledger(registry)
-    engine = Engine((registry, ledger, Alerts(registry, ledger)), domain.decode)
+    exposures = Exposures(registry)
+    engine = Engine((registry, ledger, exposures, Alerts(registry, ledger, exposures)), domain.decode)
     made = Simulation(new_world(seed), seed=f"{seed}", rate_hz=RATE_HZ, now_ms=NOW_MS, size=FULL, tell=notes.append)
     for name, minute in (staged or {}).items():
         made.plan(name, NOW_MS + minute * MINUTE_MS)

@@ -18,7 +18,7 @@ from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.alert_queue import Alert, Queue, document, scopes
-from fire22.sportsbook.recall import Balances, Recall
+from fire22.sportsbook.recall import Balances, Exposure, Recall
 from fire22.sportsbook.registry import MOVES, Registry
 from fire22.sportsbook.rule import Finding, Rule, Scene
 from fire22.sportsbook.rules import RULES
@@ -31,6 +31,7 @@ HOUR_MS: Final = 3_600_000
 STATES: Final = ("requested", "approved", "completed", "rejected", "failed", "charged_back")
 
 _encode: Final = msgspec.json.Encoder().encode
+Hooks = tuple[tuple[Rule, Callable[..., Any]], ...]
 
 
 class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,26 +62,28 @@ class Alerts(Flow):
     """Comes after the flows whose figures its rules ask for.
 
     Args:
-        registry, balances: have seen each fact first.
+        registry, balances, exposure: have seen each fact first.
         rules: instead of all there are; for tests.
     """
 
     name: ClassVar[str] = "risk"
     version: ClassVar[int] = 1
 
-    def __init__(self, registry: Registry, balances: Balances, rules: Iterable[type[Rule]] = RULES) -> None:
+    def __init__(
+        self, registry: Registry, balances: Balances, exposure: Exposure, rules: Iterable[type[Rule]] = RULES
+    ) -> None:
         super().__init__()
         self.topics = (
             Topic(TOPIC, Kind.VIEW, FILTERABLE, archived=True),
             Topic(DIRECT, Kind.STREAM, internal=True),
         )
         self._book = registry
-        self._recall = Recall(registry, balances)
+        self._recall = Recall(registry, balances, exposure)
         self._rules = tuple(rule(self._recall) for rule in rules)
         self._queue = Queue()
         self._scene = Scene()
         self._settings = AlertSettings()
-        self._mark = ""
+        self._fact: Fact | None = None
         self._at_ms = 0
         self._critical: dict[str, None] = {}
         self._gone: list[Alert] = []
@@ -104,24 +107,34 @@ class Alerts(Flow):
     def _dispatch(self) -> None:
         """Which rules look at what."""
 
-        def those(hook: str) -> tuple[tuple[Rule, Any], ...]:
+        def those(hook: str) -> Hooks:
             looks = (one for one in self._rules if getattr(type(one), hook) is not getattr(Rule, hook))
             return tuple((one, getattr(one, hook)) for one in looks if one.settings.enabled)
 
-        self._on_moved: tuple[Callable[..., None], ...] = tuple(hook for _, hook in those("moved"))
-        self._on_earned: tuple[Callable[..., None], ...] = tuple(hook for _, hook in those("earned"))
-        self._on_resumed: tuple[Callable[..., None], ...] = tuple(hook for _, hook in those("resumed"))
-        self._on_ended: tuple[Callable[..., None], ...] = tuple(hook for _, hook in those("ended"))
-        self._on_offered: tuple[Callable[..., None], ...] = tuple(hook for _, hook in those("offered"))
-        self._on_placed = those("placed")
+        def calls(hook: str) -> tuple[Callable[..., None], ...]:
+            return tuple(call for _, call in those(hook))
+
+        self._on_moved = calls("moved")
+        self._on_earned = calls("earned")
+        self._on_resumed = calls("resumed")
+        self._on_ended = calls("ended")
+        self._on_offered = calls("offered")
         self._on_modified = those("modified")
-        self._on_closed = those("closed")
+        self._on_settled = those("settled")
+        self._on_cancelled = those("cancelled")
         self._on_paid = those("paid")
         self._on_signed_in = those("signed_in")
         self._on_limited = those("limited")
         self._on_priced = those("priced")
         self._on_clock = those("clock")
         self._on_flush = those("flush")
+        # Most wagers are straight and small: they are shown to the rules that look at such ones, and to no others.
+        placed = those("placed")
+        self._least = min((rule.least_minor for rule, _ in placed if rule.least_minor), default=0)
+        self._on_straight = tuple(one for one in placed if one[0].looks_at != "parlays")
+        self._on_parlay = tuple(one for one in placed if one[0].looks_at != "straight")
+        self._on_small_straight = tuple(one for one in self._on_straight if not one[0].least_minor)
+        self._on_small_parlay = tuple(one for one in self._on_parlay if not one[0].least_minor)
 
     def loaded(self) -> None:
         """Derive what is derived, in the order in which it depends on each other."""
@@ -133,7 +146,10 @@ class Alerts(Flow):
     def handlers(self) -> dict[str, Handler]:
         """What some rule may look at, and what people decide."""
         return {
-            **dict.fromkeys(MOVES, self._wager),
+            **dict.fromkeys(MOVES, self._other),
+            "wager.placed": self._placed,
+            "wager.settled": self._settled,
+            "wager.resettled": self._settled,
             **{f"payment.{state}": self._payment for state in STATES},
             "market.created": self._offered,
             "market.imported": self._offered,
@@ -151,46 +167,81 @@ class Alerts(Flow):
 
     # Facts.
 
-    def _wager(self, fact: Fact) -> None:
-        move = self._book.move
-        recall, scene = self._recall, self._scene
-        self._mark = str(fact.seq)
+    def _placed(self, fact: Fact) -> None:
+        move, scene, recall = self._book.move, self._scene, self._recall
+        bet = move.opened
+        if bet is None:
+            raise AssertionError("a wager that was placed is open")
+        self._fact = fact
         if move.at_ms > self._at_ms:
             self._at_ms = move.at_ms
-        recall.moved(move)
+        scene.move, scene.bet = move, bet
+        scene.held = recall.opened(bet)
+        scene.bets, scene.place = recall.placed(bet)
+        scene.customer = recall.customer(bet)
+        for hook in self._on_moved:
+            hook(move)
+        legs = bet.legs
+        if len(legs) == 1:
+            scene.market = self._book.market(legs[0].market_id)
+            hooks = self._on_straight if bet.risk >= self._least else self._on_small_straight
+        else:
+            scene.market = None
+            hooks = self._on_parlay if bet.risk >= self._least else self._on_small_parlay
+        for rule, judge in hooks:
+            finding = judge(scene)
+            if finding is not None:
+                self._take(rule, finding)
+
+    def _settled(self, fact: Fact) -> None:
+        move, scene, recall = self._book.move, self._scene, self._recall
+        self._fact = fact
+        if move.at_ms > self._at_ms:
+            self._at_ms = move.at_ms
+        for hook in self._on_moved:
+            hook(move)
+        for hook in self._on_earned:
+            hook(move)
+        bet = move.closed
+        if bet is None:  # it was settled before
+            return
+        recall.closed(bet)
+        recall.settled(move)
+        scene.move, scene.bet = move, bet
+        for rule, judge in self._on_settled:
+            finding = judge(scene)
+            if finding is not None:
+                self._take(rule, finding)
+
+    def _other(self, fact: Fact) -> None:
+        """What seldom happens to a wager."""
+        move, scene, recall = self._book.move, self._scene, self._recall
+        self._fact = fact
+        self._at_ms = max(self._at_ms, move.at_ms)
         for hook in self._on_moved:
             hook(move)
         if move.revenue or move.settled_handle:
             for hook in self._on_earned:
                 hook(move)
-        kind = move.kind
-        if kind == "settled":
-            recall.settled(move)
-        opened = move.opened
-        bet = opened or move.closed
+        if move.closed is not None:
+            recall.closed(move.closed)
+        if move.opened is not None:
+            scene.held = recall.opened(move.opened)
+        bet = move.opened or move.closed
         if bet is None:
             return
-        scene.move, scene.bet = move, bet
-        scene.customer = recall.customer(bet)
-        if opened is None:
-            hooks = self._on_closed
-        else:
-            scene.market = self._book.market(bet.legs[0].market_id) if bet.legs else None
-            scene.held = recall.open[bet.customer_id]
-            if kind == "modified":
-                hooks = self._on_modified
-            else:
-                if kind != "reopened":
-                    scene.bets, scene.place = recall.placed(bet)
-                if kind != "placed":
-                    for resume in self._on_resumed:
-                        resume(bet)
-                    return
-                hooks = self._on_placed
-        for rule, hook in hooks:
-            finding = hook(scene)
-            if finding is not None:
-                self._take(rule, finding)
+        scene.move, scene.bet, scene.customer = move, bet, recall.customer(bet)
+        scene.market = self._book.market(bet.legs[0].market_id) if len(bet.legs) == 1 else None
+        if move.kind == "imported":
+            recall.placed(bet)
+        if move.kind in ("imported", "reopened"):
+            for resume in self._on_resumed:
+                resume(bet)
+        if move.kind == "modified" or move.kind == "cancelled":
+            for rule, judge in self._on_modified if move.kind == "modified" else self._on_cancelled:
+                finding = judge(scene)
+                if finding is not None:
+                    self._take(rule, finding)
 
     def _payment(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
@@ -231,8 +282,8 @@ class Alerts(Flow):
         self._at_ms = max(self._at_ms, at_ms)
         return at_ms
 
-    def _judge(self, fact: Fact, hooks: Iterable[tuple[Rule, Any]], *looked_at: object) -> None:
-        self._mark = str(fact.seq)
+    def _judge(self, fact: Fact, hooks: Hooks, *looked_at: object) -> None:
+        self._fact = fact
         for rule, hook in hooks:
             finding = hook(*looked_at)
             if finding is not None:
@@ -243,7 +294,7 @@ class Alerts(Flow):
     def clock(self) -> None:
         """Windows slide; what was closed long ago leaves the view for the archive."""
         now_ms = self.watermark_ms
-        self._mark = f"t{now_ms}"
+        self._fact = None
         self._recall.clock(now_ms)
         for rule, hook in self._on_clock:
             for finding in hook(now_ms):
@@ -269,13 +320,14 @@ class Alerts(Flow):
             if critical is not None:
                 self._notify(critical)
         self._gone, self._queue.changed, self._critical = [], {}, {}
-        self._mark = ""
+        self._fact = None
 
     def _take(self, rule: Rule, finding: Finding) -> None:
         """One rule has found something."""
         if not covers(rule.settings.scope, finding.path):
             return
-        alert = self._queue.take(rule.name, rule.settings.cooldown_s * 1_000, finding, self._mark)
+        mark = str(self._fact.seq) if self._fact is not None else f"t{self.watermark_ms}"
+        alert = self._queue.take(rule.name, rule.settings.cooldown_s * 1_000, finding, mark)
         if alert is not None:
             self._critical[alert.alert_id] = None
 

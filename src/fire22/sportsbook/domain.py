@@ -43,7 +43,7 @@ def flows() -> tuple[Flow, ...]:
         exposures,
         Kpi(registry, exposures),
         Ticker(),
-        Alerts(registry, ledger),  # it judges what is decided about alerts, of which the activity feed tells
+        Alerts(registry, ledger, exposures),  # judges what is decided of alerts, of which the activity feed tells
         ActivityFeed(),
         daybook,
         Figures(registry, daybook),

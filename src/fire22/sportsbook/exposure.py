@@ -24,6 +24,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.exposure_books import Books
+from fire22.sportsbook.exposure_documents import Document, market_document
 from fire22.sportsbook.exposure_view import View
 from fire22.sportsbook.netting import ScopeBook, liability
 from fire22.sportsbook.parlay import results_of
@@ -167,6 +168,12 @@ class Exposures(Flow):
         book = self.books.scopes.get(scope)
         of = book.markets.get(market) if book is not None else None
         return liability(of.row(book)) if book is not None and of is not None else 0
+
+    def market(self, scope: str, market: str) -> Document | None:
+        """A market in a scope as the view shows it; None where nothing is at stake on it."""
+        book = self.books.scopes.get(scope)
+        of = book.markets.get(market) if book is not None else None
+        return market_document(book, of, self._registry.market(market)) if book and of else None
 
     def take_changed(self) -> list[str]:
         """The scopes whose total, or whether it is a bound, has changed; as of the last flush."""

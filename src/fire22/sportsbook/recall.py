@@ -6,11 +6,12 @@ registry; the rest is kept in tables, whose few rows for each fact are what the 
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from fire22.core.message import Json
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
 from fire22.sportsbook.registry import Customer, Market, Movement, OpenWager, Registry
@@ -153,18 +154,6 @@ class Open:
         self.to_win = 0
         self.count = 0
 
-    def add(self, wager: OpenWager) -> None:
-        """A wager is open."""
-        self.cash += wager.cash
-        self.to_win += wager.to_win
-        self.count += 1
-
-    def remove(self, wager: OpenWager) -> None:
-        """A wager is open no longer."""
-        self.cash -= wager.cash
-        self.to_win -= wager.to_win
-        self.count -= 1
-
 
 class Change(Struct, frozen=True, gc=False, array_like=True):
     """A price until a time."""
@@ -213,17 +202,28 @@ class Balances(Protocol):
         """Negative where the customer owes the book."""
 
 
+class Exposure(Protocol):
+    """Knows what the book may lose on its markets."""
+
+    def market_liability(self, scope: str, market: str) -> int:
+        """Of the straight wagers, minor units."""
+
+    def market(self, scope: str, market: str) -> Mapping[str, Json] | None:
+        """The market's document, in major units: `risk`, `worst`, `outcomes` ..."""
+
+
 class Recall:
     """Kept by the flow `risk` before its rules look at a fact.
 
     Args:
         book: has seen each fact first.
-        balances: likewise.
+        balances, exposure: likewise.
     """
 
-    def __init__(self, book: Registry, balances: Balances) -> None:
+    def __init__(self, book: Registry, balances: Balances, exposure: Exposure) -> None:
         self.book = book
         self.balances = balances
+        self.exposure = exposure
         self.bets: Table[Bets] = Table("bets", Bets)
         self.results: Table[Results] = Table("results", Results)
         self.courses: Memory[Course] = Memory("course", Course, COURSE_MS)
@@ -241,31 +241,33 @@ class Recall:
         self.watermark_ms = watermark_ms
         self.open = {}
         for wager in self.book.wagers():
-            self._of(wager.customer_id).add(wager)
+            self.opened(wager)
         self.courses.loaded()
         self.closings.loaded()
-
-    def _of(self, customer_id: str) -> Open:
-        found = self.open.get(customer_id)
-        if found is None:
-            found = self.open[customer_id] = Open()
-        return found
 
     def customer(self, wager: OpenWager) -> Customer:
         """Who placed a wager."""
         known = self.book.customer(wager.customer_id)
         return known if known is not None else Customer(wager.agent_id, wager.path, "", "")
 
-    def moved(self, move: Movement) -> None:
-        """Follow what is open."""
-        opened, closed = move.opened, move.closed
-        if closed is not None:
-            held = self.open[closed.customer_id]
-            held.remove(closed)
-            if not held.count and opened is None:
-                del self.open[closed.customer_id]
-        if opened is not None:
-            self._of(opened.customer_id).add(opened)
+    def opened(self, wager: OpenWager) -> Open:
+        """A wager is open; returns what its customer has open."""
+        held = self.open.get(wager.customer_id)
+        if held is None:
+            held = self.open[wager.customer_id] = Open()
+        held.cash += wager.cash
+        held.to_win += wager.to_win
+        held.count += 1
+        return held
+
+    def closed(self, wager: OpenWager) -> None:
+        """A wager is open no longer."""
+        held = self.open[wager.customer_id]
+        held.cash -= wager.cash
+        held.to_win -= wager.to_win
+        held.count -= 1
+        if not held.count:
+            del self.open[wager.customer_id]
 
     def placed(self, wager: OpenWager) -> tuple[Bets, int]:
         """Remember a bet; returns the customer's, and its place among them."""

@@ -85,7 +85,7 @@ class Scene:
     Attributes:
         bet: the wager as it is open now, or as it was open until now.
         customer: who placed it; its row is the registry's.
-        market: of the first leg; None where it is over or unknown.
+        market: of a straight wager; None where it is over or unknown, and of a parlay.
         held: what the customer has open, this one included.
         bets: the customer's last bets, this one at index `place`; `place` is negative where it is older than all kept.
     """
@@ -108,6 +108,10 @@ class Rule:
     Class attributes:
         name: of the rule, of its section in the configuration, and in its alerts.
         settings_type: a RuleSettings with its own thresholds.
+        looks_at: which wagers, when they are placed: straight ones have one leg that is known.
+
+    Attributes:
+        least_minor: wagers with less at risk need not be shown to it when they are placed; set by `adjust`.
 
     Args:
         recall: what all rules share.
@@ -115,6 +119,8 @@ class Rule:
 
     name: ClassVar[str]
     settings_type: ClassVar[type[RuleSettings]]
+    looks_at: ClassVar[Literal["all", "straight", "parlays"]] = "all"
+    least_minor: int = 0
 
     def __init__(self, recall: Recall) -> None:
         self.recall = recall
@@ -146,8 +152,11 @@ class Rule:
     def modified(self, scene: Scene) -> Finding | None:
         """An open wager has other amounts; `scene.move.closed` is as it was."""
 
-    def closed(self, scene: Scene) -> Finding | None:
-        """A wager that was open was settled or cancelled."""
+    def settled(self, scene: Scene) -> Finding | None:
+        """A wager that was open was settled; of the scene only `move` and `bet` are of it."""
+
+    def cancelled(self, scene: Scene) -> Finding | None:
+        """A wager that was open was called off."""
 
     def resumed(self, wager: OpenWager) -> None:
         """A wager is open that was not placed just now: it was there before, or was opened again."""

@@ -7,7 +7,7 @@ Nothing of its own is kept: the wagers are the open ones, which the registry kno
 window no longer counts.
 """
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import common
@@ -38,6 +38,7 @@ class AgentSwarm(Rule):
 
     name: ClassVar[str] = "agent_swarm"
     settings_type: ClassVar[type[RuleSettings]] = AgentSwarmSettings
+    looks_at: ClassVar[Literal["all", "straight", "parlays"]] = "straight"
     settings: AgentSwarmSettings
 
     def adjust(self) -> None:
@@ -66,7 +67,7 @@ class AgentSwarm(Rule):
         """Judge a straight wager by those on its selection, from its address."""
         bet = scene.bet
         ip = self._address(bet)
-        if ip is None or len(bet.legs) != 1 or bet.at_ms <= self._since_ms:
+        if ip is None or bet.at_ms <= self._since_ms:
             return None
         key = (bet.legs[0].selection_id, ip)
         group = self._groups.get(key)

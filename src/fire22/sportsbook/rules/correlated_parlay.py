@@ -4,7 +4,7 @@ Legs of one event do, whatever their markets, but for a spread with a total: the
 share of the total, so that the favourite covers seldom in a game of few points.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fire22.sportsbook.money import major
 from fire22.sportsbook.registry import Market
@@ -28,12 +28,13 @@ class CorrelatedParlay(Rule):
 
     name: ClassVar[str] = "correlated_parlay"
     settings_type: ClassVar[type[RuleSettings]] = CorrelatedParlaySettings
+    looks_at: ClassVar[Literal["all", "straight", "parlays"]] = "parlays"
     settings: CorrelatedParlaySettings
 
     def placed(self, scene: Scene) -> Finding | None:
         """Judge every pair of legs."""
         bet = scene.bet
-        if len(bet.legs) < 2 or bet.type in self.settings.exempt_types:
+        if bet.type in self.settings.exempt_types:
             return None
         before: dict[str, tuple[str, Market]] = {}
         for leg in bet.legs:

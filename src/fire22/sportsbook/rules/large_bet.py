@@ -35,16 +35,16 @@ class LargeBet(Rule):
 
     def adjust(self) -> None:
         """What is below both thresholds is passed over at once."""
-        self._floor = min(self.settings.risk_minor, self.settings.share_risk_minor)
+        self.least_minor = min(self.settings.risk_minor, self.settings.share_risk_minor)
 
     def placed(self, scene: Scene) -> Finding | None:
         """Judge a wager."""
-        return self._judge(scene) if scene.bet.risk >= self._floor else None
+        return self._judge(scene) if scene.bet.risk >= self.least_minor else None
 
     def modified(self, scene: Scene) -> Finding | None:
         """Judge a wager that was raised."""
         before = scene.move.closed
-        if before is None or scene.bet.risk <= before.risk or scene.bet.risk < self._floor:
+        if before is None or scene.bet.risk <= before.risk or scene.bet.risk < self.least_minor:
             return None
         return self._judge(scene)
 

@@ -55,13 +55,13 @@ class LossChasing(Rule):
 
     def adjust(self) -> None:
         """Take the least stake."""
-        self._least = max(1, self.settings.stake_minor)
+        self.least_minor = max(1, self.settings.stake_minor)
 
     def placed(self, scene: Scene) -> Finding | None:
         """Judge a stake by those just before it, then by what was lost."""
         stake, settings = scene.bet.cash, self.settings
         first = scene.place - settings.raises
-        if stake < self._least or first < 0:
+        if stake < self.least_minor or first < 0:
             return None
         stakes = scene.bets.stakes[first : scene.place + 1]
         times = settings.times_previous

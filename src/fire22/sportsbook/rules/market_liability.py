@@ -1,12 +1,16 @@
-"""What the book may lose on one market, against the limit of the market."""
+"""What the house may lose on the straight wagers of one market, against the limit of the market."""
 
-from typing import ClassVar
+from math import inf
+from typing import ClassVar, Final
 
+from fire22.core.message import Json
 from fire22.core.scope import ROOT
-from fire22.sportsbook import liability
 from fire22.sportsbook.money import major
-from fire22.sportsbook.registry import Movement, OpenWager
+from fire22.sportsbook.recall import Ended
+from fire22.sportsbook.registry import Movement
 from fire22.sportsbook.rule import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, said, title_of
+
+UNLIMITED: Final = inf
 
 
 class MarketLiabilitySettings(RuleSettings, frozen=True):
@@ -24,76 +28,89 @@ class MarketLiabilitySettings(RuleSettings, frozen=True):
 
 
 class MarketLiability(Rule):
-    """One alert for each market, at the book. Judged once a group, since every wager moves some market."""
+    """One alert for each market, at the book.
+
+    Judged once a group, and only where it can have come to that: no wager raises a liability by more than its profit,
+    and none that leaves by more than its stake. So what a market had left to its threshold when it was last judged
+    tells for long that it is not reached. That is no state: where it is not known, the market is judged, and no more
+    comes of it.
+    """
 
     name: ClassVar[str] = "market_liability"
     settings_type: ClassVar[type[RuleSettings]] = MarketLiabilitySettings
     settings: MarketLiabilitySettings
 
     def adjust(self) -> None:
-        """Begin with nothing open."""
-        if not hasattr(self, "_markets"):
-            self._markets: dict[str, liability.Market] = {}
-            self._touched: dict[str, str] = {}
+        """Begin with nothing known of what is left."""
+        self._touched: dict[str, str] = {}
+        self._left: dict[str, float] = {}
 
     def loaded(self) -> None:
-        """Derive what is open."""
-        self._markets = {}
-        for wager in self.book.wagers():
-            self._add(wager, 1)
-        self._touched = {}
+        """Begin anew."""
+        self.adjust()
+
+    def offered(self, market_id: str, at_ms: int) -> None:
+        """A market may have another limit."""
+        self._left.pop(market_id, None)
+
+    def ended(self, ended: Ended) -> None:
+        """A market that is closed is not looked at for long."""
+        self._left.pop(ended.market_id, None)
 
     def moved(self, move: Movement) -> None:
-        """Follow what is open."""
-        if move.closed is not None:
-            self._add(move.closed, -1)
-        if move.opened is not None:
-            self._add(move.opened, 1)
+        """Note which market a straight wager may bring to its threshold."""
+        opened, closed = move.opened, move.closed
+        wager = opened or closed
+        if wager is None or len(wager.legs) != 1:
+            return
+        rise = (opened.to_win if opened is not None else 0) + (closed.cash if closed is not None else 0)
+        market_id = wager.legs[0].market_id
+        left = self._left.get(market_id, 0) - rise
+        if left > 0:
+            self._left[market_id] = left
+        else:
+            self._left.pop(market_id, None)
+            self._touched[market_id] = wager.wager_id
 
     def flush(self, at_ms: int) -> list[Finding]:
         """Judge the markets that the group has moved."""
         touched, self._touched = self._touched, {}
-        findings = [self._judge(market_id, wager_id, at_ms) for market_id, wager_id in touched.items()]
+        findings = [self._judge(market_id, touched[market_id], at_ms) for market_id in sorted(touched)]
         return [one for one in findings if one is not None]
 
-    def _add(self, wager: OpenWager, sign: int) -> None:
-        if len(wager.legs) != 1:
-            return
-        leg = wager.legs[0]
-        market = self._markets.get(leg.market_id)
-        if market is None:
-            market = self._markets[leg.market_id] = liability.Market()
-        market.add(leg.selection_id, wager.cash, wager.to_win, sign)
-        if not market.paid and not market.risk:
-            del self._markets[leg.market_id]
-        if market.liability:
-            self._touched[leg.market_id] = wager.wager_id
-
     def _judge(self, market_id: str, wager_id: str, at_ms: int) -> Finding | None:
-        market, settings = self.book.market(market_id), self.settings
-        open = self._markets.get(market_id)
-        limit = (market.liability_limit_minor if market is not None else 0) or settings.limit_minor
-        if open is None or not limit or open.liability < limit * settings.share:
-            return None
-        severity: Severity = "critical" if open.liability >= limit * settings.critical_share else settings.severity
+        market = self.book.market(market_id)
+        limit = (market.liability_limit_minor if market is not None else 0) or self.settings.limit_minor
+        left = UNLIMITED
+        if limit:
+            left = limit * self.settings.share - self.recall.exposure.market_liability(ROOT, market_id)
+        if left <= 0:
+            return self._found(market_id, wager_id, limit, at_ms)
+        if market is not None:
+            self._left[market_id] = left
+        return None
+
+    def _found(self, market_id: str, wager_id: str, limit: int, at_ms: int) -> Finding:
+        market, amount = self.book.market(market_id), self.recall.exposure.market_liability(ROOT, market_id)
+        severity: Severity = "critical" if amount >= limit * self.settings.critical_share else self.settings.severity
         name = title_of(market, market_id)
-        worst = max(open.paid, key=lambda one: (open.paid[one], one))
-        selection = market.selections.get(worst) if market is not None else None
+        shown = self.recall.exposure.market(ROOT, market_id) or {}
+        worst = market.selections.get(str(shown.get("worst"))) if market is not None else None
+        evidence: dict[str, Json] = {
+            "liability": major(amount),
+            "limit": major(limit),
+            "share": round(amount / limit, 4),
+            "risk": shown.get("risk", 0.0),
+            "worstSelectionId": shown.get("worst", ""),
+        }
         return Finding(
             cause=market_id,
             entity=Entity("market", market_id, name),
             severity=severity,
             path=ROOT,
             at_ms=at_ms,
-            title=f"{name} may cost {said(open.liability)}, {open.liability / limit:.0%} of its limit.",
-            evidence={
-                "liability": major(open.liability),
-                "limit": major(limit),
-                "share": round(open.liability / limit, 4),
-                "worstSelectionId": worst,
-                "worstSelection": selection.name if selection is not None else worst,
-                "risk": major(open.risk),
-            },
+            title=f"{name} may cost {said(amount)}, {amount / limit:.0%} of its limit.",
+            evidence=evidence | ({"worstSelection": worst.name} if worst is not None else {}),
             wager_ids=(wager_id,),
             market_id=market_id,
         )

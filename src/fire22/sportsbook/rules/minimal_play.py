@@ -91,10 +91,9 @@ class MinimalPlay(Rule):
         if row is not None:
             self._played(scene.bet.customer_id, row, scene.move.handle)
 
-    def closed(self, scene: Scene) -> None:
+    def cancelled(self, scene: Scene) -> None:
         """What was called off was not wagered."""
-        if scene.move.kind == "cancelled":
-            self.modified(scene)
+        self.modified(scene)
 
     def paid(self, kind: str, payment: facts.Payment, at_ms: int) -> Finding | None:
         """Count what is paid in; judge what is asked for."""

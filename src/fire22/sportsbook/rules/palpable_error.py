@@ -88,6 +88,7 @@ class PalpableError(Rule):
             self._wrong: Memory[Wrong] = Memory("palpable_error", Wrong, 0)
             self._jumps: Memory[Jump] = Memory("palpable_error_jump", Jump, 0)
             self._unsaid: dict[str, None] = {}
+            self._is_watching = False
         self._window_ms = self._jumps.span_ms = self.settings.window_s * 1_000
         self._wrong.span_ms = 14 * 86_400_000
         self._off = self.settings.off
@@ -102,24 +103,32 @@ class PalpableError(Rule):
         self._wrong.loaded()
         self._jumps.loaded()
         self._unsaid = {key: None for key, row in sorted(self._wrong.table) if not row.is_said}
+        self._watch()
+
+    def _watch(self) -> None:
+        self._is_watching = len(self._wrong) + len(self._jumps) > 0
 
     # Prices.
 
     def offered(self, market_id: str, at_ms: int) -> None:
         """Look at the prices of a market that was told of."""
         self._look(market_id, "", 0.0, at_ms)
+        self._watch()
 
     def priced(self, change: facts.MarketPriceChanged, at_ms: int) -> Finding | None:
         """Look at a price with the others, and with the ones before it."""
         rose = change.new_odds > change.old_odds
         self._look(change.market_id, change.selection_id if rose else "", change.old_odds, at_ms)
-        return self._follow(change, at_ms)
+        found = self._follow(change, at_ms)
+        self._watch()
+        return found
 
     def ended(self, ended: Ended) -> None:
         """What is closed is offered no longer."""
         self._forget(ended.market_id)
         for selection_id in ended.market.selections:
             self._jumps.pop(selection_id)
+        self._watch()
 
     def _look(self, market_id: str, raised: str, before: float, at_ms: int) -> None:
         market = self.book.market(market_id)
@@ -181,6 +190,7 @@ class PalpableError(Rule):
         """Warn of wrong prices that stand; forget raised ones that stood."""
         self._jumps.expire(now_ms)
         self._wrong.expire(now_ms)
+        self._watch()
         findings: list[Finding] = []
         for market_id in sorted(self._unsaid):
             row = self._wrong.get(market_id)
@@ -212,7 +222,15 @@ class PalpableError(Rule):
     # Wagers.
 
     def placed(self, scene: Scene) -> Finding | None:
-        """Judge each leg's price; the first that is wrong is told."""
+        """Judge each leg's price; the first that is wrong is told. Most are straight, and nothing is being watched."""
+        legs, market = scene.bet.legs, scene.market
+        if market is not None and not self._is_watching:
+            selection = market.selections.get(legs[0].selection_id)
+            if selection is None or legs[0].odds <= selection.odds * self._off:
+                return None
+        return self._judge(scene)
+
+    def _judge(self, scene: Scene) -> Finding | None:
         for leg in scene.bet.legs:
             jump = self._jumps.get(leg.selection_id)
             if jump is not None:

@@ -39,7 +39,7 @@ class PastPost(Rule):
     def placed(self, scene: Scene) -> Finding | None:
         """Judge by every leg; most are straight, on a market that is open."""
         bet, market = scene.bet, scene.market
-        if market is not None and len(bet.legs) == 1 and market.status == "open" and bet.at_ms <= market.closes_ms:
+        if market is not None and bet.at_ms <= market.closes_ms and market.status == "open":
             return None
         return self._judge(scene, bet.at_ms)
 

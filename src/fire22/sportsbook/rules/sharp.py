@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 from msgspec import Meta, Struct
 
 from fire22.flows.base import Table
-from fire22.sportsbook.rule import DAY_S, Finding, Ratio, Rule, RuleSettings, Scene, Seconds, called, of_customer
+from fire22.sportsbook.rule import DAY_S, Entity, Finding, Ratio, Rule, RuleSettings, Scene, Seconds, who
 
 MILLION: Final = 1_000_000
 COUNT_MAX: Final = 400  # then the past counts half
@@ -60,9 +60,9 @@ class Sharp(Rule):
         """Values by customer."""
         return (self._values,)  # type: ignore[return-value]
 
-    def closed(self, scene: Scene) -> Finding | None:
+    def settled(self, scene: Scene) -> Finding | None:
         """Count a settled wager."""
-        value = self._value(scene) if scene.move.kind == "settled" else None
+        value = self._value(scene)
         if value is None:
             return None
         known = self._values.get(scene.bet.customer_id) or Values()
@@ -94,20 +94,22 @@ class Sharp(Rule):
             return None
         mean = known.sum / count
         error = sqrt(max(0.0, known.squares / count - mean * mean) / count)
-        if mean < settings.errors * error or scene.customer.segment in settings.known_segments:
+        customer = self.recall.customer(scene.bet)
+        name = who(scene.bet.customer_id, customer)
+        if mean < settings.errors * error or customer.segment in settings.known_segments:
             return None
         return Finding(
             cause=scene.bet.customer_id,
-            entity=of_customer(scene),
+            entity=Entity("customer", scene.bet.customer_id, customer.name),
             severity=settings.severity,
             path=scene.bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} beats the closing line by {mean / MILLION:.1%} over {count} wagers.",
+            title=f"{name} beats the closing line by {mean / MILLION:.1%} over {count} wagers.",
             evidence={
                 "closingLineValue": round(mean / MILLION, 6),
                 "standardError": round(error / MILLION, 6),
                 "bets": count,
-                "segment": scene.customer.segment,
+                "segment": customer.segment,
             },
             wager_ids=tuple(known.ids),
             customer_id=scene.bet.customer_id,

@@ -51,12 +51,12 @@ class StakeSpike(Rule):
 
     def adjust(self) -> None:
         """Take the least stake."""
-        self._least = max(1, self.settings.stake_minor)
+        self.least_minor = max(1, self.settings.stake_minor)
 
     def placed(self, scene: Scene) -> Finding | None:
         """Judge a stake by those before it."""
         stake = scene.bet.cash
-        if stake < self._least or scene.place < self.settings.bets:
+        if stake < self.least_minor or scene.place < self.settings.bets:
             return None
         before = sorted([one for one in scene.bets.stakes[: scene.place] if one])
         if len(before) < self.settings.bets:

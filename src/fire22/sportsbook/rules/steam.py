@@ -4,7 +4,7 @@ Other sources speak of three books at once; of one book's data, five customers a
 count, since small ones on a popular side come by the dozen.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
@@ -52,13 +52,14 @@ class Steam(Rule):
 
     name: ClassVar[str] = "steam"
     settings_type: ClassVar[type[RuleSettings]] = SteamSettings
+    looks_at: ClassVar[Literal["all", "straight", "parlays"]] = "straight"
     settings: SteamSettings
 
     def adjust(self) -> None:
         """Take the windows and the least stake."""
         self._window_ms = self.settings.window_s * 1_000
         self._follow_ms = self.settings.follow_s * 1_000
-        self._least = max(1, self.settings.stake_minor)
+        self.least_minor = max(1, self.settings.stake_minor)
         span_ms = self._window_ms + self._follow_ms
         if not hasattr(self, "_backers"):
             self._backers = Backers("steam", span_ms)
@@ -81,7 +82,7 @@ class Steam(Rule):
     def placed(self, scene: Scene) -> Finding | None:
         """Judge a straight wager of some size by those with it."""
         bet = scene.bet
-        if bet.cash < self._least or len(bet.legs) != 1:
+        if bet.cash < self.least_minor:
             return None
         if not self.settings.live and scene.market is not None and is_live(scene.market):
             return None
