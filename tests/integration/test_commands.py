@@ -267,6 +267,10 @@ async def test_what_http_refuses(server: app.Application, shop: Shop) -> None:
     assert (await act(server, "wager.place", shop.wager(), "k", token=token(server, "auditor"))).code == "forbidden"
     assert (await request(server, "POST", path, shop.wager(), token=None, Idempotency_Key="k")).status == 401
     assert (await request(server, "GET", path)).status == 405
+    large = await request(
+        server, "POST", path, raw=b" " * (server.config.server.message_bytes_max + 1), Idempotency_Key="k"
+    )
+    assert (large.status, large.code) == (413, "message_too_large")
 
 
 async def test_a_book_that_somebody_else_writes(server: app.Application, shop: Shop) -> None:

@@ -288,7 +288,8 @@ class _Handlers:
         principal = self._principal(request)
         _check_parameters(request, set())
         key = request.headers.get("idempotency-key")
-        answer = await service.act(principal, request.path_params["name"], await self._body(request), key)
+        body = await self._body(request, service.limits.message_bytes_max)
+        answer = await service.act(principal, request.path_params["name"], body, key)
         return Response(answer, media_type=JSON)
 
     async def healthz(self, request: Request) -> Response:
@@ -315,8 +316,8 @@ class _Handlers:
             raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
         return self._service.authenticate(cookie)
 
-    async def _body(self, request: Request) -> bytes:
-        limit = self._service.limits.events_bytes_max
+    async def _body(self, request: Request, bytes_max: int | None = None) -> bytes:
+        limit = self._service.limits.events_bytes_max if bytes_max is None else bytes_max
         body = bytearray()
         async for chunk in request.stream():
             body += chunk

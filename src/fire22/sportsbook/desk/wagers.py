@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from math import prod
-from typing import Final, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -18,8 +18,6 @@ from fire22.sportsbook.desk.reads import Customer, Offer, Wager
 from fire22.sportsbook.lifecycle import State
 from fire22.sportsbook.odds import profit_minor, to_win_minor
 from fire22.sportsbook.settlement import ONE, Leg, LegResult
-
-_RESULTS: Final = {"win": "win", "loss": "loss", "push": "push", "half_win": "half_win", "half_loss": "half_loss"}
 
 
 def place(case: Case, command: commands.PlaceWager) -> Done:
