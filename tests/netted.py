@@ -4,8 +4,38 @@ from typing import ClassVar
 
 from fire22.core.scope import ancestors
 from fire22.flows.base import Fact, Flow, Handler
-from fire22.sportsbook.liability import Exposure
+from fire22.sportsbook.liability import Market
 from fire22.sportsbook.registry import MOVES, OpenWager, Registry
+
+
+class Exposure:
+    """All open wagers seen from one scope."""
+
+    __slots__ = ("bounded", "markets", "straight", "unnetted")
+
+    def __init__(self) -> None:
+        self.markets: dict[str, Market] = {}
+        self.straight = 0
+        self.unnetted = 0
+        self.bounded = 0  # wagers that are not netted
+
+    @property
+    def total(self) -> int:
+        """Total liability, minor units."""
+        return self.straight + self.unnetted
+
+    def add(self, market_id: str, selection: str, cash_risk: int, to_win: int, sign: int) -> None:
+        """Add a wager (sign 1) or take it away (-1); `market_id` is empty where it cannot be netted."""
+        if not market_id:
+            self.unnetted += sign * to_win
+            self.bounded += sign
+            return
+        market = self.markets.get(market_id)
+        if market is None:
+            market = self.markets[market_id] = Market()
+        self.straight += market.add(selection, cash_risk, to_win, sign)
+        if not market.paid and not market.risk:
+            del self.markets[market_id]
 
 
 class Netted(Flow):

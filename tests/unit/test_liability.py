@@ -1,11 +1,6 @@
 """Liability, with the test vectors of the domain rules (section 3)."""
 
-from random import Random
-
-import pytest
-
-from fire22.sportsbook.liability import Exposure, Market
-from fire22.sportsbook.odds import to_win_minor
+from fire22.sportsbook.liability import Market
 
 
 def market(*wagers: tuple[str, int, int]) -> Market:
@@ -63,53 +58,3 @@ def test_what_is_taken_away_was_never_there() -> None:
     assert one.liability == 500
     assert one.add("B", 550, 500, -1) == -500
     assert (one.risk, one.paid, one.liability) == (0, {}, 0)
-
-
-def test_a_parlay_counts_with_its_whole_profit() -> None:
-    """What cannot be netted is an upper bound, and is said to be one."""
-    exposure = Exposure()
-    exposure.add("m", "A", 1100, 1000, 1)
-    assert (exposure.total, exposure.bounded) == (1000, 0)
-    profit = to_win_minor(5_000, [-110, 150])
-    assert profit == 18_864
-    exposure.add("", "", 5_000, profit, 1)
-    assert (exposure.total, exposure.bounded) == (1000 + 18_864, 1)
-    exposure.add("", "", 5_000, profit, -1)
-    assert (exposure.total, exposure.bounded) == (1000, 0)
-
-
-def test_an_empty_market_is_forgotten() -> None:
-    """Memory follows the open wagers, not the markets there ever were."""
-    exposure = Exposure()
-    exposure.add("m1", "A", 10, 10, 1)
-    exposure.add("m2", "A", 0, 0, 1)
-    exposure.add("m1", "A", 10, 10, -1)
-    assert "m1" not in exposure.markets
-    exposure.add("m2", "A", 0, 0, -1)
-    assert exposure.markets == {}
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_netting_makes_a_parent_at_most_the_sum_of_its_children(seed: int) -> None:
-    """L(parent) ≤ ΣL(children), and each equals the worst outcome counted one by one."""
-    random = Random(seed)
-    parent, children = Exposure(), [Exposure() for _ in range(3)]
-    placed: list[tuple[int, str, str, int, int]] = []
-    for _ in range(200):
-        sign = -1 if placed and random.random() < 0.4 else 1
-        if sign == 1:
-            market_id, selection = random.choice(("m1", "m2")), random.choice("ABC")
-            placed.append((random.randrange(3), market_id, selection, random.randrange(100), random.randrange(300)))
-        index = random.randrange(len(placed)) if sign == -1 else -1
-        child, *_ = wager = placed[index] if sign == 1 else placed.pop(index)
-        for exposure in (parent, children[child]):
-            exposure.add(*wager[1:], sign)
-        assert parent.total <= sum(each.total for each in children)
-        for which, exposure in enumerate([*children, parent]):
-            mine = [each[1:] for each in placed if which == 3 or each[0] == which]
-            worst = 0
-            for market_id in ("m1", "m2"):
-                wagers = [each for each in mine if each[0] == market_id]
-                won = [sum(-w[3] if w[1] == outcome else w[2] for w in wagers) for outcome in "ABC"]
-                worst += max(0, -min(won))
-            assert exposure.total == worst
