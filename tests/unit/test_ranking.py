@@ -26,8 +26,7 @@ def test_the_highest_are_those_of_a_sort_of_all(seed: int) -> None:
                 placed.append((id, cash, paid))
                 markets[id].net((scope,), markets[id].place("a"), cash, paid, surely=0)
             moved.add(id)
-        for id in sorted(moved):
-            ranking.moved(id, scope.markets[id].row(scope) if id in scope.markets else None)
+        ranking.moved(sorted(moved), scope)
         rows = {id: of.row(scope) for id, of in scope.markets.items()}
         expected = sorted(rows, key=lambda id: (-liability(rows[id]), -rows[id][RISK], id))
         assert ranking.top(5, scope) == expected[:5]

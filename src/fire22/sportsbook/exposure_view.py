@@ -41,9 +41,7 @@ class ScopeView:
     def take_stirred(self, book: ScopeBook) -> dict[str, None]:
         """The markets that have changed since the last call, told to the ranking."""
         stirred = dict.fromkeys(book.markets) if self.everything else book.stirred
-        for market in stirred:
-            of = book.markets.get(market)
-            self.ranking.moved(market, of.row(book) if of is not None else None)
+        self.ranking.moved(stirred, book)
         self.everything, book.stirred = False, {}
         return stirred
 

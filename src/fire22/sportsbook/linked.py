@@ -20,14 +20,16 @@ class Component:
         key: the first of its markets.
         relief: what the worst case is less than the bound, minor units.
         is_exact: whether that is the worst case itself.
+        tried: how many states the search might take.
     """
 
-    __slots__ = ("is_exact", "key", "markets", "relief")
+    __slots__ = ("is_exact", "key", "markets", "relief", "tried")
 
-    def __init__(self, key: str, markets: list[str], relief: int, *, is_exact: bool) -> None:
+    def __init__(self, key: str, markets: list[str], relief: int, tried: int, *, is_exact: bool) -> None:
         self.key = key
         self.markets = markets
         self.relief = relief
+        self.tried = tried
         self.is_exact = is_exact
 
 
@@ -104,8 +106,17 @@ class Linked:
         """Whether the component of a market has been searched and has not changed since."""
         return market in self._of
 
+    def vain(self, states_max: int) -> list[str]:
+        """The components, by key, of which a longer search might find more."""
+        if len(self._of) == self._solved_markets:
+            return []
+        return sorted(each.key for each in self.components.values() if not each.is_exact and each.tried < states_max)
+
     def settle(self, component: Component) -> None:
-        """Take what a search has found; until it changes, the component need not be looked at again."""
+        """Take what a search has found, perhaps more than one before; it holds until the component changes."""
+        before = self.components.get(component.key)
+        if before is not None:
+            self._vain -= before.relief
         self._add(component)
         for market in component.markets:
             self.stirred.pop(market, None)

@@ -118,6 +118,12 @@ class MarketBook:
         at = self._rows.get(scope)
         return self._data[at : at + self._width] if at is not None else (0,) * self._width
 
+    def rank(self, scope: ScopeBook) -> tuple[int, int]:
+        """Liability and cash risk in a scope that has a row."""
+        data, at = self._data, self._rows[scope]
+        risk, known = data[at], data[at + KNOWN]
+        return max(0, data[at + TOP] - risk) + max(0, known), risk
+
     def count(self, scope: ScopeBook) -> int:
         """How many straight wagers a scope has here."""
         few, many = (self.straight, scope.below)

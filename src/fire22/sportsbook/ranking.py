@@ -1,9 +1,9 @@
 """The markets of one scope that can cost most, without sorting all of them each time one moves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from fire22.sportsbook.netting import RISK, ScopeBook, liability
+from fire22.sportsbook.netting import ScopeBook
 
 _SPARE: Final = 3  # so many times the wanted markets are watched, so that one may fall without a look at all
 
@@ -23,22 +23,24 @@ class Ranking:
         self._pool: dict[str, Rank] = {}
         self._rest = _LOWEST
 
-    def moved(self, market: str, row: Sequence[int] | None) -> None:
-        """A market has changed; None is one that is gone."""
-        if row is None:
-            self._pool.pop(market, None)
-            return
-        rank = liability(row), row[RISK]
-        if market in self._pool or rank > self._rest:
-            self._pool[market] = rank
+    def moved(self, stirred: Iterable[str], book: ScopeBook) -> None:
+        """Markets have changed, come or gone."""
+        pool, rest, markets = self._pool, self._rest, book.markets
+        for market in stirred:
+            of = markets.get(market)
+            if of is None:
+                pool.pop(market, None)
+                continue
+            rank = of.rank(book)
+            if rank > rest or market in pool:
+                pool[market] = rank
 
     def top(self, count: int, book: ScopeBook) -> list[str]:
         """The highest `count` of a scope's markets by liability, then cash risk; ties by id."""
         ranked = _sorted(self._pool.items())
         watched = _SPARE * count
         if len(ranked) < len(book.markets) and (len(ranked) < count or ranked[count - 1][1] <= self._rest):
-            rows = ((each, of.row(book)) for each, of in book.markets.items())
-            ranked = _sorted((each, (liability(row), row[RISK])) for each, row in rows)
+            ranked = _sorted((each, of.rank(book)) for each, of in book.markets.items())
             self._pool = dict(ranked[:watched])
             self._rest = ranked[watched][1] if len(ranked) > watched else _LOWEST
         elif len(ranked) > 2 * watched:

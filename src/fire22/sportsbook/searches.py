@@ -1,10 +1,13 @@
-"""When linked markets are searched: components that have changed, in turn, within a budget of states for each step.
+"""When linked markets are searched: in turn, the book first and then its sub-trees, within a budget for each step.
 
-A component may take more than a step has left; the next steps make up for it. Nothing here depends on when a flow was
-restarted: what was found, what is left of it and where the searches stand are kept in tables.
+Components that have changed get a short search first: most need no more, and one that cannot be solved keeps nobody
+waiting. Those where it was in vain get a long one, in their own turn and with half the budget. A search may take more
+than a step has left; the next steps make up for it. Nothing here depends on when a flow was restarted: what was found
+and where the searches stand are kept in tables.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +26,13 @@ class FoundRow(Struct, frozen=True, gc=False, array_like=True):
     """What a search has found of a component."""
 
     relief: int
+    tried: int
     is_exact: bool
+
+
+SHORT: Final = 2_000  # states of a first search
+Part = tuple[list[str], list[Parlay]]
+Parts = Callable[[ScopeBook], Iterable[Part]]
 
 
 class StepRow(Struct, frozen=True, gc=False, array_like=True):
@@ -56,7 +65,7 @@ class Searches:
             part = component(books.scopes[scope], key, {})
             if part is None:
                 raise AssertionError(f"the component of {key} in {scope} was searched and is too large")
-            found.setdefault(scope, []).append(Component(key, part[0], kept.relief, is_exact=kept.is_exact))
+            found.setdefault(scope, []).append(Component(key, part[0], kept.relief, kept.tried, is_exact=kept.is_exact))
         for scope, book in books.scopes.items():
             book.linked.restore(found.get(scope, []), self._loose.get(scope) or 0)
 
@@ -74,14 +83,32 @@ class Searches:
                 self._loose.pop(book.path)
 
     def search(self, books: Books, states_step_max: int, states_max: int) -> dict[str, ScopeBook]:
-        """Search components that have changed, as many as this step may; returns their scopes."""
-        step = self._step.get("now") or StepRow()
-        left = states_step_max - step.debt
+        """Search what has changed, and what was searched in vain, as far as this step may; returns the scopes."""
         searched: dict[str, ScopeBook] = {}
+        self._step_on("short", books, components, min(SHORT, states_max), states_step_max, searched)
+
+        def vain(book: ScopeBook) -> Iterator[Part]:
+            for key in book.linked.vain(states_max):
+                part = component(book, key, {})
+                if part is None:
+                    raise AssertionError(f"the component of {key} in {book.path} was searched and is too large")
+                yield part
+
+        self._step_on("long", books, vain, states_max, states_step_max // 2, searched)
+        for book in searched.values():
+            self.keep(book)
+        return searched
+
+    def _step_on(
+        self, name: str, books: Books, parts: Parts, states_max: int, budget: int, searched: dict[str, ScopeBook]
+    ) -> None:
+        """Search components in turn until the budget is spent."""
+        step = self._step.get(name) or StepRow()
+        left = budget - step.debt
         after = msgspec.structs.replace(step, debt=max(0, -left))
         if left > 0:
             scope, key = "", ""
-            for book, markets, parlays in _waiting(books, step.scope, step.key):
+            for book, markets, parlays in _in_turn(books, parts, step.scope, step.key):
                 if left <= 0:
                     break
                 left -= self._search_one(book, markets, parlays, states_max)
@@ -91,23 +118,16 @@ class Searches:
                 scope, key = "", ""
             after = StepRow(max(0, -left), scope, key)
         if after != step:
-            self._step.put("now", after)
-        for book in searched.values():
-            self.keep(book)
-        return searched
+            self._step.put(name, after)
 
     def _search_one(self, book: ScopeBook, markets: list[str], parlays: list[Parlay], states_max: int) -> int:
         """Search a component and take what is found; returns the states it took."""
         bound = sum(parlay.profit for parlay in parlays) + sum(at_risk(book.markets[id].row(book)) for id in markets)
         found = worst({id: straight(book.markets[id], book) for id in markets}, parlays, states_max)
-        searched = Component(markets[0], markets, max(0, bound - found.loss), is_exact=found.exact)
+        searched = Component(markets[0], markets, max(0, bound - found.loss), states_max, is_exact=found.exact)
         book.linked.settle(searched)
-        self._found.put(f"{book.path}|{searched.key}", FoundRow(searched.relief, searched.is_exact))
+        self._found.put(f"{book.path}|{searched.key}", FoundRow(searched.relief, states_max, searched.is_exact))
         return found.states
-
-
-def _level(book: ScopeBook) -> tuple[int, str]:
-    return (0 if book.path == ROOT else book.path.count("/")), book.path
 
 
 def straight(market: MarketBook, book: ScopeBook) -> Straight:
@@ -116,17 +136,21 @@ def straight(market: MarketBook, book: ScopeBook) -> Straight:
     return Straight(row[RISK], {each: row[place] for each, place in market.places.items() if row[place]})
 
 
-def _waiting(books: Books, scope: str, key: str) -> Iterator[tuple[ScopeBook, list[str], list[Parlay]]]:
-    """The components to be searched: the book's, then its sub-trees' by level, going on after a component."""
-    stirred = sorted((book for book in books.scopes.values() if book.linked.stirred), key=_level)
+def _in_turn(books: Books, parts: Parts, scope: str, key: str) -> Iterator[tuple[ScopeBook, list[str], list[Parlay]]]:
+    """Components by the level of their scopes, going on after one."""
+    ordered = sorted(books.scopes.values(), key=_level)
     begin = _level(books.scope(scope)) if scope else (-1, "")
-    for book in stirred:
+    for book in ordered:
         if _level(book) >= begin:
-            for part in components(book):
-                if book.path != scope or part[0][0] > key:
-                    yield book, *part
-    for book in stirred:
+            for markets, parlays in parts(book):
+                if book.path != scope or markets[0] > key:
+                    yield book, markets, parlays
+    for book in ordered:
         if _level(book) < begin or book.path == scope:
-            for part in components(book):
-                if book.path != scope or part[0][0] <= key:
-                    yield book, *part
+            for markets, parlays in parts(book):
+                if book.path != scope or markets[0] <= key:
+                    yield book, markets, parlays
+
+
+def _level(book: ScopeBook) -> tuple[int, str]:
+    return (0 if book.path == ROOT else book.path.count("/")), book.path

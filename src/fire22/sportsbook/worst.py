@@ -12,20 +12,24 @@ few parlays half decided. A state is which of these are lost and which of their 
 nothing to come, so only the costliest is kept, and a state is dropped when even its best hopes stay below an outcome
 that was found by climbing. The count of states, each tried with each outcome of the next market, is the cost, the
 same on every machine; one that many parlays cross counts as several. When it would exceed the limit, the hopes of the
-states at hand are the bound.
+states at hand are the bound; where it would by far, so are those of the beginning, and no search is made.
 
 Rejected: enumeration alone (three outcomes in 12 markets exceed 100,000); depth-first search without remembering states
 (exponential in a chain of parlays, which are common); linear programming (a dependency, and floats).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import log2
 from typing import Final
 
 from msgspec import Struct
 
 from fire22.sportsbook.parlay import VOID, Parlay
 
+_ALONE_LEGS_MAX: Final = 6
+_SETTING_UP: Final = 3  # states that setting up one leg counts for
 _ROUNDS: Final = 8  # of climbing
+_BITS_MAX: Final = 48  # states that may differ in so many bits are not begun with: pruning leaves a fraction, not that
 _LOOKED_AT: Final = 8  # parlays that a state of the search may have half decided before it counts as several
 _CROWD: Final = 32  # with fewer states none is dropped for its hopes: looking costs more
 
@@ -101,13 +105,15 @@ def worst(straights: Mapping[str, Straight], parlays: Sequence[Parlay], states_m
         parlays: each with an open leg; in an order of their own, such as by id.
         states_max: above so many states the answer is a bound.
     """
+    if len(parlays) == 1 and len(parlays[0].legs) == len(straights) <= _ALONE_LEGS_MAX:
+        return _alone(straights, parlays[0])
     by_market: dict[str, list[Parlay]] = {id: [] for id in sorted(straights)}
     for parlay in parlays:
         for market in parlay.markets:
             by_market[market].append(parlay)
     markets = {id: _Market(id, straights[id], by_market[id]) for id in by_market}
     _reduce(markets, {parlay.id: parlay for parlay in parlays})
-    states = sum(len(market.parlays) + 1 for market in markets.values())
+    states = _SETTING_UP * sum(len(market.parlays) + 1 for market in markets.values())
     loss, is_exact = -sum(parlay.cash for parlay in parlays), True
     for part in _parts(markets):
         if len(part) == 1 and not part[0].parlays:
@@ -118,6 +124,19 @@ def worst(straights: Mapping[str, Straight], parlays: Sequence[Parlay], states_m
         states += found.states
         is_exact = is_exact and found.exact
     return Worst(max(0, loss), is_exact, states)
+
+
+def _alone(straights: Mapping[str, Straight], parlay: Parlay) -> Worst:
+    """Of one parlay, as most components have no more: each leg wins or is void, or its market ends at its own worst."""
+    lost = 0
+    alive = [(0, 0)]  # with some legs decided: what the book has lost, and which legs are void
+    for index, leg in enumerate(parlay.legs):
+        straight = straights[leg.market]
+        lost += max(0, max(straight.paid.values(), default=0) - straight.risk)
+        wins = straight.paid.get(leg.selection, 0) - straight.risk
+        alive = [(loss + wins, void) for loss, void in alive] + [(loss, void | 1 << index) for loss, void in alive]
+    worst = max(lost, *(loss + parlay.pay(void) for loss, void in alive)) - parlay.cash
+    return Worst(max(0, worst), True, len(alive))
 
 
 def _reduce(markets: dict[str, _Market], alive: dict[str, Parlay]) -> None:
@@ -173,6 +192,7 @@ class _Step(Struct):
         begun: the parlays of which this is the first market.
         ended: the parlays of which it is the last.
         crossing: the parlays that go on after it.
+        earlier: the markets up to here that these have legs in.
         weight: what one state counts for here; looking at many parlays takes longer.
         hope: what this and all later markets cost at most, with the parlays that begin there.
     """
@@ -183,6 +203,7 @@ class _Step(Struct):
     ended: list[Parlay]
     crossing: list[Parlay]
     weight: int
+    earlier: list[_Market]
     hope: int = 0
 
 
@@ -200,7 +221,9 @@ class _Search:
             self._shift[parlay.id] = width
             self._legs[parlay.id] = (1 << len(parlay.legs)) - 1
             width += len(parlay.legs)
+        self._past: dict[str, _Market] = {}
         self._steps = [self._step(*each) for each in _order(markets)]
+        self._bits = max(map(_bits, self._steps))
         hope = 0
         for step in reversed(self._steps):
             hope += max(step.market.hope(outcome, step.begun) for outcome in step.market.losses)
@@ -208,6 +231,8 @@ class _Search:
 
     def run(self, states_max: int) -> Worst:
         """The worst outcome, with parlays counted by what they pay."""
+        if self._bits > _BITS_MAX:
+            return Worst(self._steps[0].hope, False, 0)
         found, states = self._climb()
         kept: dict[tuple[int, int], int] = {(0, 0): 0}
         for index, step in enumerate(self._steps):
@@ -232,7 +257,10 @@ class _Search:
             alive = sum(self._bit[parlay.id] for parlay in market.alive(outcome))
             options.append((outcome, loss, every & ~alive))
         weight = 1 + (len(ended) + len(crossing)) // _LOOKED_AT
-        return _Step(market, options, begun, ended, crossing, weight)
+        self._past[market.id] = market
+        touched = dict.fromkeys(name for parlay in crossing for name in parlay.markets)
+        earlier = [self._past[name] for name in touched if name in self._past]
+        return _Step(market, options, begun, ended, crossing, weight, earlier)
 
     def _take(self, step: _Step, kept: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
         """Every state with every outcome of the next market."""
@@ -320,6 +348,11 @@ def _order(markets: list[_Market]) -> list[tuple[_Market, list[Parlay], list[Par
                 ended.append(open.pop(parlay.id))
         order.append((market, begun, ended, list(open.values())))
     return order
+
+
+def _bits(step: _Step) -> float:
+    """How many bits at most the states after a step differ in: by parlays that are half decided, or by markets."""
+    return min(len(step.crossing), sum(log2(len(market.losses)) for market in step.earlier))
 
 
 def _void(parlay: Parlay, market: str) -> int:
