@@ -35,15 +35,24 @@ class Book:
     def __init__(self, now: str = "2026-11-17T15:00:00Z", **settings: object) -> None:
         self.folding = Folding(flows)
         self.number = 0
-        daybook = {"time_zone": "America/New_York", "interval_ms": 5_000, **settings}
-        told = {"daybook": daybook, "figures": {}, "commission": {"interval_ms": 0}}
+        self.homes = {"C1": "/M1/A1", "C2": "/M1", "C3": "/"}
+        self.settings = {"time_zone": "America/New_York", "interval_ms": 5_000, **settings}
+        self.configure(now)
+        self.begin(now)
+
+    def configure(self, at: str, **changed: object) -> None:
+        """The settings, as they are from here on."""
+        self.settings |= changed
+        told = {"daybook": self.settings, "figures": {}, "commission": {"interval_ms": 0}}
         data: dict[str, object] = {"flows": {name: {"version": 1, "settings": each} for name, each in told.items()}}
-        self.tell("system.configured", data, now)
+        self.tell("system.configured", data, at)
+
+    def begin(self, now: str) -> None:
+        """Agents, customers, and the time."""
         for level, path in enumerate(("/M1", "/M1/A1"), 1):
             id = path.rpartition("/")[2]
             agent = {"agentId": id, "name": f"Agent {id}", "path": path, "level": level, "status": "active"}
             self.tell("agent.created", agent, now)
-        self.homes = {"C1": "/M1/A1", "C2": "/M1", "C3": "/"}
         for code in self.homes:
             self.tell("customer.created", {**self.of(code), "name": code, "status": "active"}, now)
         self.folding.clock(ms(now) - 5_000)
@@ -349,3 +358,48 @@ def test_memory_holds_the_running_week_and_what_can_be_restated() -> None:
     assert held["total"] <= (14 + 31) * 2
     assert held["late"] == 0
     assert book.document("figures", "/")["balance"] == -1200
+
+
+def test_an_ended_day_does_not_begin_again_because_the_book_moved() -> None:
+    """A book that goes three time zones west has one longer day, and no report is written twice."""
+    book = Book("2026-11-18T04:30:00Z")
+    book.wager("C1", 1_000, 0, "2026-11-18T04:59:00Z")
+    book.clock("2026-11-18T05:00:00Z")
+    book.configure("2026-11-18T05:30:00Z", time_zone="America/Los_Angeles")  # where it is still the 17th
+    book.wager("C1", 2_000, 0, "2026-11-18T06:00:00Z")
+    adjusted = {**book.of("C1"), "entryId": "l1", "kind": "fee", "amountMinor": -500}
+    book.tell("balance.adjusted", adjusted, "2026-11-18T06:00:00Z")
+    book.clock("2026-11-18T08:30:00Z")
+    book.wager("C1", 4_000, 0, "2026-11-19T07:59:00Z")
+    book.clock("2026-11-19T08:00:00Z")
+    assert [each["revenue"] for each in book.archived("reports", "/", "day:2026-11-17")] == [10]
+    (day,) = book.archived("reports", "/", "day:2026-11-18")
+    assert (day["revenue"], day["adjustments"]) == (60, -5)
+    book.configure("2026-11-19T09:00:00Z", time_zone="Asia/Tokyo")  # where the 19th is nearly over
+    book.wager("C1", 8_000, 0, "2026-11-19T14:00:00Z")
+    book.clock("2026-11-19T15:00:00Z")
+    assert [each["revenue"] for each in book.archived("reports", "/", "day:2026-11-19")] == [80]
+
+
+def test_another_first_day_of_the_week_holds_from_the_next_week_on() -> None:
+    """The running week ends as it would have; the one after it is shorter, and no day lies in two weeks."""
+    book = Book("2026-11-17T15:00:00Z")
+    book.configure("2026-11-18T15:00:00Z", week_starts_on="friday")
+    book.wager("C1", 1_000, 0, "2026-11-23T15:00:00Z")
+    book.wager("C1", 2_000, 0, "2026-11-26T15:00:00Z")
+    book.wager("C1", 4_000, 0, "2026-11-27T15:00:00Z")
+    book.clock("2026-12-04T15:00:00Z")
+    weeks = {key: book.archived("figures", "/", key)[-1] for key in ("2026-11-17", "2026-11-24", "2026-11-27")}
+    assert [each["figure"] for each in weeks.values()] == [-10, -20, -40]
+    assert [len(each["days"]) for each in weeks.values()] == [7, 3, 7]
+
+
+def test_of_equal_wagers_the_largest_is_the_same_in_any_order() -> None:
+    """Which of two equal wagers a report names does not depend on which one came first."""
+    for order in ((1, 2), (2, 1)):
+        book = Book()
+        for number in order:
+            book.number = number - 1
+            book.wager("C1", 7_000, None, "2026-11-18T16:00:00Z")
+        book.clock("2026-11-19T15:00:00Z")
+        assert book.archived("reports", "/", "day:2026-11-18")[0]["largestWagerId"] == "w1"

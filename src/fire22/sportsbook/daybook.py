@@ -60,7 +60,7 @@ class DaybookSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Account:
     """A customer below an agent: the cells of days that have one, and the balance before them, minor units.
 
-    `waits` is set where its figures have changed and were not said since.
+    `waits` is set where it is known that its figures have changed and were not said since.
     """
 
     __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "today_key", "waits")

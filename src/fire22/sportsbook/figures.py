@@ -130,8 +130,6 @@ class Figures(Flow):
         running = self._daybook.running
         self._week = running.week if running.day else 0
         self._by_key = {account.key: account for account in self._daybook.accounts.values()}
-        for key, account in self._by_key.items():
-            account.waits = self._unsaid.get(key) is not None
 
     def flush(self) -> None:
         """Queue what the group has changed; archive weeks that have ended; say what is due."""
