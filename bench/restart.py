@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from bench.processes import child, free_port, program, token
+from bench.processes import Child, child, free_port, program, token
 from bench.report import Report, Row
 from bench.sql_kpi import REVENUE, SqlBook
 from bench.wagers import Invented
@@ -149,14 +149,14 @@ def _ours(made: Made) -> Restarted:
     )
     began = time.perf_counter()
     with child("fire22", "serve", "--data", made.data, "--port", port) as process:
-        revenue = _first(request)
+        revenue = _first(request, process)
         figure_s = time.perf_counter() - began
         if revenue != made.revenue_minor / 100:
             raise AssertionError(f"the server says {revenue}, not {made.revenue_minor / 100}")
         return Restarted(figure_s, process.statistics.memory_info().rss)
 
 
-def _first(request: urllib.request.Request) -> float:
+def _first(request: urllib.request.Request, process: Child) -> float:
     """The revenue that a server says as soon as it says anything."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
@@ -164,7 +164,7 @@ def _first(request: urllib.request.Request) -> float:
             [document] = msgspec.json.decode(answer.read(), type=_View).documents
             return msgspec.json.decode(document.data["revenue"], type=float)
         time.sleep(POLL_S)
-    raise TimeoutError(f"no figure within {WAIT_S} s")
+    raise TimeoutError(f"no figure within {WAIT_S} s: {process.logged}")
 
 
 def _peer_s(made: Made) -> float:
