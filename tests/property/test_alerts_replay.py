@@ -98,7 +98,7 @@ def bytes_of(batch: Batch) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2])
 def test_a_restart_changes_nothing(seed: int) -> None:
     """Started anew from what was stored, after any group, the rules find the same, to the byte."""
     groups, batches = told(seed)

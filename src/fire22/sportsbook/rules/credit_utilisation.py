@@ -35,8 +35,11 @@ class CreditUtilisation(Rule):
     def placed(self, scene: Scene) -> Finding | None:
         """Judge by what is open now."""
         bet, customer = scene.bet, scene.customer
+        limit = customer.credit_limit_minor
+        if limit <= 0:
+            return None
         used = scene.held.cash - self._balance(bet.customer_id)
-        if used < customer.credit_limit_minor * self._share:
+        if used < limit * self._share:
             return None
         return self._judge(bet.customer_id, customer, used, scene.move.at_ms, (bet.wager_id,))
 
