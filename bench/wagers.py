@@ -22,7 +22,7 @@ PARLAY: Final = 0.10
 FREE_PLAY: Final = 0.02
 WON: Final = 0.45
 CLOCK_MS: Final = 1_000
-STEP_MS: Final = 1  # from one event to the next
+RATE_HZ: Final = 30_000  # events, so that the watermark moves once in so many
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -33,11 +33,13 @@ class Invented:
     `revenue_minor` is the gross revenue of what was settled so far: what any computation must arrive at.
 
     Args:
+        rate_hz: events a second of the book's own time, in which the watermark moves once a second.
         size: of the book; the small one has three levels of agents, 600 customers, and about 60 markets.
     """
 
-    def __init__(self, seed: int, size: Size = SMALL) -> None:
+    def __init__(self, seed: int, size: Size = SMALL, *, rate_hz: int = RATE_HZ) -> None:
         self._rng = Random(seed)
+        self._rate_hz = rate_hz
         opening = catalogue.opening(self._rng, BEGAN_MS, size)
         self.agents = [each for each in opening if isinstance(each, AddAgent)]
         self._customers = [each for each in opening if isinstance(each, AddCustomer)]
@@ -46,6 +48,7 @@ class Invented:
         self._open: deque[facts.WagerPlaced] = deque()
         self._number = 0
         self._placed = 0
+        self._ticks = 0
         self._at_ms = self._next_clock_ms = BEGAN_MS
         self.revenue_minor = 0
 
@@ -77,7 +80,8 @@ class Invented:
             yield self._event("wager.placed", self._place())
 
     def _time(self) -> Iterator[EncodedEvent]:
-        self._at_ms += STEP_MS
+        self._ticks += 1
+        self._at_ms = BEGAN_MS + 1000 * self._ticks // self._rate_hz
         if self._at_ms >= self._next_clock_ms:
             self._next_clock_ms = self._at_ms + CLOCK_MS
             yield self._event("system.clock", facts.Clock())

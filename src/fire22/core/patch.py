@@ -4,10 +4,12 @@ Documents here never hold `null`: undefined is absent, so `null` in a patch alwa
 """
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 from fire22.core.message import Json
 
 Document = dict[str, Json]
+_ABSENT: Final[Any] = object()
 
 
 def apply(document: Json, patch: Json) -> Json:
@@ -28,19 +30,20 @@ def diff(old: Mapping[str, Json], new: Mapping[str, Json]) -> Document:
 
     `1` and `1.0` are one number, as in JSON; `true` and `1` are not.
     """
-    patch: Document = {name: None for name in old if name not in new}
+    patch: Document = {} if old.keys() == new.keys() else {name: None for name in old if name not in new}
     for name, value in new.items():
-        if name not in old:
-            patch[name] = value
-            continue
-        before = old[name]
+        before = old.get(name, _ABSENT)
         if before is value:
             continue
-        if isinstance(before, dict) and isinstance(value, dict):
+        kind = type(value)
+        if kind is float or kind is int or kind is str:
+            if before != value or type(before) is bool:
+                patch[name] = value
+        elif isinstance(before, dict) and isinstance(value, dict):
             inner = diff(before, value)
             if inner:
                 patch[name] = inner
-        elif not _same(before, value):
+        elif before is _ABSENT or not _same(before, value):
             patch[name] = value
     return patch
 

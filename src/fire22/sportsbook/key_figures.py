@@ -62,7 +62,13 @@ class Base(Struct, gc=False, array_like=True):
 
 
 class ScopeRow(Struct, gc=False, array_like=True):
-    """What is kept of a scope: all that cannot be derived from open wagers and who was seen."""
+    """What is kept of a scope: all that cannot be derived from open wagers and who was seen.
+
+    Args:
+        ever: since the start.
+        day, week, month: what of it is of before the running period.
+        base: at the start of the business day.
+    """
 
     ever: Sums = msgspec.field(default_factory=Sums)
     day: Sums = msgspec.field(default_factory=Sums)
@@ -121,9 +127,9 @@ def document(
         "grossPotentialPayout": major(liabilities.gross(scope)),
         "onlinePlayers": figures.online,
         "periods": {
-            "day": _period(day, row.day),
-            "week": _period(week, row.week),
-            "month": _period(month, row.month),
+            "day": _period(day, ever, row.day),
+            "week": _period(week, ever, row.week),
+            "month": _period(month, ever, row.month),
         },
     }
     if liabilities.is_bound(scope):
@@ -131,7 +137,15 @@ def document(
     return said
 
 
-def _period(key: str, sums: Sums) -> dict[str, Json]:
+def _period(key: str, ever: Sums, before: Sums) -> dict[str, Json]:
+    sums = Sums(
+        ever.revenue - before.revenue,
+        ever.handle - before.handle,
+        ever.settled - before.settled,
+        ever.wagers - before.wagers,
+        ever.bonuses - before.bonuses,
+        ever.chargebacks - before.chargebacks,
+    )
     return {"key": key, "revenue": major(sums.revenue), **_sums(sums), "wagers": sums.wagers}
 
 

@@ -11,6 +11,7 @@ where a commit group brings a scope nothing but late wagers; and what a book hel
 Periods that are over are restated by the reports.
 """
 
+from copy import copy
 from datetime import time
 from typing import Annotated, ClassVar, Final
 
@@ -185,8 +186,9 @@ class Kpi(Flow):
         self._at_ms = max(self._at_ms, fact.at_ms)
         for scope in ancestors(imported.path):
             row = self._touch(scope).row
-            row.ever.revenue += imported.revenue_minor
             row.base.revenue += imported.revenue_minor
+            for sums in (row.ever, row.day, row.week, row.month):
+                sums.revenue += imported.revenue_minor
 
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
@@ -269,26 +271,26 @@ class Kpi(Flow):
         for scope, figures in self._scopes.items():
             row = figures.row
             row.base = Base(row.ever.revenue, figures.active, figures.open.count, figures.liability)
-            row.day = Sums()
+            row.day = copy(row.ever)
             if week.key != before.keys[1]:
-                row.week = Sums()
+                row.week = copy(row.ever)
             if month.key != before.keys[2]:
-                row.month = Sums()
+                row.month = copy(row.ever)
             self._touched[scope] = None
 
     def _add(self, path: str, at_ms: int, sums: Sums) -> None:
-        """Count what happened at a moment in the periods that hold it."""
+        """Count what happened at a moment; of periods that began later it is of before."""
         running = self._running
         if at_ms < running.day_ms:
             self._move(path).base_revenue += sums.revenue
         for scope in ancestors(path):
             row = self._touch(scope).row
             row.ever.add(sums)
-            for start_ms, period in (
+            for start_ms, before in (
                 (running.day_ms, row.day), (running.week_ms, row.week), (running.month_ms, row.month),
             ):  # fmt: skip
-                if at_ms >= start_ms:
-                    period.add(sums)
+                if at_ms < start_ms:
+                    before.add(sums)
 
     def _move(self, path: str) -> _Moved:
         moved = self._moves.get(path)
@@ -304,9 +306,6 @@ class Kpi(Flow):
                 figures = self._touch(scope)
                 row, total = figures.row, figures.open
                 row.ever.add(now)
-                row.day.add(now)
-                row.week.add(now)
-                row.month.add(now)
                 row.base.revenue += moved.base_revenue
                 row.base.pending += moved.base_pending
                 if moved.late or moved.timely:
