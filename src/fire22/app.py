@@ -103,6 +103,7 @@ def flow_settings(config: Config) -> dict[str, Json]:
             "day_starts_at": config.book.day_starts_at.isoformat(),
             "week_starts_on": config.book.week_starts_on,
             "online_minutes": config.book.online_minutes,
+            "documents_max": config.kpi.documents_max,
         },
         "daybook": {
             "time_zone": config.book.time_zone,

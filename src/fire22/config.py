@@ -159,6 +159,16 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     open_topics: tuple[TopicName, ...] = ()
 
 
+class KpiConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Key figures.
+
+    Args:
+        documents_max: that one commit group says; in a flood the others wait for the next, the longest waiting first.
+    """
+
+    documents_max: Positive = 32
+
+
 class FiguresConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Weekly figures and reports.
 
@@ -234,6 +244,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     book: BookConfig = BookConfig()
     desk: DeskConfig = DeskConfig()
     relay: RelayConfig = RelayConfig()
+    kpi: KpiConfig = KpiConfig()
     figures: FiguresConfig = FiguresConfig()
     commission: CommissionConfig = CommissionConfig()
     exposure: ExposureConfig = ExposureConfig()

@@ -353,3 +353,15 @@ def test_no_document_holds_null() -> None:
     book = Book()
     book.wager("wager.placed", START_MS)
     assert b"null" not in msgspec.json.encode(book.documents)
+
+
+def test_in_a_flood_documents_wait_their_turn() -> None:
+    """A group says so many documents; the others follow with the next groups, and none is forgotten by a restart."""
+    book = Book()
+    book.tell("system.configured", START_MS, flows={"kpi": {"version": 1, "settings": {"documents_max": 1}}})
+    book.wager("wager.placed", START_MS)
+    assert (book.documents["/"]["pending"], book.documents["/M1"]["pending"]) == (1, 0)
+    book.wager("wager.placed", START_MS, "w2")
+    assert (book.documents["/"]["pending"], book.documents["/M1"]["pending"]) == (1, 2)
+    book.clock(START_MS)
+    assert (book.documents["/"]["pending"], book.documents["/M1"]["pending"]) == (2, 2)

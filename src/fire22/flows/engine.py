@@ -59,6 +59,10 @@ def configuration(flows: Iterable[Flow], settings: Mapping[str, Json]) -> bytes:
     )
 
 
+# A changed document before it has its offset: topic, scope and key; type; time; body.
+_Said = tuple[tuple[str, str, str], str, int, dict[str, Json] | None]
+
+
 class Engine(Emitter):
     """Folds events and gathers what the flows say.
 
@@ -97,13 +101,18 @@ class Engine(Emitter):
         self._configured = False
         self._documents: dict[tuple[str, str, str], Document] = {}
         self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
-        self._changed: dict[str, list[Document]] = {}
+        self._changed: dict[str, list[_Said]] = {}
         self._archived: list[Archived] = []
 
     @property
     def checkpoint(self) -> Checkpoint:
         """What has been folded and said so far."""
         return Checkpoint(self._seq, self._offset, self._watermark_ms)
+
+    def document(self, topic: str, scope: str, key: str = "") -> dict[str, Json] | None:
+        """A view's document as of the last flush."""
+        found = self._documents.get((topic, scope, key))
+        return found.body if found is not None else None
 
     def load(
         self,
@@ -176,14 +185,13 @@ class Engine(Emitter):
             record = Record(self._offset + 1, name, self._seq, index, len(spoken), self._group_ms, entries)
             self._offset = record.last
             records.append(record)
-            for place, document in enumerate(self._changed.pop(name, ())):
-                placed = msgspec.structs.replace(document, offset=record.offset + place)
-                name_of = (placed.topic, placed.scope, placed.key)
-                if placed.body is None:
+            for offset, (name_of, type, at_ms, body) in enumerate(self._changed.pop(name, ()), record.offset):
+                document = Document(*name_of, type, offset, at_ms, body)
+                if body is None:
                     del self._documents[name_of]
                 else:
-                    self._documents[name_of] = placed
-                documents.append(placed)
+                    self._documents[name_of] = document
+                documents.append(document)
         self._group_ms = 0
         self._flushed_seq = self._seq
         archived, self._archived = tuple(self._archived), []
@@ -226,7 +234,8 @@ class Engine(Emitter):
         priority: int = 1,
     ) -> None:
         """See Emitter."""
-        before = self._documents.get((topic, scope, key))
+        name = (topic, scope, key)
+        before = self._documents.get(name)
         if before is None or before.body is None:
             if document is None:
                 return
@@ -238,7 +247,7 @@ class Engine(Emitter):
             was = self._filterable(topic, before.body)
             entry = Entry(scope, key, type, at_ms, priority, _encode(patch), before.offset, was=was)
         self._streams[topic].append(entry)
-        self._changed.setdefault(topic, []).append(Document(topic, scope, key, type, 0, at_ms, document))
+        self._changed.setdefault(topic, []).append((name, type, at_ms, document))
 
     def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
         """See Emitter."""

@@ -68,6 +68,7 @@ class ScopeRow(Struct, gc=False, array_like=True):
         ever: since the start.
         day, week, month: what of it is of before the running period.
         base: at the start of the business day.
+        waits: its document is older than its figures; since which flush, 0 where it does not.
     """
 
     ever: Sums = msgspec.field(default_factory=Sums)
@@ -75,6 +76,14 @@ class ScopeRow(Struct, gc=False, array_like=True):
     week: Sums = msgspec.field(default_factory=Sums)
     month: Sums = msgspec.field(default_factory=Sums)
     base: Base = msgspec.field(default_factory=Base)
+    waits: int = 0
+
+
+class Seen(Struct, gc=False, array_like=True):
+    """When a customer has wagered last, and when it has shown itself last; ms since 1970 UTC, 0 is long ago."""
+
+    wagered_ms: int = 0
+    alive_ms: int = 0
 
 
 class Open(Struct, gc=False):

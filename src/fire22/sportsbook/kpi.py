@@ -3,7 +3,8 @@
 A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. The fold adds up what a commit group does to each agent's path; the
 flush brings the sums up the tree, once. Kept in tables: what cannot be derived (sums since the start and of the running
 day, week and month, the values at the start of the business day, who was active, who is online). Derived again at a
-restart: open wagers and the counts.
+restart: open wagers and the counts. In a flood a group touches more scopes than it says documents of
+(`documents_max`); those that have waited longest come next.
 
 A fact counts in the running periods that hold its time. One that comes late, for a day that is over, moves a figure and
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
@@ -23,7 +24,7 @@ from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
-from fire22.sportsbook.key_figures import Base, Liabilities, Open, ScopeFigures, ScopeRow, Sums, document
+from fire22.sportsbook.key_figures import Base, Liabilities, Open, ScopeFigures, ScopeRow, Seen, Sums, document
 from fire22.sportsbook.periods import Periods, Weekday
 from fire22.sportsbook.players import Players
 from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, OpenWager, Registry
@@ -34,12 +35,13 @@ BONUS: Final = "bonus"
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When the business day and the week start, and how long a customer who does nothing is online."""
+    """When the business day and the week start, how long a customer is online, how many documents a group says."""
 
     time_zone: str = "UTC"
     day_starts_at: time = time(0)
     week_starts_on: Weekday = "tuesday"
     online_minutes: Annotated[float, Meta(gt=0)] = 15.0
+    documents_max: Annotated[int, Meta(gt=0)] = 32
 
 
 class Running(Struct, frozen=True, gc=False, array_like=True):
@@ -84,29 +86,32 @@ class Kpi(Flow):
         self._book = registry
         self._liabilities = liabilities
         self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
-        self._active: Table[int] = Table("active", int)
-        self._online: Table[int] = Table("online", int)
+        self._seen_rows: Table[Seen] = Table("seen", Seen)
         self._running_row: Table[Running] = Table("running", Running)
         self._scopes: dict[str, ScopeFigures] = {}
         self._active_players = Players()
         self._online_players = Players()
         self._settings = KpiSettings()
+        self._online_ms = int(self._settings.online_minutes * MINUTE_MS)
         self._periods = Periods("UTC", time(0))
         self._running = Running()
         self._moves: dict[str, _Moved] = {}
         self._touched: dict[str, None] = {}
+        self._waiting: dict[str, None] = {}  # in the order in which they wait
+        self._waits = 0
         self._known: dict[str, bool] = {}  # scopes whose liability moves at the start of the day too
         self._at_ms = 0
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Scopes, active customers, customers that are online, the running periods."""
-        return (self._rows, self._active, self._online, self._running_row)  # type: ignore[return-value]
+        """Scopes, customers that are active or online, the running periods."""
+        return (self._rows, self._seen_rows, self._running_row)  # type: ignore[return-value]
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
         self._settings = taken = msgspec.json.decode(settings, type=KpiSettings)
         self._periods = Periods(taken.time_zone, taken.day_starts_at, taken.week_starts_on)
+        self._online_ms = int(taken.online_minutes * MINUTE_MS)
 
     def handlers(self) -> dict[str, Handler]:
         """Agents, so that each has figures from the start; wagers; what was there before; other gains; sessions."""
@@ -127,20 +132,23 @@ class Kpi(Flow):
         for scope, row in self._rows:
             self._scopes[scope] = ScopeFigures(row)
         for wager in self._book.wagers():
-            _count(self._move(wager.path).open, wager, 1)
+            self._count(wager, 1, late=False, known=True)
         self._propagate()
-        for table, players in ((self._active, self._active_players), (self._online, self._online_players)):
-            for key, at_ms in table:
-                customer, _, path = key.rpartition("|")
-                players.seen(customer, path, at_ms)
-        for scope, count in self._active_players.counts.items():
-            self._scope(scope).active = count
-        for scope, count in self._online_players.counts.items():
-            self._scope(scope).online = count
+        for key, seen in self._seen_rows:
+            customer, _, path = key.rpartition("|")
+            if seen.wagered_ms:
+                self._active_players.seen(customer, path, seen.wagered_ms)
+            if seen.alive_ms:
+                self._online_players.seen(customer, path, seen.alive_ms)
+        for scope in (*self._active_players.counts, *self._online_players.counts):
+            self._recount(scope)
         for scope, figures in self._scopes.items():
             figures.liability = self._liabilities.total(scope)
         self._running = self._running_row.get("now") or Running()
         self._touched, self._known = {}, {}
+        waiting = [(each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits]
+        self._waiting = dict.fromkeys(scope for _, scope in sorted(waiting))
+        self._waits = max(waiting, default=(0, ""))[0]
 
     def clock(self) -> None:
         """The windows of active and online players slide; a new business day may begin."""
@@ -162,12 +170,28 @@ class Kpi(Flow):
         self._known = {}
         # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
-        keys = self._running.keys
-        for scope in sorted(self._touched):
+        self._wait()
+        for scope in list(self._waiting)[: self._settings.documents_max]:
+            del self._waiting[scope]
             figures = self._scopes[scope]
-            self._rows.put(scope, figures.row)
-            self.out.view("kpi", scope, "", "kpi_update", at_ms, document(scope, figures, self._liabilities, keys))
+            figures.row.waits = 0
+            said = document(scope, figures, self._liabilities, self._running.keys)
+            self.out.view("kpi", scope, "", "kpi_update", at_ms, said)
+            self._touched[scope] = None
+        for scope in self._touched:
+            self._rows.put(scope, self._scopes[scope].row)
         self._touched = {}
+
+    def _wait(self) -> None:
+        """Let the scopes whose figures moved wait for their document, behind those that wait already."""
+        if not self._waiting:
+            self._waits = 0
+        new = sorted(scope for scope in self._touched if scope not in self._waiting)
+        if new:
+            self._waits += 1
+            for scope in new:
+                self._scopes[scope].row.waits = self._waits
+                self._waiting[scope] = None
 
     # Facts.
 
@@ -194,29 +218,23 @@ class Kpi(Flow):
         move = self._book.move
         at_ms = self._time(move.at_ms)
         accepted = move.kind == "placed" or move.kind == "imported"
-        for wager, sign in ((move.closed, -1), (move.opened, 1)):
-            if wager is not None:
-                moved = self._move(wager.path)
-                _count(moved.open, wager, sign)
-                if at_ms < self._running.day_ms:
-                    moved.base_pending += sign
-                    moved.late = True
-                elif move.kind == "imported":
-                    moved.late = True
-                else:
-                    moved.timely = True
+        late = at_ms < self._running.day_ms
+        known = late or move.kind == "imported"
+        if move.closed is not None:
+            self._count(move.closed, -1, late=late, known=known)
+        if move.opened is not None:
+            self._count(move.opened, 1, late=late, known=known)
         path = move.fact.path
-        if at_ms >= self._running.day_ms and at_ms >= self._running.week_ms and at_ms >= self._running.month_ms:
+        if late or at_ms < self._running.week_ms or at_ms < self._running.month_ms:
+            self._add(path, at_ms, Sums(move.revenue, move.handle, move.settled_handle, int(accepted)))
+        else:
             now = self._move(path).now
             now.revenue += move.revenue
             now.handle += move.handle
             now.settled += move.settled_handle
             now.wagers += accepted
-        else:
-            self._add(path, at_ms, Sums(move.revenue, move.handle, move.settled_handle, int(accepted)))
         if accepted:
             self._seen(move.fact.customer_id, path, at_ms)
-            self._alive(move.fact.customer_id, path, at_ms)
 
     def _charged_back(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
@@ -238,8 +256,8 @@ class Kpi(Flow):
         session = expect(fact, facts.Session)
         for path in self._online_players.paths(session.customer_id):
             for scope in self._online_players.leave(session.customer_id, path):
-                self._touch(scope).online = self._online_players.counts[scope]
-            self._online.pop(f"{session.customer_id}|{path}")
+                self._recount(scope)
+            self._forget(session.customer_id, path, wagered=False)
 
     # What facts do to figures.
 
@@ -292,6 +310,25 @@ class Kpi(Flow):
                 if at_ms < start_ms:
                     before.add(sums)
 
+    def _count(self, wager: OpenWager, sign: int, *, late: bool, known: bool) -> None:
+        """An open wager more or less.
+
+        Args:
+            late: of before the running day.
+            known: it moves liability as it was at the start of the day, too.
+        """
+        moved = self._move(wager.path)
+        open = moved.open
+        open.count += sign
+        open.risk += sign * wager.risk
+        open.to_win += sign * wager.to_win
+        if known:
+            moved.late = True
+        else:
+            moved.timely = True
+        if late:
+            moved.base_pending += sign
+
     def _move(self, path: str) -> _Moved:
         moved = self._moves.get(path)
         if moved is None:
@@ -327,49 +364,62 @@ class Kpi(Flow):
         return figures
 
     def _expire(self, now_ms: int) -> None:
-        scopes, gone = self._active_players.expire(now_ms - ACTIVE_MS)
-        for scope in scopes:
-            self._touch(scope).active = self._active_players.counts[scope]
-        for customer, path in gone:
-            self._active.pop(f"{customer}|{path}")
-        scopes, gone = self._online_players.expire(now_ms - self._online_ms)
-        for scope in scopes:
-            self._touch(scope).online = self._online_players.counts[scope]
-        for customer, path in gone:
-            self._online.pop(f"{customer}|{path}")
+        for players, span_ms, wagered in (
+            (self._active_players, ACTIVE_MS, True),
+            (self._online_players, self._online_ms, False),
+        ):
+            scopes, gone = players.expire(now_ms - span_ms)
+            for scope in scopes:
+                self._recount(scope)
+            for customer, path in gone:
+                self._forget(customer, path, wagered=wagered)
 
-    @property
-    def _online_ms(self) -> int:
-        return int(self._settings.online_minutes * MINUTE_MS)
+    def _recount(self, scope: str) -> None:
+        figures = self._touch(scope)
+        figures.active = self._active_players.counts.get(scope, 0)
+        figures.online = self._online_players.counts.get(scope, 0)
+
+    def _forget(self, customer: str, path: str, *, wagered: bool) -> None:
+        """A customer is no longer active, or online."""
+        key = f"{customer}|{path}"
+        seen = self._seen_rows.get(key)
+        if seen is None:
+            raise AssertionError(f"nobody has seen {key}")
+        if wagered:
+            seen.wagered_ms = 0
+        else:
+            seen.alive_ms = 0
+        if seen.wagered_ms or seen.alive_ms:
+            self._seen_rows.put(key, seen)
+        else:
+            self._seen_rows.pop(key)
 
     def _seen(self, customer: str, path: str, at_ms: int) -> None:
-        """A customer has wagered: it is active."""
+        """A customer has wagered: it is active, and online."""
+        key = f"{customer}|{path}"
         now_ms = max(self.watermark_ms, self._running.day_ms)
         if at_ms <= now_ms - ACTIVE_MS:
             return
         for scope in self._active_players.seen(customer, path, at_ms):
-            figures = self._touch(scope)
-            figures.active = self._active_players.counts[scope]
+            self._recount(scope)
             if at_ms < self._running.day_ms:
-                figures.row.base.active += 1
-        _keep_latest(self._active, f"{customer}|{path}", at_ms)
+                self._scopes[scope].row.base.active += 1
+        seen = self._seen_rows.get(key) or Seen()
+        seen.wagered_ms = max(seen.wagered_ms, at_ms)
+        self._alive_since(seen, customer, path, at_ms, now_ms)
+        self._seen_rows.put(key, seen)
 
     def _alive(self, customer: str, path: str, at_ms: int) -> None:
         """A customer has shown itself: it is online."""
-        if at_ms <= max(self.watermark_ms, self._running.day_ms) - self._online_ms:
-            return
+        key = f"{customer}|{path}"
+        seen = self._seen_rows.get(key) or Seen()
+        if self._alive_since(seen, customer, path, at_ms, max(self.watermark_ms, self._running.day_ms)):
+            self._seen_rows.put(key, seen)
+
+    def _alive_since(self, seen: Seen, customer: str, path: str, at_ms: int, now_ms: int) -> bool:
+        if at_ms <= now_ms - self._online_ms:
+            return False
         for scope in self._online_players.seen(customer, path, at_ms):
-            self._touch(scope).online = self._online_players.counts[scope]
-        _keep_latest(self._online, f"{customer}|{path}", at_ms)
-
-
-def _count(open: Open, wager: OpenWager, sign: int) -> None:
-    open.count += sign
-    open.risk += sign * wager.risk
-    open.to_win += sign * wager.to_win
-
-
-def _keep_latest(table: Table[int], key: str, at_ms: int) -> None:
-    before = table.get(key)
-    if before is None or at_ms > before:
-        table.put(key, at_ms)
+            self._recount(scope)
+        seen.alive_ms = max(seen.alive_ms, at_ms)
+        return True

@@ -388,7 +388,8 @@ class Registry(Flow):
             if (over.risk, over.to_win) == (wager.risk_minor, wager.to_win_minor):
                 raise Repeated
             raise _conflict(wager, over.risk, over.to_win, "It is over, with other content.")
-        self._asked.pop(id)
+        if len(self._asked):
+            self._asked.pop(id)
         self._open.put(id, opened)
         kind: Kind = "imported" if fact.event.type == "wager.imported" else "placed"
         self.move = Movement(kind, wager, opened.at_ms, opened, handle=opened.cash)
