@@ -87,7 +87,7 @@ def _notes(course: Course) -> Iterator[str]:
         f"the server has it; rows and messages encoded, not written to disk; the goal beyond the target is {GOAL:,}"
     )
     yield "the final revenue, the open wagers and that nothing was set aside are checked in every round"
-    yield f"SQL: {SQL_UPDATES} updates at the end of the same history, four queries each, of one scope; ours: every scope"
+    yield f"SQL: {SQL_UPDATES} updates at the end of the same history, four queries each, one scope; ours every scope"
     yield (
         f"one update: a wager settled as a commit group of its own, after {UPDATE_WAGERS:,} wagers, against four "
         "queries over a table of as many with the indexes they want, in memory"

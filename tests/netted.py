@@ -1,4 +1,4 @@
-"""A flow that tells liabilities, for tests of figures: straight wagers netted in their market, others whole."""
+"""What stands before the flow of key figures in tests: liabilities, with straight wagers netted and others whole."""
 
 from typing import ClassVar
 
@@ -90,3 +90,10 @@ class Netted(Flow):
             self._scopes.setdefault(scope, Exposure()).add(market, selection, wager.cash, wager.to_win, sign)
             self._gross[scope] = self._gross.get(scope, 0) + sign * (wager.cash + wager.to_win)
             self._changed[scope] = None
+
+
+class Unpaid:
+    """A book whose agents earn nothing, until a test posts something."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, int, int]] = []

@@ -11,6 +11,7 @@ from fire22.app import build_engine, flow_settings
 from fire22.config import Config, FiguresConfig
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
+from fire22.core.scope import covers
 from fire22.core.times import to_datetime, to_text
 from fire22.feed.base import Archived
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
@@ -67,6 +68,28 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
 def documents(engine: Engine) -> dict[tuple[str, str], dict[str, Json]]:
     """The view of figures by scope and key."""
     return {name[1:]: each.body or {} for name, each in engine._documents.items() if name[0] == "figures"}
+
+
+def test_net_revenue_leaves_out_all_that_is_paid(simulated: Simulated) -> None:
+    """In every scope the book keeps its revenue less bonuses, charge-backs, and what agents earned in ended weeks."""
+    for second in range(1, 4):  # so that no document waits
+        simulated.tick(simulated.end_ms + second)
+    given = dict(
+        simulated.book.rows(
+            "SELECT a.path, sum(iif(l.kind = 'bonus', l.amount_cents, -l.amount_cents)) FROM ledger_entries l"
+            " JOIN customers c ON c.id = l.account_id JOIN agents a ON a.id = c.agent_id"
+            " WHERE l.kind IN ('bonus', 'deposit_charged_back') GROUP BY a.path"
+        )
+    )
+    earned: Counter[str] = Counter()
+    for (topic, scope, _), each in simulated.archive.items():
+        if topic == "commission":
+            earned[scope] += round(100 * msgspec.json.decode(each.body)["commission"])
+    assert given and any(earned.values())
+    for scope in ("/", *simulated.book.column("SELECT path FROM agents")):
+        body = simulated.engine.document("kpi", scope) or {}
+        paid = sum(amount for path, amount in (*given.items(), *earned.items()) if covers(scope, path))
+        assert round(100 * (float(str(body["revenue"])) - float(str(body["ngr"])))) == paid, scope
 
 
 CUSTOMERS = "customers c JOIN agents a ON a.id = c.agent_id"

@@ -27,7 +27,7 @@ from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.tree import Tree
 from tests.histories import SCOPES, History
-from tests.netted import Netted
+from tests.netted import Netted, Unpaid
 from tests.storage import START_MS
 
 DAY_MS = 24 * 3_600_000
@@ -326,7 +326,7 @@ def compare(events: list[Event], cut: Callable[[], bool]) -> None:
     registry = Registry()
     netted = Netted(registry)
     engine, recomputed, screen = (
-        Engine((registry, netted, Tree(), Kpi(registry, netted)), domain.decode),
+        Engine((registry, netted, Tree(), Kpi(registry, netted, Unpaid())), domain.decode),
         Recomputed(),
         Screen(),
     )

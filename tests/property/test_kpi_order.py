@@ -6,11 +6,13 @@ Source: domain rules, section 7: every sum is over facts, wherever they stand. T
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from random import Random
 from typing import Final
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from fire22.core.event import Event
 from fire22.core.message import Json
@@ -19,9 +21,9 @@ from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.registry import Registry
 from tests.folding import Folding
 from tests.histories import SCOPES, History
-from tests.netted import Netted
+from tests.netted import Netted, Unpaid
 
-WHO_COMES_FIRST: Final = ("agent.", "customer.", "market.", "revenue.", "wager.imported", "system.")
+WHO_COMES_FIRST: Final = ("agent.", "customer.", "market.", "revenue.", "wager.imported", "system.configured")
 KEYS: Final = ("wagerId", "paymentId", "entryId")
 
 
@@ -29,7 +31,7 @@ def flows() -> tuple[Flow, ...]:
     """The flows under test."""
     registry = Registry()
     netted = Netted(registry)
-    return registry, netted, Kpi(registry, netted)
+    return registry, netted, Kpi(registry, netted, Unpaid())
 
 
 def subject(event: Event) -> str:
@@ -67,25 +69,39 @@ def _ordered(change: Json) -> Json:
     return {name: change[name] for name in ("revenue", "pending")}
 
 
+def with_sessions(events: Iterable[Event], random: Random) -> Iterator[Event]:
+    """Between them customers come and leave, around the same time and told of at any."""
+    for event in events:
+        yield event
+        if random.random() < 0.3:
+            code = f"C{random.randrange(4)}"
+            about = {"customerId": code, "agentId": "A", "path": random.choice(SCOPES[:3])}
+            at = event.timestamp + timedelta(minutes=random.randrange(-20, 2))
+            kind = random.choice(("session.login", "session.logout"))
+            yield Event(f"{event.id}:{code}", kind, "history", at, Raw(msgspec.json.encode(about)))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_order_of_different_wagers_does_not_matter(seed: int) -> None:
     """Two servers that read two books' facts in other orders show a risk manager the same figures at each moment."""
     print(f"seed {seed}")
     random = Random(f"order {seed}")
-    events = History(seed, late=random.choice((0.1, 0.4))).take(420)
+    events = list(with_sessions(History(seed, late=random.choice((0.1, 0.4))).take(420), random))
     first = next(place for place, event in enumerate(events) if event.type == "system.clock")
     begun = [event for event in events[:first] if event.type.startswith(WHO_COMES_FIRST)]
     rest = [event for event in events[:first] if event not in begun]
     straight, mixed = Folding(flows), Folding(flows)
     for folding in (straight, mixed):
         folding.group([*begun, events[first]])
-    moments = 0
+    moments, online = 0, 0
     for event in events[first:]:
         if event.type == "system.clock":
             other = list(shuffled(rest, random))
-            assert told(straight, rest, event, random) == told(mixed, other, event, random)
-            moments, rest = moments + 1, []
+            seen = told(straight, rest, event, random)
+            assert seen == told(mixed, other, event, random)
+            moments, online, rest = moments + 1, online + (seen["/"]["onlinePlayers"] != 0), []
         elif event.type != "system.configured":
             rest.append(event)
     assert moments > 30
+    assert 5 < online < moments
     assert sorted(each.id for each in straight.refused) == sorted(each.id for each in mixed.refused)

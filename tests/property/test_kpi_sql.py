@@ -24,7 +24,7 @@ from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.registry import Registry
 from tests.desk import Desk
 from tests.folding import Folding
-from tests.netted import Netted
+from tests.netted import Netted, Unpaid
 from tests.storage import START_MS
 
 STEPS: Final = 300
@@ -32,7 +32,11 @@ MINUTE_MS: Final = 60_000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
 ONLINE_MS: Final = 15 * MINUTE_MS
 ZONE: Final = ZoneInfo("America/New_York")
-SETTINGS: Final[dict[str, Json]] = {"time_zone": "America/New_York", "day_starts_at": "06:00:00"}
+SETTINGS: Final[dict[str, Json]] = {
+    "time_zone": "America/New_York",
+    "day_starts_at": "06:00:00",
+    "documents_max": 1_000,
+}
 
 ACCEPTED = "n.status IN ('accepted', 'settled', 'cancelled', 'voided')"
 WITHIN = "(?1 = '/' OR {0} = ?1 OR substr({0}, 1, length(?1) + 1) = ?1 || '/')"
@@ -115,7 +119,7 @@ def flows() -> tuple[Flow, ...]:
     """The flows under test."""
     registry = Registry()
     netted = Netted(registry)
-    return registry, netted, Kpi(registry, netted)
+    return registry, netted, Kpi(registry, netted, Unpaid())
 
 
 def next_day_ms(at_ms: int) -> int:

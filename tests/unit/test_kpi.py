@@ -1,5 +1,7 @@
 """The `kpi` view, case by case; `tests/property/test_kpi.py` compares every figure with a recomputation."""
 
+from datetime import date
+
 import msgspec
 import pytest
 
@@ -11,7 +13,7 @@ from fire22.log.base import Group
 from fire22.sportsbook import domain
 from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.registry import Registry
-from tests.netted import Netted
+from tests.netted import Netted, Unpaid
 from tests.storage import START_MS, event
 
 HOUR = 3_600_000
@@ -23,8 +25,8 @@ class Book:
 
     def __init__(self) -> None:
         registry = Registry()
-        netted = Netted(registry)
-        self.engine = Engine((registry, netted, Kpi(registry, netted)), domain.decode)
+        netted, self.unpaid = Netted(registry), Unpaid()
+        self.engine = Engine((registry, netted, Kpi(registry, netted, self.unpaid)), domain.decode)
         self.documents: dict[str, dict[str, Json]] = {}
         self._number = 0
         for code in ("M1", "M2"):
@@ -229,6 +231,20 @@ def test_who_logs_in_is_online_until_the_log_out() -> None:
     assert online(book) == 2
 
 
+def test_a_log_out_that_is_told_late_ends_only_what_was_before_it() -> None:
+    """In whatever order a log-in, a wager and a log-out are told of, who came again after leaving is online."""
+    book = Book()
+    book.clock(START_MS + HOUR // 10)
+    session(book, "login", START_MS + 2)
+    session(book, "logout", START_MS + 1)
+    assert online(book) == 1
+    session(book, "logout", START_MS + 3)
+    book.wager("wager.placed", START_MS + 2)
+    assert online(book) == 0
+    book.wager("wager.placed", START_MS + 4, "w2")
+    assert online(book) == 1
+
+
 def test_who_does_nothing_is_no_longer_online() -> None:
     """A wager is a sign of life as a log-in is; fifteen minutes without one end it."""
     book = Book()
@@ -258,6 +274,21 @@ def test_net_revenue_is_what_bonuses_and_charge_backs_leave() -> None:
         )  # fmt: skip
     assert (book.documents["/M1"]["revenue"], book.documents["/M1"]["ngr"]) == (11.0, 6.0)
     assert book.period("day")["ngr"] == 6.0
+
+
+def test_commission_comes_off_with_the_end_of_its_week() -> None:
+    """What agents earn is no net revenue of those above, in the month their week ended in; a correction moves it."""
+    book = Book()
+    week_ends_ms = START_MS + 36 * HOUR
+    book.clock(week_ends_ms + 1)
+    for posted in (250, -100):
+        book.unpaid.posted = [("/M1", date(2026, 3, 3).toordinal(), posted)]
+        book.clock(week_ends_ms + 2)
+    book.unpaid.posted = []
+    for scope in ("/", "/M1"):
+        assert book.documents[scope]["ngr"] == -1.5
+        assert [book.period(kind, scope)["ngr"] for kind in ("day", "week", "month")] == [0.0, 0.0, -1.5]
+    assert book.documents["/M2"]["ngr"] == 0.0
 
 
 def test_hold_is_of_what_is_settled() -> None:
@@ -363,5 +394,6 @@ def test_in_a_flood_documents_wait_their_turn() -> None:
     assert (book.documents["/"]["pending"], book.documents["/M1"]["pending"]) == (1, 0)
     book.wager("wager.placed", START_MS, "w2")
     assert (book.documents["/"]["pending"], book.documents["/M1"]["pending"]) == (1, 2)
-    book.clock(START_MS)
+    book.clock(START_MS)  # for /M2, whose day has begun
+    book.clock(START_MS + 1)
     assert (book.documents["/"]["pending"], book.documents["/M1"]["pending"]) == (2, 2)

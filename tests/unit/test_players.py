@@ -31,6 +31,20 @@ def test_a_customer_who_was_moved_counts_once_where_the_paths_meet() -> None:
     assert counts(players) == {"/": 1, "/M1": 1, "/M1/A2": 1}
 
 
+def test_who_leaves_and_comes_again_counts_once_more() -> None:
+    """However often a customer leaves and comes back, its window ends after its latest sign of life."""
+    players = Players()
+    for at_ms in (10, 20, 30):
+        assert players.seen("C1", "/M1", at_ms) == ("/", "/M1")
+        assert players.paths("C1") == ("/M1",)
+        assert players.leave("C1", "/M1") == ("/", "/M1")
+    players.seen("C1", "/M1", 40)
+    assert players.expire(30) == ([], [])
+    assert counts(players) == {"/": 1, "/M1": 1}
+    assert players.expire(40) == (["/", "/M1"], [("C1", "/M1")])
+    assert players.expire(100) == ([], [])
+
+
 def test_a_player_counts_until_the_window_has_passed() -> None:
     """The window is (since, now]: what happened at its very end is out."""
     players = Players()

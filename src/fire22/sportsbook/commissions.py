@@ -76,6 +76,7 @@ class Commissions(Flow):
         super().__init__()
         self.topics = (Topic(TOPIC, Kind.VIEW, archived=True),)
         self.changed: dict[int, list[str]] = {}
+        self.posted: list[tuple[str, int, int]] = []
         self._book = registry
         self._daybook = daybook
         self._interval_ms = CommissionSettings().interval_ms
@@ -107,7 +108,7 @@ class Commissions(Flow):
 
     def flush(self) -> None:
         """Close what has ended, close again what was restated, estimate what runs."""
-        self.changed = {}
+        self.changed, self.posted = {}, []
         book = self._daybook
         if not book.due or not len(self._plans):
             return
@@ -196,6 +197,7 @@ class Commissions(Flow):
         self._closed.setdefault(first, {})[path] = None
         if difference:
             self.changed.setdefault(first, []).append(path)
+            self.posted.append((path, row.after, difference))
         if first == max(week for week, paths in self._closed.items() if path in paths):
             self._makeups.put(path, row.makeup_after)
         for scope in ancestors(path):

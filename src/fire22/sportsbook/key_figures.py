@@ -1,5 +1,6 @@
 """The key figures of one scope: what is kept, and the document that is made of it. Amounts are minor units."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -25,6 +26,18 @@ class Liabilities(Protocol):
         """The scopes whose total, or whether it is a bound, has changed since the last call."""
 
 
+class Commissioned(Protocol):
+    """What agents earn; the commission flow tells."""
+
+    @property
+    def posted(self) -> Sequence[tuple[str, int, int]]:
+        """What the latest flush has posted of closed weeks.
+
+        Each is an agent's path, the business day after the week (as `date.toordinal` numbers it), and by how many minor
+        units the commission of that week is more than was posted before.
+        """
+
+
 class Sums(Struct, gc=False, array_like=True):
     """What adds up over wagers and over scopes.
 
@@ -32,15 +45,14 @@ class Sums(Struct, gc=False, array_like=True):
         handle: cash risk accepted and not cancelled.
         settled: the part of it that is settled.
         wagers: accepted.
-        chargebacks: of deposits.
+        costs: what makes net revenue of it: bonuses, charge-backs of deposits, commission.
     """
 
     revenue: int = 0
     handle: int = 0
     settled: int = 0
     wagers: int = 0
-    bonuses: int = 0
-    chargebacks: int = 0
+    costs: int = 0
 
     def add(self, other: "Sums") -> None:
         """Take in others."""
@@ -48,8 +60,7 @@ class Sums(Struct, gc=False, array_like=True):
         self.handle += other.handle
         self.settled += other.settled
         self.wagers += other.wagers
-        self.bonuses += other.bonuses
-        self.chargebacks += other.chargebacks
+        self.costs += other.costs
 
 
 class Base(Struct, gc=False, array_like=True):
@@ -152,8 +163,7 @@ def _period(key: str, ever: Sums, before: Sums) -> dict[str, Json]:
         ever.handle - before.handle,
         ever.settled - before.settled,
         ever.wagers - before.wagers,
-        ever.bonuses - before.bonuses,
-        ever.chargebacks - before.chargebacks,
+        ever.costs - before.costs,
     )
     return {"key": key, "revenue": major(sums.revenue), **_sums(sums), "wagers": sums.wagers}
 
@@ -162,7 +172,7 @@ def _sums(sums: Sums) -> dict[str, Json]:
     said: dict[str, Json] = {
         "handle": major(sums.handle),
         "settledHandle": major(sums.settled),
-        "ngr": major(sums.revenue - sums.bonuses - sums.chargebacks),
+        "ngr": major(sums.revenue - sums.costs),
     }
     if sums.settled > 0:
         said["hold"] = round(100 * sums.revenue / sums.settled, 2)

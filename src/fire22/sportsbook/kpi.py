@@ -9,7 +9,10 @@ restart: open wagers and the counts. In a flood a group touches more scopes than
 A fact counts in the running periods that hold its time. One that comes late, for a day that is over, moves a figure and
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
 where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
-Periods that are over are restated by the reports.
+Periods that are over are restated by the reports. Commission counts with the last moment of its week, once that is
+closed: in the running month at most.
+
+Who logged in or wagered, and when each customer left, is kept as times, so it does not matter which is told of first.
 """
 
 from copy import copy
@@ -24,7 +27,17 @@ from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
-from fire22.sportsbook.key_figures import Base, Liabilities, Open, ScopeFigures, ScopeRow, Seen, Sums, document
+from fire22.sportsbook.key_figures import (
+    Base,
+    Commissioned,
+    Liabilities,
+    Open,
+    ScopeFigures,
+    ScopeRow,
+    Seen,
+    Sums,
+    document,
+)
 from fire22.sportsbook.periods import Periods, Weekday
 from fire22.sportsbook.players import Players
 from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, OpenWager, Registry
@@ -75,18 +88,20 @@ class _Moved:
 
 
 class Kpi(Flow):
-    """One document for each scope; comes after the flow that tells liabilities."""
+    """One document for each scope; comes after the flows that tell liabilities and commissions."""
 
     name: ClassVar[str] = "kpi"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
-    def __init__(self, registry: Registry, liabilities: Liabilities) -> None:
+    def __init__(self, registry: Registry, liabilities: Liabilities, commissions: Commissioned) -> None:
         super().__init__()
         self.topics = (Topic("kpi", Kind.VIEW),)
         self._book = registry
         self._liabilities = liabilities
+        self._commissions = commissions
         self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
         self._seen_rows: Table[Seen] = Table("seen", Seen)
+        self._left: Table[int] = Table("left", int)
         self._running_row: Table[Running] = Table("running", Running)
         self._scopes: dict[str, ScopeFigures] = {}
         self._active_players = Players()
@@ -104,8 +119,8 @@ class Kpi(Flow):
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Scopes, customers that are active or online, the running periods."""
-        return (self._rows, self._seen_rows, self._running_row)  # type: ignore[return-value]
+        """Scopes, customers that are active or online, who has left of late, the running periods."""
+        return (self._rows, self._seen_rows, self._left, self._running_row)  # type: ignore[return-value]
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -160,6 +175,8 @@ class Kpi(Flow):
 
     def flush(self) -> None:
         """A document for each scope whose figures moved."""
+        for path, day_after, commission in self._commissions.posted:
+            self._add(path, self._periods.starts_ms(day_after) - 1, Sums(costs=commission))
         self._propagate()
         for scope in self._liabilities.take_changed():
             figures = self._touch(scope)
@@ -240,26 +257,37 @@ class Kpi(Flow):
         payment = expect(fact, facts.Payment)
         if payment.direction == "deposit":
             at_ms = self._time(self._book.counts_at(fact))
-            self._add(payment.path, at_ms, Sums(chargebacks=payment.amount_minor))
+            self._add(payment.path, at_ms, Sums(costs=payment.amount_minor))
 
     def _adjusted(self, fact: Fact) -> None:
         adjusted = expect(fact, facts.BalanceAdjusted)
         if adjusted.kind == BONUS:
             at_ms = self._time(self._book.counts_at(fact))
-            self._add(adjusted.path, at_ms, Sums(bonuses=adjusted.amount_minor))
+            self._add(adjusted.path, at_ms, Sums(costs=adjusted.amount_minor))
 
     def _login(self, fact: Fact) -> None:
         session = expect(fact, facts.Session)
         self._alive(session.customer_id, session.path, self._time(self._book.counts_at(fact)))
 
     def _logout(self, fact: Fact) -> None:
-        session = expect(fact, facts.Session)
-        for path in self._online_players.paths(session.customer_id):
-            for scope in self._online_players.leave(session.customer_id, path):
-                self._recount(scope)
-            self._forget(session.customer_id, path, wagered=False)
+        customer = expect(fact, facts.Session).customer_id
+        at_ms = self._time(self._book.counts_at(fact))
+        if at_ms <= self._now_ms - self._online_ms:
+            return
+        self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
+        for path in self._online_players.paths(customer):
+            seen = self._seen_rows.get(f"{customer}|{path}")
+            if seen is not None and seen.alive_ms <= at_ms:  # it may have come again before it was told that it left
+                for scope in self._online_players.leave(customer, path):
+                    self._recount(scope)
+                self._forget(customer, path, wagered=False)
 
     # What facts do to figures.
+
+    @property
+    def _now_ms(self) -> int:
+        """What the windows of players end with."""
+        return max(self.watermark_ms, self._running.day_ms)
 
     def _time(self, at_ms: int) -> int:
         """When a fact counts: its own time, but not far ahead of the watermark. It may begin a business day."""
@@ -373,6 +401,8 @@ class Kpi(Flow):
                 self._recount(scope)
             for customer, path in gone:
                 self._forget(customer, path, wagered=wagered)
+        for customer in [each for each, left_ms in self._left if left_ms <= now_ms - self._online_ms]:
+            self._left.pop(customer)
 
     def _recount(self, scope: str) -> None:
         figures = self._touch(scope)
@@ -397,8 +427,7 @@ class Kpi(Flow):
     def _seen(self, customer: str, path: str, at_ms: int) -> None:
         """A customer has wagered: it is active, and online."""
         key = f"{customer}|{path}"
-        now_ms = max(self.watermark_ms, self._running.day_ms)
-        if at_ms <= now_ms - ACTIVE_MS:
+        if at_ms <= self._now_ms - ACTIVE_MS:
             return
         for scope in self._active_players.seen(customer, path, at_ms):
             self._recount(scope)
@@ -406,18 +435,18 @@ class Kpi(Flow):
                 self._scopes[scope].row.base.active += 1
         seen = self._seen_rows.get(key) or Seen()
         seen.wagered_ms = max(seen.wagered_ms, at_ms)
-        self._alive_since(seen, customer, path, at_ms, now_ms)
+        self._alive_since(seen, customer, path, at_ms)
         self._seen_rows.put(key, seen)
 
     def _alive(self, customer: str, path: str, at_ms: int) -> None:
         """A customer has shown itself: it is online."""
         key = f"{customer}|{path}"
         seen = self._seen_rows.get(key) or Seen()
-        if self._alive_since(seen, customer, path, at_ms, max(self.watermark_ms, self._running.day_ms)):
+        if self._alive_since(seen, customer, path, at_ms):
             self._seen_rows.put(key, seen)
 
-    def _alive_since(self, seen: Seen, customer: str, path: str, at_ms: int, now_ms: int) -> bool:
-        if at_ms <= now_ms - self._online_ms:
+    def _alive_since(self, seen: Seen, customer: str, path: str, at_ms: int) -> bool:
+        if at_ms <= self._now_ms - self._online_ms or at_ms <= (self._left.get(customer) or 0):
             return False
         for scope in self._online_players.seen(customer, path, at_ms):
             self._recount(scope)

@@ -17,6 +17,7 @@ class Players:
         self._last: dict[tuple[str, str], int] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
         self._ends: list[tuple[int, str, str]] = []
+        self._queued: dict[tuple[str, str], int] = {}  # which of its ends is looked at
 
     def seen(self, customer: str, path: str, at_ms: int) -> tuple[str, ...]:
         """A customer wagered; returns the scopes whose count changed."""
@@ -27,7 +28,7 @@ class Players:
                 self._last[key] = at_ms
             return ()
         self._last[key] = at_ms
-        heapq.heappush(self._ends, (at_ms, customer, path))
+        self._queue(at_ms, customer, path)
         others = self._paths.get(customer, ())
         self._paths[customer] = (*others, path)
         return self._count(path, others, 1)
@@ -38,7 +39,7 @@ class Players:
 
     def leave(self, customer: str, path: str) -> tuple[str, ...]:
         """A customer counts at a path no longer; returns the scopes whose count changed."""
-        del self._last[customer, path]
+        del self._last[customer, path], self._queued[customer, path]
         return self._uncount(customer, path)
 
     def expire(self, since_ms: int) -> tuple[list[str], list[tuple[str, str]]]:
@@ -46,17 +47,22 @@ class Players:
         scopes: list[str] = []
         gone: list[tuple[str, str]] = []
         while self._ends and self._ends[0][0] <= since_ms:
-            _, customer, path = heapq.heappop(self._ends)
-            last = self._last.get((customer, path))
-            if last is None:  # has left
+            end_ms, customer, path = heapq.heappop(self._ends)
+            key = (customer, path)
+            if self._queued.get(key) != end_ms:  # has left since
                 continue
+            last = self._last[key]
             if last > since_ms:  # wagered again since it was put here
-                heapq.heappush(self._ends, (last, customer, path))
+                self._queue(last, customer, path)
                 continue
-            del self._last[customer, path]
+            del self._last[key], self._queued[key]
             scopes += self._uncount(customer, path)
             gone.append((customer, path))
         return scopes, gone
+
+    def _queue(self, end_ms: int, customer: str, path: str) -> None:
+        heapq.heappush(self._ends, (end_ms, customer, path))
+        self._queued[customer, path] = end_ms
 
     def _uncount(self, customer: str, path: str) -> tuple[str, ...]:
         others = tuple(each for each in self._paths[customer] if each != path)
