@@ -27,7 +27,7 @@ from msgspec import Struct
 from fire22.sportsbook.parlay import VOID, Parlay
 
 _ALONE_LEGS_MAX: Final = 6
-_SETTING_UP: Final = 3  # states that setting up one leg counts for
+_SETTING_UP: Final = 6  # states that setting up one leg counts for
 _ROUNDS: Final = 8  # of climbing
 _BITS_MAX: Final = 48  # states that may differ in so many bits are not begun with: pruning leaves a fraction, not that
 _LOOKED_AT: Final = 8  # parlays that a state of the search may have half decided before it counts as several
