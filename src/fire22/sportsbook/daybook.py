@@ -28,7 +28,6 @@ from fire22.sportsbook import facts
 from fire22.sportsbook.cells import (
     Cell,
     Sheet,
-    Sums,
     Total,
     decode_sheet,
     decode_total,
@@ -38,10 +37,10 @@ from fire22.sportsbook.cells import (
     most,
     total_of,
 )
+from fire22.sportsbook.leaves import Account, Leaf, Money
 from fire22.sportsbook.periods import KINDS, Period, PeriodKind, Periods, Weekday, month_after, month_of
 from fire22.sportsbook.registry import MOVES, Registry
 from fire22.sportsbook.running import Running
-from fire22.sportsbook.ticker import customer_path
 
 BONUS: Final = "bonus"
 MERGED_MAX: Final = 1_000  # sheets of several days that are kept for the rest of a flush
@@ -55,67 +54,6 @@ class DaybookSettings(Struct, frozen=True, forbid_unknown_fields=True):
     week_starts_on: Weekday = "tuesday"
     restate_weeks: Annotated[int, Meta(ge=1, le=52)] = 5
     interval_ms: Annotated[int, Meta(ge=0)] = 2_000
-
-
-class Account:
-    """A customer below an agent: the cells of days that have one, and the balance before them, minor units.
-
-    `waits` is set where it is known that its figures have changed and were not said since.
-    """
-
-    __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "today_key", "waits")
-
-    def __init__(self, leaf: "Leaf", customer: str) -> None:
-        self.leaf = leaf
-        self.customer = customer
-        self.key = customer_path(leaf.path, customer)
-        self.before = 0
-        self.days: dict[int, Cell] = {}
-        self.today: Cell | None = None
-        self.today_key = ""
-        self.money = Money()  # its agent's, of the running day
-        self.waits = False
-
-
-class Money:
-    """By what a day moved the balances of an agent's own customers; minor units."""
-
-    __slots__ = ("adjustments", "chargebacks", "deposits", "opening", "revenue", "withdrawals")
-
-    def __init__(self) -> None:
-        self.revenue = self.deposits = self.withdrawals = self.chargebacks = self.adjustments = self.opening = 0
-
-    def add(self, sums: Sums) -> None:
-        """Take in a cell."""
-        self.revenue += sums.revenue
-        self.deposits += sums.deposits
-        self.withdrawals += sums.withdrawals
-        self.chargebacks += sums.chargebacks
-        self.adjustments += sums.adjustments
-        self.opening += sums.opening
-
-
-class Leaf:
-    """An agent's path (or the house) with the customers directly below it.
-
-    `waits` is set where figures have changed since any scope's were said.
-    """
-
-    __slots__ = ("accounts", "before", "days", "path", "waits")
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.accounts: dict[str, Account] = {}
-        self.before = 0
-        self.days: dict[int, Money] = {}
-        self.waits = False
-
-    def day(self, day: int) -> Money:
-        """A day that has cells."""
-        money = self.days.get(day)
-        if money is None:
-            money = self.days[day] = Money()
-        return money
 
 
 class Late(Struct, frozen=True, gc=False, array_like=True):
@@ -519,15 +457,7 @@ class Daybook(Flow):
                 cell.late += 1
                 self._cells.put(f"{today}|{account.key}", cell)
                 if money is not None:
-                    self._move_money(money, account.leaf.day(today))
-
-    def _move_money(self, source: Money, into: Money) -> None:
-        into.revenue += source.revenue
-        into.deposits += source.deposits
-        into.withdrawals += source.withdrawals
-        into.chargebacks += source.chargebacks
-        into.adjustments += source.adjustments
-        into.opening += source.opening
+                    account.leaf.day(today).add(money)
 
     # At a flush.
 

@@ -21,7 +21,8 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.cells import Sums
-from fire22.sportsbook.daybook import Account, Daybook, Leaf, Money, Restated
+from fire22.sportsbook.daybook import Daybook, Restated
+from fire22.sportsbook.leaves import Account, Leaf, Money
 from fire22.sportsbook.money import major
 from fire22.sportsbook.periods import Period, key_of, weekday_of
 from fire22.sportsbook.registry import Registry

@@ -1,0 +1,65 @@
+"""Who the day book keeps accounts of: customers below their agents, and the sums of an agent's own customers."""
+
+from fire22.sportsbook.cells import Cell, Sums
+from fire22.sportsbook.ticker import customer_path
+
+
+class Account:
+    """A customer below an agent: the cells of days that have one, and the balance before them, minor units.
+
+    `waits` is set where it is known that its figures have changed and were not said since.
+    """
+
+    __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "today_key", "waits")
+
+    def __init__(self, leaf: "Leaf", customer: str) -> None:
+        self.leaf = leaf
+        self.customer = customer
+        self.key = customer_path(leaf.path, customer)
+        self.before = 0
+        self.days: dict[int, Cell] = {}
+        self.today: Cell | None = None
+        self.today_key = ""
+        self.money = Money()  # its agent's, of the running day
+        self.waits = False
+
+
+class Money:
+    """By what a day moved the balances of an agent's own customers; minor units."""
+
+    __slots__ = ("adjustments", "chargebacks", "deposits", "opening", "revenue", "withdrawals")
+
+    def __init__(self) -> None:
+        self.revenue = self.deposits = self.withdrawals = self.chargebacks = self.adjustments = self.opening = 0
+
+    def add(self, sums: "Sums | Money") -> None:
+        """Take in a cell, or another day."""
+        self.revenue += sums.revenue
+        self.deposits += sums.deposits
+        self.withdrawals += sums.withdrawals
+        self.chargebacks += sums.chargebacks
+        self.adjustments += sums.adjustments
+        self.opening += sums.opening
+
+
+class Leaf:
+    """An agent's path (or the house) with the customers directly below it.
+
+    `waits` is set where figures have changed since any scope's were said.
+    """
+
+    __slots__ = ("accounts", "before", "days", "path", "waits")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.accounts: dict[str, Account] = {}
+        self.before = 0
+        self.days: dict[int, Money] = {}
+        self.waits = False
+
+    def day(self, day: int) -> Money:
+        """A day that has cells."""
+        money = self.days.get(day)
+        if money is None:
+            money = self.days[day] = Money()
+        return money
