@@ -82,6 +82,9 @@ def test_wrong_arguments_are_named(tmp_path: Path, book: Path) -> None:
     assert "there are: admin" in refused("config_invalid", "token", "--data", tmp_path, "--role", "boss")
     assert "/M1/A7" in refused("scope_invalid", "token", "--data", tmp_path, "--scope", "M1")
     assert "5000" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--rate", "0")
+    assert "steam@SECONDS" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--incident", "goal@3")
+    assert "5000" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--markets", "0")
+    assert "seconds" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--incidents-every", "-1")
     recorded = tmp_path / "wagers.csv"
     recorded.write_text("Id\n1\n")
     mapping = tmp_path / "mapping.toml"

@@ -18,7 +18,7 @@ from msgspec import Struct
 from fire22.core.errors import BookError
 from fire22.sources.outbox import install
 from fire22.sportsbook import book, simulator
-from fire22.sportsbook.changes import Change
+from fire22.sportsbook.changes import Change, PlaceWager, SetMarketStatus
 from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.simulation import simulation
 from fire22.sportsbook.simulation.agenda import BEHIND_MS_MAX
@@ -64,11 +64,11 @@ def values(connection: apsw.Connection, sql: str) -> dict[str, int]:
 
 def test_twenty_minutes_of_a_book(connection: apsw.Connection) -> None:
     """Everything a back office shows happens in believable proportions, and the book's own accounts stay right."""
-    made = simulator.start(connection, rate_hz=20, seed=1, now_ms=NOW_MS)
+    made = simulator.start(connection, rate_hz=8, seed=1, now_ms=NOW_MS)
     live(connection, made, NOW_MS + 20 * MINUTE_MS)
     told = values(connection, "SELECT type, count(*) FROM fire22_outbox GROUP BY type")
     placed = told["wager.placed"]
-    assert 15_000 < placed < 35_000
+    assert 6_000 < placed < 14_000
     assert told["wager.settled"] > 0.7 * placed
     for kind, low, high in (
         ("wager.cancelled", 0.001, 0.01),
@@ -79,6 +79,8 @@ def test_twenty_minutes_of_a_book(connection: apsw.Connection) -> None:
         ("market.price_changed", 0.1, 1.0),
     ):
         assert low < told[kind] / placed < high, kind
+    assert {"session.login", "session.logout", "balance.adjusted", "wager.requested", "market.resulted"} <= set(told)
+    assert connection.execute("SELECT count(*) FROM wagers WHERE status = 'cashed_out'").get > 10
     assert {"customer.limit_changed", "market.created", "market.status_changed", "payment.approved"} <= set(told)
     kinds = values(connection, "SELECT type, count(*) FROM wagers GROUP BY type")
     assert 0.03 < kinds["parlay"] / placed < 0.2
@@ -160,9 +162,16 @@ def test_the_same_seed_decides_the_same(connection: apsw.Connection) -> None:
 
 
 def test_it_goes_on_with_the_book_that_is_there(connection: apsw.Connection) -> None:
-    """A second simulation finds open wagers, markets and payments, and brings all of them to an end."""
+    """A second simulation finds open wagers, markets, payments and reviews, and brings all of them to an end."""
     first = simulator.start(connection, rate_hz=20, seed=1, now_ms=NOW_MS)
     live(connection, first, NOW_MS + 4 * MINUTE_MS)
+    customer, agent, agent_path = connection.execute(
+        "SELECT c.id, a.id, a.path FROM customers c JOIN agents a ON a.id = c.agent_id LIMIT 1"
+    ).get
+    asked = PlaceWager(
+        "asked", customer, agent, agent_path, "straight", 100_000, 90_000, NOW_MS, "web", status="review"
+    )
+    book.write(connection, [asked])
     later_ms = NOW_MS + 600 * MINUTE_MS
     second = simulator.start(connection, rate_hz=0.001, seed=1, now_ms=later_ms)
     assert second.pending == first.pending > 100
@@ -170,6 +179,7 @@ def test_it_goes_on_with_the_book_that_is_there(connection: apsw.Connection) -> 
     left = connection.execute("SELECT count(*) FROM wagers WHERE status = 'accepted' AND wager_number < 4000").get
     assert left == 0
     assert connection.execute("SELECT count(*) FROM payments WHERE status IN ('pending', 'approved')").get == 0
+    assert connection.execute("SELECT status FROM wagers WHERE id = 'asked'").get == "expired"
 
 
 def test_a_simulation_that_fell_behind_leaves_out_what_it_missed(connection: apsw.Connection) -> None:
@@ -251,6 +261,27 @@ def test_a_rate_out_of_bounds_is_refused(rate: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         simulator.main(["--book", "x", "--rate", rate])
     assert "wagers a second" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [(("--markets", "0"), "5000 markets"), (("--incident", "goal@3"), "wrong_price@SECONDS")]
+)
+def test_what_cannot_be_simulated_is_refused(
+    option: tuple[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Markets have a limit, and only what is known can be staged."""
+    with pytest.raises(SystemExit):
+        simulator.main(["--book", "x", *option])
+    assert said in capsys.readouterr().err
+
+
+def test_much_at_once_is_written_in_few_transactions() -> None:
+    """What is due together shares a transaction up to a size; what belongs together is never divided."""
+    one: Change = SetMarketStatus("m", "closed", NOW_MS)
+    parts = [[one] * 10 for _ in range(250)] + [[one] * 3_000, [one]]
+    sizes = [len(items) for items in simulator.gathered(parts)]
+    assert sizes == [simulator.CHANGES_MAX, simulator.CHANGES_MAX, 3_500, 1]
+    assert list(simulator.gathered([])) == []
 
 
 def test_a_book_that_stays_locked_ends_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
