@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import apsw
 import msgspec
 from msgspec import Raw
 
@@ -39,12 +40,7 @@ class DemoBook:
 
     def told(self) -> list[Event]:
         """The events that the triggers have written since the last call."""
-        rows = self.rows("SELECT number, type, timestamp, data FROM fire22_outbox ORDER BY number")
-        self.connection.execute("DELETE FROM fire22_outbox")
-        return [
-            Event(f"book:{number}", type, "book", datetime.fromisoformat(at), Raw(data.encode()))
-            for number, type, at, data in rows
-        ]
+        return told(self.connection)
 
     def heard(self) -> list[tuple[str, dict[str, Any]]]:
         """The same, as types and data."""
@@ -54,3 +50,14 @@ class DemoBook:
         """Every row of every table."""
         tables = self.column("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
         return "\n".join(f"{table}: {row}" for table in tables for row in self.rows(f'SELECT * FROM "{table}"'))
+
+
+def told(connection: apsw.Connection) -> list[Event]:
+    """The events that the triggers of a book have written since the last call."""
+    sql = "SELECT number, type, timestamp, data FROM fire22_outbox ORDER BY number"
+    rows = cast("list[tuple[int, str, str, str]]", connection.execute(sql).fetchall())
+    connection.execute("DELETE FROM fire22_outbox")
+    return [
+        Event(f"book:{number}", type, "book", datetime.fromisoformat(at), Raw(data.encode()))
+        for number, type, at, data in rows
+    ]

@@ -47,6 +47,9 @@ from fire22.sportsbook.reports import TOPIC as REPORTS
 from fire22.sportsbook.reports import archive_key
 from fire22.sportsbook.roles import roles
 from fire22.sportsbook.schema import OUTBOX
+from fire22.sportsbook.schema import outbox as outbox_of
+from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
+from fire22.sportsbook.schema.sample import Unmapped, unmapped
 from fire22.sportsbook.simulation.incidents import parse
 
 program = typer.Typer(
@@ -62,6 +65,10 @@ TOKEN_HOURS_MAX = 87_600
 LETTERS_SHOWN_MAX = 20
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the log, the feed and the token key.")]
+MappingOption = Annotated[
+    Path | None,
+    typer.Option("--mapping", help="TOML that names the tables and columns of another book; see examples/."),
+]
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="Configuration in TOML.")]
 
 
@@ -348,31 +355,66 @@ def install_triggers(
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and the outbox.")] = False,
     keep_outbox: Annotated[bool, typer.Option("--keep-outbox", help="With --uninstall: leave what is unread.")] = False,
     bootstrap: Annotated[bool, typer.Option(help="Bring in the rows that are there.")] = True,
+    mapping: MappingOption = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where values cannot be mapped.")] = False,
 ) -> None:
     """Install the triggers and the outbox table in a book, in one transaction; doing it again changes nothing."""
     with told():
+        mapped = read_book_mapping(mapping) if mapping else None
         if uninstall:
             removed = outbox.uninstall(book, keep_outbox=keep_outbox)
             out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)
         elif dry_run:
-            _print_plan(_plan(book, bootstrap=bootstrap))
+            plan = _plan(book, mapped, bootstrap=bootstrap)
+            if mapped:
+                _check_values(book, mapped)
+            _print_plan(plan)
         else:
-            report = outbox.install(book, OUTBOX, bootstrap=bootstrap)
+            if mapped and not anyway:
+                _plan(book, mapped, bootstrap=bootstrap)
+                _check_values(book, mapped)
+            report = outbox.install(book, outbox_of(mapped), bootstrap=bootstrap)
             _print_plan(report.plan)
             out.print(f"Book {report.book_id}: {report.imported:,} rows brought in.", highlight=False)
             if report.gap_since:
                 err.print(f"[yellow]Changes since {report.gap_since} were not recorded.[/]", highlight=False)
 
 
-def _plan(book: Path, *, bootstrap: bool) -> outbox.Plan:
+@contextlib.contextmanager
+def _reading(book: Path) -> Iterator[apsw.Connection]:
+    """A book, to look at only."""
     if not book.is_file():
         raise SetupError(codes.BOOK_MISSING, f"There is no book at {book}.")
     with outbox.book_errors(book):
         connection = apsw.Connection(str(book), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            return outbox.plan(connection, OUTBOX, bootstrap=bootstrap)
+            yield connection
         finally:
             connection.close()
+
+
+def _plan(book: Path, mapping: BookMapping | None, *, bootstrap: bool) -> outbox.Plan:
+    with _reading(book) as connection:
+        return outbox.plan(connection, outbox_of(mapping), bootstrap=bootstrap)
+
+
+def _check_values(book: Path, mapping: BookMapping) -> None:
+    """Say every value that the mapping cannot make ours, and end there if there is one."""
+    with _reading(book) as connection:
+        found = unmapped(connection, mapping)
+    for one in found:
+        out.print(f"  {_line(one)}", highlight=False, markup=False, soft_wrap=True)
+    if found:
+        message = (
+            f"{len(found):,} values of {book.name} cannot be mapped by {mapping.name}; correct the mapping or them."
+        )
+        raise SetupError(codes.MAPPING_INVALID, message)
+    out.print(f"values: ok, all that were looked at are mapped by {mapping.name}", highlight=False)
+
+
+def _line(one: Unmapped) -> str:
+    rows = "1 row" if one.count == 1 else f"{one.count:,} rows"
+    return f"{one.table}.{one.column} = {one.value!r} {one.why} ({rows}, such as {one.key!r})"
 
 
 def _print_plan(plan: outbox.Plan) -> None:
@@ -396,6 +438,7 @@ def check(
     config: ConfigOption = None,
     data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
+    mapping: MappingOption = None,
     replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
 ) -> None:
     """Check the configuration, the book and the log's file, before or instead of a start."""
@@ -403,7 +446,8 @@ def check(
         settings = _override(load(config), data, None, None, book, ())
         out.print("configuration: ok")
         if settings.book.path:
-            _check_book(Path(settings.book.path))
+            named = mapping or (Path(settings.book.mapping) if settings.book.mapping else None)
+            _check_book(Path(settings.book.path), named)
         if not settings.storage.exists():
             out.print(f"log: none yet at {settings.storage}", highlight=False)
             return
@@ -415,12 +459,16 @@ def check(
                 _check_replay(settings)
 
 
-def _check_book(path: Path) -> None:
-    plan = _plan(path, bootstrap=True)
+def _check_book(path: Path, mapping: Path | None) -> None:
+    mapped = read_book_mapping(mapping) if mapping else None
+    plan = _plan(path, mapped, bootstrap=True)
+    if mapped:
+        _check_values(path, mapped)
     if plan.empty:
         out.print("book: ok, triggers are in place")
     else:
-        raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `fire22 install-triggers {path}`.")
+        run_it = f"fire22 install-triggers {path}" + (f" --mapping {mapping}" if mapping else "")
+        raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")
 
 
 def _list_letters(settings: Config) -> None:

@@ -116,6 +116,8 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         path: of the SQLite file; empty where events come by the API alone.
+        mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
+            that is.
         poll_ms: how often to look for changes.
         source_timeout_s: after which a silent book no longer holds the watermark back.
         time_zone: IANA name, of the business day.
@@ -126,6 +128,7 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     path: str = ""
+    mapping: str = ""
     poll_ms: Annotated[float, Meta(gt=0, le=60_000)] = 5.0
     source_timeout_s: Seconds = 30.0
     time_zone: str = "UTC"

@@ -15,6 +15,7 @@ from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
 from tests.storage import encoded, folding, opened, wait_folded
+from tests.twins import ROOT, TABLES
 
 NOW_MS = 1_900_000_000_000
 
@@ -155,6 +156,29 @@ def test_triggers_come_once_and_go_whole(book: Path) -> None:
     connection = apsw.Connection(str(book))
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE 'fire22%'").get == 0
     connection.close()
+
+
+def test_a_mapped_book_is_checked_before_it_is_touched(tmp_path: Path, data: Path) -> None:
+    """What cannot be mapped is printed value by value; after a correction the triggers come, of that mapping alone."""
+    book, map = tmp_path / "northbet.db", ROOT / "examples" / "northbet.toml"
+    connection = apsw.Connection(str(book))
+    connection.execute(TABLES)
+    connection.execute("INSERT INTO Agents VALUES(1, 'M1', NULL, 7, NULL)")
+    before = book.read_bytes()
+    for arguments in (("install-triggers", book), ("check", "--data", data, "--book", book)):
+        said = refused("mapping_invalid", *arguments, "--mapping", map)
+        assert "Agents.Closed = 7 is no known code (1 row, such as 1)" in said
+    assert book.read_bytes() == before
+    connection.execute("UPDATE Agents SET Closed = 1")
+    connection.close()
+    assert "install-triggers" in refused("book_schema", "check", "--data", data, "--book", book, "--mapping", map)
+    assert "rows brought in" in fire22("install-triggers", book, "--mapping", map).output
+    assert "triggers are in place" in fire22("check", "--data", data, "--book", book, "--mapping", map).output
+    other = tmp_path / "other.toml"
+    other.write_text(map.read_text().replace('money = "major"', 'money = "micro"'))
+    config = tmp_path / "fire22.toml"
+    config.write_text(f'data = "{data}"\n[book]\npath = "{book}"\nmapping = "{other}"\n')
+    assert "not those of the mapping" in refused("book_schema", "serve", "-c", config, "--port", 0)
 
 
 def test_check_says_what_is_missing(book: Path, data: Path) -> None:

@@ -523,7 +523,8 @@ def test_a_commission_plan_is_told_whole_each_time(book: Book) -> None:
 
 
 def test_what_is_there_is_imported(tmp_path: Path) -> None:
-    """Installed on a living book: agents, customers with their last wager, markets, revenue by path, open wagers."""
+    """Installed on a living book: agents, customers with their last wager, markets, revenue by path, open and
+    waiting wagers, undecided payments."""
     path = tmp_path / "living.db"
     with sqlite3.connect(path) as connection:
         connection.executescript(TABLES_SQL + ROWS)
@@ -535,10 +536,20 @@ def test_what_is_there_is_imported(tmp_path: Path) -> None:
     book.run(f"{book.wager('w3', 3)}; {book.settlement('w3')}; {book.settlement('w3', 1100, 2)}; {book.settled('w3')}")
     book.run(f"{book.wager('w4', 4, is_freeplay=1)}; {book.settlement('w4', 1000)}; {book.settled('w4')}")
     book.run(f"{book.wager('w5', 5)}; {book.settlement('w5')}; UPDATE wagers SET status = 'voided' WHERE id = 'w5'")
+    book.run(f"{book.leg('w6')}; {book.wager('w6', 6, status='review')}; {book.wager('w7', 7, status='rejected')}")
+    for number, status in enumerate(("pending", "approved", "completed"), 1):
+        book.run(
+            f"INSERT INTO payments VALUES('p{number}', 'c1', 'deposit', 'card', 5000, '{status}', '{AT}', '{AT}', NULL)"
+        )
     install(path, OUTBOX)
     told = book.told()
     book.connection.close()
-    assert [kind for kind, _ in told] == [
+    reviewed, *payments = told[7:]
+    assert (reviewed[0], reviewed[1]["wagerId"], reviewed[1]["status"]) == ("wager.requested", "w6", "review")
+    assert [(kind, data["paymentId"]) for kind, data in payments] == [
+        ("payment.requested", "p1"), ("payment.approved", "p2"),
+    ]  # fmt: skip
+    assert [kind for kind, _ in told[:7]] == [
         "agent.imported", "agent.imported", "customer.imported", "customer.imported", "market.imported",
         "revenue.imported", "wager.imported",
     ]  # fmt: skip

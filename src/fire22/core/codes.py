@@ -118,7 +118,9 @@ BOOK_GAP: Final = _code("book_gap", "The book's outbox and the log do not meet: 
 
 # Starting.
 CONFIG_INVALID: Final = _code("config_invalid", "The configuration has an unknown key, a wrong type or a wrong unit.")
-MAPPING_INVALID: Final = _code("mapping_invalid", "The mapping of a recorded file has an unknown key or a wrong type.")
+MAPPING_INVALID: Final = _code(
+    "mapping_invalid", "A mapping has an unknown key or a wrong type, or a value that it cannot map."
+)
 INPUT_INVALID: Final = _code("input_invalid", "A row of the recorded file cannot be read.")
 PORT_IN_USE: Final = _code("port_in_use", "Another program listens on the configured address.")
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 Clock = Literal["wall", "recorded"]
 
-PREFIX: Final = "fire22_"  # every table and trigger of ours in a user's database begins so
+PREFIX: Final = "fire22_"  # every table, view and trigger of ours in a user's database begins so
 OUTBOX: Final = "fire22_outbox"
 META: Final = "fire22_meta"
 REPLACED: Final = "fire22_replaced"
@@ -56,6 +56,7 @@ class OutboxSchema(Struct, frozen=True):
         tables: what must be there before anything is installed.
         triggers: (name, SQL) of each; names begin with `fire22_`, the SQL is one CREATE TRIGGER without semicolon.
         bootstrap: INSERT statements that write the rows which are already there to the outbox, in this order.
+        views: (name, SQL) of each view that the triggers read; names begin with `fire22_`, one CREATE VIEW each.
     """
 
     name: str
@@ -63,6 +64,7 @@ class OutboxSchema(Struct, frozen=True):
     tables: tuple[TableNeed, ...]
     triggers: tuple[tuple[str, str], ...]
     bootstrap: tuple[str, ...]
+    views: tuple[tuple[str, str], ...] = ()
 
 
 class Install(Protocol):

@@ -34,9 +34,9 @@ class Plan(Struct, frozen=True):
 
     Args:
         tables: tables to create.
-        create: triggers to create.
-        replace: triggers whose SQL changed.
-        drop: triggers of an older version that are no longer wanted.
+        create: triggers and views to create.
+        replace: those whose SQL changed.
+        drop: those of an older version that are no longer wanted.
         bootstrap: whether the rows that are there would be written to the outbox.
         record: whether only the schema's name or version in `fire22_meta` differs.
     """
@@ -100,8 +100,8 @@ def plan(connection: apsw.Connection, schema: OutboxSchema, *, bootstrap: bool =
     """
     _check_needs(connection, schema.tables)
     tables = _names(connection, "table")
-    present = _triggers(connection)
-    wanted = dict(schema.triggers)
+    present = _triggers(connection) | _views(connection)
+    wanted = dict((*schema.views, *schema.triggers))
     meta = _meta(connection) if META in tables else {}
     return Plan(
         tables=tuple(name for name, _ in TABLES if name not in tables),
@@ -111,6 +111,16 @@ def plan(connection: apsw.Connection, schema: OutboxSchema, *, bootstrap: bool =
         bootstrap=bootstrap and "bootstrapped" not in meta,
         record=bool(meta) and (meta["schema"], meta["version"]) != (schema.name, str(schema.version)),
     )
+
+
+def is_current(path: Path, schema: OutboxSchema) -> bool:
+    """Whether a database has just the triggers of a schema.
+
+    Raises:
+        BookError: as `install`.
+    """
+    with _opened(path) as connection, book_errors(path):
+        return plan(connection, schema, bootstrap=False).empty
 
 
 def install(path: Path, schema: OutboxSchema, *, bootstrap: bool = True, clock: Clock = "wall") -> InstallReport:
@@ -139,7 +149,7 @@ def install(path: Path, schema: OutboxSchema, *, bootstrap: bool = True, clock: 
 
 
 def uninstall(path: Path, *, keep_outbox: bool = False) -> tuple[str, ...]:
-    """Remove every trigger of ours, and the outbox too unless it is kept to be read to its end.
+    """Remove every trigger and view of ours, and the outbox too unless it is kept to be read to its end.
 
     Returns:
         The names of what was removed.
@@ -148,18 +158,20 @@ def uninstall(path: Path, *, keep_outbox: bool = False) -> tuple[str, ...]:
         BookError: as `install`.
     """
     with _opened(path) as connection, book_errors(path), _transaction(connection):
-        triggers = tuple(sorted(_triggers(connection)))
+        triggers, views = tuple(sorted(_triggers(connection))), tuple(sorted(_views(connection)))
         for name in triggers:
             connection.execute(f'DROP TRIGGER "{name}"')
+        for name in views:
+            connection.execute(f'DROP VIEW "{name}"')
         ours = (OUTBOX, META, REPLACED)
         tables = tuple(name for name in ours if name in _names(connection, "table"))
         if keep_outbox:
             if triggers and META in tables:
                 _put(connection, "uninstalled", _now())
-            return triggers
+            return (*triggers, *views)
         for name in tables:
             connection.execute(f"DROP TABLE {name}")
-        return (*triggers, *tables)
+        return (*triggers, *views, *tables)
 
 
 def status(connection: apsw.Connection) -> OutboxStatus:
@@ -256,9 +268,10 @@ def _record(connection: apsw.Connection, schema: OutboxSchema, clock: Clock) -> 
 
 
 def _change_triggers(connection: apsw.Connection, schema: OutboxSchema, todo: Plan) -> None:
+    views = _views(connection)
     for name in (*todo.drop, *todo.replace):
-        connection.execute(f'DROP TRIGGER "{name}"')
-    for name, sql in schema.triggers:
+        connection.execute(f'DROP {"VIEW" if name in views else "TRIGGER"} "{name}"')
+    for name, sql in (*schema.views, *schema.triggers):
         if name in todo.create or name in todo.replace:
             connection.execute(_normal(sql))
 
@@ -294,8 +307,17 @@ def _names(connection: apsw.Connection, kind: str) -> set[str]:
 
 def _triggers(connection: apsw.Connection) -> dict[str, str]:
     """Our triggers that are there: name → SQL."""
-    sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND substr(name, 1, ?) = ?"
-    return {str(row[0]): _normal(str(row[1])) for row in connection.execute(sql, (len(PREFIX), PREFIX))}
+    return _ours(connection, "trigger")
+
+
+def _views(connection: apsw.Connection) -> dict[str, str]:
+    """Our views that are there: name → SQL."""
+    return _ours(connection, "view")
+
+
+def _ours(connection: apsw.Connection, kind: str) -> dict[str, str]:
+    sql = "SELECT name, sql FROM sqlite_schema WHERE type = ? AND substr(name, 1, ?) = ?"
+    return {str(row[0]): _normal(str(row[1])) for row in connection.execute(sql, (kind, len(PREFIX), PREFIX))}
 
 
 def _normal(sql: str) -> str:

@@ -3,7 +3,7 @@
 
 INSERT INTO fire22_outbox(type, timestamp, data)
   SELECT 'agent.imported', {time:a.created_at},
-    json_object('agentId', a.code, 'name', a.name, 'path', a.path, 'level', a.level, 'status', a.status)
+    json_object('agentId', CAST(a.code AS TEXT), 'name', a.name, 'path', a.path, 'level', a.level, 'status', a.status)
   FROM agents a ORDER BY a.level, a.path;
 
 INSERT INTO fire22_outbox(type, timestamp, data)
@@ -34,3 +34,12 @@ INSERT INTO fire22_outbox(type, timestamp, data)
   SELECT 'wager.imported', {time:w.accepted_at}, json_object({wager:w}, {channel:w}, 'status', w.status,
     'version', w.version, 'legs', {legs:w})
   FROM wagers w WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'wager.requested', {time:w.accepted_at}, json_object({wager:w}, {channel:w}, 'status', w.status,
+    'version', w.version, 'legs', {legs:w})
+  FROM wagers w WHERE w.status IN ('requested', 'review') ORDER BY w.accepted_at, w.wager_number;
+
+INSERT INTO fire22_outbox(type, timestamp, data)
+  SELECT 'payment.' || iif(p.status = 'pending', 'requested', p.status), {time:p.requested_at}, {payment:p}
+  FROM payments p WHERE p.status IN ('pending', 'approved') ORDER BY p.requested_at, p.id;

@@ -4,7 +4,7 @@
 -- book's own write fail: a row with a missing customer or agent is told with the raw id and the path '/', an unreadable
 -- time becomes the present.
 --
--- `{...}` is replaced by schema/__init__.py:
+-- `{...}` is replaced by statements.py (and what a mapped book has in the place of tables and columns by translate.py):
 --   {time:X}      column X as RFC 3339 UTC with milliseconds          {now}       the present, likewise
 --   {changed}     NEW.updated_at if this statement wrote it, else the present
 --   {wager:R}     the identity, amounts and kind of wager R as keys and values of json_object
@@ -29,7 +29,7 @@
 CREATE TRIGGER fire22_agents_insert AFTER INSERT ON agents BEGIN
   -- A replaced agent is told again: agent.created carries the whole agent.
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('agent.created', {time:NEW.created_at},
-    json_object('agentId', NEW.code, 'name', NEW.name, 'path', NEW.path, 'level', NEW.level, 'status', NEW.status));
+    json_object('agentId', CAST(NEW.code AS TEXT), 'name', NEW.name, 'path', NEW.path, 'level', NEW.level, 'status', NEW.status));
 END;
 
 CREATE TRIGGER fire22_customers_before_insert BEFORE INSERT ON customers BEGIN
@@ -96,7 +96,7 @@ CREATE TRIGGER fire22_markets_insert AFTER INSERT ON markets BEGIN
     SELECT 'market.created', {time:NEW.created_at}, {market:NEW}
     WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'markets' AND id = NEW.id);
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.status_changed', {time:NEW.updated_at}, json_object('marketId', NEW.id, 'status', NEW.status)
+    SELECT 'market.status_changed', {time:NEW.updated_at}, json_object('marketId', CAST(NEW.id AS TEXT), 'status', NEW.status)
     FROM fire22_replaced r WHERE r.source = 'markets' AND r.id = NEW.id AND r.data ->> '$.status' <> NEW.status;
   DELETE FROM fire22_replaced WHERE source = 'markets';
 END;
@@ -105,19 +105,19 @@ CREATE TRIGGER fire22_markets_status AFTER UPDATE OF status ON markets
 WHEN OLD.status <> NEW.status OR NEW.status IN ('resulted', 'voided') BEGIN
   -- A result that is corrected is told again.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.resulted', {changed}, json_object('marketId', NEW.id, 'results', json((SELECT json_group_array(
-      json_object('selectionId', o.id, 'result', o.result, 'void', o.void_factor, 'deadHeat', o.dead_heat))
+    SELECT 'market.resulted', {changed}, json_object('marketId', CAST(NEW.id AS TEXT), 'results', json((SELECT json_group_array(
+      json_object('selectionId', CAST(o.id AS TEXT), 'result', o.result, 'void', o.void_factor, 'deadHeat', o.dead_heat))
       FROM (SELECT * FROM selections s WHERE s.market_id = NEW.id AND s.result IS NOT NULL ORDER BY s.id) o)))
     WHERE NEW.status IN ('resulted', 'voided');
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.status_changed', {changed}, json_object('marketId', NEW.id, 'status', NEW.status)
+    SELECT 'market.status_changed', {changed}, json_object('marketId', CAST(NEW.id AS TEXT), 'status', NEW.status)
     WHERE OLD.status <> NEW.status;
 END;
 
 CREATE TRIGGER fire22_selections_price AFTER UPDATE OF odds_decimal ON selections
 WHEN OLD.odds_decimal <> NEW.odds_decimal BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('market.price_changed', {changed}, json_object(
-    'marketId', NEW.market_id, 'selectionId', NEW.id, 'oldOdds', OLD.odds_decimal, 'newOdds', NEW.odds_decimal));
+    'marketId', CAST(NEW.market_id AS TEXT), 'selectionId', CAST(NEW.id AS TEXT), 'oldOdds', OLD.odds_decimal, 'newOdds', NEW.odds_decimal));
 END;
 
 CREATE TRIGGER fire22_selections_before_insert BEFORE INSERT ON selections BEGIN
@@ -128,8 +128,8 @@ END;
 
 CREATE TRIGGER fire22_selections_insert AFTER INSERT ON selections BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.price_changed', {time:NEW.updated_at}, json_object('marketId', NEW.market_id,
-      'selectionId', NEW.id, 'oldOdds', r.data ->> '$.odds', 'newOdds', NEW.odds_decimal)
+    SELECT 'market.price_changed', {time:NEW.updated_at}, json_object('marketId', CAST(NEW.market_id AS TEXT),
+      'selectionId', CAST(NEW.id AS TEXT), 'oldOdds', r.data ->> '$.odds', 'newOdds', NEW.odds_decimal)
     FROM fire22_replaced r WHERE r.source = 'selections' AND r.id = NEW.id AND r.data ->> '$.odds' <> NEW.odds_decimal;
   DELETE FROM fire22_replaced WHERE source = 'selections';
 END;
@@ -139,7 +139,7 @@ CREATE TRIGGER fire22_wagers_before_insert BEFORE INSERT ON wagers BEGIN
   -- REPLACE removes every row that any unique column conflicts with, so there may be several.
   INSERT INTO fire22_replaced(source, id, data)
     SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w})
-    FROM wagers w WHERE w.id = NEW.id OR w.wager_number = NEW.wager_number OR w.idempotency_key = NEW.idempotency_key;
+    FROM wagers w WHERE {same_wager};
 END;
 
 CREATE TRIGGER fire22_wagers_insert AFTER INSERT ON wagers
@@ -170,12 +170,13 @@ BEGIN
     WHERE NEW.status IN ('accepted', 'settled', 'cashed_out') AND NOT EXISTS (SELECT 1 FROM fire22_replaced r
       WHERE r.source = 'wagers' AND r.id = NEW.id AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out'));
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT iif(s.revision > 1, 'wager.resettled', 'wager.settled'), {time:s.settled_at}, json_object({wager:NEW},
-      'revision', s.revision, 'result', s.result, 'returnMinor', s.return_cents, 'previousReturnMinor',
-      coalesce((SELECT p.return_cents FROM settlements p WHERE p.wager_id = NEW.id AND p.revision < s.revision
-        ORDER BY p.revision DESC LIMIT 1), 0))
-    FROM settlements s WHERE s.wager_id = NEW.id AND NEW.status IN ('settled', 'cashed_out')
-      AND NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'wagers' AND id = NEW.id)
+    SELECT iif(s.revision > 1 OR r.data ->> '$.settledReturnMinor' IS NOT NULL, 'wager.resettled', 'wager.settled'),
+      {time:s.settled_at}, json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
+      'returnMinor', s.return_cents, 'previousReturnMinor', coalesce((SELECT p.return_cents FROM settlements p
+        WHERE p.wager_id = NEW.id AND p.revision < s.revision ORDER BY p.revision DESC LIMIT 1),
+        r.data ->> '$.settledReturnMinor', 0))
+    FROM settlements s LEFT JOIN fire22_replaced r ON r.source = 'wagers' AND r.id = NEW.id
+    WHERE s.wager_id = NEW.id AND NEW.status IN ('settled', 'cashed_out') AND {settlement_is_new}
     ORDER BY s.revision;
   DELETE FROM fire22_replaced WHERE source = 'wagers';
 END;

@@ -1,0 +1,154 @@
+"""The mapping of a book with other tables, as its TOML file says it. (`sportsbook/mapping.py` is for recorded files.)
+
+    name = "northbet"
+    time_zone = "Europe/London"     # of times that are local
+    time = "local"                  # or "iso" (UTC, or with an offset), "unix_s", "unix_ms"
+    money = "major"                 # or "minor", "micro": a millionth of the major unit
+    odds = "american"               # or "decimal", "fractional"
+
+    [tables.wagers]
+    table = "Bets"                  # the book's own name
+    where = "{row}.Deleted = 0"     # which rows count, in SQL; left out: all
+    unique = ["wager_number"]       # which of our columns are unique in the book, besides the id
+    [tables.wagers.columns]
+    id = "BetId"                    # the book's column of the same meaning
+    risk_cents = { column = "Stake", money = "minor" }
+    status = { column = "State", codes = { accepted = ["O"], settled = ["W", "L", "P"], voided = ["X"] } }
+    channel = { value = "web" }     # the same for every row
+    type = { column = "Kind", default = "straight" }                # where the column is empty
+    to_win_cents = { sql = "{row}.Payout - {row}.Stake" }           # an SQL expression over the row
+    accepted_at = { column = "PlacedAt", time = "unix_ms" }
+
+Tables that the book lacks are left out, and so are columns that have a default (`columns.py`). One of the book's tables
+can stand for several of ours: wagers with one leg and their settlement in the same row, for example.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fire22.core import codes
+from fire22.core.errors import SetupError
+from fire22.sportsbook.schema.columns import NEEDED, TABLES, Column
+
+Name = Annotated[str, Meta(pattern=r'^[^"\x00]+\Z')]
+Code = str | int | float
+MoneyUnit = Literal["minor", "major", "micro"]
+TimeFormat = Literal["iso", "local", "unix_s", "unix_ms"]
+OddsFormat = Literal["decimal", "american", "fractional"]
+FLAGS: Final = ("true", "false")
+
+
+class ColumnMapping(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where one of our columns comes from: a `column`, the same `value` always, or an `sql` expression.
+
+    Args:
+        sql: with `{row}` for the row's name.
+        codes: for each of our codes those of the book; the keys of a flag are `true` and `false`.
+        default: for rows that have no value.
+        money: unit of the amounts.
+        time: how times are written.
+        odds: how prices are written.
+    """
+
+    column: Name | None = None
+    value: Code | None = None
+    sql: str | None = None
+    codes: dict[str, tuple[Code, ...]] = {}
+    default: Code | None = None
+    money: MoneyUnit | None = None
+    time: TimeFormat | None = None
+    odds: OddsFormat | None = None
+
+
+class TableMapping(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the rows of one of our tables come from."""
+
+    table: Name
+    columns: dict[str, Name | ColumnMapping]
+    where: str = ""
+    unique: tuple[str, ...] = ()
+
+    def column(self, name: str) -> ColumnMapping | None:
+        """Where a column comes from; None where the book has none."""
+        found = self.columns.get(name)
+        return ColumnMapping(column=found) if isinstance(found, str) else found
+
+
+class BookMapping(Struct, frozen=True, forbid_unknown_fields=True):
+    """A mapping as its file says it; see the head of this file."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+    tables: dict[str, TableMapping]
+    time_zone: str = "UTC"
+    time: TimeFormat = "iso"
+    money: MoneyUnit = "minor"
+    odds: OddsFormat = "decimal"
+
+
+def read_book_mapping(path: Path) -> BookMapping:
+    """Read a mapping.
+
+    Raises:
+        SetupError: `mapping_invalid`; the message names the key.
+    """
+    try:
+        mapping = msgspec.toml.decode(path.read_bytes(), type=BookMapping)
+    except OSError as error:
+        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} cannot be read: {error.strerror}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} is not valid: {error}") from None
+    problems = [*_of_zone(mapping), *_of_tables(mapping)]
+    if problems:
+        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} is not valid: {'; '.join(problems)}.")
+    return mapping
+
+
+def _of_zone(mapping: BookMapping) -> list[str]:
+    try:
+        ZoneInfo(mapping.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return [f"time_zone: there is no {mapping.time_zone}"]
+    return []
+
+
+def _of_tables(mapping: BookMapping) -> list[str]:
+    problems = [f"tables.{name} is missing" for name in NEEDED if name not in mapping.tables]
+    for name, table in mapping.tables.items():
+        known = TABLES.get(name)
+        if known is None:
+            problems.append(f"tables.{name}: there are {', '.join(TABLES)}")
+            continue
+        at = f"tables.{name}"
+        problems += [f"{at}.unique: {each} is not mapped" for each in table.unique if each not in table.columns]
+        problems += [f"{at}.columns.{each} is unknown" for each in table.columns if each not in known]
+        for each, column in known.items():
+            problems += [f"{at}.columns.{each}{why}" for why in _of_column(column, table.column(each))]
+    return problems
+
+
+def _of_column(column: Column, mapped: ColumnMapping | None) -> list[str]:
+    """What is wrong with the mapping of a column."""
+    if mapped is None:
+        return [" is missing"] if column.required else []
+    problems = []
+    if sum(each is not None for each in (mapped.column, mapped.value, mapped.sql)) != 1:
+        problems.append(": one of column, value and sql, please")
+    for key in ("money", "time", "odds"):
+        if getattr(mapped, key) is not None and column.kind != key:
+            problems.append(f".{key}: it holds no {key}")
+    allowed = FLAGS if column.kind == "flag" else column.codes
+    if allowed:
+        problems += [f".codes.{each}: there are {', '.join(allowed)}" for each in mapped.codes if each not in allowed]
+    elif mapped.codes and column.kind not in ("text", "integer", "number"):
+        problems.append(".codes: it holds no codes")
+    twice = [each for each in _all(mapped) if _all(mapped).count(each) > 1]
+    problems += [f".codes: {each!r} stands there twice" for each in dict.fromkeys(twice)]
+    return problems
+
+
+def _all(mapped: ColumnMapping) -> list[Code]:
+    return [each for those in mapped.codes.values() for each in those]

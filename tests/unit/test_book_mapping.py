@@ -1,0 +1,311 @@
+"""A book with other tables, columns, codes and units gives the figures that the demo book gives."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import apsw
+import msgspec
+import pytest
+
+from fire22.core.errors import BookError, SetupError
+from fire22.core.event import Event
+from fire22.core.message import Json
+from fire22.core.times import to_ms
+from fire22.sources.outbox import install, is_current, plan, uninstall
+from fire22.sportsbook import domain
+from fire22.sportsbook.schema import OUTBOX, outbox
+from fire22.sportsbook.schema.foreign import read_book_mapping
+from fire22.sportsbook.schema.sample import unmapped
+from fire22.sportsbook.schema.values import offsets_view
+from tests.demo_book import told
+from tests.folding import Folding
+from tests.twins import ROOT, START_MS, TABLES, Twins, mapping
+
+TIMELESS = ("agent.imported", "customer.imported", "market.imported", "revenue.imported")
+FIGURES = ("kpi", "exposure", "balances", "payment_queue", "figures", "commission", "markets")
+
+
+@pytest.mark.parametrize("seed", [random.randrange(10**6) for _ in range(2)])
+def test_a_mapped_book_gives_the_same_figures(seed: int, tmp_path: Path) -> None:
+    """The same business in both books, from before the triggers were there: the same figures, and nothing refused."""
+    twins = Twins(tmp_path, seed)
+    folds = (Folding(domain.flows), Folding(domain.flows))
+    for _ in range(60):
+        twins.step()
+    twins.install()
+    for _ in range(15):
+        heard = twins.told()
+        assert kinds(heard[1], twins.now_ms) == kinds(heard[0], twins.now_ms), f"seed {seed}"
+        for fold, events in zip(folds, heard, strict=True):
+            fold.group(events)
+            fold.clock(twins.now_ms)
+        for _ in range(10):
+            twins.step()
+    twins.close()
+    assert [fold.refused for fold in folds] == [[], []], f"seed {seed}"
+    theirs, ours = (figures(fold) for fold in folds)
+    assert {topic for topic, _, _ in ours} >= {"kpi", "exposure", "balances", "figures"}
+    assert {key: body for key, body in theirs.items() if body != ours.get(key)} == {}, f"seed {seed}"
+    assert set(theirs) == set(ours), f"seed {seed}"
+
+
+def kinds(events: list[Event], until_ms: int) -> list[tuple[str, datetime | None]]:
+    """What was told, and of when, if the book said when; a second settlement has no revision in the other book."""
+    told = []
+    for each in events:
+        known = each.type not in TIMELESS and START_MS <= to_ms(each.timestamp) <= until_ms
+        told.append((each.type.replace("resettled", "settled"), each.timestamp if known else None))
+    return told
+
+
+def figures(fold: Folding) -> dict[tuple[str, str, str], dict[str, Json]]:
+    """The documents that say what the book earned, owes and risks."""
+    return {key: body for key, body in fold.documents.items() if key[0] in FIGURES}
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> apsw.Connection:
+    """The other book with an agent, a player, a game and its market; no triggers yet."""
+    made = apsw.Connection(str(tmp_path / "northbet.db"))
+    made.execute(TABLES)
+    made.execute(f"""
+        INSERT INTO Agents VALUES(1, 'M1', NULL, 0, '{NOON}'), (2, 'A7', 1, 0, '{NOON}');
+        INSERT INTO Players VALUES(7, 'P7', 'Seven', 2, 'A', 100, 50, 0, '{NOON}', '{NOON}');
+        INSERT INTO Games VALUES(1, 'Soccer', 'Home - Away', '{NOON}');
+        INSERT INTO Markets VALUES(1, 1, 'moneyline', NULL, 'O', '{NOON}', '{NOON}');
+        INSERT INTO Sides VALUES(1, 1, 'Home', -110, '{NOON}'), (2, 1, 'Away', 150, '{NOON}')""")
+    return made
+
+
+NOON = "2026-07-01 12:00:00"
+
+
+def bet(verb: str = "INSERT", **other: object) -> str:
+    """The SQL of a bet: 11.00 to win 10.00."""
+    row = {
+        "BetNo": 1, "PlayerNo": 7, "SideNo": 1, "Price": -110, "Stake": "11.00", "Payable": 21, "Bonus": "N",
+        "State": "O", "PlacedAt": NOON, "ChangedAt": NOON,
+    } | other  # fmt: skip
+    values = ", ".join("NULL" if each is None else repr(each) for each in row.values())
+    return f"{verb} INTO Bets({', '.join(row)}) VALUES({values})"
+
+
+def heard(connection: apsw.Connection) -> list[tuple[str, dict[str, Any]]]:
+    """What was told since the last call."""
+    return [(each.type, msgspec.json.decode(each.data, type=dict[str, Any])) for each in told(connection)]
+
+
+def put_in(connection: apsw.Connection) -> None:
+    """Install the triggers, and leave out what they bring in."""
+    install(Path(connection.filename), outbox(mapping()))
+    heard(connection)
+
+
+def test_a_bet_is_a_wager_with_its_leg(foreign: apsw.Connection) -> None:
+    """Numbers become texts, pounds become pence, London time becomes UTC, an American price decimal odds."""
+    put_in(foreign)
+    foreign.execute(bet())
+    (event,) = told(foreign)
+    assert (event.type, event.timestamp) == ("wager.placed", datetime(2026, 7, 1, 11, tzinfo=UTC))
+    assert msgspec.json.decode(event.data) == {
+        "wagerId": "1", "wagerNumber": 1, "customerId": "P7", "agentId": "A7", "path": "/M1/A7", "type": "straight",
+        "riskMinor": 1100, "toWinMinor": 1000, "freePlay": False, "channel": "web", "ip": "", "status": "accepted",
+        "version": 1, "legs": [{"marketId": "1", "selectionId": "1", "odds": 1.909091}],
+    }  # fmt: skip
+
+
+def test_what_is_there_is_brought_in(foreign: apsw.Connection) -> None:
+    """Paths follow from the agents above; open and waiting wagers, payments, and the revenue of the past."""
+    foreign.execute(f"{bet()}; {bet(BetNo=2, State='?')}; {bet(BetNo=3, State='L', Paid=0)}; {bet(BetNo=4, Removed=1)}")
+    foreign.execute(f"INSERT INTO Cash VALUES(1, 7, -20.5, 0, 1782900000000, '{NOON}')")
+    install(Path(foreign.filename), outbox(mapping()))
+    events = heard(foreign)
+    assert [type for type, _ in events] == [
+        "agent.imported", "agent.imported", "customer.imported", "market.imported", "revenue.imported",
+        "wager.imported", "wager.requested", "payment.requested",
+    ]  # fmt: skip
+    assert [events[1][1][name] for name in ("path", "level", "status")] == ["/M1/A7", 2, "active"]
+    assert [events[3][1][name] for name in ("eventName", "sport")] == ["Home - Away", "Soccer"]
+    assert events[4][1] == {"path": "/M1/A7", "revenueMinor": 1100}
+    payment = events[7][1]
+    assert [payment[name] for name in ("direction", "amountMinor", "customerId")] == ["withdrawal", 2050, "P7"]
+
+
+def test_a_settled_bet_is_told_however_it_is_written(foreign: apsw.Connection) -> None:
+    """At once, by an update, by REPLACE of an open one, and again with another result."""
+    put_in(foreign)
+    foreign.execute(bet(State="W", Paid=21))
+    foreign.execute(f"{bet(BetNo=2)}; UPDATE Bets SET State = 'L', Paid = 0 WHERE BetNo = 2")
+    foreign.execute(f"{bet(BetNo=3)}; {bet('REPLACE', BetNo=3, State='W', Paid=21)}")
+    foreign.execute(bet("REPLACE", BetNo=3, State="P", Paid=11))
+    foreign.execute(bet("REPLACE", BetNo=3, State="P", Paid=11))
+    foreign.execute("UPDATE Bets SET State = 'V' WHERE BetNo = 2")
+    assert [
+        (
+            type,
+            data["wagerId"],
+            data.get("returnMinor"),
+            data.get("previousReturnMinor", data.get("settledReturnMinor")),
+        )
+        for type, data in heard(foreign)
+    ] == [
+        ("wager.placed", "1", None, None),
+        ("wager.settled", "1", 2100, 0),
+        ("wager.placed", "2", None, None),
+        ("wager.settled", "2", 0, 0),
+        ("wager.placed", "3", None, None),
+        ("wager.settled", "3", 2100, 0),
+        ("wager.resettled", "3", 1100, 2100),
+        ("wager.cancelled", "2", None, 0),
+    ]
+
+
+def test_a_bet_marked_as_removed_is_a_deleted_wager(foreign: apsw.Connection) -> None:
+    """A row that leaves by its condition is gone, one that comes back is placed."""
+    put_in(foreign)
+    foreign.execute(bet())
+    foreign.execute("UPDATE Bets SET Removed = 1")
+    foreign.execute("UPDATE Bets SET Removed = 0")
+    assert [(type, data["status"]) for type, data in heard(foreign)] == [
+        ("wager.placed", "accepted"), ("wager.cancelled", "deleted"), ("wager.placed", "accepted"),
+    ]  # fmt: skip
+
+
+def test_a_code_that_is_not_mapped_becomes_a_dead_letter(foreign: apsw.Connection) -> None:
+    """A status that nobody thought of is not passed over: the fact cannot be read, and carries the value."""
+    put_in(foreign)
+    fold = Folding(domain.flows)
+    foreign.execute(bet(State="Z"))
+    foreign.execute(f"{bet(BetNo=2)}; UPDATE Bets SET State = 'Q' WHERE BetNo = 2")
+    events = told(foreign)
+    assert b'"wagers.status":"Z"' in bytes(events[0].data)
+    assert b'"wagers.status":"Q"' in bytes(events[2].data)
+    fold.group([events[0], events[2]])
+    assert [each.code.name for each in fold.refused] == ["event_invalid", "event_invalid"]
+
+
+def test_every_value_that_cannot_be_mapped_is_reported(foreign: apsw.Connection) -> None:
+    """Before anything is installed: where, what, how often, an example, and why; and nothing is written for it."""
+    good = f"{bet()}; {bet(BetNo=2, State='L', Paid='0')}"
+    foreign.execute(good)
+    before = Path(foreign.filename).read_bytes()
+    reader = apsw.Connection(foreign.filename, flags=apsw.SQLITE_OPEN_READONLY)
+    assert unmapped(reader, mapping()) == []
+    foreign.execute(f"""
+        {bet(BetNo=3, State="Z")}; {bet(BetNo=4, State="Z")}; {bet(BetNo=5, Bonus="?")}; {bet(BetNo=6, Stake="eleven")};
+        {bet(BetNo=7, Stake=1.001)}; {bet(BetNo=8, Price=0)}; {bet(BetNo=9, PlacedAt="yesterday")};
+        {bet(BetNo=10, PlayerNo=99)}; {bet(BetNo=11, Stake=-5)}; {bet(BetNo=12, State="W")};
+        UPDATE Agents SET Login = 'a/b' WHERE AgentNo = 1; UPDATE Players SET Login = NULL""")
+    found = {(one.table, one.column, one.value, one.count, one.key, one.why) for one in unmapped(reader, mapping())}
+    assert found >= {
+        ("Bets", "State", "Z", 2, 3, "is no known code"),
+        ("Bets", "Bonus", "?", 1, 5, "is no known code"),
+        ("Bets", "Stake", "eleven", 1, 6, "is no amount"),
+        ("Bets", "Stake", 1.001, 1, 7, "has a fraction of a minor unit"),
+        ("Bets", "Price", 0, 1, 8, "is no price above 1"),
+        ("Bets", "PlacedAt", "yesterday", 1, 9, "is no time"),
+        ("Bets", "PlayerNo", 99, 1, 10, "is none of the customers"),
+        ("Bets", "Stake", -5, 1, 11, "is an amount that cannot be"),
+        ("Bets", "Paid", None, 1, 12, "is empty"),
+        ("Players", "Login", None, 1, 7, "is empty"),
+    }
+    assert not is_current(Path(foreign.filename), outbox(mapping()))
+    foreign.execute("DELETE FROM Bets")
+    foreign.execute("UPDATE Agents SET Login = 'M1' WHERE AgentNo = 1; UPDATE Players SET Login = 'P7'")
+    assert unmapped(reader, mapping()) == []
+    assert len(before) == len(Path(foreign.filename).read_bytes())
+    reader.close()
+
+
+def test_rare_codes_are_found_beside_the_sample(foreign: apsw.Connection) -> None:
+    """One wrong code among many rows is found though few rows are looked at."""
+    for number in range(1, 200):
+        foreign.execute(bet(BetNo=number, State="Z" if number == 77 else "O"))
+    (found,) = unmapped(foreign, mapping(), rows_max=10)
+    assert (found.value, found.count, found.key) == ("Z", 1, 77)
+
+
+def test_triggers_and_views_go_whole(foreign: apsw.Connection) -> None:
+    """What was installed for a mapping is removed again, and a changed mapping changes its triggers."""
+    path = Path(foreign.filename)
+    before = foreign.execute("SELECT group_concat(name) FROM sqlite_schema").get
+    install(path, outbox(mapping()))
+    assert is_current(path, outbox(mapping()))
+    other = msgspec.structs.replace(mapping(), money="minor")
+    changed = plan(foreign, outbox(other))
+    assert "fire22_wagers" in changed.replace and "fire22_wagers_insert" in changed.replace
+    install(path, outbox(other))
+    assert is_current(path, outbox(other))
+    foreign.execute(bet())
+    assert heard(foreign)[-1][1]["riskMinor"] == 11
+    uninstall(path)
+    assert foreign.execute("SELECT group_concat(name) FROM sqlite_schema WHERE name <> 'sqlite_sequence'").get == before
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"])
+def test_local_times_are_those_of_the_zone(zone: str) -> None:
+    """Over sixty years, also in the hours around a change of the clocks, as the zone's own data say."""
+    book = apsw.Connection(":memory:")
+    book.execute(offsets_view(zone)[1])
+    seed = random.randrange(10**6)
+    rng = random.Random(seed)
+    for _ in range(300):
+        at = datetime(2000, 1, 2) + timedelta(minutes=rng.randrange(60 * 365 * 24 * 60))
+        _check_local(book, zone, at, seed)
+    for at in (datetime(2026, 3, 29, 0, 30), datetime(2026, 10, 25, 0, 0), datetime(2026, 11, 1, 0, 0)):
+        for minutes in range(0, 240, 10):
+            _check_local(book, zone, at + timedelta(minutes=minutes), seed)
+
+
+def _check_local(book: apsw.Connection, zone: str, local: datetime, seed: int) -> None:
+    sql = (
+        "SELECT o.offset_s FROM fire22_offsets o WHERE o.local_from <= strftime('%Y-%m-%dT%H:%M:%S', ?)"
+        " ORDER BY o.local_from DESC LIMIT 1"
+    )
+    offset = book.execute(sql, (str(local),)).get
+    expected = local.replace(tzinfo=ZoneInfo(zone)).utcoffset()
+    assert expected is not None
+    assert offset == expected.total_seconds(), f"{local} in {zone}, seed {seed}"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (('time_zone = "Europe/London"', 'time_zone = "Europe/Lundon"'), "time_zone"),
+        (('money = "major"', 'money = "pounds"'), "money"),
+        (("[tables.customers.columns]", "[tables.customers.colums]"), "colums"),
+        (('risk_cents = "Stake"', 'stake = "Stake"'), "tables.wagers.columns.risk_cents is missing"),
+        (('risk_cents = "Stake"', 'risk_cents = "Stake"\nrisk = "Stake"'), "tables.wagers.columns.risk is unknown"),
+        (("accepted = [", "akzepted = ["), "tables.wagers.columns.status.codes.akzepted"),
+        (('rejected = ["N"]', 'rejected = ["O"]'), "tables.wagers.columns.status.codes: 'O' stands there twice"),
+        (("[tables.payments", "[tables.paiments"), "tables.paiments"),
+        (('channel = { value = "web" }', 'channel = { value = "web", column = "Stake" }'), "channel: one of"),
+        (('code = "Login"', 'code = { column = "Login", odds = "american" }'), "code.odds: it holds no odds"),
+    ],
+)
+def test_a_wrong_mapping_names_the_key(tmp_path: Path, change: tuple[str, str], word: str) -> None:
+    """An engineer who mistypes a key reads which one it was."""
+    path = tmp_path / "map.toml"
+    text = (ROOT / "examples" / "northbet.toml").read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    with pytest.raises(SetupError) as caught:
+        read_book_mapping(path)
+    assert word in caught.value.message
+
+
+def test_a_book_that_lacks_a_column_is_named(foreign: apsw.Connection) -> None:
+    """A mapping that does not fit is refused with every table and column that is missing."""
+    foreign.execute("ALTER TABLE Bets RENAME COLUMN Stake TO Amount")
+    with pytest.raises(BookError) as caught:
+        install(Path(foreign.filename), outbox(mapping()))
+    assert "Bets.Stake" in caught.value.message
+
+
+def test_the_demo_book_needs_no_mapping() -> None:
+    """Without a mapping the triggers are over the demo book's own tables, without any view."""
+    assert outbox(None) == OUTBOX
+    assert OUTBOX.views == ()
