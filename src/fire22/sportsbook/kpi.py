@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fire22.core.scope import ancestors
+from fire22.core.scope import DEPTH_MAX, ancestors
 from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
@@ -39,7 +39,7 @@ from fire22.sportsbook.key_figures import (
     document,
 )
 from fire22.sportsbook.periods import Periods, Weekday
-from fire22.sportsbook.players import Players
+from fire22.sportsbook.players import Players, name
 from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, OpenWager, Registry
 
 MINUTE_MS: Final = 60_000
@@ -85,6 +85,18 @@ class _Moved:
         self.base_pending = 0
         self.late = False
         self.timely = False
+
+    def add(self, other: "_Moved") -> None:
+        """Take in what was done below."""
+        self.now.add(other.now)
+        open, more = self.open, other.open
+        open.count += more.count
+        open.risk += more.risk
+        open.to_win += more.to_win
+        self.base_revenue += other.base_revenue
+        self.base_pending += other.base_pending
+        self.late |= other.late
+        self.timely |= other.timely
 
 
 class Kpi(Flow):
@@ -233,7 +245,11 @@ class Kpi(Flow):
 
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
-        at_ms = self._time(move.at_ms)
+        at_ms = move.at_ms
+        if at_ms >= self._running.ends_ms:
+            self._begin_day(at_ms)
+        if at_ms > self._at_ms:
+            self._at_ms = at_ms
         accepted = move.kind == "placed" or move.kind == "imported"
         late = at_ms < self._running.day_ms
         known = late or move.kind == "imported"
@@ -276,7 +292,7 @@ class Kpi(Flow):
             return
         self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
         for path in self._online_players.paths(customer):
-            seen = self._seen_rows.get(f"{customer}|{path}")
+            seen = self._seen_rows.get(name(customer, path))
             if seen is not None and seen.alive_ms <= at_ms:  # it may have come again before it was told that it left
                 for scope in self._online_players.leave(customer, path):
                     self._recount(scope)
@@ -364,21 +380,35 @@ class Kpi(Flow):
         return moved
 
     def _propagate(self) -> None:
-        """Bring what the group has done so far up the tree."""
+        """Bring what the group has done so far up the tree, from the lowest agents on, each sum once."""
+        if not self._moves:
+            return
+        levels: list[dict[str, _Moved]] = [{} for _ in range(DEPTH_MAX)]
         for path, moved in self._moves.items():
-            now, open = moved.now, moved.open
-            for scope in ancestors(path):
-                figures = self._touch(scope)
-                row, total = figures.row, figures.open
-                row.ever.add(now)
-                row.base.revenue += moved.base_revenue
-                row.base.pending += moved.base_pending
-                if moved.late or moved.timely:
-                    self._known[scope] = self._known.get(scope, True) and not moved.timely
-                total.count += open.count
-                total.risk += open.risk
-                total.to_win += open.to_win
+            levels[len(ancestors(path)) - 1][path] = moved
         self._moves = {}
+        for depth in range(DEPTH_MAX - 1, -1, -1):
+            for path, moved in levels[depth].items():
+                self._take(path, moved)
+                if depth:
+                    above, parent = levels[depth - 1], ancestors(path)[-2]
+                    sums = above.get(parent)
+                    if sums is None:
+                        above[parent] = moved  # which is done with below
+                    else:
+                        sums.add(moved)
+
+    def _take(self, scope: str, moved: _Moved) -> None:
+        figures = self._touch(scope)
+        row, total, open = figures.row, figures.open, moved.open
+        row.ever.add(moved.now)
+        row.base.revenue += moved.base_revenue
+        row.base.pending += moved.base_pending
+        if moved.late or moved.timely:
+            self._known[scope] = self._known.get(scope, True) and not moved.timely
+        total.count += open.count
+        total.risk += open.risk
+        total.to_win += open.to_win
 
     def _touch(self, scope: str) -> ScopeFigures:
         """A scope whose document may have changed."""
@@ -411,7 +441,7 @@ class Kpi(Flow):
 
     def _forget(self, customer: str, path: str, *, wagered: bool) -> None:
         """A customer is no longer active, or online."""
-        key = f"{customer}|{path}"
+        key = name(customer, path)
         seen = self._seen_rows.get(key)
         if seen is None:
             raise AssertionError(f"nobody has seen {key}")
@@ -426,21 +456,29 @@ class Kpi(Flow):
 
     def _seen(self, customer: str, path: str, at_ms: int) -> None:
         """A customer has wagered: it is active, and online."""
-        key = f"{customer}|{path}"
+        key = name(customer, path)
+        seen = self._seen_rows.get(key)
+        if seen is not None and 0 < seen.wagered_ms <= at_ms and 0 < seen.alive_ms <= at_ms:
+            seen.wagered_ms = seen.alive_ms = at_ms
+            self._active_players.again(key, at_ms)
+            self._online_players.again(key, at_ms)
+            self._seen_rows.put(key, seen)
+            return
         if at_ms <= self._now_ms - ACTIVE_MS:
             return
         for scope in self._active_players.seen(customer, path, at_ms):
             self._recount(scope)
             if at_ms < self._running.day_ms:
                 self._scopes[scope].row.base.active += 1
-        seen = self._seen_rows.get(key) or Seen()
+        if seen is None:
+            seen = Seen()
         seen.wagered_ms = max(seen.wagered_ms, at_ms)
         self._alive_since(seen, customer, path, at_ms)
         self._seen_rows.put(key, seen)
 
     def _alive(self, customer: str, path: str, at_ms: int) -> None:
         """A customer has shown itself: it is online."""
-        key = f"{customer}|{path}"
+        key = name(customer, path)
         seen = self._seen_rows.get(key) or Seen()
         if self._alive_since(seen, customer, path, at_ms):
             self._seen_rows.put(key, seen)

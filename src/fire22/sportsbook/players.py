@@ -4,9 +4,13 @@ A customer who was moved counts at each path where it wagered, and once where th
 """
 
 import heapq
-from collections.abc import Iterable
 
 from fire22.core.scope import ancestors
+
+
+def name(customer: str, path: str) -> str:
+    """One customer at one path; no path has a `|`."""
+    return f"{customer}|{path}"
 
 
 class Players:
@@ -14,24 +18,28 @@ class Players:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
-        self._last: dict[tuple[str, str], int] = {}
+        self._last: dict[str, int] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
-        self._ends: list[tuple[int, str, str]] = []
-        self._queued: dict[tuple[str, str], int] = {}  # which of its ends is looked at
+        self._ends: list[tuple[int, str]] = []
+        self._queued: dict[str, int] = {}  # which of its ends is looked at
 
     def seen(self, customer: str, path: str, at_ms: int) -> tuple[str, ...]:
         """A customer wagered; returns the scopes whose count changed."""
-        key = (customer, path)
+        key = name(customer, path)
         last = self._last.get(key)
         if last is not None:
             if at_ms > last:
                 self._last[key] = at_ms
             return ()
         self._last[key] = at_ms
-        self._queue(at_ms, customer, path)
+        self._queue(at_ms, key)
         others = self._paths.get(customer, ())
         self._paths[customer] = (*others, path)
         return self._count(path, others, 1)
+
+    def again(self, key: str, at_ms: int) -> None:
+        """One who counts, by its `name`, wagered once more, and not earlier."""
+        self._last[key] = at_ms
 
     def paths(self, customer: str) -> tuple[str, ...]:
         """Where a customer counts."""
@@ -39,7 +47,8 @@ class Players:
 
     def leave(self, customer: str, path: str) -> tuple[str, ...]:
         """A customer counts at a path no longer; returns the scopes whose count changed."""
-        del self._last[customer, path], self._queued[customer, path]
+        key = name(customer, path)
+        del self._last[key], self._queued[key]
         return self._uncount(customer, path)
 
     def expire(self, since_ms: int) -> tuple[list[str], list[tuple[str, str]]]:
@@ -47,22 +56,22 @@ class Players:
         scopes: list[str] = []
         gone: list[tuple[str, str]] = []
         while self._ends and self._ends[0][0] <= since_ms:
-            end_ms, customer, path = heapq.heappop(self._ends)
-            key = (customer, path)
+            end_ms, key = heapq.heappop(self._ends)
             if self._queued.get(key) != end_ms:  # has left since
                 continue
             last = self._last[key]
             if last > since_ms:  # wagered again since it was put here
-                self._queue(last, customer, path)
+                self._queue(last, key)
                 continue
             del self._last[key], self._queued[key]
+            customer, _, path = key.rpartition("|")
             scopes += self._uncount(customer, path)
             gone.append((customer, path))
         return scopes, gone
 
-    def _queue(self, end_ms: int, customer: str, path: str) -> None:
-        heapq.heappush(self._ends, (end_ms, customer, path))
-        self._queued[customer, path] = end_ms
+    def _queue(self, end_ms: int, key: str) -> None:
+        heapq.heappush(self._ends, (end_ms, key))
+        self._queued[key] = end_ms
 
     def _uncount(self, customer: str, path: str) -> tuple[str, ...]:
         others = tuple(each for each in self._paths[customer] if each != path)
@@ -72,9 +81,11 @@ class Players:
             del self._paths[customer]
         return self._count(path, others, -1)
 
-    def _count(self, path: str, others: Iterable[str], sign: int) -> tuple[str, ...]:
-        elsewhere = {scope for other in others for scope in ancestors(other)}
-        changed = tuple(scope for scope in ancestors(path) if scope not in elsewhere)
+    def _count(self, path: str, others: tuple[str, ...], sign: int) -> tuple[str, ...]:
+        changed = ancestors(path)
+        if others:
+            elsewhere = {scope for other in others for scope in ancestors(other)}
+            changed = tuple(scope for scope in changed if scope not in elsewhere)
         for scope in changed:
             self.counts[scope] = self.counts.get(scope, 0) + sign
         return changed
