@@ -5,7 +5,9 @@ import { connect } from '/client/index.js';
 
 import { freshness } from './freshness.js';
 import { html } from './html.js';
+import { send } from './desk.js';
 import { loadSamples, saveSamples } from './samples.js';
+import { SCREENS, scopeIn, screenIn } from './screens.js';
 import { codeIn, currentSession, signIn, takeCodeFromAddress } from './sign_in.js';
 import { initialState, reduce } from './store.js';
 import { render } from './vendor/preact.js';
@@ -18,12 +20,14 @@ const UNREACHABLE_RETRY_MS = 3000;
 const SAVE_MS = 10_000;
 const SESSION_CHECK_MS = 5000;
 const ASK_MS = 2000;
+const NOTICE_MS = 8000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById('page'));
 let state = initialState(Date.now());
 let painting = false;
 let paintedMs = 0;
 /** @type {import('/client/client.js').Client | null} */ let client = null;
+/** @type {Map<string, {scope: string | null, unsubscribe: () => void}>} */ const followed = new Map();
 let sessionCheckedMs = 0;
 
 /** @param {import('./store.js').Action} action */
@@ -43,6 +47,16 @@ function paint() {
 }
 
 const on = {
+  /** @param {string} path  of an address of the server @param {object} body @param {string} done  what to say when it is done */
+  send: (path, body, done) => {
+    dispatch({ type: 'notice', notice: null });
+    void send(path, body).then((problem) => {
+      const notice = { text: problem ?? done, problem: problem !== null };
+      dispatch({ type: 'notice', notice });
+      setTimeout(() => state.notice === notice && dispatch({ type: 'notice', notice: null }), NOTICE_MS);
+    });
+  },
+  dismissNotice: () => dispatch({ type: 'notice', notice: null }),
   pause: () => dispatch({ type: 'pause' }),
   resume: () => dispatch({ type: 'resume' }),
   retry: () => client?.retryNow(),
@@ -97,6 +111,33 @@ function follow(user) {
   });
   followStream(mine, 'wagers', 50);
   followStream(mine, 'activity', 30);
+  for (const { topic, counts } of SCREENS) {
+    if (topic && counts) followView(topic, null);
+  }
+  show();
+}
+
+/** Follow a view, of one scope at a time. @param {string} topic @param {string | null} scope  null: the user's own */
+function followView(topic, scope) {
+  const before = followed.get(topic);
+  if (!client || (before && before.scope === scope)) return;
+  before?.unsubscribe();
+  dispatch({ type: 'view', topic, loaded: false });
+  const { unsubscribe } = client.subscribe(topic, { delta: true, ...(scope === null ? {} : { scope }) }, {
+    onSnapshot: () => dispatch({ type: 'view', topic, loaded: true }),
+    onDocument: (data, { key }) => dispatch({ type: 'document', topic, key, data }),
+    onError: (error) => dispatch({ type: 'refused', topic, error }),
+  });
+  followed.set(topic, { scope, unsubscribe });
+}
+
+/** Show the screen that the address names. */
+function show() {
+  const name = screenIn(window.location.hash);
+  const scope = scopeIn(window.location.hash);
+  dispatch({ type: 'screen', screen: name, scope });
+  const topic = SCREENS.find((screen) => screen.name === name)?.topic;
+  if (topic) followView(topic, scope);
 }
 
 /** @param {import('/client/client.js').Client} from @param {'wagers' | 'activity'} topic @param {number} last */
@@ -112,6 +153,7 @@ function followStream(from, topic, last) {
 function leave() {
   const left = client;
   client = null;
+  followed.clear();
   left?.close();
 }
 
@@ -150,7 +192,7 @@ setInterval(() => {
 setInterval(() => void askWatermark(), ASK_MS);
 setInterval(save, SAVE_MS);
 window.addEventListener('pagehide', save);
-window.addEventListener('hashchange', () => window.location.hash.startsWith('#code=') && window.location.reload());
+window.addEventListener('hashchange', () => (window.location.hash.startsWith('#code=') ? window.location.reload() : show()));
 
 const code = takeCodeFromAddress();
 void enter(code === null ? currentSession() : signIn(code), code !== null);

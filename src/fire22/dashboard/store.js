@@ -31,6 +31,9 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {any} data  of the message; null marks a gap
  */
 
+/** @typedef {{loaded: boolean, documents: Record<string, any>}} View  documents by key */
+/** @typedef {{text: string, problem: boolean}} Notice */
+
 /**
  * @typedef {object} State
  * @property {SignIn} signIn
@@ -41,6 +44,10 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {import('./samples.js').Samples} samples
  * @property {{loaded: boolean, rows: Row[], paused: boolean, held: Row[], heldCount: number}} wagers  newest first
  * @property {{loaded: boolean, rows: Row[]}} activity  newest first
+ * @property {string} screen  the one that is shown, of screens.js
+ * @property {string | null} scope  the one it is drilled down to; null: the user's own
+ * @property {Record<string, View>} views  by topic
+ * @property {Notice | null} notice  what became of something that was asked for
  * @property {Record<string, ServerError>} refused  by topic
  * @property {number} lastRow
  */
@@ -55,6 +62,10 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'samples', samples: import('./samples.js').Samples}
  *   | {type: 'snapshot', topic: 'wagers' | 'activity', messages: Message[]}
  *   | {type: 'message', topic: 'wagers' | 'activity', message: Message}
+ *   | {type: 'document', topic: string, key: string, data: any}
+ *   | {type: 'view', topic: string, loaded: boolean}
+ *   | {type: 'screen', screen: string, scope: string | null}
+ *   | {type: 'notice', notice: Notice | null}
  *   | {type: 'recovered', topic: string, recovery: Recovery}
  *   | {type: 'refused', topic: string, error: ServerError}
  *   | {type: 'pause'} | {type: 'resume'}} Action
@@ -71,6 +82,10 @@ export function initialState(nowMs) {
     samples: noSamples(''),
     wagers: { loaded: false, rows: [], paused: false, held: [], heldCount: 0 },
     activity: { loaded: false, rows: [] },
+    screen: 'overview',
+    scope: null,
+    views: {},
+    notice: null,
     refused: {},
     lastRow: 0,
   };
@@ -88,6 +103,10 @@ export function reduce(state, action) {
     case 'samples': return { ...state, samples: action.samples };
     case 'snapshot': return snapshot(state, action.topic, action.messages);
     case 'message': return action.topic === 'wagers' ? wager(state, action.message) : activity(state, action.message);
+    case 'view': return viewed(state, action);
+    case 'document': return documented(state, action);
+    case 'screen': return { ...state, screen: action.screen, scope: action.scope };
+    case 'notice': return { ...state, notice: action.notice };
     case 'recovered': return recovered(state, action.topic, action.recovery);
     case 'refused': return { ...state, refused: { ...state.refused, [action.topic]: action.error } };
     case 'pause': return { ...state, wagers: { ...state.wagers, paused: true } };
@@ -114,6 +133,25 @@ function sampled(state) {
   if (!kpi || connection.name !== 'live' || samples.name === '' || freshness(state).kind === 'stale') return state;
   const longer = addSample(samples, nowMs, FIGURES.map((name) => kpi[name]));
   return longer === samples ? state : { ...state, samples: longer };
+}
+
+/**
+ * A view begins anew: it is followed from now on, or a snapshot of it has come, whose documents come next.
+ *
+ * @param {State} state
+ * @param {Extract<Action, {type: 'view'}>} action
+ * @returns {State}
+ */
+function viewed(state, { topic, loaded }) {
+  const views = { ...state.views, [topic]: { loaded, documents: {} } };
+  return { ...state, views, refused: without(state.refused, topic) };
+}
+
+/** @param {State} state @param {Extract<Action, {type: 'document'}>} action @returns {State} */
+function documented(state, { topic, key, data }) {
+  const before = state.views[topic]?.documents ?? {};
+  const documents = data === undefined ? without(before, key) : { ...before, [key]: data };
+  return { ...state, views: { ...state.views, [topic]: { loaded: true, documents } } };
 }
 
 /** @param {State} state @param {'wagers' | 'activity'} topic @param {Message[]} messages @returns {State} */
@@ -170,7 +208,7 @@ function row({ timestamp, data }, id, fresh) {
   return { id, atMs: Date.parse(data.timestamp ?? timestamp ?? ''), fresh, data };
 }
 
-/** @param {Record<string, ServerError>} record @param {string} name */
+/** @template T @param {Record<string, T>} record @param {string} name @returns {Record<string, T>} */
 function without(record, name) {
   if (!(name in record)) return record;
   const { [name]: _, ...rest } = record;

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { hashOf, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
+import { initialState, reduce } from '../../src/fire22/dashboard/store.js';
+
+/** @param {any[]} actions @returns {import('../../src/fire22/dashboard/store.js').State} */
+function after(...actions) {
+  return actions.reduce(reduce, initialState(0));
+}
+
+/** @param {string} topic @param {string} key @param {any} data */
+const came = (topic, key, data) => ({ type: 'document', topic, key, data });
+
+test('an address names a screen and a place in the tree, and anything else is the overview', () => {
+  assert.equal(screenIn('#/figures/M1/A7'), 'figures');
+  assert.equal(scopeIn('#/figures/M1/A7'), '/M1/A7');
+  assert.equal(scopeIn('#/figures'), null);
+  for (const hash of ['', '#', '#/nowhere', '#code=1.2']) assert.equal(screenIn(hash), 'overview');
+});
+
+test('a link to a place leads there, whatever the names of its agents are', () => {
+  for (const scope of ['/M1', '/M1/A 7#1']) assert.equal(scopeIn(hashOf('exposure', scope)), scope);
+  assert.equal(hashOf('exposure', '/'), '#/exposure');
+});
+
+test('a view keeps the documents that came, without those that are gone', () => {
+  const { views } = after(
+    { type: 'view', topic: 'alerts', loaded: true }, came('alerts', 'a', { status: 'open' }), came('alerts', 'b', { status: 'open' }),
+    came('alerts', 'a', undefined), came('alerts', 'b', { status: 'closed' }),
+  );
+  assert.deepEqual(views.alerts, { loaded: true, documents: { b: { status: 'closed' } } });
+});
+
+test('followed anew, a view forgets what it knew of another place, and the reason why it was refused', () => {
+  const error = { code: 'scope_unknown', message: 'There is no such agent.' };
+  const { views, refused } = after(
+    came('figures', 'agent:A7', {}), { type: 'refused', topic: 'figures', error }, { type: 'view', topic: 'figures', loaded: false },
+  );
+  assert.deepEqual(views.figures, { loaded: false, documents: {} });
+  assert.deepEqual(refused, {});
+});
