@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { initialState } from '../../src/fire22/dashboard/store.js';
 import { label, queue, shown } from '../../src/fire22/dashboard/views/alerts.js';
-import { lines } from '../../src/fire22/dashboard/views/figures.js';
+import { lines, weekdays } from '../../src/fire22/dashboard/views/figures.js';
 
 /** @param {string} topic @param {Record<string, any>} documents */
 function withView(topic, documents) {
@@ -31,4 +31,9 @@ test('agents come before customers, numbers in their order, and the total is no 
   const keys = ['customer:C2', '', 'customer:C10', 'agent:A10', 'agent:A9'];
   const state = withView('figures', Object.fromEntries(keys.map((key) => [key, {}])));
   assert.deepEqual(lines(state).map(({ key }) => key), ['agent:A9', 'agent:A10', 'customer:C2', 'customer:C10']);
+});
+
+test('a week has its days in their order, whichever it starts on', () => {
+  assert.deepEqual(weekdays('2026-11-24').map(({ name }) => name), ['tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'monday']);
+  assert.equal(weekdays('2026-11-24')[6].title, 'Mon 30');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { hashOf, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
+import { countOf, hashOf, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
 import { initialState, reduce } from '../../src/fire22/dashboard/store.js';
 
 /** @param {any[]} actions @returns {import('../../src/fire22/dashboard/store.js').State} */
@@ -39,4 +39,11 @@ test('followed anew, a view forgets what it knew of another place, and the reaso
   );
   assert.deepEqual(views.figures, { loaded: false, documents: {} });
   assert.deepEqual(refused, {});
+});
+
+test('only what is open asks for attention, and a summary knows of more than is shown', () => {
+  assert.equal(countOf('alerts', { a: { status: 'open' }, b: { status: 'acknowledged' } }), 1);
+  assert.equal(countOf('payment_queue', { '': { count: 250 }, p1: {}, p2: {} }), 250);
+  assert.equal(countOf('dead_letters', { 7: {}, 9: {} }), 2);
+  assert.equal(countOf('payment_queue', {}), 0);
 });

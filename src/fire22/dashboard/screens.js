@@ -36,7 +36,13 @@ export function hashOf(name, scope = '') {
   return `#/${name}${scope === '/' ? '' : scope.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-/** What asks for attention: open alerts, payments to decide, facts that were set aside. @param {string} topic @param {any} document */
-export function asksForAttention(topic, document) {
-  return topic !== 'alerts' || document.status === 'open';
+/**
+ * How many things ask for attention: open alerts, payments to decide, facts that were set aside.
+ *
+ * @param {string} topic
+ * @param {Record<string, any>} documents  by key; the one without a key is a summary
+ */
+export function countOf(topic, documents) {
+  if (topic === 'payment_queue') return documents['']?.count ?? 0;
+  return Object.entries(documents).filter(([key, { status }]) => key !== '' && (topic !== 'alerts' || status === 'open')).length;
 }

@@ -12,7 +12,7 @@ const STEPS = /** @type {Record<string, string[][]>} */ ({
 
 /** @param {{state: import('../store.js').State, stale: boolean, on: Record<string, any>}} props */
 export function Cashier({ state, stale, on }) {
-  const payments = documentsOf(state, 'payment_queue').sort((one, other) => Date.parse(one.data.requestedAt ?? 0) - Date.parse(other.data.requestedAt ?? 0));
+  const payments = documentsOf(state, 'payment_queue').filter(({ key }) => key !== '').sort((one, other) => Date.parse(one.data.requestedAt ?? 0) - Date.parse(other.data.requestedAt ?? 0));
   return html`<${Screen} title="Payments that wait" topic="payment_queue" state=${state} stale=${stale} empty="No payment waits.">
     ${payments.length > 0 && html`<div class="grid-table cashier" role="table" aria-label="Payments, the longest waiting first">
       <div role="row" class="grid-row grid-head"><span role="columnheader">Since</span><span role="columnheader">Customer</span><span role="columnheader">What</span>

@@ -20,8 +20,8 @@ export function Figures({ state, stale }) {
     aside=${html`<${Crumbs} screen="figures" state=${state} />`}>
     ${total && html`<div class="grid-table figures" role="table" aria-label="Weekly figures">
       <div role="row" class="grid-row grid-head"><span role="columnheader">Who</span><span role="columnheader" class="right">Carry</span>
-        ${days(total).map(([day]) => html`<span role="columnheader" class="right" key=${day}>${weekday(day)}</span>`)}
-        <span role="columnheader" class="right">Week</span><span role="columnheader" class="right">Payments</span><span role="columnheader" class="right">Balance</span></div>
+        ${weekdays(total.week).map(({ name, title }) => html`<span role="columnheader" class="right" key=${name}>${title}</span>`)}
+        <span role="columnheader" class="right">Week</span><span role="columnheader" class="right" title="Deposits, withdrawals, charge-backs and what the desk moved">Payments</span><span role="columnheader" class="right">Balance</span></div>
       ${all.map(({ key, data }) => html`<${Line} key=${key} who=${whoOf(key)} to=${linkOf(state, key)} figure=${data} />`)}
       <${Line} who="Total" to=${null} figure=${total} />
     </div>`}
@@ -33,8 +33,8 @@ function Line({ who, to, figure }) {
   return html`<div role="row" class="grid-row">
     <span role="cell"><b>${to ? html`<a href=${to}>${who}</a>` : who}</b></span>
     <${Amount} value=${figure.carry} />
-    ${days(figure).map(([day, value]) => html`<${Amount} key=${day} value=${value} />`)}
-    <${Amount} value=${figure.week} strong /><${Amount} value=${figure.payments} /><${Amount} value=${figure.balance} strong />
+    ${weekdays(figure.week).map(({ name }) => html`<${Amount} key=${name} value=${figure.days?.[name]} />`)}
+    <${Amount} value=${figure.figure} strong /><${Amount} value=${payments(figure)} /><${Amount} value=${figure.balance} strong />
   </div>`;
 }
 
@@ -45,14 +45,18 @@ function Amount({ value, strong }) {
   return html`<span role="cell" class=${`right ${value < 0 ? 'tone-bad' : 'tone-good'}`}>${strong ? html`<b>${text}</b>` : text}</span>`;
 }
 
-/** @param {any} figure @returns {[string, number][]} */
-function days(figure) {
-  return /** @type {[string, number][]} */ (Object.entries(figure.days ?? {})).sort(([one], [other]) => one.localeCompare(other));
+/** The days of a week in their order, as the documents name them and as a person does. @param {string} week  its first day, 2026-11-24 */
+export function weekdays(week) {
+  return Array.from({ length: 7 }, (_, index) => {
+    const day = new Date(Date.parse(`${week}T00:00:00Z`) + index * 86_400_000);
+    const name = day.toLocaleDateString('en-GB', { weekday: 'long', timeZone: 'UTC' }).toLowerCase();
+    return { name, title: day.toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', timeZone: 'UTC' }) };
+  });
 }
 
-/** @param {string} day  2026-11-24 */
-function weekday(day) {
-  return new Date(`${day}T00:00:00Z`).toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', timeZone: 'UTC' });
+/** What moved the balance besides wagers. @param {any} figure */
+function payments({ deposits = 0, withdrawals = 0, chargebacks = 0, adjustments = 0 }) {
+  return Math.round(100 * (deposits - withdrawals - chargebacks + adjustments)) / 100;
 }
 
 /** @param {string} key  agent:A7, customer:C12 */

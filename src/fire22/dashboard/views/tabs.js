@@ -2,7 +2,7 @@
 
 import { formatCount } from '../format.js';
 import { html } from '../html.js';
-import { SCREENS, asksForAttention, hashOf } from '../screens.js';
+import { SCREENS, countOf, hashOf } from '../screens.js';
 
 /** @typedef {import('../store.js').State} State */
 
@@ -18,7 +18,7 @@ export function Tabs({ state }) {
 
 /** @param {{topic: string, view?: import('../store.js').View}} props */
 function Badge({ topic, view }) {
-  const count = view ? Object.values(view.documents).filter((document) => asksForAttention(topic, document)).length : 0;
+  const count = view ? countOf(topic, view.documents) : 0;
   return count ? html`<span class="badge">${formatCount(count)}</span>` : null;
 }
 
