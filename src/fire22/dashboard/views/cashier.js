@@ -20,7 +20,7 @@ export function Cashier({ state, stale, on }) {
       ${payments.map(({ key, data }) => html`<div role="row" class="grid-row" key=${key}>
         <span role="cell" class="dim">${formatTime(Date.parse(data.requestedAt))}</span>
         <span role="cell"><b>${data.customerId}</b></span>
-        <span role="cell">${formatWord(data.direction)} <span class="dim">· ${data.method}</span></span>
+        <span role="cell">${formatWord(data.direction)} <span class="dim">· ${formatWord(data.method)}</span></span>
         <span role="cell"><span class="chip">${formatWord(data.status)}</span></span>
         <span role="cell" class="right"><b>${formatMoney(data.amount)}</b></span>
         <span role="cell" class="buttons">${(STEPS[data.status] ?? []).map(([command, text, done]) => html`
