@@ -6,7 +6,7 @@ import { Screen, documentsOf } from './screen.js';
 
 /** What may be done with a payment, by its status: [command, what the button says, what is said when it is done]. */
 const STEPS = /** @type {Record<string, string[][]>} */ ({
-  pending: [['payment.approve', 'Approve', 'The payment is approved.'], ['payment.reject', 'Reject', 'The payment is rejected.']],
+  requested: [['payment.approve', 'Approve', 'The payment is approved.'], ['payment.reject', 'Reject', 'The payment is rejected.']],
   approved: [['payment.complete', 'Complete', 'The payment is completed.']],
 });
 
