@@ -41,6 +41,7 @@ FILTERS: Final = 1_000
 WATCHERS: Final = 3_000  # of agents' scopes
 QUICK_SHARE: Final = 10  # a tenth of everything
 BATCH_S: Final = 0.02
+OPENING_S: Final = 30.0
 SETTINGS: Final = "[server]\nconnections_user_max = 0\n"
 RATES_HZ: Final = (100, 200, 400, 800, 1_600, 3_200)
 
@@ -122,9 +123,23 @@ class _Mix:
         self._admin = self._token("bench", "admin", "/")
         self._arrived: dict[int, int] = {}
         self._post(list(self._book.opening()))
+        self._wait_for(self._book.agents)
         self.connections = self._connect(generator, share)
         self._probe = threading.Thread(target=self._watch, daemon=True)
         self._probe.start()
+
+    def _wait_for(self, agents: list[str]) -> None:
+        """Until the flows have folded the opening: a scope can be followed once its agent is known."""
+        deadline = time.monotonic() + OPENING_S
+        for scope in agents:
+            while time.monotonic() < deadline:
+                address = f"/v1/views/kpi?scope={scope}"
+                self._http.request("GET", address, headers={"authorization": f"Bearer {self._admin}"})
+                answer = self._http.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    break
+                time.sleep(0.05)
 
     def _connect(self, generator: Load, share: int) -> int:
         agents, customers = self._book.agents, self._book.customers
