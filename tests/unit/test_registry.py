@@ -262,6 +262,9 @@ def test_bad_data_is_set_aside_and_counts_nowhere(fact: tuple[str, dict[str, obj
         lambda book: book.modify(2000, before=900),
         lambda book: book.settle(0, riskMinor=900),
         lambda book: book.settle(0, freePlay=True),
+        lambda book: book.settle(0, path="/"),
+        lambda book: book.settle(0, customerId="C2"),
+        lambda book: book.cancel(path="/"),
         lambda book: book.cancel(riskMinor=900),
     ],
 )

@@ -401,8 +401,11 @@ class Registry(Flow):
             raise self._illegal(wager, self._state(wager.wager_id), "accepted")
         if (wager.version, wager.risk_minor, wager.to_win_minor) == (before.version, before.risk, before.to_win):
             raise Repeated
-        if (wager.before.risk_minor, wager.before.to_win_minor) != (before.risk, before.to_win):
-            raise _conflict(wager, before.risk, before.to_win, "The change starts from other amounts.")
+        started = (wager.before.risk_minor, wager.before.to_win_minor)
+        if started != (before.risk, before.to_win) or not _is_of(wager, before):
+            raise _conflict(
+                wager, before.risk, before.to_win, "The change starts from other amounts, or another customer."
+            )
         after = msgspec.structs.replace(
             before,
             risk=wager.risk_minor,
@@ -422,8 +425,8 @@ class Registry(Flow):
         cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
         revenue, settled, counted = cash - wager.return_minor, cash, True
         if before is not None:
-            if (before.risk, before.cash) != (wager.risk_minor, cash):
-                raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake.")
+            if (before.risk, before.cash) != (wager.risk_minor, cash) or not _is_of(wager, before):
+                raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake or customer.")
             self._open.pop(id)
         else:
             known = self._corrected(fact, wager, cash, state)
@@ -463,8 +466,8 @@ class Registry(Flow):
         known: ClosedWager | None = None
         if before is None:
             known = self._undone(wager, cash, state)
-        elif before.risk != wager.risk_minor:
-            raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake.")
+        elif before.risk != wager.risk_minor or not _is_of(wager, before):
+            raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake or customer.")
         self._open.pop(id)
         counted = known is None or known.counted
         if wager.status == "deleted":
@@ -535,6 +538,11 @@ class Registry(Flow):
 
 def _legs(legs: tuple[facts.Leg, ...]) -> tuple[Leg, ...]:
     return tuple([Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds) for leg in legs])
+
+
+def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:
+    """Whether a fact of an open wager is of the same customer below the same agent."""
+    return wager.customer_id == open.customer_id and wager.path == open.path
 
 
 def _conflict(wager: facts.WagerFact, risk: int, to_win: int, why: str) -> Refused:
