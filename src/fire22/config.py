@@ -166,7 +166,8 @@ class KpiConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Key figures.
 
     Args:
-        documents_max: that one commit group says; in a flood the others wait for the next, the longest waiting first.
+        documents_max: that one commit group says, besides the whole book's; in a flood the others wait for the next
+            one, the longest waiting first.
     """
 
     documents_max: Positive = 32

@@ -4,7 +4,7 @@ A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. The fold adds up what a comm
 flush brings the sums up the tree, once. Kept in tables: what cannot be derived (sums since the start and of the running
 day, week and month, the values at the start of the business day, who was active, who is online). Derived again at a
 restart: open wagers and the counts. In a flood a group touches more scopes than it says documents of
-(`documents_max`); those that have waited longest come next.
+(`documents_max`); those that have waited longest come next, and the whole book never waits.
 
 A fact counts in the running periods that hold its time. One that comes late, for a day that is over, moves a figure and
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
@@ -17,12 +17,13 @@ Who logged in or wagered, and when each customer left, is kept as times, so it d
 
 from copy import copy
 from datetime import time
+from itertools import islice
 from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fire22.core.scope import DEPTH_MAX, ancestors
+from fire22.core.scope import DEPTH_MAX, ROOT, ancestors
 from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
@@ -200,7 +201,7 @@ class Kpi(Flow):
         # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
         self._wait()
-        for scope in list(self._waiting)[: self._settings.documents_max]:
+        for scope in self._turn():
             del self._waiting[scope]
             figures = self._scopes[scope]
             figures.row.waits = 0
@@ -210,6 +211,11 @@ class Kpi(Flow):
         for scope in self._touched:
             self._rows.put(scope, self._scopes[scope].row)
         self._touched = {}
+
+    def _turn(self) -> list[str]:
+        """Whose document comes now: those that have waited longest, and the whole book's in any case."""
+        turn = list(islice(self._waiting, self._settings.documents_max))
+        return [*turn, ROOT] if ROOT in self._waiting and ROOT not in turn else turn
 
     def _wait(self) -> None:
         """Let the scopes whose figures moved wait for their document, behind those that wait already."""
