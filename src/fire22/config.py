@@ -210,7 +210,7 @@ class ExposureConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     states_max: Positive = 100_000
-    states_step_max: Positive = 20_000
+    states_step_max: Positive = 4_000
     interval_ms: Positive = 1_000
     markets_max: Annotated[int, Meta(gt=0, le=1_000)] = 50
 

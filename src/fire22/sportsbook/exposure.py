@@ -41,7 +41,7 @@ class ExposureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What the figures may cost; see `ExposureConfig`."""
 
     states_max: Positive = 100_000
-    states_step_max: Positive = 20_000
+    states_step_max: Positive = 4_000
     interval_ms: Positive = 1_000
     markets_max: Positive = 50
 

@@ -17,7 +17,7 @@ from fire22.sportsbook.registry import Registry
 
 DEEP: Final = 10  # in a large book sub-trees below the first level are said every so many intervals, some in each
 SHALLOW: Final = DEEP  # the turn of the others: always
-AGENTS_MANY: Final = 64  # with so many a book is large
+AGENTS_MANY: Final = 16  # with so many a book is large
 
 
 class ScopeView:
