@@ -13,8 +13,8 @@ function withView(topic, documents) {
 test('what is open and severe comes first in the queue of alerts, then what is new', () => {
   const alert = (/** @type {string} */ status, /** @type {string} */ severity, /** @type {number} */ minute) => ({ status, severity, openedAt: `2026-01-01T12:0${minute}:00Z` });
   const state = withView('alerts', {
-    closed: alert('closed', 'critical', 9), taken: alert('acknowledged', 'critical', 8), old: alert('open', 'warning', 1),
-    new: alert('open', 'warning', 2), worst: alert('open', 'critical', 0), odd: alert('open', 'unheard-of', 9),
+    closed: alert('closed', 'critical', 9), taken: alert('acknowledged', 'critical', 8), old: alert('open', 'warn', 1),
+    new: alert('open', 'warn', 2), worst: alert('open', 'critical', 0), odd: alert('open', 'unheard-of', 9),
   });
   assert.deepEqual(queue(state).map(({ alertId }) => alertId), ['worst', 'new', 'old', 'odd', 'taken', 'closed']);
 });

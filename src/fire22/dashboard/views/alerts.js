@@ -4,7 +4,7 @@ import { formatDateTime, formatMoney, formatTime, formatWord } from '../format.j
 import { html } from '../html.js';
 import { Screen, documentsOf } from './screen.js';
 
-const SEVERITIES = ['critical', 'high', 'warning', 'info'];
+const SEVERITIES = ['critical', 'warn', 'info'];
 const STATUSES = ['open', 'acknowledged', 'closed'];
 
 /** @typedef {import('../store.js').State} State */

@@ -17,7 +17,7 @@ export function Letters({ state, stale, on }) {
 /** @param {{seq: string, letter: any, on: Record<string, any>}} props */
 function Letter({ seq, letter, on }) {
   const at = Date.parse(letter.timestamp);
-  return html`<li class="card severity-warning">
+  return html`<li class="card severity-warn">
     <p class="card-head"><span class="chip chip-edit">${formatWord(letter.code)}</span><b>${letter.type}</b>
       ${letter.attempts > 1 && html`<span class="dim">tried ${letter.attempts} times</span>`}
       <time class="dim" title=${formatDateTime(at)}>${formatTime(at)}</time></p>
