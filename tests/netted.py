@@ -4,8 +4,32 @@ from typing import ClassVar
 
 from fire22.core.scope import ancestors
 from fire22.flows.base import Fact, Flow, Handler
-from fire22.sportsbook.liability import Market
 from fire22.sportsbook.registry import MOVES, OpenWager, Registry
+
+
+class Market:
+    """The open straight wagers on one market, seen from one place."""
+
+    __slots__ = ("liability", "paid", "risk")
+
+    def __init__(self) -> None:
+        self.risk = 0
+        self.paid: dict[str, int] = {}
+        self.liability = 0
+
+    def add(self, selection: str, cash_risk: int, to_win: int, sign: int) -> int:
+        """Add a wager (sign 1) or take it away (-1); returns the change of the market's liability, minor units."""
+        paid = self.paid
+        self.risk += sign * cash_risk
+        total = paid.get(selection, 0) + sign * (cash_risk + to_win)
+        if total:
+            paid[selection] = total
+        else:
+            paid.pop(selection, None)
+        before = self.liability
+        worst = max(paid.values()) - self.risk if paid else 0
+        self.liability = worst if worst > 0 else 0
+        return self.liability - before
 
 
 class Exposure:

@@ -258,10 +258,6 @@ class Registry(Flow):
         """A customer as it is now."""
         return self._customers.get(code)
 
-    def customers(self) -> Iterator[tuple[str, Customer]]:
-        """Every customer, by its code."""
-        return iter(self._customers)
-
     def market(self, market_id: str) -> Market | None:
         """A market that is not over."""
         return self._markets.get(market_id)
