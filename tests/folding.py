@@ -45,11 +45,11 @@ class Folding:
         self.engine.rejected.clear()
         self.batches.append(batch)
         self._checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
-        for flow, key, value in batch.rows:
+        for table, key, value in batch.each_row():
             if value is None:
-                self._rows.pop((flow, key), None)
+                self._rows.pop((table, key), None)
             else:
-                self._rows[flow, key] = value
+                self._rows[table, key] = value
         for document in batch.documents:
             name = (document.topic, document.scope, document.key)
             if document.body is None:
@@ -82,7 +82,7 @@ class Folding:
     def restart(self) -> None:
         """Go on with new flows from what was stored, whose rows come in the order of their keys."""
         self.engine = Engine(self._flows(), domain.decode)
-        rows = [(flow, key, value) for (flow, key), value in sorted(self._rows.items())]
+        rows = [(table, key, value) for (table, key), value in sorted(self._rows.items())]
         self.engine.load(self._checkpoint, rows, [self._stored[name] for name in sorted(self._stored)])
 
 

@@ -15,7 +15,7 @@ from fire22.core.message import Json
 from fire22.core.patch import apply
 from fire22.core.times import to_datetime
 from fire22.core.topic import Kind, Topic
-from fire22.feed.base import Archived, Batch, Checkpoint, Document, decode_entries, encode_entries
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, Rows, decode_entries, encode_entries
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.flows.engine import FUTURE_MS_MAX, Engine, configuration
 from fire22.log.base import Group
@@ -179,9 +179,9 @@ def test_an_unchanged_document_is_not_said_again() -> None:
 def test_changed_rows_go_with_the_batch_and_only_once() -> None:
     """State is stored with the messages that came of it, so a restart needs no replay."""
     one = engine()
-    assert fold(one, said(5), said(1), said(7, "y")).rows == (("sum", "sums:x", b"\x06"), ("sum", "sums:y", b"\x07"))
+    assert fold(one, said(5), said(1), said(7, "y")).rows == (Rows("sum/sums", [("x", b"\x06"), ("y", b"\x07")]),)
     assert fold(one, event("e")).rows == ()
-    assert fold(one, taken("x"), said(1, "y")).rows == (("sum", "sums:x", None), ("sum", "sums:y", b"\x08"))
+    assert fold(one, taken("x"), said(1, "y")).rows == (Rows("sum/sums", [("x", None), ("y", b"\x08")]),)
     assert fold(one, taken("never")).rows == ()
 
 
@@ -213,8 +213,8 @@ def test_a_configuration_is_an_event() -> None:
     batch = fold(one, said(1), configured, said(1))
     assert (batch.documents[0].body or {})["sum"] == 11
     assert one.configuration == settings
-    assert ("engine", "configuration", settings) in batch.rows
-    assert fold(one, said(1)).rows == (("sum", "sums:x", b"\x15"),)
+    assert Rows("engine", [("configuration", settings)]) in batch.rows
+    assert fold(one, said(1)).rows == (Rows("sum/sums", [("x", b"\x15")]),)
 
 
 def test_equal_settings_give_equal_bytes() -> None:
@@ -303,11 +303,11 @@ class Stored:
         """Write a batch."""
         assert (batch.expected_seq, batch.expected) == (self.checkpoint.seq, self.checkpoint.offset)
         self.checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
-        for flow, key, value in batch.rows:
+        for table, key, value in batch.each_row():
             if value is None:
-                self.rows.pop((flow, key), None)
+                self.rows.pop((table, key), None)
             else:
-                self.rows[flow, key] = value
+                self.rows[table, key] = value
         for document in batch.documents:
             self.documents[document.topic, document.scope, document.key] = msgspec.json.encode(document)
         for each in batch.archived:
@@ -322,7 +322,7 @@ class Stored:
 
     def load(self, engine: Engine, random: Random) -> Engine:
         """A fresh engine that goes on from here; rows come in any order."""
-        rows = [(flow, key, value) for (flow, key), value in self.rows.items()]
+        rows = [(table, key, value) for (table, key), value in self.rows.items()]
         random.shuffle(rows)
         documents = [msgspec.json.decode(body, type=Document) for body in self.documents.values()]
         random.shuffle(documents)

@@ -7,7 +7,7 @@ import pytest
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record
+from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record, Rows
 from fire22.feed.sqlite import SqliteFeed
 from fire22.log.file import open_file
 from fire22.log.maintenance import check
@@ -38,7 +38,7 @@ class Speaker:
         *said: tuple[str, int],
         at_ms: int = 0,
         size: int = 10,
-        rows: tuple[tuple[str, str, bytes | None], ...] = (),
+        rows: tuple[Rows, ...] = (),
         documents: tuple[Document, ...] = (),
     ) -> Batch:
         """A batch that says so many messages on these topics."""
@@ -170,7 +170,7 @@ async def test_a_second_engine_is_fenced(path: Path) -> None:
         records = await append(storage, speaker.batch(("a", 2)), speaker.batch())
         for expected, expected_seq in ((0, 2), (3, 2), (2, 1), (2, 3), (0, 0)):
             stranger = Speaker(Checkpoint(expected_seq, expected, 0))
-            row = ("flow", "key", b"stranger")
+            row = Rows("flow/table", [("key", b"stranger")])
             with pytest.raises(StorageError) as refused:
                 await storage.feed.append(stranger.batch(("a", 1), rows=(row,)))
             assert refused.value.code is codes.FEED_MOVED
@@ -196,13 +196,13 @@ async def test_documents_and_rows_after_a_restart(path: Path) -> None:
             storage,
             speaker.batch(
                 ("kpi", 2),
-                rows=(("kpi", "scope:/", b"1"), ("kpi", "scope:/M1", b"2"), ("kpi", "open:w1", b"3")),
+                rows=(Rows("kpi/scope", [("/", b"1"), ("/M1", b"2")]), Rows("kpi/open", [("w1", b"3")])),
                 documents=(document("/", 1, 1.0), document("/M1", 2, 2.0)),
             ),
             speaker.batch(
                 ("kpi", 1),
                 at_ms=777,
-                rows=(("kpi", "scope:/", b"4"), ("kpi", "open:w1", None), ("kpi", "open:never", None)),
+                rows=(Rows("kpi/scope", [("/", b"4")]), Rows("kpi/open", [("w1", None), ("never", None)])),
                 documents=(document("/", 3, 4.25),),
             ),
         )
@@ -213,7 +213,7 @@ async def test_documents_and_rows_after_a_restart(path: Path) -> None:
             document("/", 3, 4.25),
             document("/M1", 2, 2.0),
         ]
-        assert storage.state == [("kpi", "scope:/", b"4"), ("kpi", "scope:/M1", b"2")]
+        assert storage.state == [("kpi/scope", "/", b"4"), ("kpi/scope", "/M1", b"2")]
         assert storage.feed.read_nowait("kpi", 0, 3, records_max=5) is None
         assert storage.feed.read_nowait("kpi", 3, 3, records_max=5) == []
         assert len(await storage.feed.read("kpi", 0, 3, records_max=5)) == 2

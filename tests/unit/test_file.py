@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Final
 
 import apsw
 import pytest
@@ -10,7 +11,7 @@ from fire22 import app
 from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError, StorageError
-from fire22.feed.sqlite import read_archive
+from fire22.feed.sqlite import read_archive, read_state
 from fire22.log import file as log_file
 from fire22.log.base import Appended, SourcePosition
 from fire22.log.file import APPLICATION_ID, FORMAT, meta, open_file
@@ -178,17 +179,34 @@ async def test_an_older_format_is_brought_up_step_by_step(path: Path, monkeypatc
     connection.close()
 
 
-async def test_a_file_of_format_1_gets_an_archive(path: Path) -> None:
-    """A file of before there was an archive becomes what a new one is, and keeps its events."""
+STATE_OF_FORMAT_2: Final = """
+DROP TABLE state;
+CREATE TABLE state(flow TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(flow, key)) WITHOUT ROWID;
+INSERT INTO state VALUES('kpi', 'scope:/', x'01'), ('kpi', 'scope:/M1', x'02'), ('risk', 'bets:a:b', x'03'),
+    ('engine', 'configuration', x'04');
+"""
+
+
+@pytest.mark.parametrize(
+    ("format", "script"), [(1, f"DROP TABLE archive; {STATE_OF_FORMAT_2}"), (2, STATE_OF_FORMAT_2)]
+)
+async def test_a_file_of_an_older_format_becomes_what_a_new_one_is(path: Path, format: int, script: str) -> None:
+    """A file without an archive, or with its state by flow, gets the schema of today and keeps its events and state."""
     await write(path, 5)
     connection = apsw.Connection(str(path))
     schema = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
-    connection.execute("DROP TABLE archive; PRAGMA user_version=1")
+    connection.execute(f"{script} PRAGMA user_version={format}")
     connection.close()
     connection = open_file(path)
     assert connection.pragma("user_version") == FORMAT
     assert connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall() == schema
     assert connection.execute("SELECT count(*) FROM log").get == 5
+    assert list(read_state(connection)) == [
+        ("engine", "configuration", b"\x04"),
+        ("kpi/scope", "/", b"\x01"),
+        ("kpi/scope", "/M1", b"\x02"),
+        ("risk/bets", "a:b", b"\x03"),
+    ]
     connection.close()
 
 

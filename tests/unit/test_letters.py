@@ -142,11 +142,11 @@ class World:
                 del self.documents[document.topic, document.key]
             else:
                 self.documents[document.topic, document.key] = document.body
-        for flow, key, value in batch.rows:
+        for table, key, value in batch.each_row():
             if value is None:
-                self.rows.pop((flow, key), None)
+                self.rows.pop((table, key), None)
             else:
-                self.rows[flow, key] = value
+                self.rows[table, key] = value
         for record in batch.records:
             if record.topic in ("paid", "news"):
                 self.said += [msgspec.json.decode(entry.data) for entry in record.entries]
@@ -154,7 +154,7 @@ class World:
 
     def restart(self, random: Random) -> None:
         """A fresh engine goes on from what was kept, in any order."""
-        rows = [(flow, key, value) for (flow, key), value in self.rows.items()]
+        rows = [(table, key, value) for (table, key), value in self.rows.items()]
         random.shuffle(rows)
         self.engine = build()
         self.engine.load(self.checkpoint, rows, self.placed.values())

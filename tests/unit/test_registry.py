@@ -61,11 +61,11 @@ class Book:
         self._number += 1
         body = encode_event(event(f"e{self._number}", type=kind, at_ms=at_ms, data=data)).body
         batch = self.engine.fold_group(Group(self.engine.checkpoint.seq + 1, (body,)))
-        for flow, key, value in batch.rows:
+        for table, key, value in batch.each_row():
             if value is None:
-                self.rows.pop((flow, key), None)
+                self.rows.pop((table, key), None)
             else:
-                self.rows[flow, key] = value
+                self.rows[table, key] = value
         rejected, self.engine.rejected[:] = list(self.engine.rejected), []
         return rejected[0].code.name if rejected else ""
 
@@ -124,7 +124,7 @@ class Book:
         watcher.moves = self.watcher.moves
         self.watcher = watcher
         self.engine = Engine((self.registry, watcher), domain.decode)
-        self.engine.load(checkpoint, [(flow, key, value) for (flow, key), value in self.rows.items()], ())
+        self.engine.load(checkpoint, [(table, key, value) for (table, key), value in self.rows.items()], ())
 
 
 # What facts do.
@@ -248,8 +248,8 @@ def test_bad_data_is_set_aside_and_counts_nowhere(fact: tuple[str, dict[str, obj
     rows = dict(book.rows)
     assert book.tell(kind, **data) == code
     assert book.watcher.moves == []
-    assert {name: row for name, row in book.rows.items() if name[0] == "book"} == {
-        name: row for name, row in rows.items() if name[0] == "book"
+    assert {name: row for name, row in book.rows.items() if name[0].startswith("book/")} == {
+        name: row for name, row in rows.items() if name[0].startswith("book/")
     }
     assert book.place() == ""
 

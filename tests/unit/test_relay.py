@@ -113,7 +113,9 @@ def test_open_topics_are_known_after_a_restart() -> None:
     """A restarted engine relays as before."""
     first, second = engine("bench"), engine("bench")
     batch = fold(first, opening(first, "bench"))
-    second.load(first.checkpoint, [(flow, key, value) for flow, key, value in batch.rows if value], batch.documents)
+    second.load(
+        first.checkpoint, [(table, key, value) for table, key, value in batch.each_row() if value], batch.documents
+    )
     assert fold(second, addressed(1, Metadata(category="bench"))).records[0].topic == "bench"
 
 

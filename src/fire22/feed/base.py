@@ -96,6 +96,18 @@ class Archived(Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Rows(Struct, frozen=True, gc=False):
+    """What a commit group changed in one table of the flows' state.
+
+    Args:
+        table: the flow's name and the table's, such as `kpi/scope`.
+        changed: (key, value); None removes a row.
+    """
+
+    table: str
+    changed: list[tuple[str, bytes | None]]
+
+
 class Batch(Struct, frozen=True):
     """What one commit group changed: appended in one transaction.
 
@@ -105,7 +117,7 @@ class Batch(Struct, frozen=True):
         expected: of the newest message before it; a feed that is elsewhere refuses the batch (fences a second engine).
         expected_seq: of the last event before it, likewise; a batch that says nothing moves this alone.
         watermark_ms: every source has been read up to this time.
-        rows: changed rows of the flows' state as (flow, key, value); None removes a row.
+        rows: changed rows of the flows' state, by table.
         documents: the views' documents that changed.
         archived: what joins the archive, in order; the same key and revision again replaces it.
     """
@@ -116,9 +128,13 @@ class Batch(Struct, frozen=True):
     expected_seq: int
     watermark_ms: int
     records: tuple[Record, ...]
-    rows: tuple[tuple[str, str, bytes | None], ...]
+    rows: tuple[Rows, ...]
     documents: tuple[Document, ...]
     archived: tuple[Archived, ...] = ()
+
+    def each_row(self) -> Iterator[tuple[str, str, bytes | None]]:
+        """Every changed row as (table, key, value)."""
+        return ((rows.table, key, value) for rows in self.rows for key, value in rows.changed)
 
 
 class Checkpoint(Struct, frozen=True):

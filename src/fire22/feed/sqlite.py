@@ -221,12 +221,14 @@ class SqliteFeed:
                     for r, body in zip(batch.records, bodies, strict=True)
                 ),
             )
-        kept = [row for row in batch.rows if row[2] is not None]
-        gone = [row[:2] for row in batch.rows if row[2] is None]
-        if kept:
-            connection.executemany("REPLACE INTO state VALUES(?, ?, ?)", kept)
-        if gone:
-            connection.executemany("DELETE FROM state WHERE flow = ? AND key = ?", gone)
+        if batch.rows:
+            connection.executemany(
+                "REPLACE INTO state VALUES(?, ?, ?)", (row for row in batch.each_row() if row[2] is not None)
+            )
+            connection.executemany(
+                'DELETE FROM state WHERE "table" = ? AND key = ?',
+                (row[:2] for row in batch.each_row() if row[2] is None),
+            )
         if documents:
             connection.executemany(
                 "REPLACE INTO document VALUES(?, ?, ?, ?, ?, ?, ?)",
@@ -280,8 +282,8 @@ def read_documents(connection: apsw.Connection, topic: str | None = None) -> lis
 
 
 def read_state(connection: apsw.Connection) -> Iterator[tuple[str, str, bytes]]:
-    """Every row of the flows' state in the file, as (flow, key, value), one by one: there may be millions."""
-    return cast("Iterator[tuple[str, str, bytes]]", query(connection, "SELECT flow, key, value FROM state"))
+    """Every row of the flows' state in the file, as (table, key, value), one by one: there may be millions."""
+    return cast("Iterator[tuple[str, str, bytes]]", query(connection, 'SELECT "table", key, value FROM state'))
 
 
 def read_records(connection: apsw.Connection, where: str, arguments: tuple[str | int, ...]) -> list[Record]:

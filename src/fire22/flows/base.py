@@ -129,6 +129,11 @@ class Table(Generic[Row]):
     def loaded(self) -> None:
         """Every stored row has been taken."""
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether there are changed rows to take."""
+        return bool(self._changed)
+
     def take_changed(self) -> list[tuple[str, bytes | None]]:
         """The rows changed since the last call, as (key, value); None is a removed one."""
         encode = self._encoder.encode

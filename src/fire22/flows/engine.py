@@ -16,15 +16,15 @@ from fire22.core.letter import DISMISSED, REPLAYED, ROW_REJECTED, LetterReplayed
 from fire22.core.message import Json
 from fire22.core.patch import diff
 from fire22.core.topic import Topic
-from fire22.feed.base import Archived, Batch, Checkpoint, Document, Entry, Record
-from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated
+from fire22.feed.base import Archived, Batch, Checkpoint, Document, Entry, Record, Rows
+from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated, Table
 from fire22.flows.letters import Failure, Letters
 from fire22.log.base import Group
 
 CLOCK: Final = "system.clock"
 CONFIGURED: Final = "system.configured"
 FUTURE_MS_MAX: Final = 60_000  # an event further ahead of the watermark dates its record as this far ahead
-_ENGINE: Final = "engine"  # the flow name of the engine's own rows
+_ENGINE: Final = "engine"  # the table of the engine's own rows
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -84,6 +84,9 @@ class Engine(Emitter):
             flow.out = self
             for type, handler in flow.handlers().items():
                 handlers.setdefault(type, []).append(handler)
+        self._tables: dict[str, Table[object]] = {
+            f"{flow.name}/{table.name}": table for flow in self.flows for table in flow.tables
+        }
         self._any = tuple(handlers.pop("*", ()))
         self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
         self._own: dict[str, Callable[[Event], None]] = {
@@ -134,20 +137,18 @@ class Engine(Emitter):
 
     def _load_rows(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
         """Give each table its rows. Those of one table come together from storage, and there may be millions."""
-        tables = {(flow.name, table.name): table for flow in self.flows for table in flow.tables}
-        owner, prefix, size = "", "\0", 1
+        current = ""
         load: Callable[[str, bytes], None] = _pass_over
         for name, key, value in rows:
-            if name != owner or not key.startswith(prefix):
-                if name == _ENGINE:
-                    self.configuration = value
-                    continue
-                table_name = key.partition(":")[0]
-                table = tables.get((name, table_name))
+            if name == _ENGINE:
+                self.configuration = value
+                continue
+            if name != current:
+                table = self._tables.get(name)
                 load = table.load if table is not None else _pass_over
-                owner, prefix, size = name, f"{table_name}:", len(table_name) + 1
-            load(key[size:], value)
-        for table in tables.values():
+                current = name
+            load(key, value)
+        for table in self._tables.values():
             table.loaded()
 
     def fold(self, body: bytes) -> None:
@@ -321,14 +322,14 @@ class Engine(Emitter):
             if flow.name in configured.flows:
                 flow.configure(configured.flows[flow.name].settings)
 
-    def _rows(self) -> tuple[tuple[str, str, bytes | None], ...]:
-        rows: list[tuple[str, str, bytes | None]] = []
+    def _rows(self) -> tuple[Rows, ...]:
+        rows: list[Rows] = []
         if self._configured:
             self._configured = False
-            rows.append((_ENGINE, "configuration", self.configuration))
-        for flow in self.flows:
-            for table in flow.tables:
-                rows += [(flow.name, f"{table.name}:{key}", value) for key, value in table.take_changed()]
+            rows.append(Rows(_ENGINE, [("configuration", self.configuration)]))
+        for name, table in self._tables.items():
+            if table.is_changed:
+                rows.append(Rows(name, table.take_changed()))
         return tuple(rows)
 
 

@@ -67,6 +67,11 @@ class PackedTable(Table[Row]):
         """Every stored row has been taken: do what there is to do now rather than under the first event."""
         self._pages.settle()
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether there are changed rows to take."""
+        return bool(self._written)
+
     def take_changed(self) -> list[tuple[str, bytes | None]]:
         """The rows changed since the last call, as (key, value); None is a removed one."""
         changed = list(self._written.items())

@@ -44,7 +44,7 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     archive: dict[tuple[str, str, str, int], bytes] = {}
     for group in read_groups(connection, checkpoint.seq):
         batch = engine.fold_group(group)
-        state.update(((flow, key), value) for flow, key, value in batch.rows)
+        state.update(((table, key), value) for table, key, value in batch.each_row())
         documents.update(((each.topic, each.scope, each.key), each) for each in batch.documents)
         archive.update((_name(each), _digest(each)) for each in batch.archived)
         for record in batch.records:
@@ -60,7 +60,7 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
         raise StorageError(codes.STORAGE_CORRUPT, f"Record {expected[0]} in the feed does not come from the log.")
     if engine.checkpoint != checkpoint:
         raise _differs("The checkpoint of the feed")
-    _compare(state, {(flow, key): value for flow, key, value in read_state(connection)}, "State")
+    _compare(state, {(table, key): value for table, key, value in read_state(connection)}, "State")
     # Of removed documents retention leaves the newest alone.
     kept_documents = {(each.topic, each.scope, each.key): each for each in read_documents(connection)}
     made = {key: each for key, each in documents.items() if each.body is not None or key in kept_documents}

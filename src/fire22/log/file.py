@@ -21,17 +21,20 @@ from fire22.core import codes
 from fire22.core.errors import StorageError
 
 APPLICATION_ID: Final = 0x46323246
-FORMAT: Final = 2
+FORMAT: Final = 3
 QUICK_CHECK_BYTES_MAX: Final = 64 << 20
 BUSY_TIMEOUT_MS: Final = 5000
 
+STATE: Final = """
+CREATE TABLE state(
+    "table" TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY("table", key)) WITHOUT ROWID;
+"""
 ARCHIVE: Final = """
 CREATE TABLE archive(
     topic TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, at_ms INTEGER NOT NULL,
     crc INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(topic, scope, key, revision)) WITHOUT ROWID;
 """
-SCHEMA: Final = f"""{ARCHIVE}
-CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+SCHEMA: Final = f"""{ARCHIVE}{STATE}CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE log(
     seq INTEGER PRIMARY KEY, grp INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE source(name TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID;
@@ -39,13 +42,21 @@ CREATE TABLE feed(
     offset INTEGER PRIMARY KEY, topic TEXT NOT NULL, seq INTEGER NOT NULL, idx INTEGER NOT NULL, cnt INTEGER NOT NULL,
     at_ms INTEGER NOT NULL, entries INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX feed_topic ON feed(topic, offset);
-CREATE TABLE state(flow TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(flow, key)) WITHOUT ROWID;
 CREATE TABLE document(
     topic TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, offset INTEGER NOT NULL,
     at_ms INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(topic, scope, key)) WITHOUT ROWID;
 """
+_STATE_BY_TABLE: Final = f"""
+ALTER TABLE state RENAME TO former_state;
+{STATE}
+INSERT INTO state SELECT flow || '/' || substr(key, 1, instr(key, ':') - 1), substr(key, instr(key, ':') + 1), value
+    FROM former_state WHERE flow <> 'engine';
+INSERT INTO state SELECT 'engine', key, value FROM former_state WHERE flow = 'engine';
+DROP TABLE former_state;
+"""
 MIGRATIONS: Final[dict[int, Callable[[apsw.Connection], None]]] = {  # from format n to n + 1
     1: lambda connection: _run(connection, ARCHIVE),
+    2: lambda connection: _run(connection, _STATE_BY_TABLE),
 }
 
 
