@@ -5,7 +5,14 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine must not fail a test: how long an example takes says nothing of what it shows.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 EXTERNAL = ROOT.parent / "shared" / "data"
