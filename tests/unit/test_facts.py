@@ -2,8 +2,10 @@
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from fire22.sportsbook import facts
+from fire22.sportsbook.domain import decode
 from fire22.sportsbook.facts import FACTS
 
 PLACED = {
@@ -13,9 +15,9 @@ PLACED = {
 }  # fmt: skip
 
 
-def read(type: str, data: object) -> msgspec.Struct:
+def read(type: str, data: object) -> object:
     """Read a fact as the flows do."""
-    return msgspec.json.decode(msgspec.json.encode(data), type=FACTS[type])
+    return decode(type, Raw(msgspec.json.encode(data)))
 
 
 def test_a_placed_wager_is_read_with_its_public_names() -> None:
@@ -64,6 +66,31 @@ def test_a_missing_field_is_refused(missing: str) -> None:
     """Every field of a wager is needed; only its legs may be absent."""
     with pytest.raises(msgspec.ValidationError, match=missing):
         read("wager.placed", {key: value for key, value in PLACED.items() if key != missing})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"path": "/M|1"}, "path"),
+        ({"path": "/M|1", "type": 1}, "path"),
+        ({"agentId": 1, "path": "/M|1"}, "agentId"),
+        ({"path": "/M|1", "version": 0, "riskMinor": -1}, "path"),
+    ],
+)
+def test_what_is_wrong_first_is_named(wrong: dict[str, object], field: str) -> None:
+    """Who mends a dead letter reads of one field, the first in the data that does not fit."""
+    for _ in range(2):
+        with pytest.raises(msgspec.ValidationError, match=rf"`\$\.{field}`$"):
+            read("wager.placed", {**PLACED, **wrong})
+
+
+def test_a_path_is_that_of_an_agent_or_the_house() -> None:
+    """The rows of the flows are named by paths, so no fact brings one that could be taken for another."""
+    for path in ("/", "/M1", "/M1/A 7", "/é" * 8, f"/{'a' * 64}"):
+        assert getattr(read("wager.placed", {**PLACED, "path": path}), "path", None) == path
+    for path in ("", "M1", "/M1/", "//", "/M1//A", "/M|1", "/M1\n", "/M\x001", "/a" * 9, f"/{'a' * 65}"):
+        with pytest.raises(msgspec.ValidationError, match="`str` matching regex"):
+            read("wager.placed", {**PLACED, "path": path})
 
 
 def test_a_time_needs_its_offset() -> None:

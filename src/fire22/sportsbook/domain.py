@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
 from fire22.core.message import Json
@@ -18,6 +17,7 @@ from fire22.sportsbook.figures import Figures
 from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.ledger import Ledger
 from fire22.sportsbook.notifications import Notifications
+from fire22.sportsbook.reading import reader
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.reports import Reports
 from fire22.sportsbook.reviews import Reviews
@@ -26,7 +26,7 @@ from fire22.sportsbook.tree import Tree
 
 Answer = Callable[[str, Mapping[str, Sequence[str]]], Json]  # of a scope and the parameters of a request
 
-_DECODERS: Final = {name: msgspec.json.Decoder(type) for name, type in FACTS.items()}
+_READERS: Final = {name: reader(type) for name, type in FACTS.items()}
 
 
 def flows() -> tuple[Flow, ...]:
@@ -66,5 +66,5 @@ def decode(type: str, data: Raw) -> object:
     Raises:
         msgspec.ValidationError: the data does not fit; names the field.
     """
-    decoder = _DECODERS.get(type)
-    return decoder.decode(data) if decoder is not None else None
+    read = _READERS.get(type)
+    return read(data) if read is not None else None

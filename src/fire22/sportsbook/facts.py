@@ -23,9 +23,11 @@ NUMBER_MAX: Final = 10**15
 ODDS_MAX: Final = 1e6
 LEGS_MAX: Final = 50  # so that their combined odds are still a number
 
-Id = Annotated[str, Meta(min_length=1)]
 # The house, or up to eight agents; `|` separates it from a customer in the rows of the flows.
-Path = Annotated[str, Meta(pattern=r"^(/|(/[^/|\x00-\x1f]{1,64}){1,8})\Z")]
+PATH: Final = r"^(/|(/[^/|\x00-\x1f]{1,64}){1,8})\Z"
+
+Id = Annotated[str, Meta(min_length=1)]
+Path = Annotated[str, Meta(extra_json_schema={"pattern": PATH})]  # matched by `reading.py`, not by the decoder
 Minor = Annotated[int, Meta(ge=0, le=MINOR_MAX)]
 SignedMinor = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
 SumMinor = Annotated[int, Meta(ge=-SUM_MINOR_MAX, le=SUM_MINOR_MAX)]
