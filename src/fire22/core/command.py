@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.core.event import Event
+from fire22.core.event import SubmittedEvent
 from fire22.core.message import Json
 
 LAST_MAX: Final = 500
@@ -60,7 +60,7 @@ class History(_Command, frozen=True):
 class Publish(_Command, frozen=True):
     """Append an event, where the role allows it."""
 
-    event: Event
+    event: SubmittedEvent
 
 
 class Ping(_Command, frozen=True):

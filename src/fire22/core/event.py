@@ -59,7 +59,7 @@ class Metadata(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Event(Struct, frozen=True, rename="camel"):
-    """One fact.
+    """One fact. What comes from outside is checked where it comes in, and not again when it is read from the log.
 
     Args:
         id: unique for ever, given by the source.
@@ -69,6 +69,22 @@ class Event(Struct, frozen=True, rename="camel"):
         data: any JSON value, as raw bytes; nested at most `DEPTH_MAX` deep.
         metadata: address and shape.
     """
+
+    id: str
+    type: str
+    source: str
+    timestamp: datetime
+    data: Raw
+    metadata: Metadata = Metadata()
+
+    @property
+    def at_ms(self) -> int:
+        """When it happened, in milliseconds since 1970 UTC."""
+        return to_ms(self.timestamp)
+
+
+class SubmittedEvent(Event, frozen=True, rename="camel"):
+    """An event as it may come from outside."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z", max_length=100)]
@@ -82,11 +98,6 @@ class Event(Struct, frozen=True, rename="camel"):
             raise ValueError("`timestamp` is not between the years 1970 and 9999 UTC")
         if too_deep(self.data):
             raise ValueError(f"`data` is nested more than {DEPTH_MAX} deep")
-
-    @property
-    def at_ms(self) -> int:
-        """When it happened, in milliseconds since 1970 UTC."""
-        return to_ms(self.timestamp)
 
 
 class EncodedEvent(Struct, frozen=True):
@@ -115,8 +126,9 @@ def too_deep(data: bytes | Raw) -> bool:
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(Event)
-_many: Final = msgspec.json.Decoder(list[Event])
+_accepted: Final = msgspec.json.Decoder(Event)
+_submitted: Final = msgspec.json.Decoder(SubmittedEvent)
+_many: Final = msgspec.json.Decoder(list[SubmittedEvent])
 
 
 def encode_event(event: Event) -> EncodedEvent:
@@ -126,7 +138,7 @@ def encode_event(event: Event) -> EncodedEvent:
 
 def decode_event(body: bytes) -> Event:
     """Read an event that the log accepted before."""
-    return _decoder.decode(body)
+    return _accepted.decode(body)
 
 
 def parse_events(body: bytes) -> list[Event]:
@@ -137,8 +149,8 @@ def parse_events(body: bytes) -> list[Event]:
     """
     try:
         if body.lstrip()[:1] == b"[":
-            return _many.decode(body)
-        return [_decoder.decode(body)]
+            return [*_many.decode(body)]
+        return [_submitted.decode(body)]
     except msgspec.ValidationError as error:
         raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -167,7 +179,7 @@ def join_event(id: str, type: str, source: str, timestamp: str, data: bytes, met
     raw = data.strip()
     event = EncodedEvent(id, _encoder.encode(_Parts(id, type, source, timestamp, Raw(raw), Raw(metadata))))
     try:
-        decoded = decode_event(event.body)
+        decoded = _submitted.decode(event.body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RequestError(codes.EVENT_INVALID, str(error)) from None
     except RecursionError:

@@ -157,8 +157,10 @@ class Engine(Emitter):
         event = decode_event(body)
         at_ms = event.at_ms
         # Retention goes by this; one event with a wrong clock must not keep the feed for years.
-        limit_ms = self._watermark_ms + FUTURE_MS_MAX
-        self._group_ms = max(self._group_ms, min(at_ms, limit_ms) if self._watermark_ms else at_ms)
+        watermark_ms = self._watermark_ms
+        dated_ms = at_ms if at_ms <= watermark_ms + FUTURE_MS_MAX or not watermark_ms else watermark_ms + FUTURE_MS_MAX
+        if dated_ms > self._group_ms:
+            self._group_ms = dated_ms
         failure = self._hand_on(event, at_ms)
         if failure is not None:
             self.rejected.append(Rejected(self._seq, event.id, event.type, failure.code, failure.reason))

@@ -1,7 +1,7 @@
 """Rows that are kept in memory only in their stored bytes: for millions of small ones that are seldom looked at.
 
 A dict of bytes costs 160 to 190 bytes for each short row, a dict of structs twice that. Here rows lie one behind the
-other in pages of about sixteen, which a hash of the key chooses: what a row costs is its key, its value and some three
+other in pages of about eight, which a hash of the key chooses: what a row costs is its key, its value and some six
 bytes. A row is found by searching its page for its key, about a microsecond.
 
 The pages grow one by one, by linear hashing, so that no insertion ever waits for all of them. They do not become fewer.
@@ -11,12 +11,12 @@ so 0xC1 begins a row wherever it stands, and no value can be taken for a key.
 """
 
 from binascii import crc32
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fire22.flows.base import Row, Table
 
-ROWS_MAX: Final = 16  # in a page, on average
+ROWS_MAX: Final = 8  # in a page, on average
 _BEGUN: Final = crc32(b"\xc1")
 
 
@@ -31,33 +31,34 @@ class PackedTable(Table[Row]):
     def __init__(self, name: str, type: type[Row]) -> None:
         super().__init__(name, type)
         self._pages = Pages()
-        self._written: dict[str, bytes | None] = {}
+        self._fresh: dict[str, Row | None] = {}  # since the rows were last taken; None is a removed one
 
     def __len__(self) -> int:
-        return len(self._pages)
+        found = sum((self._pages.get(key) is None) - (row is None) for key, row in self._fresh.items())
+        return len(self._pages) + found
 
     def __iter__(self) -> Iterator[tuple[str, Row]]:
-        decode = self._decoder.decode
-        return ((key, decode(value)) for key, value in self._pages)
+        decode, fresh = self._decoder.decode, self._fresh
+        yield from ((key, decode(value)) for key, value in self._pages if key not in fresh)
+        yield from ((key, row) for key, row in fresh.items() if row is not None)
 
     def get(self, key: str) -> Row | None:
         """The row, or None."""
+        if key in self._fresh:
+            return self._fresh[key]
         value = self._pages.get(key)
         return None if value is None else self._decoder.decode(value)
 
     def put(self, key: str, row: Row) -> None:
         """Add or replace a row."""
-        value = self._encoder.encode(row)
-        self._pages.put(key, value)
-        self._written[key] = value
+        self._fresh[key] = row
 
     def pop(self, key: str) -> Row | None:
         """Remove and return a row, or None."""
-        value = self._pages.pop(key)
-        if value is None:
-            return None
-        self._written[key] = None
-        return self._decoder.decode(value)
+        row = self.get(key)
+        if row is not None:
+            self._fresh[key] = None
+        return row
 
     def load(self, key: str, value: bytes) -> None:
         """Take a stored row."""
@@ -70,12 +71,14 @@ class PackedTable(Table[Row]):
     @property
     def is_changed(self) -> bool:
         """Whether there are changed rows to take."""
-        return bool(self._written)
+        return bool(self._fresh)
 
     def take_changed(self) -> list[tuple[str, bytes | None]]:
         """The rows changed since the last call, as (key, value); None is a removed one."""
-        changed = list(self._written.items())
-        self._written = {}
+        encode = self._encoder.encode
+        changed = [(key, None if row is None else encode(row)) for key, row in self._fresh.items()]
+        self._fresh = {}
+        self._pages.update(changed)
         return changed
 
 
@@ -131,50 +134,40 @@ class Pages:
 
     def get(self, key: str) -> bytes | None:
         """A value, or None."""
+        if self._loaded:
+            self.settle()
         name = b"\xc1%b\xc0" % key.encode()
-        place = self._place(name)
-        page = self._pages[place]
+        hash = crc32(name)
+        place = hash & self._high
+        page = self._pages[place if place < len(self._pages) else hash & self._low]
         begin = page.find(name)
         if begin < 0:
             return None
         end = page.find(b"\xc1", begin + 1)
         return _restored(page[begin + len(name) : end if end >= 0 else None])
 
-    def put(self, key: str, value: bytes) -> None:
-        """Add or replace a value."""
-        name = b"\xc1%b\xc0" % key.encode()
-        place = self._place(name)
-        page = self._pages[place]
-        begin = page.find(name)
-        if begin < 0:
-            self._pages[place] = b"%b%b%b" % (page, name, _escaped(value))
-            self._count += 1
-            if self._count > ROWS_MAX * len(self._pages):
-                self._split()
-            return
-        end = page.find(b"\xc1", begin + 1)
-        rest = page[end:] if end >= 0 else b""
-        self._pages[place] = b"%b%b%b%b" % (page[:begin], name, _escaped(value), rest)
-
-    def pop(self, key: str) -> bytes | None:
-        """Remove and return a value, or None."""
-        value = self.get(key)
-        if value is not None:
+    def update(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Add or replace values; None removes one."""
+        self.settle()
+        pages = self._pages
+        for key, value in rows:
             name = b"\xc1%b\xc0" % key.encode()
-            place = self._place(name)
-            page = self._pages[place]
+            hash = crc32(name)
+            place = hash & self._high
+            if place >= len(pages):
+                place = hash & self._low
+            page = pages[place]
             begin = page.find(name)
-            end = page.find(b"\xc1", begin + 1)
-            self._pages[place] = page[:begin] + (page[end:] if end >= 0 else b"")
-            self._count -= 1
-        return value
-
-    def _place(self, name: bytes) -> int:
-        if self._loaded:
-            self.settle()
-        hash = crc32(name)
-        place = hash & self._high
-        return place if place < len(self._pages) else hash & self._low
+            if begin >= 0:
+                end = page.find(b"\xc1", begin + 1)
+                page = page[:begin] + (page[end:] if end >= 0 else b"")
+                self._count -= 1
+            if value is not None:
+                page = b"%b%b%b" % (page, name, _escaped(value))
+                self._count += 1
+            pages[place] = page
+            if self._count > ROWS_MAX * len(pages):
+                self._split()
 
     def _split(self) -> None:
         """Add a page, which takes from one other the rows whose hash has one bit more."""
