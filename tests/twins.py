@@ -67,7 +67,6 @@ class Twins:
         self.foreign.execute(TABLES)
         self.wagers = 0
         self.payments = 0
-        self._past = 0
         self._open: list[tuple[int, int, int, bool]] = []
         self._waiting: list[tuple[int, int, int, bool]] = []
         self._over: list[tuple[int, int, int, bool]] = []
@@ -77,7 +76,6 @@ class Twins:
 
     def install(self) -> None:
         """Triggers in both books, which bring in what is there."""
-        self._past = self.wagers
         for code, balance in cast(
             "list[tuple[str, int]]", self.demo.execute("SELECT id, balance_cents FROM customers").fetchall()
         ):
@@ -141,9 +139,9 @@ class Twins:
             self.run("UPDATE Bets SET State = 'V', ChangedAt = ? WHERE BetNo = ?", local(self.now_ms), number)
 
     def reopen(self) -> None:
-        """A settlement is rolled back; of one from before the triggers nobody could tell what it undoes."""
-        if self._over and self._over[-1][0] > self._past:
-            wager = self._over.pop()
+        """A settlement is rolled back."""
+        if self._over:
+            wager = self._pop(self._over)
             self.write(changes.ReopenWager(str(wager[0]), "", "desk", self.now_ms))
             sql = "UPDATE Bets SET State = 'O', Paid = NULL, ChangedAt = ? WHERE BetNo = ?"
             self.run(sql, local(self.now_ms), wager[0])

@@ -174,6 +174,37 @@ def test_a_bet_marked_as_removed_is_a_deleted_wager(foreign: apsw.Connection) ->
     ]  # fmt: skip
 
 
+def test_a_row_that_leaves_is_dated_by_the_change_that_took_it_out(foreign: apsw.Connection) -> None:
+    """A bet that is only marked as removed was removed when its row says that it was changed."""
+    put_in(foreign)
+    foreign.execute(f"{bet()}; UPDATE Bets SET Removed = 1, ChangedAt = '2026-07-02 12:00:00'")
+    assert [(each.type, each.timestamp.day) for each in told(foreign)] == [("wager.placed", 1), ("wager.cancelled", 2)]
+
+
+@pytest.mark.parametrize("how", ["UPDATE Bets SET State = 'O', Paid = NULL", "REPLACE"])
+def test_a_bet_that_is_open_again_tells_what_had_been_paid(foreign: apsw.Connection, how: str) -> None:
+    """A settlement in the bet's own row is gone after the roll-back; it is told once, from the row as it was."""
+    put_in(foreign)
+    foreign.execute(bet(State="W", Paid=21))
+    heard(foreign)
+    foreign.execute(bet("REPLACE") if how == "REPLACE" else how)
+    assert [(type, data.get("settledReturnMinor")) for type, data in heard(foreign)] == [("wager.reopened", 2100)]
+
+
+def test_a_settlement_can_leave_a_bet_that_stays_settled(foreign: apsw.Connection) -> None:
+    """Where a settlement counts once it is paid, a bet whose payment is taken out is open again."""
+    table = mapping().tables["settlements"]
+    paid = msgspec.structs.replace(table, where="{row}.State IN ('W', 'L', 'P') AND {row}.Paid IS NOT NULL")
+    other = msgspec.structs.replace(mapping(), tables=mapping().tables | {"settlements": paid})
+    install(Path(foreign.filename), outbox(other))
+    foreign.execute(bet(State="W", Paid=21))
+    heard(foreign)
+    foreign.execute("UPDATE Bets SET Paid = NULL, ChangedAt = '2026-07-02 12:00:00'")
+    (event,) = told(foreign)
+    assert (event.type, event.timestamp.day) == ("wager.reopened", 2)
+    assert msgspec.json.decode(event.data)["settledReturnMinor"] == 2100
+
+
 def test_a_code_that_is_not_mapped_becomes_a_dead_letter(foreign: apsw.Connection) -> None:
     """A status that nobody thought of is not passed over: the fact cannot be read, and carries the value."""
     put_in(foreign)
@@ -295,6 +326,20 @@ def test_a_wrong_mapping_names_the_key(tmp_path: Path, change: tuple[str, str], 
     with pytest.raises(SetupError) as caught:
         read_book_mapping(path)
     assert word in caught.value.message
+
+
+def test_a_report_of_changes_goes_by_the_versions_of_wagers(tmp_path: Path) -> None:
+    """Without them nobody could say which change a line of the report is about."""
+    path = tmp_path / "map.toml"
+    report = """
+[tables.wager_changes]
+table = "Log"
+columns = { wager_id = "BetNo", version = "Number", action = "Deed" }
+"""
+    path.write_text((ROOT / "examples" / "northbet.toml").read_text() + report)
+    with pytest.raises(SetupError) as caught:
+        read_book_mapping(path)
+    assert "tables.wagers.columns.version is missing" in caught.value.message
 
 
 def test_a_book_that_lacks_a_column_is_named(foreign: apsw.Connection) -> None:

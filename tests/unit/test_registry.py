@@ -96,9 +96,10 @@ class Book:
         stake = {"riskMinor": before, "toWinMinor": 1000}
         return self.tell("wager.modified", **{**IDENTITY, "riskMinor": risk, "version": version, "before": stake})
 
-    def reopen(self) -> str:
+    def reopen(self, returned: int | None = None, **other: object) -> str:
         """It is open again."""
-        return self.tell("wager.reopened", **PLACED)
+        was = {} if returned is None else {"settledReturnMinor": returned}
+        return self.tell("wager.reopened", **{**PLACED, **was, **other})
 
     @property
     def last(self) -> Movement:
@@ -211,6 +212,34 @@ def test_a_correction_of_a_wager_of_before_the_connection_counts_by_what_it_says
     assert book.reopen() == ""
     assert book.sums() == (-1100, 1100, 0, 1)
     assert book.settle(0, wagerId="w9") == "wager_unknown"
+
+
+def test_a_roll_back_of_a_wager_of_before_the_connection_counts_by_what_it_says() -> None:
+    """Where only sums are known of the past, what had been returned comes back, and the stake is in the handle now."""
+    book = Book()
+    assert book.reopen(2100) == "wager_unknown"
+    book.tell("revenue.imported", path="/M1", revenueMinor=-1000)
+    assert book.reopen(2100) == ""
+    assert book.sums() == (1000, 1100, 0, 1)
+    assert book.last.kind == "reopened"
+    assert book.settle(0) == ""
+    assert book.sums() == (2100, 1100, 1100, 0)
+    assert book.reopen(wagerId="w2") == ""
+    assert book.sums() == (2100, 2200, 1100, 1)
+
+
+def test_a_roll_back_told_again_is_passed_over() -> None:
+    """A settlement row that is deleted and the status that follows are one roll-back; other content is a mistake."""
+    book = Book()
+    book.place()
+    book.settle(2100)
+    assert book.reopen(999) == "fact_conflict"
+    assert [book.reopen(2100), book.reopen(), book.reopen(2100)] == ["", "", ""]
+    assert book.sums() == (0, 1100, 0, 1)
+    assert book.reopen(riskMinor=5) == "transition_illegal"
+    book.cancel()
+    assert book.reopen(2100) == "fact_conflict"
+    assert book.reopen() == ""
 
 
 # What is set aside.

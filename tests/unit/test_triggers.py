@@ -164,6 +164,7 @@ def test_a_rolled_back_settlement_is_not_taken_back_twice(book: Book) -> None:
         "status": "accepted",
         "version": 2,
         "legs": LEGS,
+        "settledReturnMinor": 2100,
         "at": LATEST,
     }
     assert book.told() == [("wager.reopened", reopened)]
@@ -178,6 +179,98 @@ def test_a_rolled_back_settlement_is_not_taken_back_twice(book: Book) -> None:
     assert [(kind, data.get("settledReturnMinor")) for kind, data in book.told()] == [
         ("wager.reopened", None), ("wager.cancelled", None),
     ]  # fmt: skip
+
+
+def test_a_roll_back_tells_what_it_takes_back(book: Book) -> None:
+    """The return of the settlement that held, with a report of the change or without one, also by REPLACE; what was
+    called off had returned nothing."""
+    for id, number in (("w1", 1), ("w2", 2), ("w3", 3)):
+        book.run(f"{book.wager(id, number)}; {book.settlement(id, 100 * number)}; {book.settled(id)}")
+    book.run("UPDATE wagers SET status = 'voided' WHERE id = 'w3'")
+    book.told()
+    book.run("UPDATE wagers SET status = 'accepted' WHERE id = 'w1'")
+    report = "INSERT INTO wager_changes VALUES('w2', 2, 'reopened', 'risk', '{}', json_object('revision', 1), 'x', '-')"
+    book.run(f"{report}; {book.wager('w2', 2, verb='REPLACE', version=2)}")
+    book.run(book.wager("w3", 3, verb="REPLACE"))
+    told = [(kind, data["wagerId"], data.get("settledReturnMinor")) for kind, data in book.told()]
+    assert told == [("wager.reopened", "w1", 100), ("wager.reopened", "w2", 200), ("wager.reopened", "w3", None)]
+
+
+def test_a_deleted_settlement_holds_no_longer(book: Book) -> None:
+    """The one before it holds again, and without one the wager is open, before its status says so and after it."""
+    book.run(f"{book.leg()}; {book.wager()}; {book.settlement()}; {book.settled()}; {book.settlement('w1', 1100, 2)}")
+    book.told()
+    book.run("DELETE FROM settlements WHERE revision = 2")
+    ((kind, data),) = book.told()
+    again = {"revision": 1, "result": "win", "returnMinor": 2100, "previousReturnMinor": 1100}
+    assert (kind, {name: data[name] for name in again}) == ("wager.resettled", again)
+    book.run("DELETE FROM settlements")
+    ((kind, data),) = book.told()
+    open = {**IDENTITY, **WEB, "status": "accepted", "version": 1, "legs": LEGS, "settledReturnMinor": 2100}
+    assert (kind, {name: data[name] for name in open}) == ("wager.reopened", open)
+    book.run(f"UPDATE wagers SET status = 'accepted', updated_at = '{LATEST}'")
+    assert [(kind, data.get("settledReturnMinor")) for kind, data in book.told()] == [("wager.reopened", None)]
+
+
+def test_settlements_deleted_together_end_where_the_wager_is(book: Book) -> None:
+    """All of a wager's settlements go in one statement, or one is deleted before its status was written."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}; {book.settlement('w1', 1100, 2)}")
+    book.told()
+    book.run("DELETE FROM settlements")
+    assert book.told()[-1][0] == "wager.reopened"
+    book.run(f"{book.wager('w2', 2)}; {book.settlement('w2')}; DELETE FROM settlements")
+    assert book.types() == ["wager.placed", "wager.settled", "wager.reopened"]
+
+
+def test_a_deleted_settlement_that_did_not_hold_is_nothing(book: Book) -> None:
+    """An earlier revision, one of a wager that was called off, and all of a wager that is gone."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}; {book.settlement('w1', 1100, 2)}")
+    book.run(f"{book.wager('w2', 2)}; {book.settlement('w2')}; UPDATE wagers SET status = 'voided' WHERE id = 'w2'")
+    book.told()
+    book.run("DELETE FROM settlements WHERE wager_id = 'w1' AND revision = 1")
+    book.run("DELETE FROM settlements WHERE wager_id = 'w2'")
+    assert book.types() == []
+    book.run("DELETE FROM wagers WHERE id = 'w1'; DELETE FROM settlements WHERE wager_id = 'w1'")
+    assert book.types() == ["wager.cancelled"]
+
+
+def test_a_settlement_goes_back_to_none_that_was_rolled_back(book: Book) -> None:
+    """What was rolled back does not hold again because a later settlement is deleted, or because it is edited."""
+    book.run(f"{book.leg()}; {book.wager()}; {book.settlement()}; {book.settled()}")
+    book.run(f"{REOPENED.format(version=2, revision=1)}; UPDATE wagers SET status = 'accepted', version = 2")
+    book.told()
+    book.run("UPDATE settlements SET return_cents = 5 WHERE revision = 1")
+    assert book.types() == []
+    book.run(f"{book.settlement(returned=0, revision=2)}; {book.settled()}")
+    book.told()
+    book.run("DELETE FROM settlements WHERE revision = 2")
+    assert [(kind, data["settledReturnMinor"]) for kind, data in book.told()] == [("wager.reopened", 0)]
+
+
+def test_a_settlement_replaced_with_recursive_triggers_adds_up(book: Book) -> None:
+    """With delete triggers firing, a replaced settlement is rolled back and then settles anew."""
+    book.run(f"{book.wager()}; {book.settlement()}; {book.settled()}")
+    book.told()
+    book.connection.execute("PRAGMA recursive_triggers=ON")
+    book.run(book.settlement(returned=1100, verb="REPLACE"))
+    assert [(kind, data.get("previousReturnMinor")) for kind, data in book.told()] == [
+        ("wager.reopened", None), ("wager.settled", 0),
+    ]  # fmt: skip
+
+
+def test_a_deletion_is_dated_by_its_report(book: Book) -> None:
+    """A book that brings its own time says in the report of changes when a row was deleted; without one it is now."""
+    report = "INSERT INTO wager_changes VALUES('{}', 2, '{}', 'desk', '{{}}', '{{}}', '', '{}')"
+    book.run(
+        f"{book.wager()}; {book.wager('w2', 2)}; {book.settlement('w2')}; {book.settled('w2')}; {book.wager('w3', 3)}"
+    )
+    book.told()
+    book.run(f"{report.format('w1', 'deleted', LATEST)}; DELETE FROM wagers WHERE id = 'w1'")
+    book.run(f"{report.format('w2', 'corrected', LATER)}; DELETE FROM settlements")
+    book.run("DELETE FROM wagers WHERE id = 'w3'")
+    (_, deleted), (_, reopened), (_, unreported) = book.told()
+    assert [deleted["at"], reopened["at"]] == [LATEST, LATER]
+    assert str(unreported["at"]) > LATEST
 
 
 def test_an_adjustment_is_told_and_other_entries_are_not(book: Book) -> None:

@@ -211,7 +211,7 @@ class WagerFact(Fact, frozen=True, gc=False):
 
 
 class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
-    """`wager.placed`, `wager.imported` (an open one), `wager.reopened` (a roll-back): at the time it was accepted.
+    """`wager.placed`, `wager.imported` (an open one): at the time it was accepted.
 
     `wager.requested` is one that waits to be accepted; its status is `requested` or `review`.
     """
@@ -222,6 +222,16 @@ class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
     legs: Legs = ()
     ip: str = ""
     currency: Currency | None = None
+
+
+class WagerReopened(WagerPlaced, frozen=True, gc=False, kw_only=True):
+    """`wager.reopened`: a wager that was over is open again, at the time of the roll-back.
+
+    Args:
+        settled_return_minor: what the settlement returned that held until now; absent if none held.
+    """
+
+    settled_return_minor: Minor | None = None
 
 
 class WagerRejected(WagerFact, frozen=True, gc=False, kw_only=True):
@@ -379,7 +389,7 @@ FACTS: Final[dict[str, type[Struct]]] = {
     "wager.modified": WagerModified,
     "wager.requested": WagerPlaced,
     "wager.rejected": WagerRejected,
-    "wager.reopened": WagerPlaced,
+    "wager.reopened": WagerReopened,
     "payment.requested": Payment,
     "payment.approved": Payment,
     "payment.completed": Payment,

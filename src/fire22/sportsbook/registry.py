@@ -6,7 +6,7 @@ no figure sees it. One that says again what is known is passed over. Any other i
 `Movement`, which all figures share: what it opens, what it closes, what it earns.
 
 A wager may have been settled before the book was connected, of which only sums were told (`revenue.imported`). Where
-there are such sums, a correction of an unknown wager counts by what it says of itself.
+there are such sums, a correction or a roll-back of an unknown wager counts by what it says of itself.
 
 Kept: agents, customers, markets that are not over, open wagers whole, and of each wager that is over the few numbers
 that a correction is checked against.
@@ -177,7 +177,7 @@ class Registry(Flow):
     that it ends."""
 
     name: ClassVar[str] = "book"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -492,10 +492,8 @@ class Registry(Flow):
         return known
 
     def _reopened(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerPlaced)
-        known = self._closed.get(wager.wager_id)
-        if known is None or not is_legal(known.state, "accepted", privileged=True):
-            raise self._illegal(wager, self._state(wager.wager_id), "accepted")
+        wager = expect(fact, facts.WagerReopened)
+        known = self._rolled_back(wager)
         opened = self._admitted(fact, wager)
         self._closed.pop(wager.wager_id)
         self._open.put(wager.wager_id, opened)
@@ -504,6 +502,23 @@ class Registry(Flow):
         settled = -known.cash if was_settled and known.counted else 0
         handle = opened.cash + settled
         self.move = Movement("reopened", wager, self.counts_at(fact), opened, None, revenue, handle, settled)
+
+    def _rolled_back(self, wager: facts.WagerReopened) -> ClosedWager:
+        """What a wager was that is open again."""
+        before = self._open.get(wager.wager_id)
+        if before is not None and (before.risk, before.to_win) == (wager.risk_minor, wager.to_win_minor):
+            raise Repeated
+        returned = wager.settled_return_minor
+        known = self._closed.get(wager.wager_id)
+        if known is None and before is None and self._past.get("sums") is not None:
+            state: State = "cancelled" if returned is None else "settled"
+            cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
+            return ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, 0, returned or 0, False)
+        if known is None or not is_legal(known.state, "accepted", privileged=True):
+            raise self._illegal(wager, self._state(wager.wager_id), "accepted")
+        if returned is not None and (known.state not in ("settled", "cashed_out") or known.returned != returned):
+            raise _settled_conflict(wager, known, "The roll-back is of another settlement.")
+        return known
 
     def _admitted(self, fact: Fact, wager: facts.WagerPlaced) -> OpenWager:
         """The wager that a fact opens, if it may."""

@@ -1,5 +1,5 @@
 -- What the outbox gets of the rows that are there when the triggers are installed, in this order. `{...}` as in
--- triggers.sql. Settled wagers come as one sum for each path: the figures need no more of the past.
+-- triggers.sql. Wagers that are over come as one sum for each path: the figures need no more of the past.
 
 INSERT INTO fire22_outbox(type, timestamp, data)
   SELECT 'agent.imported', {time:a.created_at},
@@ -23,10 +23,10 @@ INSERT INTO fire22_outbox(type, timestamp, data)
 
 INSERT INTO fire22_outbox(type, timestamp, data)
   SELECT 'revenue.imported', {now}, json_object('path', p.path, 'revenueMinor', p.revenue) FROM (
-    SELECT w.agent_path AS path, sum(iif(w.is_freeplay, 0, w.risk_cents) - s.return_cents) AS revenue
-    FROM wagers w JOIN settlements s ON s.wager_id = w.id
-    WHERE w.status IN ('settled', 'cashed_out')
-      AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)
+    SELECT w.agent_path AS path, sum(iif(w.status IN ('settled', 'cashed_out') AND s.wager_id IS NOT NULL,
+      iif(w.is_freeplay, 0, w.risk_cents) - s.return_cents, 0)) AS revenue
+    FROM wagers w LEFT JOIN settlements s ON s.wager_id = w.id AND s.revision = {holding:w}
+    WHERE w.status IN ('settled', 'cashed_out', 'cancelled', 'voided')
     GROUP BY w.agent_path) p
   ORDER BY p.path;
 

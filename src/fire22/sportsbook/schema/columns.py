@@ -169,6 +169,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "action": Column("text", required=True),
         "after": Column("json", "{}"),
         "reason": _MAY_BE_EMPTY,
+        "at": _NO_TIME,
     },
     "settlements": {
         "wager_id": _refers("wagers"),

@@ -127,6 +127,9 @@ def _of_tables(mapping: BookMapping) -> list[str]:
         problems += [f"{at}.columns.{each} is unknown" for each in table.columns if each not in known]
         for each, column in known.items():
             problems += [f"{at}.columns.{each}{why}" for why in _of_column(column, table.column(each))]
+    wagers = mapping.tables.get("wagers")
+    if "wager_changes" in mapping.tables and wagers is not None and "version" not in wagers.columns:
+        problems.append("tables.wagers.columns.version is missing: tables.wager_changes goes by it")
     return problems
 
 

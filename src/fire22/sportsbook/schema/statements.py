@@ -19,6 +19,9 @@ _GAME: Final = (
     "FROM events LEFT JOIN leagues ON leagues.id = events.league_id LEFT JOIN sports ON sports.id = leagues.sport_id"
     " WHERE events.id = @.event_id"
 )
+_ROLLED_BACK: Final = (
+    "SELECT max(r.after ->> '$.revision') FROM wager_changes r WHERE r.wager_id = @.id AND r.action = 'reopened'"
+)
 
 # `@` stands for the row.
 EXPRESSIONS: Final[dict[str, str]] = {
@@ -73,14 +76,23 @@ EXPRESSIONS: Final[dict[str, str]] = {
         " FROM (SELECT s.market_id, l.selection_id, l.odds_decimal FROM wager_legs l"
         " JOIN selections s ON s.id = l.selection_id WHERE l.wager_id = @.id ORDER BY l.leg_no) o))"
     ),
-    "returned": (
-        "(SELECT s.return_cents FROM settlements s WHERE s.wager_id = @.id AND s.revision > coalesce((SELECT"
-        " max(r.after ->> '$.revision') FROM wager_changes r WHERE r.wager_id = @.id AND r.action = 'reopened'), 0)"
-        " ORDER BY s.revision DESC LIMIT 1)"
+    "holding": (
+        "(SELECT max(s.revision) FROM settlements s WHERE s.wager_id = @.id"
+        f" AND s.revision > coalesce(({_ROLLED_BACK}), 0))"
     ),
-    # Which rows an INSERT OR REPLACE may remove, and whether a settlement comes with its wager for the first time.
+    "returned": (
+        "(SELECT s.return_cents FROM settlements s WHERE s.wager_id = @.id"
+        f" AND s.revision > coalesce(({_ROLLED_BACK} AND r.version <= @.version), 0) ORDER BY s.revision DESC LIMIT 1)"
+    ),
+    "gone": (
+        "coalesce((SELECT strftime('%Y-%m-%dT%H:%M:%fZ', g.at) FROM wager_changes g"
+        f" WHERE g.wager_id = @.id AND g.version = @.version + 1), {_NOW})"
+    ),
+    # Which rows an INSERT OR REPLACE may remove, whether a settlement comes with its wager for the first time, and
+    # whether the end of a settlement is told for a wager in its state.
     "same_wager": ("w.id = NEW.id OR w.wager_number = NEW.wager_number OR w.idempotency_key = NEW.idempotency_key"),
     "settlement_is_new": "r.id IS NULL",
+    "may_lose_it": "w.status IN ('accepted', 'settled', 'cashed_out')",
 }
 
 

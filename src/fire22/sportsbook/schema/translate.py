@@ -22,7 +22,7 @@ from fire22.sportsbook.schema.foreign import BookMapping, TableMapping
 from fire22.sportsbook.schema.statements import EXPRESSIONS, statements
 from fire22.sportsbook.schema.values import Values, literal, offsets_view, quoted
 
-VERSION: Final = 3
+VERSION: Final = 4
 DEMO: Final = "fire22-demo"
 
 _HEAD: Final = re.compile(
@@ -111,6 +111,7 @@ class _Translation:
             changed["market"] = re.sub(r"'sport', \(SELECT sports\.name.*?@\.event_id\)", sport, EXPRESSIONS["market"])
         if self._in_row:
             changed["settlement_is_new"] = "r.data ->> '$.settledReturnMinor' IS NOT s.return_cents"
+            changed["may_lose_it"] = "w.status IN ('settled', 'cashed_out')"
             for row in ("NEW", "OLD"):
                 holds = self._where("settlements", f"[[{row}]]") or "1"
                 returned = self._values.of("settlements", "return_cents", f"[[{row}]]")
@@ -140,15 +141,14 @@ class _Translation:
         if mapped is None:
             return []
         condition = self._rows(table, when) if when else ""
-        body = self._rows(table, _sources(body))
         new, old = self._where(table, "NEW"), self._where(table, "OLD")
         head, on = f"CREATE TRIGGER {{}} {moment}", f"ON {quoted(mapped.table)}"
 
-        def made(suffix: str, event: str, *guards: str) -> tuple[str, str]:
+        def made(suffix: str, event: str, *guards: str, does: str = body) -> tuple[str, str]:
             whole = " AND ".join(f"({each})" for each in (*guards, condition) if each)
-            return name + suffix, (
-                f"{head.format(name + suffix)} {event} {on}\n" + (f"WHEN {whole} " if whole else "") + f"BEGIN{body}END"
-            )
+            when = f"WHEN {whole} " if whole else ""
+            does = self._rows(table, _sources(does))
+            return name + suffix, f"{head.format(name + suffix)} {event} {on}\n{when}BEGIN{does}END"
 
         triggers = []
         alone = table == "settlements" and self._in_row
@@ -158,9 +158,12 @@ class _Translation:
             if new:
                 triggers.append(made("_enter", "UPDATE", f"NOT {old}", new))
         elif event == "DELETE":
-            triggers.append(made("", event, old))
+            if not alone:
+                triggers.append(made("", event, old))
             if old:
-                triggers.append(made("_leave", "UPDATE", old, f"NOT {new}"))
+                # An update has a time of its own, where a deletion has none.
+                does = body.replace(EXPRESSIONS["now"], _changed_at(table))
+                triggers.append(made("_leave", "UPDATE", old, f"NOT {new}", does=does))
         else:
             triggers.append(made("", f"UPDATE{self._update_of(mapped, columns)}", old, new))
         return triggers
@@ -189,6 +192,12 @@ class _Translation:
 def _sources(sql: str) -> str:
     """Read from the views, under the names that the statement uses."""
     return _SOURCE.sub(lambda found: f"{found[1]} {PREFIX}{found[2]} {found[3] or found[2]}", sql)
+
+
+def _changed_at(table: str) -> str:
+    """When an update happened: the time that it wrote into its row, else the present."""
+    column = "updated_at" if "updated_at" in TABLES[table] else "settled_at"
+    return EXPRESSIONS["changed"].replace("updated_at", column)
 
 
 def _list(codes: tuple[str, ...]) -> str:

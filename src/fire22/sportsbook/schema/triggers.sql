@@ -11,7 +11,9 @@
 --   {channel:R}   how and from where wager R came, likewise
 --   {plan:R}      the whole of row R of commission_plans as a JSON object, with its FROM and WHERE
 --   {legs:R}      the legs of wager R as a JSON array
---   {returned:R}  what the latest settlement of wager R returned, NULL without one that was not rolled back
+--   {holding:R}   the revision of the settlement of wager R that holds: the latest one, NULL if that was rolled back
+--   {returned:R}  what it returned as of the version of row R: a roll-back that is reported and not yet written is none
+--   {gone:R}      in a DELETE trigger: when the change of wager R that is under way was reported, else the present
 --   {profile:R}   what else there is to say of row R of customers, likewise
 --   {market:R}    the whole of row R of markets, with its game and its selections, as a JSON object
 --   {customer:R}  the codes of row R of customers and of its agent, and the agent's path, as keys and values
@@ -23,8 +25,14 @@
 --
 -- A wager exists for the figures once it was accepted: 'accepted', 'settled' and 'cashed_out' below. A settlement row
 -- makes wager.settled, whatever becomes of the status. A settlement is rolled back by the status (settled → accepted); its
--- row stays, and the report of changes says 'reopened' and up to which revision, so that nothing is taken back twice. The
--- deletion of a settlement is not told.
+-- row stays, and the report of changes says 'reopened' and up to which revision, so that nothing is taken back twice.
+--
+-- A settlement that is deleted holds no longer: the one before it holds again (wager.resettled), and without one the wager
+-- is open again (wager.reopened), also while its status still says otherwise. The status that follows then tells the same
+-- once more, which is passed over.
+--
+-- A deletion has no column that says when. The row's updated_at is the time of an earlier change: a deletion dated by it
+-- would move the figures of a day that may be over. The report of changes, which is written before it, has its time.
 
 CREATE TRIGGER fire22_agents_insert AFTER INSERT ON agents BEGIN
   -- A replaced agent is told again: agent.created carries the whole agent.
@@ -163,12 +171,19 @@ BEGIN
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
       AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
       AND (r.data ->> '$.riskMinor' <> NEW.risk_cents OR r.data ->> '$.toWinMinor' <> NEW.to_win_cents);
-  -- A wager that was not there, or not accepted before; with the settlements that were written before it.
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.reopened', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, {channel:NEW}, 'status', NEW.status,
+      'version', NEW.version, 'legs', {legs:NEW}, 'settledReturnMinor', iif(r.data ->> '$.status' IN ('settled', 'cashed_out'),
+        r.data ->> '$.settledReturnMinor', NULL)))
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND NEW.status = 'accepted'
+      AND r.data ->> '$.status' IN ('settled', 'cashed_out', 'cancelled', 'voided');
+  -- A wager that was not there, or never accepted; with the settlements that were written before it.
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.placed', {time:NEW.accepted_at}, json_object({wager:NEW}, {channel:NEW},
       'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW})
     WHERE NEW.status IN ('accepted', 'settled', 'cashed_out') AND NOT EXISTS (SELECT 1 FROM fire22_replaced r
-      WHERE r.source = 'wagers' AND r.id = NEW.id AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out'));
+      WHERE r.source = 'wagers' AND r.id = NEW.id
+        AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out', 'cancelled', 'voided'));
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT iif(s.revision > 1 OR r.data ->> '$.settledReturnMinor' IS NOT NULL, 'wager.resettled', 'wager.settled'),
       {time:s.settled_at}, json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
@@ -202,8 +217,9 @@ END;
 
 CREATE TRIGGER fire22_wagers_reopen AFTER UPDATE OF status ON wagers
 WHEN OLD.status IN ('settled', 'cashed_out', 'cancelled', 'voided') AND NEW.status = 'accepted' BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.reopened', {changed},
-    json_object({wager:NEW}, {channel:NEW}, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW}));
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.reopened', {changed}, json_patch('{}', json_object(
+    {wager:NEW}, {channel:NEW}, 'status', NEW.status, 'version', NEW.version, 'legs', {legs:NEW},
+    'settledReturnMinor', iif(OLD.status IN ('settled', 'cashed_out'), {returned:OLD}, NULL))));
 END;
 
 CREATE TRIGGER fire22_wagers_accept AFTER UPDATE OF status ON wagers
@@ -231,7 +247,7 @@ END;
 
 CREATE TRIGGER fire22_wagers_delete BEFORE DELETE ON wagers
 WHEN OLD.status IN ('accepted', 'settled', 'cashed_out') BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.cancelled', {now}, json_patch('{}', json_object(
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.cancelled', {gone:OLD}, json_patch('{}', json_object(
     {wager:OLD}, 'status', 'deleted', 'settledReturnMinor', {returned:OLD}, 'reason', (SELECT nullif(reason, '')
       FROM wager_changes WHERE wager_id = OLD.id AND version = OLD.version + 1 AND action = 'deleted'))));
   -- With recursive_triggers on this is part of a REPLACE, and now told.
@@ -262,7 +278,22 @@ WHEN OLD.return_cents <> NEW.return_cents BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.resettled', {time:NEW.settled_at}, json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result,
       'returnMinor', NEW.return_cents, 'previousReturnMinor', OLD.return_cents)
-    FROM wagers w WHERE w.id = NEW.wager_id;
+    FROM wagers w WHERE w.id = NEW.wager_id AND NEW.revision = {holding:w};
+END;
+
+CREATE TRIGGER fire22_settlements_delete AFTER DELETE ON settlements BEGIN
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.resettled', {gone:w}, json_object({wager:w}, 'revision', s.revision, 'result', s.result,
+      'returnMinor', s.return_cents, 'previousReturnMinor', OLD.return_cents)
+    FROM wagers w JOIN settlements s ON s.wager_id = w.id AND s.revision = {holding:w}
+    WHERE w.id = OLD.wager_id AND w.status IN ('settled', 'cashed_out') AND s.revision < OLD.revision;
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.reopened', {gone:w}, json_object({wager:w}, {channel:w}, 'status', 'accepted', 'version', w.version,
+      'legs', {legs:w}, 'settledReturnMinor', OLD.return_cents)
+    FROM wagers w WHERE w.id = OLD.wager_id AND {may_lose_it} AND (w.status = 'accepted' OR {holding:w} IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM settlements s WHERE s.wager_id = w.id AND s.revision > OLD.revision);
+  -- With recursive_triggers on this is part of a REPLACE, and now told.
+  DELETE FROM fire22_replaced WHERE source = 'settlements' AND id = OLD.wager_id;
 END;
 
 CREATE TRIGGER fire22_payments_before_insert BEFORE INSERT ON payments BEGIN
