@@ -26,7 +26,7 @@ from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
-from fire22.feed.sqlite import SqliteFeed, read_state
+from fire22.feed.sqlite import SqliteFeed, begin_again, read_state
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
@@ -59,6 +59,8 @@ from fire22.sportsbook.schema.foreign import read_book_mapping
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
+FOLDED_S: Final = 0.01  # how often a start looks whether the rest of the log is folded ...
+PROGRESS_S: Final = 2.0  # ... and how often it says how much is left
 FREEZE_CONNECTIONS: Final = 1_000  # after so many new ones the garbage collector is told to leave what is there alone
 LATE_S: Final = 1.0  # how late, at most, who is late with a request or a token is noticed
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
@@ -141,12 +143,14 @@ class Application:
         self.tokens = Tokens(load_key(config.key_file))
         self.sign_in = SignInCodes()
         connection = open_file(config.storage)
+        self.engine = build_engine(config.relay.open_topics)
+        if begin_again(connection, config.storage, self.engine.shape):
+            self.logger.info("begins the figures again", reason="this version makes them otherwise")
         self._writer = Writer(connection, self._loop, group_ms=config.log.group_ms)
         self.log = SqliteLog(self._writer, connection, config.storage, self._loop, pending_max=config.log.pending_max)
         self.feed = SqliteFeed(
             self._writer, connection, config.storage, self._loop, ring_bytes_max=config.feed.ring_bytes_max
         )
-        self.engine = build_engine(config.relay.open_topics)
         self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
         self.runner = Runner(self.log, self.feed, self.engine, rejected=self._rejected, failed=self._failed("feed"))
         self.hub = HubLoop(
@@ -176,10 +180,12 @@ class Application:
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
         self._writer.start()
+        self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
+        await self._fold_rest()
         await self._configure()
-        stages = [self.runner.run(), self.hub.run(), *(source.run() for source in self.sources)]
+        stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self._trim(), self._end_late(), self._sweep()]
-        self._stages = [self._tasks.create_task(stage) for stage in stages]
+        self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
         gc.collect()
@@ -204,6 +210,15 @@ class Application:
         """A link that signs a browser in, once, as an administrator of the whole book."""
         principal = Principal("local", "admin", "/", now_ms() + 1)
         return f"{self.address.url}/#code={self.sign_in.issue(principal, now_ms=now_ms())}"
+
+    async def _fold_rest(self) -> None:
+        """Bring the figures up to the end of the log before anybody is shown one; after an upgrade that may be all."""
+        told_s = self._loop.time()
+        while self.runner.behind:
+            await asyncio.sleep(FOLDED_S)
+            if self._loop.time() - told_s >= PROGRESS_S:
+                told_s = self._loop.time()
+                self.logger.info("making the figures", events_left=self.runner.behind)
 
     async def _configure(self) -> None:
         """A change of the flows or their settings is an event, so that a replay makes it at the same place."""

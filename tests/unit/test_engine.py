@@ -1,5 +1,8 @@
 """The engine: groups in, batches out, the same for every run."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from random import Random
 from typing import ClassVar
@@ -500,3 +503,35 @@ def test_the_largest_values_that_are_taken_can_be_added_up() -> None:
     assert not one.rejected
     kpi = {document.scope: document for document in one._documents.values() if document.topic == "kpi"}
     assert (kpi["/"].body or {})["handle"] == 300 * 10**11
+
+
+SHAPE = """
+from fire22 import app
+print(app.build_engine(("bench",)).shape)
+"""
+
+
+def test_the_shape_is_that_of_the_flows_alone() -> None:
+    """Another process finds the same shape, whatever its hash seed; else each start would make all figures again."""
+    shapes = {
+        subprocess.run(
+            [sys.executable, "-c", SHAPE], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert shapes == {f"{app.build_engine(('bench',)).shape}\n".encode()}
+
+
+def test_another_version_or_form_of_rows_is_another_shape() -> None:
+    """What would say other messages, or read rows otherwise, is told from what made them."""
+
+    class Newer(Sum):
+        version = Sum.version + 1
+
+    class Wider(Sum):
+        @property
+        def tables(self) -> tuple[Table[object], ...]:
+            return (Table[object]("sums", str),)
+
+    shapes = [Engine((flow(),), decode).shape for flow in (Sum, Newer, Wider)]
+    assert len(set(shapes)) == 3

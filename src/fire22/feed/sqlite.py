@@ -18,7 +18,7 @@ from fire22.core.errors import StorageError
 from fire22.core.message import Json
 from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record, after_all, decode_entries, encode_entries
 from fire22.feed.ring import Ring
-from fire22.log.file import checksum, connect, meta, query, storage_errors
+from fire22.log.file import FEED_BEGINS, checksum, connect, meta, new_epoch, query, storage_errors
 from fire22.log.writer import Writer
 
 _SELECT: Final = "SELECT offset, topic, seq, idx, cnt, at_ms, crc, body FROM feed "
@@ -269,6 +269,32 @@ def read_checkpoint(connection: apsw.Connection) -> Checkpoint:
     """Where the file's feed stands."""
     seq, offset, watermark = (meta(connection, key) for key in ("seq", "offset", "watermark_ms"))
     return Checkpoint(int(seq or 0), int(offset or 0), int(watermark or 0))
+
+
+def begin_again(connection: apsw.Connection, path: Path, shape: str) -> bool:
+    """Where the file's feed was made by flows of another shape, forget all that follows from the log.
+
+    The log stays. The feed begins anew, with another epoch: what it says may differ from what was said before.
+
+    Returns:
+        Whether there was something to forget.
+
+    Raises:
+        StorageError: `storage_failed`, the log does not reach back to its first event.
+    """
+    if meta(connection, "shape") == shape:
+        return False
+    with storage_errors(), connection:
+        forgets = read_checkpoint(connection).seq > 0
+        if forgets:
+            if connection.execute("SELECT min(seq) FROM log").get != 1:
+                message = "The figures have to be made again, but the log does not reach back to its first event."
+                raise StorageError(codes.STORAGE_FAILED, message, temporary=False)
+            connection.execute("DELETE FROM feed; DELETE FROM state; DELETE FROM document; DELETE FROM archive")
+            connection.execute(FEED_BEGINS)
+            new_epoch(connection, path)
+        connection.execute("REPLACE INTO meta VALUES('shape', ?)", (shape,))
+    return forgets
 
 
 def read_documents(connection: apsw.Connection, topic: str | None = None) -> list[Document]:

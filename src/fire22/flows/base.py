@@ -98,6 +98,11 @@ class Table(Generic[Row]):
             self._stored = {}
         return iter(self._rows.items())
 
+    @property
+    def schema(self) -> object:
+        """What a row is, in words that change when the rows' format does."""
+        return msgspec.json.schema(self._decoder.type)
+
     def get(self, key: str) -> Row | None:
         """The row, or None."""
         row = self._rows.get(key)

@@ -3,6 +3,7 @@
 The runner drives it from the log; tests, the replay check and benchmarks drive it from anything.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -111,6 +112,14 @@ class Engine(Emitter):
     def checkpoint(self) -> Checkpoint:
         """What has been folded and said so far."""
         return Checkpoint(self._seq, self._offset, self._watermark_ms)
+
+    @property
+    def shape(self) -> str:
+        """One word for what the flows keep and say: with another one, what is stored has to be made again."""
+        flows = [(flow.name, flow.version) for flow in self.flows]
+        tables = [(name, table.schema) for name, table in self._tables.items()]
+        described = msgspec.json.Encoder(order="sorted").encode((flows, tables))
+        return hashlib.blake2b(described, digest_size=16).hexdigest()
 
     def document(self, topic: str, scope: str, key: str = "") -> dict[str, Json] | None:
         """A view's document as of the last flush."""

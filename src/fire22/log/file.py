@@ -29,6 +29,7 @@ STATE: Final = """
 CREATE TABLE state(
     "table" TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY("table", key)) WITHOUT ROWID;
 """
+FEED_BEGINS: Final = "REPLACE INTO meta VALUES('seq', 0), ('offset', 0), ('watermark_ms', 0), ('feed_bytes', 0)"
 ARCHIVE: Final = """
 CREATE TABLE archive(
     topic TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, at_ms INTEGER NOT NULL,
@@ -154,7 +155,7 @@ def _create(path: Path, vfs: str | None) -> None:
     with connection:
         connection.execute(SCHEMA)
         new_epoch(connection, fresh)
-        connection.execute("INSERT INTO meta VALUES('seq', 0), ('offset', 0), ('watermark_ms', 0), ('feed_bytes', 0)")
+        connection.execute(FEED_BEGINS)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing does it too, but ignores what fails
     connection.close()
     fresh.rename(path)
