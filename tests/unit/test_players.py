@@ -4,12 +4,39 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.players import Players
+from fire22.sportsbook.players import WAGERED, Player, Window
 
 
-def counts(players: Players) -> dict[str, int]:
-    """The scopes with anybody in them."""
-    return {scope: count for scope, count in players.counts.items() if count}
+class Players:
+    """A window, and the players that it is told of by customer and path."""
+
+    def __init__(self) -> None:
+        self._window = Window(WAGERED)
+        self._players: dict[tuple[str, str], Player] = {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The scopes with anybody in them."""
+        return {scope: count for scope, count in self._window.counts.items() if count}
+
+    def player(self, customer: str, path: str) -> Player:
+        """A customer below an agent."""
+        return self._players.setdefault((customer, path), Player(customer, path, [0, 0]))
+
+    def seen(self, customer: str, path: str, at_ms: int) -> tuple[str, ...]:
+        """A customer was seen."""
+        return self._window.seen(self.player(customer, path), at_ms)
+
+    def leave(self, customer: str, path: str) -> tuple[str, ...]:
+        """A customer has left."""
+        assert self._window.players(customer) == [self.player(customer, path)]
+        return self._window.leave(self.player(customer, path))
+
+    def expire(self, since_ms: int) -> tuple[list[str], list[tuple[str, str]]]:
+        """Time has passed."""
+        scopes, gone = self._window.expire(since_ms)
+        assert all(player.last_ms[WAGERED] == 0 for player in gone)
+        return scopes, [(player.customer, player.path) for player in gone]
 
 
 def test_a_customer_counts_once_in_every_scope_above() -> None:
@@ -18,7 +45,7 @@ def test_a_customer_counts_once_in_every_scope_above() -> None:
     assert players.seen("C1", "/M1/A7", 10) == ("/", "/M1", "/M1/A7")
     assert players.seen("C1", "/M1/A7", 20) == ()
     assert players.seen("C2", "/M1", 20) == ("/", "/M1")
-    assert counts(players) == {"/": 2, "/M1": 2, "/M1/A7": 1}
+    assert players.counts == {"/": 2, "/M1": 2, "/M1/A7": 1}
 
 
 def test_a_customer_who_was_moved_counts_once_where_the_paths_meet() -> None:
@@ -26,9 +53,9 @@ def test_a_customer_who_was_moved_counts_once_where_the_paths_meet() -> None:
     players = Players()
     players.seen("C1", "/M1/A1", 10)
     assert players.seen("C1", "/M1/A2", 20) == ("/M1/A2",)
-    assert counts(players) == {"/": 1, "/M1": 1, "/M1/A1": 1, "/M1/A2": 1}
+    assert players.counts == {"/": 1, "/M1": 1, "/M1/A1": 1, "/M1/A2": 1}
     assert players.expire(10) == (["/M1/A1"], [("C1", "/M1/A1")])
-    assert counts(players) == {"/": 1, "/M1": 1, "/M1/A2": 1}
+    assert players.counts == {"/": 1, "/M1": 1, "/M1/A2": 1}
 
 
 def test_who_leaves_and_comes_again_counts_once_more() -> None:
@@ -36,11 +63,10 @@ def test_who_leaves_and_comes_again_counts_once_more() -> None:
     players = Players()
     for at_ms in (10, 20, 30):
         assert players.seen("C1", "/M1", at_ms) == ("/", "/M1")
-        assert players.paths("C1") == ("/M1",)
         assert players.leave("C1", "/M1") == ("/", "/M1")
     players.seen("C1", "/M1", 40)
     assert players.expire(30) == ([], [])
-    assert counts(players) == {"/": 1, "/M1": 1}
+    assert players.counts == {"/": 1, "/M1": 1}
     assert players.expire(40) == (["/", "/M1"], [("C1", "/M1")])
     assert players.expire(100) == ([], [])
 
@@ -51,7 +77,7 @@ def test_a_player_counts_until_the_window_has_passed() -> None:
     players.seen("C1", "/M1", 10)
     assert players.expire(9) == ([], [])
     assert players.expire(10) == (["/", "/M1"], [("C1", "/M1")])
-    assert counts(players) == {}
+    assert players.counts == {}
 
 
 def test_a_later_wager_prolongs_and_an_earlier_one_does_not_shorten() -> None:
@@ -71,7 +97,7 @@ def test_who_is_gone_may_come_back() -> None:
     players.seen("C1", "/M1", 10)
     players.expire(10)
     assert players.seen("C1", "/M1", 20) == ("/", "/M1")
-    assert counts(players) == {"/": 1, "/M1": 1}
+    assert players.counts == {"/": 1, "/M1": 1}
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -94,6 +120,6 @@ def test_it_agrees_with_counting_anew(seed: int) -> None:
             scope: len({c for c, path, at in seen if at > since and f"{path}/".startswith(f"{scope.rstrip('/')}/")})
             for scope in scopes
         }
-        assert counts(players) == {scope: count for scope, count in right.items() if count}
+        assert players.counts == {scope: count for scope, count in right.items() if count}
         assert {scope for scope in scopes if right[scope] != before[scope]} <= told
         before = right

@@ -90,60 +90,52 @@ class ScopeRow(Struct, gc=False, array_like=True):
     waits: int = 0
 
 
-class Seen(Struct, gc=False, array_like=True):
-    """When a customer has wagered last, and when it has shown itself last; ms since 1970 UTC, 0 is long ago."""
-
-    wagered_ms: int = 0
-    alive_ms: int = 0
-
-
-class Open(Struct, gc=False):
-    """Open wagers."""
-
-    count: int = 0
-    risk: int = 0
-    to_win: int = 0
-
-
 class ScopeFigures:
-    """A scope: the kept row and what is derived. `liability` is as of the last flush."""
+    """A scope: the kept row and what is derived; amounts are minor units.
 
-    __slots__ = ("active", "liability", "online", "open", "row")
+    Attributes:
+        pending, risk, to_win: open wagers.
+        liability: as of the last flush.
+        late, timely: whether the group opens or closes wagers of before the running day, and of it.
+    """
 
-    def __init__(self, row: ScopeRow) -> None:
+    __slots__ = ("active", "late", "liability", "online", "pending", "risk", "row", "scope", "timely", "to_win")
+
+    def __init__(self, scope: str, row: ScopeRow) -> None:
+        self.scope = scope
         self.row = row
-        self.open = Open()
+        self.pending = self.risk = self.to_win = 0
         self.active = 0
         self.online = 0
         self.liability = 0
+        self.late = False
+        self.timely = False
 
 
-def document(
-    scope: str, figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, str, str]
-) -> dict[str, Json]:
+def document(figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, str, str]) -> dict[str, Json]:
     """What is said of a scope; money in major units.
 
     Args:
         keys: what the running day, week and month are called.
     """
-    row, open = figures.row, figures.open
+    row, scope = figures.row, figures.scope
     ever, base = row.ever, row.base
     liability = figures.liability
     day, week, month = keys
     said: dict[str, Json] = {
         "revenue": major(ever.revenue),
         "activePlayers": figures.active,
-        "pending": open.count,
+        "pending": figures.pending,
         "totalLiability": major(liability),
         "change": {
             "revenue": major(ever.revenue - base.revenue),
             "activePlayers": figures.active - base.active,
-            "pending": open.count - base.pending,
+            "pending": figures.pending - base.pending,
             "totalLiability": major(liability - base.liability),
         },
-        **_sums(ever),
-        "pendingRisk": major(open.risk),
-        "pendingToWin": major(open.to_win),
+        **_sums(ever.revenue, ever.handle, ever.settled, ever.costs),
+        "pendingRisk": major(figures.risk),
+        "pendingToWin": major(figures.to_win),
         "grossPotentialPayout": major(liabilities.gross(scope)),
         "onlinePlayers": figures.online,
         "periods": {
@@ -158,22 +150,17 @@ def document(
 
 
 def _period(key: str, ever: Sums, before: Sums) -> dict[str, Json]:
-    sums = Sums(
-        ever.revenue - before.revenue,
-        ever.handle - before.handle,
-        ever.settled - before.settled,
-        ever.wagers - before.wagers,
-        ever.costs - before.costs,
-    )
-    return {"key": key, "revenue": major(sums.revenue), **_sums(sums), "wagers": sums.wagers}
+    revenue = ever.revenue - before.revenue
+    sums = _sums(revenue, ever.handle - before.handle, ever.settled - before.settled, ever.costs - before.costs)
+    return {"key": key, "revenue": major(revenue), **sums, "wagers": ever.wagers - before.wagers}
 
 
-def _sums(sums: Sums) -> dict[str, Json]:
+def _sums(revenue: int, handle: int, settled: int, costs: int) -> dict[str, Json]:
     said: dict[str, Json] = {
-        "handle": major(sums.handle),
-        "settledHandle": major(sums.settled),
-        "ngr": major(sums.revenue - sums.costs),
+        "handle": major(handle),
+        "settledHandle": major(settled),
+        "ngr": major(revenue - costs),
     }
-    if sums.settled > 0:
-        said["hold"] = round(100 * sums.revenue / sums.settled, 2)
+    if settled > 0:
+        said["hold"] = round(100 * revenue / settled, 2)
     return said

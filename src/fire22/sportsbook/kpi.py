@@ -23,29 +23,29 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fire22.core.scope import DEPTH_MAX, ROOT, ancestors
+from fire22.core.scope import ROOT, ancestors
 from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
+from fire22.sportsbook.group_sums import GroupSums, Moved
 from fire22.sportsbook.key_figures import (
     Base,
     Commissioned,
     Liabilities,
-    Open,
     ScopeFigures,
     ScopeRow,
-    Seen,
     Sums,
     document,
 )
 from fire22.sportsbook.periods import Periods, Weekday
-from fire22.sportsbook.players import Players, name
-from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, OpenWager, Registry
+from fire22.sportsbook.players import SHOWN, WAGERED, Player, Window
+from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, Movement, Registry
 
 MINUTE_MS: Final = 60_000
 ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
 BONUS: Final = "bonus"
+NEVER: Final = [0, 0]  # who neither is active nor online
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,38 +68,6 @@ class Running(Struct, frozen=True, gc=False, array_like=True):
     keys: tuple[str, str, str] = ("", "", "")
 
 
-class _Moved:
-    """What a commit group does to one path.
-
-    Args:
-        now: of facts that count in the running day, week and month.
-        base_revenue, base_pending: of facts of before the running day.
-        late, timely: whether wagers were opened or closed before the running day, and in it.
-    """
-
-    __slots__ = ("base_pending", "base_revenue", "late", "now", "open", "timely")
-
-    def __init__(self) -> None:
-        self.now = Sums()
-        self.open = Open()
-        self.base_revenue = 0
-        self.base_pending = 0
-        self.late = False
-        self.timely = False
-
-    def add(self, other: "_Moved") -> None:
-        """Take in what was done below."""
-        self.now.add(other.now)
-        open, more = self.open, other.open
-        open.count += more.count
-        open.risk += more.risk
-        open.to_win += more.to_win
-        self.base_revenue += other.base_revenue
-        self.base_pending += other.base_pending
-        self.late |= other.late
-        self.timely |= other.timely
-
-
 class Kpi(Flow):
     """One document for each scope; comes after the flows that tell liabilities and commissions."""
 
@@ -113,27 +81,27 @@ class Kpi(Flow):
         self._liabilities = liabilities
         self._commissions = commissions
         self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
-        self._seen_rows: Table[Seen] = Table("seen", Seen)
+        self._seen: Table[list[int]] = Table("seen", list[int])
         self._left: Table[int] = Table("left", int)
         self._running_row: Table[Running] = Table("running", Running)
-        self._scopes: dict[str, ScopeFigures] = {}
-        self._active_players = Players()
-        self._online_players = Players()
+        self._sums = GroupSums()
+        self._scopes: dict[str, ScopeFigures] = {}  # that have a document
+        self._active = Window(WAGERED)
+        self._online = Window(SHOWN)
         self._settings = KpiSettings()
         self._online_ms = int(self._settings.online_minutes * MINUTE_MS)
         self._periods = Periods("UTC", time(0))
         self._running = Running()
-        self._moves: dict[str, _Moved] = {}
-        self._touched: dict[str, None] = {}
-        self._waiting: dict[str, None] = {}  # in the order in which they wait
+        self._touched: dict[str, ScopeFigures] = {}
+        self._seen_anew: list[Player] = []
+        self._waiting: dict[str, ScopeFigures] = {}  # in the order in which they wait
         self._waits = 0
-        self._known: dict[str, bool] = {}  # scopes whose liability moves at the start of the day too
         self._at_ms = 0
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
         """Scopes, customers that are active or online, who has left of late, the running periods."""
-        return (self._rows, self._seen_rows, self._left, self._running_row)  # type: ignore[return-value]
+        return (self._rows, self._seen, self._left, self._running_row)  # type: ignore[return-value]
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -158,25 +126,29 @@ class Kpi(Flow):
     def loaded(self) -> None:
         """Derive open wagers and the counts from the kept rows."""
         for scope, row in self._rows:
-            self._scopes[scope] = ScopeFigures(row)
+            figures = self._scopes[scope] = self._sums.scope(scope).figures
+            figures.row = row
         for wager in self._book.wagers():
-            self._count(wager, 1, late=False, known=True)
-        self._propagate()
-        for key, seen in self._seen_rows:
+            moved = self._moved_at(wager.path)
+            moved.pending += 1
+            moved.risk += wager.risk
+            moved.to_win += wager.to_win
+        self._sums.rise(self._touched)
+        for key, last_ms in self._seen:
             customer, _, path = key.rpartition("|")
-            if seen.wagered_ms:
-                self._active_players.seen(customer, path, seen.wagered_ms)
-            if seen.alive_ms:
-                self._online_players.seen(customer, path, seen.alive_ms)
-        for scope in (*self._active_players.counts, *self._online_players.counts):
+            player = self._sums.scope(path).players[customer] = Player(customer, path, last_ms)
+            for window, at_ms in zip((self._active, self._online), last_ms, strict=True):
+                if at_ms:
+                    window.enter(player)
+        for scope in (*self._active.counts, *self._online.counts):
             self._recount(scope)
         for scope, figures in self._scopes.items():
             figures.liability = self._liabilities.total(scope)
         self._running = self._running_row.get("now") or Running()
-        self._touched, self._known = {}, {}
-        waiting = [(each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits]
-        self._waiting = dict.fromkeys(scope for _, scope in sorted(waiting))
-        self._waits = max(waiting, default=(0, ""))[0]
+        self._touched = {}
+        waiting = sorted((each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits)
+        self._waiting = {scope: self._scopes[scope] for _, scope in waiting}
+        self._waits = waiting[-1][0] if waiting else 0
 
     def clock(self) -> None:
         """The windows of active and online players slide; a new business day may begin."""
@@ -190,27 +162,38 @@ class Kpi(Flow):
         """A document for each scope whose figures moved."""
         for path, day_after, commission in self._commissions.posted:
             self._add(path, self._periods.starts_ms(day_after) - 1, Sums(costs=commission))
-        self._propagate()
+        self._sums.rise(self._touched)
         for scope in self._liabilities.take_changed():
             figures = self._touch(scope)
             liability = self._liabilities.total(scope)
-            if self._known.get(scope):
+            if figures.late and not figures.timely:
                 figures.row.base.liability += liability - figures.liability
             figures.liability = liability
-        self._known = {}
         # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
         self._wait()
         for scope in self._turn():
-            del self._waiting[scope]
-            figures = self._scopes[scope]
+            figures = self._touched[scope] = self._waiting.pop(scope)
             figures.row.waits = 0
-            said = document(scope, figures, self._liabilities, self._running.keys)
+            said = document(figures, self._liabilities, self._running.keys)
             self.out.view("kpi", scope, "", "kpi_update", at_ms, said)
-            self._touched[scope] = None
-        for scope in self._touched:
-            self._rows.put(scope, self._scopes[scope].row)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Store what the group has changed."""
+        for scope, figures in self._touched.items():
+            self._rows.put(scope, figures.row)
+            figures.late = figures.timely = False
+        self._scopes.update(self._touched)
         self._touched = {}
+        for player in self._seen_anew:
+            player.changed = False
+            if player.last_ms == NEVER:
+                self._seen.pop(player.key)
+                del self._sums.scope(player.path).players[player.customer]
+            else:
+                self._seen.put(player.key, player.last_ms)
+        self._seen_anew = []
 
     def _turn(self) -> list[str]:
         """Whose document comes now: those that have waited longest, and the whole book's in any case."""
@@ -221,12 +204,12 @@ class Kpi(Flow):
         """Let the scopes whose figures moved wait for their document, behind those that wait already."""
         if not self._waiting:
             self._waits = 0
-        new = sorted(scope for scope in self._touched if scope not in self._waiting)
+        new = sorted(self._touched.keys() - self._waiting.keys())
         if new:
             self._waits += 1
             for scope in new:
-                self._scopes[scope].row.waits = self._waits
-                self._waiting[scope] = None
+                figures = self._waiting[scope] = self._touched[scope]
+                figures.row.waits = self._waits
 
     # Facts.
 
@@ -238,7 +221,7 @@ class Kpi(Flow):
         customer = expect(fact, facts.Customer)
         if customer.last_wager_at is not None:
             at_ms = self._time(to_ms(customer.last_wager_at))
-            self._seen(customer.customer_id, customer.path, at_ms)
+            self._wagered(self._sums.scope(customer.path), customer.customer_id, at_ms)
 
     def _imported_revenue(self, fact: Fact) -> None:
         imported = expect(fact, facts.RevenueImported)
@@ -256,24 +239,46 @@ class Kpi(Flow):
             self._begin_day(at_ms)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
-        accepted = move.kind == "placed" or move.kind == "imported"
-        late = at_ms < self._running.day_ms
-        known = late or move.kind == "imported"
-        if move.closed is not None:
-            self._count(move.closed, -1, late=late, known=known)
-        if move.opened is not None:
-            self._count(move.opened, 1, late=late, known=known)
-        path = move.fact.path
-        if late or at_ms < self._running.week_ms or at_ms < self._running.month_ms:
-            self._add(path, at_ms, Sums(move.revenue, move.handle, move.settled_handle, int(accepted)))
+        kind, opened, closed = move.kind, move.opened, move.closed
+        moved = self._moved_at(move.fact.path)
+        if closed is not None:
+            moved.pending -= 1
+            moved.risk -= closed.risk
+            moved.to_win -= closed.to_win
+        if opened is not None:
+            moved.pending += 1
+            moved.risk += opened.risk
+            moved.to_win += opened.to_win
+        accepted = kind == "placed" or kind == "imported"
+        if at_ms < self._running.day_ms:
+            self._late(move, accepted=accepted)
         else:
-            now = self._move(path).now
-            now.revenue += move.revenue
-            now.handle += move.handle
-            now.settled += move.settled_handle
-            now.wagers += accepted
+            moved.revenue += move.revenue
+            moved.handle += move.handle
+            moved.settled += move.settled_handle
+            moved.wagers += accepted
+            if kind == "imported":
+                self._known(ancestors(moved.figures.scope))
+            elif opened is not None or closed is not None:
+                moved.timely = True
         if accepted:
-            self._seen(move.fact.customer_id, path, at_ms)
+            self._wagered(moved, move.fact.customer_id, at_ms)
+
+    def _late(self, move: Movement, *, accepted: bool) -> None:
+        """A wager of before the running day: it was so at the start of the day already."""
+        scopes = ancestors(move.fact.path)
+        sums = Sums(move.revenue, move.handle, move.settled_handle, int(accepted))
+        self._add(move.fact.path, move.at_ms, sums)
+        pending = (move.opened is not None) - (move.closed is not None)
+        for scope in scopes:
+            self._sums.scope(scope).figures.row.base.pending += pending
+        if move.opened is not None or move.closed is not None:
+            self._known(scopes)
+
+    def _known(self, scopes: tuple[str, ...]) -> None:
+        """Wagers move liability as it was at the start of the day, too."""
+        for scope in scopes:
+            self._sums.scope(scope).figures.late = True
 
     def _charged_back(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
@@ -289,7 +294,8 @@ class Kpi(Flow):
 
     def _login(self, fact: Fact) -> None:
         session = expect(fact, facts.Session)
-        self._alive(session.customer_id, session.path, self._time(self._book.counts_at(fact)))
+        player = self._player(self._sums.scope(session.path), session.customer_id)
+        self._showed(player, self._time(self._book.counts_at(fact)))
 
     def _logout(self, fact: Fact) -> None:
         customer = expect(fact, facts.Session).customer_id
@@ -297,12 +303,11 @@ class Kpi(Flow):
         if at_ms <= self._now_ms - self._online_ms:
             return
         self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
-        for path in self._online_players.paths(customer):
-            seen = self._seen_rows.get(name(customer, path))
-            if seen is not None and seen.alive_ms <= at_ms:  # it may have come again before it was told that it left
-                for scope in self._online_players.leave(customer, path):
+        for player in self._online.players(customer):
+            if player.last_ms[SHOWN] <= at_ms:  # it may have come again before it was told that it left
+                for scope in self._online.leave(player):
                     self._recount(scope)
-                self._forget(customer, path, wagered=False)
+                self._mark(player)
 
     # What facts do to figures.
 
@@ -326,7 +331,8 @@ class Kpi(Flow):
         before = self._running
         if at_ms < before.ends_ms:
             return
-        self._propagate()
+        self._sums.rise(self._touched)
+        self._scopes.update(self._touched)
         day, week, month = (self._periods.period(kind, at_ms) for kind in ("day", "week", "month"))
         # After a change of the settings the days meet: none begins before the one before it has ended.
         start_ms = max(day.start_ms, before.ends_ms)
@@ -338,161 +344,87 @@ class Kpi(Flow):
         self._expire(start_ms)
         for scope, figures in self._scopes.items():
             row = figures.row
-            row.base = Base(row.ever.revenue, figures.active, figures.open.count, figures.liability)
+            row.base = Base(row.ever.revenue, figures.active, figures.pending, figures.liability)
             row.day = copy(row.ever)
             if week.key != before.keys[1]:
                 row.week = copy(row.ever)
             if month.key != before.keys[2]:
                 row.month = copy(row.ever)
-            self._touched[scope] = None
+            self._touched[scope] = figures
 
     def _add(self, path: str, at_ms: int, sums: Sums) -> None:
         """Count what happened at a moment; of periods that began later it is of before."""
         running = self._running
-        if at_ms < running.day_ms:
-            self._move(path).base_revenue += sums.revenue
         for scope in ancestors(path):
             row = self._touch(scope).row
             row.ever.add(sums)
+            if at_ms < running.day_ms:
+                row.base.revenue += sums.revenue
             for start_ms, before in (
                 (running.day_ms, row.day), (running.week_ms, row.week), (running.month_ms, row.month),
             ):  # fmt: skip
                 if at_ms < start_ms:
                     before.add(sums)
 
-    def _count(self, wager: OpenWager, sign: int, *, late: bool, known: bool) -> None:
-        """An open wager more or less.
-
-        Args:
-            late: of before the running day.
-            known: it moves liability as it was at the start of the day, too.
-        """
-        moved = self._move(wager.path)
-        open = moved.open
-        open.count += sign
-        open.risk += sign * wager.risk
-        open.to_win += sign * wager.to_win
-        if known:
-            moved.late = True
-        else:
-            moved.timely = True
-        if late:
-            moved.base_pending += sign
-
-    def _move(self, path: str) -> _Moved:
-        moved = self._moves.get(path)
-        if moved is None:
-            moved = self._moves[path] = _Moved()
+    def _moved_at(self, path: str) -> Moved:
+        """What the group does at an agent's path."""
+        moved = self._sums.scopes.get(path) or self._sums.scope(path)
+        if not moved.stirred:
+            self._sums.stir(moved)
         return moved
-
-    def _propagate(self) -> None:
-        """Bring what the group has done so far up the tree, from the lowest agents on, each sum once."""
-        if not self._moves:
-            return
-        levels: list[dict[str, _Moved]] = [{} for _ in range(DEPTH_MAX)]
-        for path, moved in self._moves.items():
-            levels[len(ancestors(path)) - 1][path] = moved
-        self._moves = {}
-        for depth in range(DEPTH_MAX - 1, -1, -1):
-            for path, moved in levels[depth].items():
-                self._take(path, moved)
-                if depth:
-                    above, parent = levels[depth - 1], ancestors(path)[-2]
-                    sums = above.get(parent)
-                    if sums is None:
-                        above[parent] = moved  # which is done with below
-                    else:
-                        sums.add(moved)
-
-    def _take(self, scope: str, moved: _Moved) -> None:
-        figures = self._touch(scope)
-        row, total, open = figures.row, figures.open, moved.open
-        row.ever.add(moved.now)
-        row.base.revenue += moved.base_revenue
-        row.base.pending += moved.base_pending
-        if moved.late or moved.timely:
-            self._known[scope] = self._known.get(scope, True) and not moved.timely
-        total.count += open.count
-        total.risk += open.risk
-        total.to_win += open.to_win
 
     def _touch(self, scope: str) -> ScopeFigures:
         """A scope whose document may have changed."""
-        self._touched[scope] = None
-        return self._scope(scope)
-
-    def _scope(self, scope: str) -> ScopeFigures:
-        figures = self._scopes.get(scope)
-        if figures is None:
-            figures = self._scopes[scope] = ScopeFigures(ScopeRow())
+        figures = self._touched[scope] = self._sums.scope(scope).figures
         return figures
 
     def _expire(self, now_ms: int) -> None:
-        for players, span_ms, wagered in (
-            (self._active_players, ACTIVE_MS, True),
-            (self._online_players, self._online_ms, False),
-        ):
-            scopes, gone = players.expire(now_ms - span_ms)
+        for window, span_ms in ((self._active, ACTIVE_MS), (self._online, self._online_ms)):
+            scopes, gone = window.expire(now_ms - span_ms)
             for scope in scopes:
                 self._recount(scope)
-            for customer, path in gone:
-                self._forget(customer, path, wagered=wagered)
+            for player in gone:
+                self._mark(player)
         for customer in [each for each, left_ms in self._left if left_ms <= now_ms - self._online_ms]:
             self._left.pop(customer)
 
-    def _recount(self, scope: str) -> None:
+    def _recount(self, scope: str) -> ScopeFigures:
         figures = self._touch(scope)
-        figures.active = self._active_players.counts.get(scope, 0)
-        figures.online = self._online_players.counts.get(scope, 0)
+        figures.active = self._active.counts.get(scope, 0)
+        figures.online = self._online.counts.get(scope, 0)
+        return figures
 
-    def _forget(self, customer: str, path: str, *, wagered: bool) -> None:
-        """A customer is no longer active, or online."""
-        key = name(customer, path)
-        seen = self._seen_rows.get(key)
-        if seen is None:
-            raise AssertionError(f"nobody has seen {key}")
-        if wagered:
-            seen.wagered_ms = 0
-        else:
-            seen.alive_ms = 0
-        if seen.wagered_ms or seen.alive_ms:
-            self._seen_rows.put(key, seen)
-        else:
-            self._seen_rows.pop(key)
+    def _player(self, moved: Moved, customer: str) -> Player:
+        player = moved.players.get(customer)
+        if player is None:
+            player = moved.players[customer] = Player(customer, moved.figures.scope, [0, 0])
+            self._mark(player)
+        return player
 
-    def _seen(self, customer: str, path: str, at_ms: int) -> None:
+    def _mark(self, player: Player) -> None:
+        """What is kept of a player has changed."""
+        if not player.changed:
+            player.changed = True
+            self._seen_anew.append(player)
+
+    def _wagered(self, moved: Moved, customer: str, at_ms: int) -> None:
         """A customer has wagered: it is active, and online."""
-        key = name(customer, path)
-        seen = self._seen_rows.get(key)
-        if seen is not None and 0 < seen.wagered_ms <= at_ms and 0 < seen.alive_ms <= at_ms:
-            seen.wagered_ms = seen.alive_ms = at_ms
-            self._active_players.again(key, at_ms)
-            self._online_players.again(key, at_ms)
-            self._seen_rows.put(key, seen)
-            return
-        if at_ms <= self._now_ms - ACTIVE_MS:
-            return
-        for scope in self._active_players.seen(customer, path, at_ms):
-            self._recount(scope)
-            if at_ms < self._running.day_ms:
-                self._scopes[scope].row.base.active += 1
-        if seen is None:
-            seen = Seen()
-        seen.wagered_ms = max(seen.wagered_ms, at_ms)
-        self._alive_since(seen, customer, path, at_ms)
-        self._seen_rows.put(key, seen)
+        player = moved.players.get(customer) or self._player(moved, customer)
+        last_ms = player.last_ms
+        if 0 < last_ms[WAGERED] <= at_ms and 0 < last_ms[SHOWN] <= at_ms:
+            last_ms[WAGERED] = last_ms[SHOWN] = at_ms
+        elif at_ms > self._now_ms - ACTIVE_MS:
+            for scope in self._active.seen(player, at_ms):
+                figures = self._recount(scope)
+                if at_ms < self._running.day_ms:
+                    figures.row.base.active += 1
+            self._showed(player, at_ms)
+        if not player.changed:
+            self._mark(player)
 
-    def _alive(self, customer: str, path: str, at_ms: int) -> None:
+    def _showed(self, player: Player, at_ms: int) -> None:
         """A customer has shown itself: it is online."""
-        key = name(customer, path)
-        seen = self._seen_rows.get(key) or Seen()
-        if self._alive_since(seen, customer, path, at_ms):
-            self._seen_rows.put(key, seen)
-
-    def _alive_since(self, seen: Seen, customer: str, path: str, at_ms: int) -> bool:
-        if at_ms <= self._now_ms - self._online_ms or at_ms <= (self._left.get(customer) or 0):
-            return False
-        for scope in self._online_players.seen(customer, path, at_ms):
-            self._recount(scope)
-        seen.alive_ms = max(seen.alive_ms, at_ms)
-        return True
+        if at_ms > self._now_ms - self._online_ms and at_ms > (self._left.get(player.customer) or 0):
+            for scope in self._online.seen(player, at_ms):
+                self._recount(scope)
+            self._mark(player)
