@@ -23,7 +23,7 @@ WAIT_S = 20
 def make_config(folder: Path, book: Path | None = None, /, **sections: dict[str, Any]) -> Config:
     """A configuration for a test: a free port, an open topic, and an end without waiting."""
     raw: dict[str, Any] = {"data": str(folder), "relay": {"open_topics": ["bench"]}}
-    raw["book"] = {"path": "" if book is None else str(book), "poll_ms": 2}
+    raw["book"] = {"path": "" if book is None else str(book), "poll_ms": 2} | sections.pop("book", {})
     raw["server"] = {"port": 0, "drain_s": 0} | sections.pop("server", {})
     return convert(raw | sections)
 

@@ -17,7 +17,7 @@ from fire22.core.times import to_ms
 from fire22.sources.outbox import install, is_current, plan, uninstall
 from fire22.sportsbook import domain
 from fire22.sportsbook.schema import OUTBOX, outbox
-from fire22.sportsbook.schema.foreign import read_book_mapping
+from fire22.sportsbook.schema.foreign import ColumnMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import unmapped
 from fire22.sportsbook.schema.values import offsets_view
 from tests.demo_book import told
@@ -237,11 +237,12 @@ def test_every_value_that_cannot_be_mapped_is_reported(foreign: apsw.Connection)
         ("Bets", "Stake", "eleven", 1, 6, "is no amount"),
         ("Bets", "Stake", 1.001, 1, 7, "has a fraction of a minor unit"),
         ("Bets", "Price", 0, 1, 8, "is no price above 1"),
-        ("Bets", "PlacedAt", "yesterday", 1, 9, "is no time"),
+        ("Bets", "PlacedAt", "yesterday", 1, 9, "is no time after 1970"),
         ("Bets", "PlayerNo", 99, 1, 10, "is none of the customers"),
         ("Bets", "Stake", -5, 1, 11, "is an amount that cannot be"),
         ("Bets", "Paid", None, 1, 12, "is empty"),
         ("Players", "Login", None, 1, 7, "is empty"),
+        ("Agents", "Login", "a/b", 1, 1, "is no part of a path"),
     }
     assert not is_current(Path(foreign.filename), outbox(mapping()))
     foreign.execute("DELETE FROM Bets")
@@ -249,6 +250,47 @@ def test_every_value_that_cannot_be_mapped_is_reported(foreign: apsw.Connection)
     assert unmapped(reader, mapping()) == []
     assert len(before) == len(Path(foreign.filename).read_bytes())
     reader.close()
+
+
+def test_what_would_lead_the_figures_astray_is_reported(foreign: apsw.Connection) -> None:
+    """Agents above each other in a circle, two players of one name, a time of day alone: none of it is guessed."""
+    foreign.execute("UPDATE Agents SET Boss = 2 WHERE AgentNo = 1")
+    foreign.execute(
+        f"INSERT INTO Players SELECT 8, Login, FullName, AgentNo, State, 0, 0, 0, '12:00', '{NOON}' FROM Players"
+    )
+    found = {(one.table, one.column, one.count, one.why) for one in unmapped(foreign, mapping())}
+    assert {(table, column, count, why.partition(" of ")[0]) for table, column, count, why in found} == {
+        ("Agents", "path", 1, "is no path"),
+        ("Players", "Login", 2, "is there more than once"),
+        ("Players", "Since", 1, "is no time after 1970"),
+    }
+
+
+def test_american_prices_may_be_written_with_a_sign(foreign: apsw.Connection) -> None:
+    """Texts such as "+150" mean what they say, in a column of any kind."""
+    foreign.execute("ALTER TABLE Sides ADD COLUMN Shown TEXT; UPDATE Sides SET Shown = '+150'")
+    columns = {**mapping().tables["selections"].columns, "odds_decimal": ColumnMapping(sql="trim({row}.Shown)")}
+    table = msgspec.structs.replace(mapping().tables["selections"], columns=columns)
+    other = msgspec.structs.replace(mapping(), tables=mapping().tables | {"selections": table})
+    assert unmapped(foreign, other) == []
+    install(Path(foreign.filename), outbox(other))
+    assert [each["odds"] for type, data in heard(foreign) for each in data.get("selections", ())] == [2.5, 2.5]
+
+
+def test_a_book_without_selections_names_the_market_of_each_leg(foreign: apsw.Connection) -> None:
+    """Where prices are nowhere but on the bets, the market of a leg is a column of its own, and is checked."""
+    tables = {name: table for name, table in mapping().tables.items() if name != "selections"}
+    legs = tables["wager_legs"]
+    foreign.execute("ALTER TABLE Bets ADD COLUMN MarketNo INTEGER DEFAULT 1")
+    tables["wager_legs"] = msgspec.structs.replace(legs, columns={**legs.columns, "market_id": "MarketNo"})
+    other = msgspec.structs.replace(mapping(), tables=tables)
+    foreign.execute(f"{bet()}; {bet(BetNo=2, MarketNo=7)}")
+    assert [(one.column, one.value, one.why) for one in unmapped(foreign, other)] == [
+        ("MarketNo", 7, "is none of the markets")
+    ]
+    install(Path(foreign.filename), outbox(other))
+    legs_told = [data["legs"] for type, data in heard(foreign) if type == "wager.imported"]
+    assert legs_told[0] == [{"marketId": "1", "selectionId": "1", "odds": 1.909091}]
 
 
 def test_rare_codes_are_found_beside_the_sample(foreign: apsw.Connection) -> None:

@@ -8,7 +8,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-Kind = Literal["key", "text", "money", "odds", "time", "date", "integer", "number", "flag", "code", "json", "path"]
+Kind = Literal[
+    "key", "text", "label", "money", "odds", "time", "date", "integer", "number", "flag", "code", "json", "path"
+]
 Default = str | int | float | None
 
 
@@ -16,7 +18,7 @@ class Column(Struct, frozen=True):
     """One column.
 
     Args:
-        kind: what its values are once they are mapped.
+        kind: what its values are once they are mapped. A label stands in paths: it is unique, and has no `/` or `|`.
         default: the value where a book has no such column; nothing if it must be mapped or can be derived.
         required: whether it must be mapped.
         codes: all that a `code` can be.
@@ -46,6 +48,7 @@ MARKET_STATES: Final = ("open", "suspended", "closed", "resulted", "voided")
 
 _KEY: Final = Column("key", required=True)
 _TEXT: Final = Column("text", required=True)
+_LABEL: Final = Column("label", required=True)
 _MONEY: Final = Column("money", required=True)
 _ODDS: Final = Column("odds", required=True)
 _ACTIVE: Final = Column("text", "active")
@@ -61,7 +64,7 @@ def _refers(table: str, *, required: bool = True, derived: bool = False) -> Colu
 TABLES: Final[dict[str, dict[str, Column]]] = {
     "agents": {
         "id": _KEY,
-        "code": _TEXT,
+        "code": _LABEL,
         "name": _MAY_BE_EMPTY,
         "parent_id": Column("key", refers="agents", empty=True, extra=True),
         "path": Column("path", derived=True),
@@ -71,7 +74,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
     },
     "customers": {
         "id": _KEY,
-        "code": _TEXT,
+        "code": _LABEL,
         "agent_id": _refers("agents", required=False),
         "name": _MAY_BE_EMPTY,
         "status": _ACTIVE,
@@ -160,7 +163,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "wager_id": _refers("wagers"),
         "leg_no": Column("integer", 1),
         "selection_id": _refers("selections"),
-        "market_id": Column("key", extra=True),
+        "market_id": Column("key", refers="markets", extra=True),
         "odds_decimal": _ODDS,
     },
     "wager_changes": {

@@ -2,9 +2,9 @@
 
     name = "northbet"
     time_zone = "Europe/London"     # of times that are local
-    time = "local"                  # or "iso" (UTC, or with an offset), "unix_s", "unix_ms"
+    time = "local"                  # or "iso" (UTC, or with an offset), "unix_s", "unix_ms"; none before 1971
     money = "major"                 # or "minor", "micro": a millionth of the major unit
-    odds = "american"               # or "decimal", "fractional"
+    odds = "american"               # or "decimal", "fractional" ("5/2")
 
     [tables.wagers]
     table = "Bets"                  # the book's own name

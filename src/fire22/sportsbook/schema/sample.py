@@ -1,7 +1,8 @@
 """Looks at a mapped book before anything is installed in it: every value that the mapping cannot make ours.
 
-Codes are looked for in the whole of a table, for it is the rare ones that are forgotten; other values in rows that are
-spread evenly over it. Nothing is written: the views of the mapping are temporary ones of the connection.
+Codes are looked for in the whole of a table, for it is the rare ones that are forgotten, and so are labels, which must
+be unique; other values in rows that are spread evenly over it. Nothing is written: the views of the mapping are
+temporary ones of the connection.
 """
 
 import json
@@ -23,6 +24,7 @@ ROWS_MAX: Final = 100_000  # of each table
 
 _PER_MINOR: Final = {"minor": Decimal(1), "major": Decimal("0.01"), "micro": Decimal(10_000)}
 _PATH: Final = re.compile(r"/|(/[^/|\x00-\x1f]{1,64}){1,8}")
+_LABEL: Final = re.compile(r"[^/|\x00-\x1f]{1,64}")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 Value = str | int | float | bytes | None
@@ -73,12 +75,13 @@ def _of_table(
     key = values.of(name, next(iter(TABLES[name])), ROW)
     sampled = f"{where} AND {_spread(connection, table.table, rows_max)} LIMIT {rows_max}"
     for each, column in TABLES[name].items():
-        mapped = table.column(each)
+        ours = values.of(name, each, ROW)
+        mapped = table.column(each) or (ColumnMapping(sql=ours) if (name, each) == ("agents", "path") else None)
         if mapped is None or mapped.value is not None:
             continue
-        rows = where if mapped.codes or column.kind in ("code", "flag") else sampled
-        ours = values.of(name, each, ROW)
-        known = f"EXISTS(SELECT 1 FROM fire22_{column.refers} r WHERE r.id = {ours})" if column.refers else "1"
+        rows = where if mapped.codes or column.kind in ("code", "flag", "label") else sampled
+        refers = column.refers if column.refers in mapping.tables else ""
+        known = f"EXISTS(SELECT 1 FROM fire22_{refers} r WHERE r.id = {ours})" if refers else "1"
         sql = (
             f"SELECT theirs, ours, known, count(*), min(key) FROM (SELECT {raw(mapped, ROW)} AS theirs, {ours} AS ours,"
             f" {known} AS known, {key} AS key FROM {quoted(table.table)} {ROW} WHERE {rows})"
@@ -88,9 +91,12 @@ def _of_table(
         for theirs, mine, is_known, count, example in cast("Iterator[tuple[Any, ...]]", connection.execute(sql)):
             why = judge(theirs, mine)
             if not why and mine is not None and not is_known:
-                why = f"is none of the {column.refers}"
+                why = f"is none of the {refers}"
+            if not why and column.kind == "label" and count > 1:
+                why = "is there more than once"
             if why:
-                yield Unmapped(table.table, mapped.column or str(mapped.sql), theirs, int(count), example, why)
+                column_name = mapped.column or (mapped.sql if each in table.columns else each)
+                yield Unmapped(table.table, str(column_name), theirs, int(count), example, why)
 
 
 def _spread(connection: apsw.Connection, table: str, rows_max: int) -> str:
@@ -147,8 +153,9 @@ def _is_json(_: Column, value: Value) -> bool:
 _FITS: Final[dict[str, Callable[[Column, Value], bool]]] = {
     "key": lambda _, value: isinstance(value, str | int),
     "text": lambda _, value: isinstance(value, str),
+    "label": lambda _, value: isinstance(value, str) and _LABEL.fullmatch(value) is not None,
     "odds": lambda _, value: isinstance(value, float) and 1 < value <= ODDS_MAX,
-    "time": lambda _, value: isinstance(value, str) and value[:4] >= "1970",
+    "time": lambda _, value: isinstance(value, str) and value[:4] > "1970",
     "date": lambda _, value: isinstance(value, str) and _DATE.fullmatch(value) is not None,
     "integer": lambda _, value: isinstance(value, int) and abs(value) <= NUMBER_MAX,
     "number": lambda _, value: isinstance(value, int | float),
@@ -158,7 +165,7 @@ _FITS: Final[dict[str, Callable[[Column, Value], bool]]] = {
     "path": lambda _, value: isinstance(value, str) and _PATH.fullmatch(value) is not None,
 }
 _WORDS: Final = {
-    "key": "key", "text": "text", "money": "amount", "odds": "price above 1", "time": "time", "date": "date",
-    "integer": "whole number", "number": "number", "flag": "yes or no", "code": "known code", "json": "JSON",
-    "path": "path of agents",
+    "key": "key", "text": "text", "label": "part of a path", "money": "amount", "odds": "price above 1",
+    "time": "time after 1970", "date": "date", "integer": "whole number", "number": "number", "flag": "yes or no",
+    "code": "known code", "json": "JSON", "path": "path of agents",
 }  # fmt: skip

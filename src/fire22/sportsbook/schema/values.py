@@ -20,11 +20,14 @@ LAST_YEAR: Final = 2060
 LEVELS_MAX: Final = 9  # one more than a path may have, so that a circle gives a path that is refused
 
 _MONEY: Final = {"minor": "@", "major": "@ * 100", "micro": "@ / 10000.0"}
-_NUMBER: Final = "@ GLOB '*[0-9]*' AND @ NOT GLOB '*[^-+0-9.]*'"
-_AMERICAN: Final = "CASE WHEN @ > 0 THEN @ / 100.0 + 1 WHEN @ < 0 THEN 100.0 / -(@) + 1 END"
+# SQLite would read "5-2" as 5, and "1.2.3" as 1.2; a text compared to a number is always the greater one.
+_NUMBER: Final = "@ GLOB '*[0-9]*' AND @ NOT GLOB '*[^-+0-9.]*' AND @ NOT GLOB '?*[-+]*' AND @ NOT GLOB '*.*.*'"
+_AMERICAN: Final = "CASE WHEN CAST(@ AS REAL) > 0 THEN @ / 100.0 + 1 WHEN CAST(@ AS REAL) < 0 THEN 100.0 / -(@) + 1 END"
+_IS_FRACTION: Final = "@ GLOB '[0-9]*/[0-9]*' AND @ NOT GLOB '*[^0-9./]*' AND @ NOT GLOB '*/*/*' AND @ NOT GLOB '*.*.*'"
 _FRACTION: Final = (
     "CAST(substr(@, 1, instr(@, '/') - 1) AS REAL) / nullif(CAST(substr(@, instr(@, '/') + 1) AS REAL), 0) + 1"
 )
+_DATED: Final = "@ GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"  # else "12:00" would be noon of some day
 
 
 def quoted(name: str) -> str:
@@ -183,7 +186,7 @@ class Values:
                 return _numeric(value, f"CAST({value} AS REAL)")
             case "date":
                 return f"date({value})"
-            case "text" | "code" | "path":
+            case "text" | "label" | "code" | "path":
                 return f"CAST({value} AS TEXT)"
         return value
 
@@ -207,7 +210,7 @@ def _odds(how: str, value: str) -> str:
     if how == "american":
         return _numeric(value, f"round({_AMERICAN.replace('@', value)}, 6)")
     if how == "fractional":
-        return f"iif({value} LIKE '%/%', round({_FRACTION.replace('@', value)}, 6), {value})"
+        return f"iif({_IS_FRACTION.replace('@', value)}, round({_FRACTION.replace('@', value)}, 6), {value})"
     return _numeric(value, f"round(CAST({value} AS REAL), 6)")
 
 
@@ -216,10 +219,11 @@ def _time(how: str, value: str) -> str:
         return f"strftime({ISO}, {value}, 'unixepoch')"
     if how == "unix_ms":
         return f"strftime({ISO}, {value} / 1000.0, 'unixepoch')"
+    dated = f"iif({_DATED.replace('@', value)}, {value}, NULL)"
     if how == "iso":
-        return f"strftime({ISO}, {value})"
+        return f"strftime({ISO}, {dated})"
     offset = (
         f"(SELECT o.offset_s FROM {OFFSETS} o WHERE o.local_from <= strftime('%Y-%m-%dT%H:%M:%S', {value})"
         " ORDER BY o.local_from DESC LIMIT 1)"
     )
-    return f"strftime({ISO}, {value}, printf('%+d seconds', -{offset}))"
+    return f"strftime({ISO}, {dated}, printf('%+d seconds', -{offset}))"
