@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fire22.sportsbook.recall import BETS_KEPT, RESULTS_KEPT
+from fire22.sportsbook.player import BETS_KEPT, RESULTS_KEPT
 from fire22.sportsbook.rule import Rule
 from fire22.sportsbook.rules import RULES
 from tests.risk_desk import CUSTOMERS, DAY, HOUR, MINUTE, SECOND, Desk

@@ -170,6 +170,25 @@ def test_a_view_says_the_whole_document_first_and_patches_then() -> None:
     assert batches[4].documents[0].body == {"name": "x", "sum": 2}
 
 
+def test_a_document_of_several_scopes_is_compared_with_what_each_had() -> None:
+    """A scope that has the document already gets the change, another one the whole."""
+    one = engine()
+    before: dict[str, Json] = {"name": "x", "sum": 1}
+    after: dict[str, Json] = {"name": "x", "sum": 2}
+    for scope in ("/", "/a"):
+        one.view("sums", scope, "x", "update", START_MS, before)
+    one.flush()
+    for scope in ("/", "/a", "/b", "/c"):
+        one.view("sums", scope, "x", "update", START_MS, after)
+    (record,) = one.flush().records
+    assert [(entry.path, entry.base, entry.data) for entry in record.entries] == [
+        ("/", 1, b'{"sum":2}'),
+        ("/a", 2, b'{"sum":2}'),
+        ("/b", 0, b'{"name":"x","sum":2}'),
+        ("/c", 0, b'{"name":"x","sum":2}'),
+    ]
+
+
 def test_an_unchanged_document_is_not_said_again() -> None:
     """Nothing is sent for nothing."""
     one = engine()

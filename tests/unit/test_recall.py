@@ -1,26 +1,10 @@
-"""What the risk rules share: bets in the order of their times, rows that are forgotten, the course of a price."""
+"""What the risk rules share: rows that are forgotten, the course of a price."""
 
 from random import Random
 
 import pytest
 
-from fire22.sportsbook.recall import BETS_KEPT, IDS_KEPT, Bets, Change, Course, Fading, Memory, common
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_bets_are_kept_by_their_times(seed: int) -> None:
-    """However late each is told, the newest are kept in order, each knows its place, and the last few their ids."""
-    random = Random(seed)
-    bets, told = Bets(1_000_000), list[tuple[int, int]]()
-    for number in range(120):
-        told.append((random.randrange(200), number))
-        place = bets.add(told[-1][0], number, f"w{number}")
-        newest = sorted(told, key=lambda one: one[0])[-BETS_KEPT:]
-        assert [(at, stake) for at, stake in zip(bets.times, bets.stakes, strict=True)] == newest, f"seed {seed}"
-        assert bets.ids == [f"w{stake}" for _, stake in newest[-IDS_KEPT:]]
-        assert (newest[place] if place >= 0 else None) == (told[-1] if told[-1] in newest else None)
-    assert bets.count == 120
-    assert bets.since_ms == min(at for at, _ in told[1:])
+from fire22.sportsbook.recall import Change, Course, Fading, Memory, common
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -53,6 +53,18 @@ def test_a_row_is_put_got_and_popped(make: Make) -> None:
     assert table.take_changed() == [("a", None)]
 
 
+def test_a_row_that_is_kept_is_stored_when_it_is_put() -> None:
+    """Until then it is found, and no change; one that was stored before is replaced in memory alone."""
+    table = plain()
+    table.load("a", msgspec.msgpack.encode(("x", 1)))
+    for key in "ab":
+        table.keep(key, Row("y", 2))
+    assert sorted(table) == [("a", Row("y", 2)), ("b", Row("y", 2))]
+    assert (len(table), table.take_changed()) == (2, [])
+    table.put("b", Row("z", 3))
+    assert table.take_changed() == [("b", msgspec.msgpack.encode(("z", 3)))]
+
+
 @BOTH
 def test_what_is_loaded_is_no_change(make: Make) -> None:
     """A restart writes nothing back, until a row is changed or removed."""

@@ -7,7 +7,7 @@ it keeps in tables, whose changed rows are stored together with the messages.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -78,15 +78,26 @@ class Table(Generic[Row]):
     Args:
         name: unique in the flow.
         type: of a row; MessagePack keeps it.
+        enc_hook, dec_hook: as msgspec has them, where MessagePack does not know the type.
+        format: the type that rows are stored as, where it is another.
     """
 
-    def __init__(self, name: str, type: type[Row]) -> None:
+    def __init__(
+        self,
+        name: str,
+        type: type[Row],
+        *,
+        enc_hook: Callable[[Row], object] | None = None,
+        dec_hook: Callable[[type[Row], Any], Row] | None = None,
+        format: object = None,
+    ) -> None:
         self.name = name
         self._rows: dict[str, Row] = {}
         self._stored: dict[str, bytes] = {}
         self._changed: dict[str, None] = {}
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(type)
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=enc_hook)
+        self._decoder = msgspec.msgpack.Decoder(type, dec_hook=dec_hook)
+        self._format = format or type
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._stored)
@@ -101,7 +112,7 @@ class Table(Generic[Row]):
     @property
     def schema(self) -> object:
         """What a row is, in words that change when the rows' format does."""
-        return msgspec.json.schema(self._decoder.type)
+        return msgspec.json.schema(self._format)
 
     def get(self, key: str) -> Row | None:
         """The row, or None."""
@@ -118,6 +129,12 @@ class Table(Generic[Row]):
             self._stored.pop(key, None)
         self._rows[key] = row
         self._changed[key] = None
+
+    def keep(self, key: str, row: Row) -> None:
+        """Add or replace a row that need not be stored before it is put."""
+        if self._stored:
+            self._stored.pop(key, None)
+        self._rows[key] = row
 
     def pop(self, key: str) -> Row | None:
         """Remove and return a row, or None."""

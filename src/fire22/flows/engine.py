@@ -62,6 +62,8 @@ def configuration(flows: Iterable[Flow], settings: Mapping[str, Json]) -> bytes:
 
 # A changed document before it has its offset: topic, scope and key; type; time; body.
 _Said = tuple[tuple[str, str, str], str, int, dict[str, Json] | None]
+# What was compared last, and what came of it: topic, body before, document; the data, the filterable fields before.
+_Compared = tuple[str, dict[str, Json] | None, dict[str, Json] | None, bytes, bytes]
 
 
 class Engine(Emitter):
@@ -106,6 +108,7 @@ class Engine(Emitter):
         self._documents: dict[tuple[str, str, str], Document] = {}
         self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
         self._changed: dict[str, list[_Said]] = {}
+        self._last_compared: _Compared = ("", None, None, b"", b"")
         self._archived: list[Archived] = []
 
     @property
@@ -248,17 +251,14 @@ class Engine(Emitter):
         """See Emitter."""
         name = (topic, scope, key)
         before = self._documents.get(name)
-        if before is None or before.body is None:
-            if document is None:
-                return
-            entry = Entry(scope, key, type, at_ms, priority, _encode(document))
-        else:
-            patch = None if document is None else diff(before.body, document)
-            if patch == {}:
-                return
-            was = self._filterable(topic, before.body)
-            entry = Entry(scope, key, type, at_ms, priority, _encode(patch), before.offset, was=was)
-        self._streams[topic].append(entry)
+        body = before.body if before is not None else None
+        if body is None and document is None:
+            return
+        data, was = self._compared(topic, body, document)
+        if not data:
+            return
+        base = before.offset if before is not None else 0
+        self._streams[topic].append(Entry(scope, key, type, at_ms, priority, data, base, was=was))
         self._changed.setdefault(topic, []).append((name, type, at_ms, document))
 
     def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
@@ -267,9 +267,26 @@ class Engine(Emitter):
             raise AssertionError(f"the topic {topic} does not declare an archive")
         self._archived.append(Archived(topic, scope, key, revision, at_ms, _encode(document)))
 
-    def _filterable(self, topic: str, body: dict[str, Json]) -> bytes:
+    def _compared(
+        self, topic: str, before: dict[str, Json] | None, document: dict[str, Json] | None
+    ) -> tuple[bytes, bytes]:
+        """What is written of a change, empty if there is none, and of its filterable fields before.
+
+        Scopes that share a document share that too.
+        """
+        of_topic, of, known, data, was = self._last_compared
+        if document is known and before is of and topic == of_topic:
+            return data, was
+        patch = document if document is None or before is None else diff(before, document)
+        data = b"" if before is not None and patch == {} else _encode(patch)
         fields = self.topics[topic].filterable
-        return _encode({name: body[name] for name in fields if name in body}) if fields else b""
+        was = (
+            b""
+            if before is None or not fields or not data
+            else _encode({name: before[name] for name in fields if name in before})
+        )
+        self._last_compared = topic, before, document, data, was
+        return data, was
 
     def _hand_on(self, event: Event, at_ms: int) -> Failure | None:
         """Let the flows fold an event; why they cannot, if so."""

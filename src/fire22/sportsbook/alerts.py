@@ -28,6 +28,9 @@ FILTERABLE: Final = ("rule", "severity", "status", "customerId", "marketId", "ag
 NORMAL: Final = 1
 CRITICAL: Final = 3  # priorities of messages
 HOUR_MS: Final = 3_600_000
+PARLAY: Final = 1
+LARGE: Final = 2
+ADDRESSED: Final = 4  # what a wager can be; each sum of these is shown to rules of its own
 STATES: Final = ("requested", "approved", "completed", "rejected", "failed", "charged_back")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -131,10 +134,16 @@ class Alerts(Flow):
         # Most wagers are straight and small: they are shown to the rules that look at such ones, and to no others.
         placed = those("placed")
         self._least = min((rule.least_minor for rule, _ in placed if rule.least_minor), default=0)
-        self._on_straight = tuple(one for one in placed if one[0].looks_at != "parlays")
-        self._on_parlay = tuple(one for one in placed if one[0].looks_at != "straight")
-        self._on_small_straight = tuple(one for one in self._on_straight if not one[0].least_minor)
-        self._on_small_parlay = tuple(one for one in self._on_parlay if not one[0].least_minor)
+        self._on_placed = tuple(
+            tuple(
+                (rule, hook)
+                for rule, hook in placed
+                if rule.looks_at != ("straight" if kind & PARLAY else "parlays")
+                and (kind & LARGE or not rule.least_minor)
+                and (kind & ADDRESSED or not rule.needs_address)
+            )
+            for kind in range(PARLAY + LARGE + ADDRESSED + 1)
+        )
 
     def loaded(self) -> None:
         """Derive what is derived, in the order in which it depends on each other."""
@@ -155,6 +164,9 @@ class Alerts(Flow):
             "market.imported": self._offered,
             "market.status_changed": self._market_status,
             "market.price_changed": self._price,
+            "customer.created": self._customer,
+            "customer.imported": self._customer,
+            "customer.status_changed": self._status,
             "customer.limit_changed": self._limit,
             "session.login": self._session,
             "alert.acknowledged": self._acknowledged,
@@ -175,20 +187,23 @@ class Alerts(Flow):
         self._fact = fact
         if move.at_ms > self._at_ms:
             self._at_ms = move.at_ms
-        scene.move, scene.bet = move, bet
-        scene.held = recall.opened(bet)
-        scene.bets, scene.place = recall.placed(bet)
-        scene.customer = recall.customer(bet)
+        player = recall.player(bet.customer_id)
+        player.opened(bet)
+        scene.move, scene.bet, scene.player = move, bet, player
+        scene.place = recall.placed(player, bet)
+        scene.customer = player.row or recall.customer(player, bet)
         for hook in self._on_moved:
             hook(move)
         legs = bet.legs
+        kind = LARGE if bet.risk >= self._least else 0
         if len(legs) == 1:
             scene.market = self._book.market(legs[0].market_id)
-            hooks = self._on_straight if bet.risk >= self._least else self._on_small_straight
         else:
             scene.market = None
-            hooks = self._on_parlay if bet.risk >= self._least else self._on_small_parlay
-        for rule, judge in hooks:
+            kind += PARLAY
+        if bet.ip:
+            kind += ADDRESSED
+        for rule, judge in self._on_placed[kind]:
             finding = judge(scene)
             if finding is not None:
                 self._take(rule, finding)
@@ -205,9 +220,10 @@ class Alerts(Flow):
         bet = move.closed
         if bet is None:  # it was settled before
             return
-        recall.closed(bet)
-        recall.settled(move)
-        scene.move, scene.bet = move, bet
+        player = recall.player(bet.customer_id)
+        player.closed(bet)
+        recall.settled(player, bet, move.at_ms, move.returned)
+        scene.move, scene.bet, scene.player = move, bet, player
         for rule, judge in self._on_settled:
             finding = judge(scene)
             if finding is not None:
@@ -223,17 +239,18 @@ class Alerts(Flow):
         if move.revenue or move.settled_handle:
             for hook in self._on_earned:
                 hook(move)
-        if move.closed is not None:
-            recall.closed(move.closed)
-        if move.opened is not None:
-            scene.held = recall.opened(move.opened)
         bet = move.opened or move.closed
         if bet is None:
             return
-        scene.move, scene.bet, scene.customer = move, bet, recall.customer(bet)
+        player = recall.player(bet.customer_id)
+        if move.closed is not None:
+            player.closed(move.closed)
+        if move.opened is not None:
+            player.opened(move.opened)
+        scene.move, scene.bet, scene.player, scene.customer = move, bet, player, recall.customer(player, bet)
         scene.market = self._book.market(bet.legs[0].market_id) if len(bet.legs) == 1 else None
         if move.kind == "imported":
-            recall.placed(bet)
+            recall.placed(player, bet)
         if move.kind in ("imported", "reopened"):
             for resume in self._on_resumed:
                 resume(bet)
@@ -243,6 +260,12 @@ class Alerts(Flow):
                 if finding is not None:
                     self._take(rule, finding)
 
+    def _customer(self, fact: Fact) -> None:
+        self._recall.told_of(expect(fact, facts.Customer).customer_id)
+
+    def _status(self, fact: Fact) -> None:
+        self._recall.told_of(expect(fact, facts.CustomerStatusChanged).customer_id)
+
     def _payment(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
         self._judge(fact, self._on_paid, fact.event.type.partition(".")[2], payment, self._counts(fact))
@@ -251,7 +274,9 @@ class Alerts(Flow):
         self._judge(fact, self._on_signed_in, expect(fact, facts.Session), self._counts(fact))
 
     def _limit(self, fact: Fact) -> None:
-        self._judge(fact, self._on_limited, expect(fact, facts.CustomerLimitChanged).customer_id, self._counts(fact))
+        customer_id = expect(fact, facts.CustomerLimitChanged).customer_id
+        self._recall.told_of(customer_id)
+        self._judge(fact, self._on_limited, customer_id, self._counts(fact))
 
     def _price(self, fact: Fact) -> None:
         change = expect(fact, facts.MarketPriceChanged)
@@ -306,6 +331,7 @@ class Alerts(Flow):
     def flush(self) -> None:
         """Judge what is judged once a group, and say the alerts that have changed."""
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
+        self._recall.flush()
         for rule, hook in self._on_flush:
             for finding in hook(at_ms):
                 self._take(rule, finding)

@@ -1,24 +1,23 @@
-"""What the risk rules share: each customer's last bets and results and what it has open, and the course of prices.
+"""What the risk rules share: what is remembered of each customer (`player.py`), and the course of prices.
 
 All of it is bounded: by a number for each customer, and by time for each market. What is open is derived from the
-registry; the rest is kept in tables, whose few rows for each fact are what the rules cost most.
+registry; the rest is kept in tables, that of the customers by way of a journal.
 """
 
 import heapq
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
 from fire22.core.message import Json
 from fire22.flows.base import Table
+from fire22.flows.journal import Journal
 from fire22.sportsbook import facts
-from fire22.sportsbook.registry import Customer, Market, Movement, OpenWager, Registry
+from fire22.sportsbook.player import Player, PlayerRow, player_of, player_row
+from fire22.sportsbook.registry import Customer, Market, OpenWager, Registry
 
-BETS_KEPT: Final = 25  # of a customer: enough for a median over twenty
-IDS_KEPT: Final = 5  # of these bets' ids: the newest
-RESULTS_KEPT: Final = 10
+JOURNAL_BYTES: Final = 2 << 20  # some 20,000 wagers
 CHANGES_KEPT: Final = 8  # of a price
 COURSE_MS: Final = 3_600_000  # a price that has not moved for so long has no course
 CLOSING_MS: Final = 14 * 86_400_000  # parlays may wait for long after a market of theirs has closed
@@ -86,75 +85,6 @@ class Memory(Generic[FadingRow]):
         heapq.heappush(self._ends, (at_ms, key))
 
 
-class Bets(Struct, gc=False, array_like=True):
-    """A customer's last bets, oldest first by their times; minor units.
-
-    Args:
-        since_ms: when the first one that was ever told was accepted.
-        count: of all that were ever told.
-        stakes: cash; 0 for a free play.
-        ids: of the newest ones.
-    """
-
-    since_ms: int
-    count: int = 0
-    times: list[int] = []
-    stakes: list[int] = []
-    ids: list[str] = []
-
-    def add(self, at_ms: int, stake: int, wager_id: str) -> int:
-        """Put a bet at its place; returns its index, negative where it is older than all that are kept."""
-        times, stakes, ids = self.times, self.stakes, self.ids
-        self.count += 1
-        place = len(times)
-        if not place or at_ms >= times[-1]:
-            times.append(at_ms)
-            stakes.append(stake)
-            ids.append(wager_id)
-        else:
-            place = self._insert(at_ms, stake, wager_id)
-        if len(ids) > IDS_KEPT:
-            del ids[0]
-        if len(times) > BETS_KEPT:
-            del times[0], stakes[0]
-            place -= 1
-        return place
-
-    def _insert(self, at_ms: int, stake: int, wager_id: str) -> int:
-        """Put a bet that comes late before the later ones."""
-        place = bisect_right(self.times, at_ms)
-        of_ids = place - len(self.times) + len(self.ids)
-        if of_ids >= 0:
-            self.ids.insert(of_ids, wager_id)
-        self.times.insert(place, at_ms)
-        self.stakes.insert(place, stake)
-        if at_ms < self.since_ms:
-            self.since_ms = at_ms
-        return place
-
-
-class Result(Struct, frozen=True, gc=False, array_like=True):
-    """How a wager of a customer ended."""
-
-    at_ms: int
-    wager_id: str
-    lost: bool
-
-
-Results = list[Result]
-
-
-class Open:
-    """What a customer has open; minor units."""
-
-    __slots__ = ("cash", "count", "to_win")
-
-    def __init__(self) -> None:
-        self.cash = 0
-        self.to_win = 0
-        self.count = 0
-
-
 class Change(Struct, frozen=True, gc=False, array_like=True):
     """A price until a time."""
 
@@ -212,6 +142,17 @@ class Exposure(Protocol):
         """The market's document, in major units: `risk`, `worst`, `outcomes` ..."""
 
 
+Bet = tuple[str, int, int, str]  # customer, time, stake, wager
+Result = tuple[str, int, str]  # customer, time, the wager if it was lost
+
+
+class Group(NamedTuple):
+    """What one commit group did to customers."""
+
+    bets: list[Bet]
+    results: list[Result]
+
+
 class Recall:
     """Kept by the flow `risk` before its rules look at a fact.
 
@@ -224,77 +165,89 @@ class Recall:
         self.book = book
         self.balances = balances
         self.exposure = exposure
-        self.bets: Table[Bets] = Table("bets", Bets)
-        self.results: Table[Results] = Table("results", Results)
+        self.players: Table[Player] = Table("player", Player, enc_hook=player_row, dec_hook=player_of, format=PlayerRow)
         self.courses: Memory[Course] = Memory("course", Course, COURSE_MS)
         self.closings: Memory[Closing] = Memory("closing", Closing, CLOSING_MS)
-        self.open: dict[str, Open] = {}
         self.watermark_ms = 0
+        self._journal: Journal[Group] = Journal("journal", Group, JOURNAL_BYTES)
+        self._bets: list[Bet] = []
+        self._results: list[Result] = []
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Bets, results, courses of prices, closing prices."""
-        return (self.bets, self.results, self.courses.table, self.closings.table)  # type: ignore[return-value]
+        """Players, what the last groups did to them, courses of prices, closing prices."""
+        return (self.players, self._journal.table, self.courses.table, self.closings.table)  # type: ignore[return-value]
 
     def loaded(self, watermark_ms: int) -> None:
-        """Derive what is open."""
+        """Derive what the rows do not have yet, and what is open."""
         self.watermark_ms = watermark_ms
-        self.open = {}
+        for number, (bets, results) in self._journal.loaded():
+            for customer_id, at_ms, stake, wager_id in bets:
+                player = self.player(customer_id)
+                if player.stored < number:
+                    player.bet(at_ms, stake, wager_id)
+            for customer_id, at_ms, lost in results:
+                player = self.player(customer_id)
+                if player.stored < number:
+                    player.result(at_ms, lost)
         for wager in self.book.wagers():
-            self.opened(wager)
+            self.player(wager.customer_id).opened(wager)
         self.courses.loaded()
         self.closings.loaded()
 
-    def customer(self, wager: OpenWager) -> Customer:
+    # Customers.
+
+    def player(self, customer_id: str) -> Player:
+        """What is remembered of a customer."""
+        player = self.players.get(customer_id)
+        if player is None:
+            player = Player()
+            self.players.keep(customer_id, player)
+        return player
+
+    def customer(self, player: Player, wager: OpenWager) -> Customer:
         """Who placed a wager."""
-        known = self.book.customer(wager.customer_id)
+        known = player.row = self.book.customer(wager.customer_id)
         return known if known is not None else Customer(wager.agent_id, wager.path, "", "")
 
-    def opened(self, wager: OpenWager) -> Open:
-        """A wager is open; returns what its customer has open."""
-        held = self.open.get(wager.customer_id)
-        if held is None:
-            held = self.open[wager.customer_id] = Open()
-        held.cash += wager.cash
-        held.to_win += wager.to_win
-        held.count += 1
-        return held
+    def open_minor(self, customer_id: str) -> int:
+        """The cash at risk in what a customer has open."""
+        player = self.players.get(customer_id)
+        return player.cash if player is not None else 0
 
-    def closed(self, wager: OpenWager) -> None:
-        """A wager is open no longer."""
-        held = self.open[wager.customer_id]
-        held.cash -= wager.cash
-        held.to_win -= wager.to_win
-        held.count -= 1
-        if not held.count:
-            del self.open[wager.customer_id]
+    def told_of(self, customer_id: str) -> None:
+        """What the registry knows of a customer may have changed."""
+        player = self.players.get(customer_id)
+        if player is not None:
+            player.row = None
 
-    def placed(self, wager: OpenWager) -> tuple[Bets, int]:
-        """Remember a bet; returns the customer's, and its place among them."""
-        bets = self.bets.get(wager.customer_id)
-        if bets is None:
-            bets = Bets(wager.at_ms)
-        place = bets.add(wager.at_ms, wager.cash, wager.wager_id)
-        self.bets.put(wager.customer_id, bets)
-        return bets, place
+    def placed(self, player: Player, wager: OpenWager) -> int:
+        """Remember a bet; returns its place among the player's."""
+        at_ms, stake, id = wager.at_ms, wager.cash, wager.wager_id
+        self._bets.append((wager.customer_id, at_ms, stake, id))
+        return player.bet(at_ms, stake, id)
 
-    def settled(self, move: Movement) -> None:
+    def settled(self, player: Player, wager: OpenWager, at_ms: int, returned: int) -> None:
         """Remember how a wager ended; one whose stake went back, and a free play, say nothing."""
-        wager = move.fact
-        cash = 0 if wager.free_play else wager.risk_minor
-        if move.returned == cash:
+        if returned != wager.cash:
+            lost = wager.wager_id if returned < wager.cash else ""
+            self._results.append((wager.customer_id, at_ms, lost))
+            player.result(at_ms, lost)
+
+    def flush(self) -> None:
+        """Store what the group did, and the players of the groups that are dropped."""
+        if not self._bets and not self._results:
             return
-        results = self.results.get(wager.customer_id)
-        if results is None:
-            results = []
-        result = Result(move.at_ms, wager.wager_id, move.returned < cash)
-        if not results or move.at_ms >= results[-1].at_ms:
-            results.append(result)
-        else:
-            results.insert(bisect_right(results, move.at_ms, key=lambda one: one.at_ms), result)
-        if len(results) > RESULTS_KEPT:
-            del results[0]
-        self.results.put(wager.customer_id, results)
+        players, journal = self.players, self._journal
+        for number, (bets, results) in journal.add(Group(self._bets, self._results)):
+            for customer_id in (*[bet[0] for bet in bets], *[result[0] for result in results]):
+                player = self.player(customer_id)
+                if player.stored < number:
+                    player.stored = journal.last
+                    players.put(customer_id, player)
+        self._bets, self._results = [], []
+
+    # Prices.
 
     def priced(self, change: facts.MarketPriceChanged, at_ms: int) -> None:
         """Remember what a price was."""

@@ -16,7 +16,8 @@ from fire22.core.scope import ROOT
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
 from fire22.sportsbook.money import major
-from fire22.sportsbook.recall import Bets, Ended, Open, Recall, Results
+from fire22.sportsbook.player import Player
+from fire22.sportsbook.recall import Ended, Recall
 from fire22.sportsbook.registry import Customer, Market, Movement, OpenWager
 
 Severity = Literal["info", "warn", "critical"]
@@ -86,19 +87,18 @@ class Scene:
         bet: the wager as it is open now, or as it was open until now.
         customer: who placed it; its row is the registry's.
         market: of a straight wager; None where it is over or unknown, and of a parlay.
-        held: what the customer has open, this one included.
-        bets: the customer's last bets, this one at index `place`; `place` is negative where it is older than all kept.
+        player: what is remembered of the customer, this one included.
+        place: of this one among the player's last bets; negative where it is older than all that are kept.
     """
 
-    __slots__ = ("bet", "bets", "customer", "held", "market", "move", "place")
+    __slots__ = ("bet", "customer", "market", "move", "place", "player")
 
     def __init__(self) -> None:
         self.move: Movement
         self.bet: OpenWager
         self.customer: Customer
         self.market: Market | None
-        self.held: Open
-        self.bets: Bets
+        self.player: Player
         self.place: int
 
 
@@ -112,6 +112,7 @@ class Rule:
 
     Attributes:
         least_minor: wagers with less at risk need not be shown to it when they are placed; set by `adjust`.
+        needs_address: wagers without a network address need not be shown to it when they are placed; likewise.
 
     Args:
         recall: what all rules share.
@@ -121,6 +122,7 @@ class Rule:
     settings_type: ClassVar[type[RuleSettings]]
     looks_at: ClassVar[Literal["all", "straight", "parlays"]] = "all"
     least_minor: int = 0
+    needs_address: bool = False
 
     def __init__(self, recall: Recall) -> None:
         self.recall = recall
@@ -153,7 +155,7 @@ class Rule:
         """An open wager has other amounts; `scene.move.closed` is as it was."""
 
     def settled(self, scene: Scene) -> Finding | None:
-        """A wager that was open was settled; of the scene only `move` and `bet` are of it."""
+        """A wager that was open was settled; of the scene only `move`, `bet` and `player` are of it."""
 
     def cancelled(self, scene: Scene) -> Finding | None:
         """A wager that was open was called off."""
@@ -232,11 +234,3 @@ def listed(values: Iterable[str | float]) -> list[Json]:
     """At most twenty values of evidence, the last ones."""
     last: list[Json] = [*values]
     return last[-WAGER_IDS_MAX:]
-
-
-def results_lost(results: Results | None, before_ms: int, count: int) -> list[str] | None:
-    """Which of the last `count` wagers settled up to a time were lost; None where there are fewer."""
-    if results is None:
-        return None
-    known = [one for one in results if one.at_ms <= before_ms][-count:]
-    return [one.wager_id for one in known if one.lost] if len(known) == count else None

@@ -45,6 +45,7 @@ class AgentSwarm(Rule):
         """Take the window."""
         self._window_ms = self.settings.window_s * 1_000
         self._exempt = frozenset(self.settings.exempt_channels)
+        self.needs_address = self.settings.linked
         self.loaded()
 
     def loaded(self) -> None:

@@ -38,7 +38,7 @@ class CreditUtilisation(Rule):
         limit = customer.credit_limit_minor
         if limit <= 0:
             return None
-        used = scene.held.cash - self._balance(bet.customer_id)
+        used = scene.player.cash - self._balance(bet.customer_id)
         if used < limit * self._share:
             return None
         return self._judge(bet.customer_id, customer, used, scene.move.at_ms, (bet.wager_id,))
@@ -59,8 +59,7 @@ class CreditUtilisation(Rule):
         customer = self.book.customer(customer_id)
         if customer is None:
             return None
-        held = self.recall.open.get(customer_id)
-        used = (held.cash if held is not None else 0) - self.recall.balances.balance_minor(customer_id)
+        used = self.recall.open_minor(customer_id) - self.recall.balances.balance_minor(customer_id)
         return self._judge(customer_id, customer, used, at_ms, ())
 
     def _judge(
@@ -70,7 +69,6 @@ class CreditUtilisation(Rule):
         if limit <= 0 or used < limit * self.settings.share or used <= 0:
             return None
         severity: Severity = "critical" if used >= limit * self.settings.critical_share else self.settings.severity
-        held = self.recall.open.get(customer_id)
         return Finding(
             cause=customer_id,
             entity=Entity("customer", customer_id, customer.name),
@@ -82,7 +80,7 @@ class CreditUtilisation(Rule):
                 "used": major(used),
                 "creditLimit": major(limit),
                 "share": round(used / limit, 4),
-                "openRisk": major(held.cash if held is not None else 0),
+                "openRisk": major(self.recall.open_minor(customer_id)),
                 "balance": major(self.recall.balances.balance_minor(customer_id)),
             },
             wager_ids=wager_ids,

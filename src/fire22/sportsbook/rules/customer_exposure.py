@@ -35,8 +35,8 @@ class CustomerExposure(Rule):
 
     def placed(self, scene: Scene) -> Finding | None:
         """Judge what the customer has open now."""
-        held = scene.held
-        to_win, limit = held.to_win, self._limit * scene.customer.bet_factor
+        player = scene.player
+        to_win, limit = player.to_win, self._limit * scene.customer.bet_factor
         if to_win < limit:
             return None
         bet, settings, limit = scene.bet, self.settings, round(limit)
@@ -47,11 +47,11 @@ class CustomerExposure(Rule):
             severity=severity,
             path=bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} may win {said(to_win)} on {held.count} open wagers; the limit is {said(limit)}.",
+            title=f"{called(scene)} may win {said(to_win)} on {player.count} open wagers; the limit is {said(limit)}.",
             evidence={
                 "openToWin": major(to_win),
-                "openRisk": major(held.cash),
-                "openWagers": held.count,
+                "openRisk": major(player.cash),
+                "openWagers": player.count,
                 "limit": major(limit),
                 "betFactor": scene.customer.bet_factor,
             },

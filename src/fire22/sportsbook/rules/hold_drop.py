@@ -1,12 +1,13 @@
 """The hold of an agent's whole sub-tree, over four weeks, is below what is healthy.
 
 A few hours below are luck: nothing is said before the whole stretch is known and enough was wagered in it. Kept are
-sums by day (UTC) and agent; they are judged once an hour of the watermark.
+sums by day (UTC) and agent, all below one agent of the first level in one row, since a group moves most of them; they
+are judged once an hour of the watermark.
 """
 
 from typing import Annotated, ClassVar, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from fire22.core.scope import ROOT, ancestors
 from fire22.flows.base import Table
@@ -33,11 +34,8 @@ class HoldDropSettings(RuleSettings, frozen=True):
     cooldown_s: Seconds = 7 * DAY_S
 
 
-class Day(Struct, gc=False, array_like=True):
-    """What the customers of one agent brought on one day; minor units."""
-
-    revenue: int = 0
-    handle: int = 0
+Sums = list[int]  # revenue and settled handle; minor units
+Place = tuple[str, dict[str, Sums], Sums]  # where an agent's sums of a day are: the key of their row, the row, they
 
 
 class HoldDrop(Rule):
@@ -50,14 +48,14 @@ class HoldDrop(Rule):
     def adjust(self) -> None:
         """Make the table, once."""
         if not hasattr(self, "_days"):
-            self._days: Table[Day] = Table("hold_drop", Day)
+            self._days: Table[dict[str, Sums]] = Table("hold_drop", dict[str, Sums])
             self._first: Table[int] = Table("hold_drop_since", int)
-            self._group: dict[tuple[int, str], list[int]] = {}
+            self._places: dict[int, dict[str, Place]] = {}
             self._hour = 0
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Sums by `<day>|<path>`, and the first day that is known."""
+        """Sums by path, by `<day>|<agent of the first level>`; and the first day that is known."""
         return (self._days, self._first)  # type: ignore[return-value]
 
     def loaded(self) -> None:
@@ -65,28 +63,25 @@ class HoldDrop(Rule):
         self._hour = self.recall.watermark_ms // HOUR_MS
 
     def earned(self, move: Movement) -> None:
-        """Add up what the group brings; stored when it ends."""
-        key = (move.at_ms // DAY_MS, move.fact.path)
-        sums = self._group.get(key)
-        if sums is None:
-            self._group[key] = [move.revenue, move.settled_handle]
-        else:
-            sums[0] += move.revenue
-            sums[1] += move.settled_handle
+        """Add it up."""
+        number, path = move.at_ms // DAY_MS, move.fact.path
+        day = self._places.get(number)
+        place = day.get(path) if day is not None else None
+        key, row, sums = place if place is not None else self._place(number, path)
+        sums[0] += move.revenue
+        sums[1] += move.settled_handle
+        self._days.put(key, row)
 
-    def flush(self, at_ms: int) -> tuple[Finding, ...]:
-        """Store the group's sums."""
-        for (number, path), (revenue, handle) in self._group.items():
-            key = f"{number}|{path}"
-            day = self._days.get(key)
-            if day is None:
-                day = Day()
-                self._began(number)
-            day.revenue += revenue
-            day.handle += handle
-            self._days.put(key, day)
-        self._group = {}
-        return ()
+    def _place(self, number: int, path: str) -> Place:
+        """Where an agent's sums of a day are from here on."""
+        key = f"{number}|{path.split('/', 2)[1]}"
+        row = self._days.get(key)
+        if row is None:
+            row = {}
+            self._began(number)
+        place = key, row, row.setdefault(path, [0, 0])
+        self._places.setdefault(number, {})[path] = place
+        return place
 
     def _began(self, day: int) -> None:
         before = self._first.get("day")
@@ -99,7 +94,6 @@ class HoldDrop(Rule):
         if hour == self._hour:
             return []
         self._hour = hour
-        self.flush(now_ms)
         today = now_ms // DAY_MS
         self._forget(today - self.settings.days)
         first = self._first.get("day")
@@ -111,17 +105,18 @@ class HoldDrop(Rule):
         """Days before the stretch are gone; that something was known before it stays."""
         for key in sorted(key for key, _ in self._days if int(key.partition("|")[0]) < since):
             self._days.pop(key)
+        self._places = {}
 
     def _judge(self, today: int, now_ms: int) -> list[Finding]:
-        sums: dict[str, list[int]] = {}
-        for key, day in self._days:
-            number, _, path = key.partition("|")
-            if int(number) >= today:
+        sums: dict[str, Sums] = {}
+        for key, row in self._days:
+            if int(key.partition("|")[0]) >= today:
                 continue
-            for scope in ancestors(path):
-                of_scope = sums.setdefault(scope, [0, 0])
-                of_scope[0] += day.revenue
-                of_scope[1] += day.handle
+            for path, (revenue, handle) in row.items():
+                for scope in ancestors(path):
+                    of_scope = sums.setdefault(scope, [0, 0])
+                    of_scope[0] += revenue
+                    of_scope[1] += handle
         settings = self.settings
         return [
             self._found(scope, sums[scope], now_ms)
@@ -129,7 +124,7 @@ class HoldDrop(Rule):
             if sums[scope][1] >= max(1, settings.handle_minor) and sums[scope][0] < settings.hold * sums[scope][1]
         ]
 
-    def _found(self, scope: str, sums: list[int], now_ms: int) -> Finding:
+    def _found(self, scope: str, sums: Sums, now_ms: int) -> Finding:
         revenue, handle = sums
         agent = self.book.agent(scope)
         name = "The book" if scope == ROOT else f"{agent.name if agent else ''} ({scope})".lstrip()

@@ -55,6 +55,7 @@ class IpCluster(Rule):
     name: ClassVar[str] = "ip_cluster"
     settings_type: ClassVar[type[RuleSettings]] = IpClusterSettings
     settings: IpClusterSettings
+    needs_address = True
 
     def adjust(self) -> None:
         """Take the window."""
@@ -81,7 +82,7 @@ class IpCluster(Rule):
     def placed(self, scene: Scene) -> Finding | None:
         """An account wagers from an address."""
         bet = scene.bet
-        if not bet.ip or bet.channel in self._exempt:
+        if bet.channel in self._exempt:
             return None
         return self._seen(bet.ip, bet.customer_id, bet.path, bet.wager_id, scene.move.at_ms)
 

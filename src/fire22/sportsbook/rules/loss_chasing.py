@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fire22.sportsbook.money import major
-from fire22.sportsbook.recall import IDS_KEPT, RESULTS_KEPT
+from fire22.sportsbook.player import IDS_KEPT, RESULTS_KEPT
 from fire22.sportsbook.rule import (
     DAY_S,
     Finding,
@@ -22,7 +22,6 @@ from fire22.sportsbook.rule import (
     Seconds,
     called,
     of_customer,
-    results_lost,
     said,
 )  # fmt: skip
 
@@ -63,12 +62,12 @@ class LossChasing(Rule):
         first = scene.place - settings.raises
         if stake < self.least_minor or first < 0:
             return None
-        stakes = scene.bets.stakes[first : scene.place + 1]
+        stakes = scene.player.stakes[first : scene.place + 1]
         times = settings.times_previous
         for before, after in pairwise(stakes):
             if not before or after <= before * times:
                 return None
-        lost = results_lost(self.recall.results.get(scene.bet.customer_id), scene.bet.at_ms, settings.of)
+        lost = scene.player.lost_of(settings.of, scene.bet.at_ms)
         if lost is None or len(lost) < settings.lost:
             return None
         return Finding(

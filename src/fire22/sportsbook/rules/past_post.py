@@ -39,8 +39,10 @@ class PastPost(Rule):
     def placed(self, scene: Scene) -> Finding | None:
         """Judge by every leg; most are straight, on a market that is open."""
         bet, market = scene.bet, scene.market
-        if market is not None and bet.at_ms <= market.closes_ms and market.status == "open":
-            return None
+        if market is not None and market.status == "open":
+            closes_ms = market.closes_ms or deadline_ms(market)
+            if bet.at_ms <= closes_ms or not closes_ms:
+                return None
         return self._judge(scene, bet.at_ms)
 
     def modified(self, scene: Scene) -> Finding | None:

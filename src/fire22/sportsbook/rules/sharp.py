@@ -94,7 +94,7 @@ class Sharp(Rule):
             return None
         mean = known.sum / count
         error = sqrt(max(0.0, known.squares / count - mean * mean) / count)
-        customer = self.recall.customer(scene.bet)
+        customer = self.recall.customer(scene.player, scene.bet)
         name = who(scene.bet.customer_id, customer)
         if mean < settings.errors * error or customer.segment in settings.known_segments:
             return None

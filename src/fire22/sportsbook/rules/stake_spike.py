@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fire22.sportsbook.money import major
-from fire22.sportsbook.recall import BETS_KEPT
+from fire22.sportsbook.player import BETS_KEPT
 from fire22.sportsbook.rule import (
     DAY_S,
     Finding,
@@ -58,7 +58,7 @@ class StakeSpike(Rule):
         stake = scene.bet.cash
         if stake < self.least_minor or scene.place < self.settings.bets:
             return None
-        before = sorted([one for one in scene.bets.stakes[: scene.place] if one])
+        before = sorted([one for one in scene.player.stakes[: scene.place] if one])
         if len(before) < self.settings.bets:
             return None
         settings, middle = self.settings, len(before) // 2

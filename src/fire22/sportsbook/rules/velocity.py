@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from fire22.sportsbook.recall import BETS_KEPT
+from fire22.sportsbook.player import BETS_KEPT
 from fire22.sportsbook.rule import HOUR_S, Finding, Ratio, Rule, RuleSettings, Scene, Seconds, called, of_customer
 
 
@@ -43,8 +43,8 @@ class Velocity(Rule):
 
     def placed(self, scene: Scene) -> Finding | None:
         """Any `bets` in a row with this one among them, the fastest that there are."""
-        bets, times = self._bets, scene.bets.times
-        place, last = scene.place, len(scene.bets.times) - 1
+        bets, times, place = self._bets, scene.player.times, scene.place
+        last = len(times) - 1
         if last + 1 < bets or place < 0:
             return None
         if place == last:
@@ -58,9 +58,9 @@ class Velocity(Rule):
         return self._judge(scene, took_ms, times[first]) if took_ms < self._window_ms else None
 
     def _judge(self, scene: Scene, took_ms: int, first_ms: int) -> Finding | None:
-        settings, known = self.settings, scene.bets
+        settings, known = self.settings, scene.player
         before_ms = first_ms - known.since_ms
-        usual = (known.count - settings.bets) * self._window_ms / before_ms if before_ms > 0 else 0.0
+        usual = (known.told - settings.bets) * self._window_ms / before_ms if before_ms > 0 else 0.0
         pace = settings.bets * self._window_ms / max(1, took_ms)
         unknown = before_ms < settings.history_s * 1_000
         if settings.times_usual and (unknown or pace < usual * settings.times_usual):
