@@ -25,13 +25,14 @@ class Fact(Struct, frozen=True, gc=False):
         seq: its place in the log.
         at_ms: when it happened, milliseconds since 1970 UTC.
         event: as it was accepted.
-        data: the event's data, read as the domain's type for it; None where the domain knows none.
+        data: the event's data, read as the domain's type for it; None where the domain knows none. A handler of one
+            type of event may rely on its type; one of several asks for it (`expect`).
     """
 
     seq: int
     at_ms: int
     event: Event
-    data: object
+    data: Any
 
 
 class Refused(Exception):

@@ -23,10 +23,10 @@ from fire22.core import codes
 from fire22.core.scope import ROOT
 from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
-from fire22.flows.packed import PackedTable
 from fire22.sportsbook import facts
 from fire22.sportsbook.lifecycle import State, is_legal
 from fire22.sportsbook.settlement import cash_risk_minor
+from fire22.sportsbook.wager_table import ClosedWager, WagerTable
 
 FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this counts as this far ahead
 MOVES: Final = (
@@ -129,23 +129,6 @@ class OpenWager(Struct, frozen=True, gc=False, array_like=True):
         return self.cash != self.risk
 
 
-class ClosedWager(Struct, frozen=True, gc=False, array_like=True):
-    """What is kept of a wager that is over; minor units.
-
-    Args:
-        returned: 0 where it was never settled.
-        counted: whether its stake is in the handle; that of a wager of before the connection is not.
-    """
-
-    state: State
-    risk: int
-    cash: int
-    to_win: int
-    revision: int
-    returned: int
-    counted: bool = True
-
-
 class Movement(Struct, gc=False):
     """What a fact of a wager does to the book; minor units.
 
@@ -188,9 +171,9 @@ class Registry(Flow):
         self._customers: Table[Customer] = Table("customer", Customer)
         self._markets: Table[Market] = Table("market", Market)
         self._asked: Table[str] = Table("asked", str)
-        self._open: Table[OpenWager] = Table("open", OpenWager)
-        self._closed: Table[ClosedWager] = PackedTable("closed", ClosedWager)
+        self._wagers = WagerTable("wager", OpenWager)
         self._past: Table[int] = Table("past", int)
+        self._vouched: dict[str, str] = {}  # by customer, below which known agent it has bet last
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -200,8 +183,7 @@ class Registry(Flow):
             self._customers,
             self._markets,
             self._asked,
-            self._open,
-            self._closed,
+            self._wagers,
             self._past,
         )
 
@@ -268,11 +250,11 @@ class Registry(Flow):
 
     def wager(self, wager_id: str) -> OpenWager | None:
         """An open wager."""
-        return self._open.get(wager_id)
+        return self._wagers.open.get(wager_id)
 
     def wagers(self) -> Iterator[OpenWager]:
         """Every open wager, in the order in which they came."""
-        return (wager for _, wager in self._open)
+        return iter(self._wagers.open.values())
 
     def check_amount(self, currency: str | None, customer_id: str) -> None:
         """Whether an amount can be this book's.
@@ -361,7 +343,7 @@ class Registry(Flow):
         before = self._asked.get(wager.wager_id)
         if before == wager.status:
             raise Repeated
-        if self._open.get(wager.wager_id) is not None or self._closed.get(wager.wager_id) is not None:
+        if wager.wager_id in self._wagers.open or self._wagers.over(wager.wager_id) is not None:
             raise self._illegal(wager, self._state(wager.wager_id), wager.status)
         self._asked.put(wager.wager_id, wager.status)
 
@@ -371,28 +353,29 @@ class Registry(Flow):
             raise self._illegal(wager, self._state(wager.wager_id), wager.status)
 
     def _placed(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerPlaced)
+        wager: facts.WagerPlaced = fact.data
         id = wager.wager_id
         opened = self._admitted(fact, wager)
-        before = self._open.get(id)
+        imported = fact.event.type == "wager.imported"
+        wagers = self._wagers
+        before = wagers.open.get(id)
         if before is not None:
-            if msgspec.structs.replace(before, at_ms=opened.at_ms) == opened or fact.event.type == "wager.imported":
+            if imported or msgspec.structs.replace(before, at_ms=opened.at_ms) == opened:
                 raise Repeated
             raise _conflict(wager, before.risk, before.to_win, "It is open with other content.")
-        over = self._closed.get(id)
+        over = wagers.over(id)
         if over is not None:
             if (over.risk, over.to_win) == (wager.risk_minor, wager.to_win_minor):
                 raise Repeated
             raise _conflict(wager, over.risk, over.to_win, "It is over, with other content.")
         if len(self._asked):
             self._asked.pop(id)
-        self._open.put(id, opened)
-        kind: Kind = "imported" if fact.event.type == "wager.imported" else "placed"
-        self.move = Movement(kind, wager, opened.at_ms, opened, handle=opened.cash)
+        wagers.put(id, opened)
+        self.move = Movement("imported" if imported else "placed", wager, opened.at_ms, opened, handle=opened.cash)
 
     def _modified(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerModified)
-        before = self._open.get(wager.wager_id)
+        before = self._wagers.open.get(wager.wager_id)
         if before is None:
             raise self._illegal(wager, self._state(wager.wager_id), "accepted")
         if (wager.version, wager.risk_minor, wager.to_win_minor) == (before.version, before.risk, before.to_win):
@@ -410,35 +393,30 @@ class Registry(Flow):
             version=wager.version,
             legs=_legs(wager.legs) or before.legs,
         )
-        self._open.put(wager.wager_id, after)
+        self._wagers.put(wager.wager_id, after)
         self.move = Movement("modified", wager, self.counts_at(fact), after, before, handle=after.cash - before.cash)
 
     def _settled(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerSettled)
-        id = wager.wager_id
-        state: State = "cashed_out" if wager.result == "cashed_out" else "settled"
-        before = self._open.get(id)
-        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
-        revenue, settled, counted = cash - wager.return_minor, cash, True
-        if before is not None:
-            if (before.risk, before.cash) != (wager.risk_minor, cash) or not _is_of(wager, before):
-                raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake or customer.")
-            self._open.pop(id)
-        else:
+        wager: facts.WagerSettled = fact.data
+        id, risk, returned, result = wager.wager_id, wager.risk_minor, wager.return_minor, wager.result
+        state: State = "cashed_out" if result == "cashed_out" else "settled"
+        before = self._wagers.open.get(id)
+        cash = 0 if wager.free_play else risk
+        kind: Kind = "settled"
+        revenue, settled, counted = cash - returned, cash, True
+        if before is None:
             known = self._corrected(fact, wager, cash, state)
-            revenue, settled, counted = known.returned - wager.return_minor, 0, known.counted
-        over = ClosedWager(
-            state, wager.risk_minor, cash, wager.to_win_minor, wager.revision, wager.return_minor, counted
-        )
-        self._closed.put(id, over)
-        kind: Kind = "settled" if before is not None else "resettled"
-        self.move = Movement(
-            kind, wager, self.counts_at(fact), None, before, revenue, 0, settled, wager.return_minor, wager.result
-        )
+            kind, revenue, settled, counted = "resettled", known.returned - returned, 0, known.counted
+        elif before.risk != risk or before.cash != cash or not _is_of(wager, before):
+            raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake or customer.")
+        over = ClosedWager(state, risk, cash, wager.to_win_minor, wager.revision, returned, counted)
+        self._wagers.end(id, over)
+        at_ms = self.counts_at(fact)
+        self.move = Movement(kind, wager, at_ms, None, before, revenue, 0, settled, returned, result)
 
     def _corrected(self, fact: Fact, wager: facts.WagerSettled, cash: int, state: State) -> ClosedWager:
         """What a settlement of a wager that is not open replaces."""
-        known = self._closed.get(wager.wager_id)
+        known = self._wagers.over(wager.wager_id)
         if known is None:
             if fact.event.type == "wager.resettled" and self._past.get("sums") is not None:
                 return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.previous_return_minor, False)
@@ -457,28 +435,27 @@ class Registry(Flow):
         wager = expect(fact, facts.WagerCancelled)
         id = wager.wager_id
         cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
-        before = self._open.get(id)
+        before = self._wagers.open.get(id)
         state: State = "cancelled" if wager.status == "cancelled" else "voided"
         known: ClosedWager | None = None
         if before is None:
             known = self._undone(wager, cash, state)
         elif before.risk != wager.risk_minor or not _is_of(wager, before):
             raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake or customer.")
-        self._open.pop(id)
         counted = known is None or known.counted
         if wager.status == "deleted":
-            self._closed.pop(id)  # it is gone from the book; its id may come again
+            self._wagers.pop(id)  # it is gone from the book; its id may come again
         else:
             revision = known.revision if known is not None else 0
             over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0, counted)
-            self._closed.put(id, over)
+            self._wagers.end(id, over)
         handle = -cash if counted else 0
         revenue, settled = (known.returned - known.cash, handle) if known is not None else (0, 0)
         self.move = Movement("cancelled", wager, self.counts_at(fact), None, before, revenue, handle, settled)
 
     def _undone(self, wager: facts.WagerCancelled, cash: int, state: State) -> ClosedWager:
         """The settlement that a cancellation takes back."""
-        known = self._closed.get(wager.wager_id)
+        known = self._wagers.over(wager.wager_id)
         if known is None:
             if wager.settled_return_minor is not None and self._past.get("sums") is not None:
                 return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.settled_return_minor, False)
@@ -495,8 +472,7 @@ class Registry(Flow):
         wager = expect(fact, facts.WagerReopened)
         known = self._rolled_back(wager)
         opened = self._admitted(fact, wager)
-        self._closed.pop(wager.wager_id)
-        self._open.put(wager.wager_id, opened)
+        self._wagers.reopen(wager.wager_id, opened)
         was_settled = known.state in ("settled", "cashed_out")
         revenue = known.returned - known.cash if was_settled else 0
         settled = -known.cash if was_settled and known.counted else 0
@@ -505,11 +481,11 @@ class Registry(Flow):
 
     def _rolled_back(self, wager: facts.WagerReopened) -> ClosedWager:
         """What a wager was that is open again."""
-        before = self._open.get(wager.wager_id)
+        before = self._wagers.open.get(wager.wager_id)
         if before is not None and (before.risk, before.to_win) == (wager.risk_minor, wager.to_win_minor):
             raise Repeated
         returned = wager.settled_return_minor
-        known = self._closed.get(wager.wager_id)
+        known = self._wagers.over(wager.wager_id)
         if known is None and before is None and self._past.get("sums") is not None:
             state: State = "cancelled" if returned is None else "settled"
             cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
@@ -522,21 +498,33 @@ class Registry(Flow):
 
     def _admitted(self, fact: Fact, wager: facts.WagerPlaced) -> OpenWager:
         """The wager that a fact opens, if it may."""
-        self.check_amount(wager.currency, wager.customer_id)
-        if wager.path != ROOT and self._agents.get(wager.path) is None:
-            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {wager.path}.", path=wager.path)
-        cash = cash_risk_minor(wager.risk_minor, free_play=wager.free_play)
         # A hundred thousand wagers name the same few thousand words: each word is kept once.
+        customer_id = intern(wager.customer_id)
+        path = self._vouched.get(customer_id)
+        if path is None or path != wager.path or wager.currency is not None:
+            path = self._checked_path(wager)
+            self._vouched[customer_id] = path
+        risk = wager.risk_minor
         return OpenWager(
-            wager.wager_id, wager.wager_number, intern(wager.customer_id), intern(wager.agent_id), intern(wager.path),
-            intern(wager.type), wager.risk_minor, cash, wager.to_win_minor, self.counts_at(fact), wager.version,
+            wager.wager_id, wager.wager_number, customer_id, intern(wager.agent_id), path, intern(wager.type), risk,
+            0 if wager.free_play else risk, wager.to_win_minor, self.counts_at(fact), wager.version,
             intern(wager.channel), intern(wager.ip), _legs(wager.legs),
         )  # fmt: skip
 
+    def _checked_path(self, wager: facts.WagerPlaced) -> str:
+        """Where a wager was accepted, if there is such an agent and the amount can be this book's.
+
+        What was found to be so stays so: no customer and no agent is ever forgotten.
+        """
+        self.check_amount(wager.currency, wager.customer_id)
+        if wager.path != ROOT and self._agents.get(wager.path) is None:
+            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {wager.path}.", path=wager.path)
+        return intern(wager.path)
+
     def _state(self, wager_id: str) -> str | None:
-        if self._open.get(wager_id) is not None:
+        if wager_id in self._wagers.open:
             return "accepted"
-        known = self._closed.get(wager_id)
+        known = self._wagers.over(wager_id)
         return known.state if known is not None else self._asked.get(wager_id)
 
     def _illegal(self, wager: facts.WagerFact, before: str | None, after: str) -> Refused:
@@ -548,6 +536,9 @@ class Registry(Flow):
 
 
 def _legs(legs: tuple[facts.Leg, ...]) -> tuple[Leg, ...]:
+    if len(legs) == 1:
+        leg = legs[0]
+        return (Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds),)
     return tuple([Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds) for leg in legs])
 
 
