@@ -14,6 +14,7 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=4096)  # what is said of one fact bears one time, and facts come many in a millisecond
 def to_text(ms: int) -> str:
     """RFC 3339 UTC with milliseconds, such as 2026-01-31T12:00:00.250Z."""
     seconds, rest = divmod(ms, 1000)

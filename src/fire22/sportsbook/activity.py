@@ -21,16 +21,16 @@ _PAYMENT_WORDS: Final = {
     "payment.failed": "had a {direction} fail",
     "payment.charged_back": "charged a {direction} back",
 }
-_RESULTS: Final = {
-    "win": ("won a wager", "win"),
-    "dead_heat": ("won a wager in a dead heat", "win"),
-    "half_win": ("half won a wager", "win"),
-    "loss": ("lost a wager", "loss"),
-    "lose": ("lost a wager", "loss"),
-    "half_loss": ("half lost a wager", "loss"),
-    "cashed_out": ("cashed out a wager", "withdrawal"),
+_RESULTS: Final = {  # with whether the amount is what came back, or else what was staked
+    "win": ("won a wager", "win", True),
+    "dead_heat": ("won a wager in a dead heat", "win", True),
+    "half_win": ("half won a wager", "win", True),
+    "loss": ("lost a wager", "loss", False),
+    "lose": ("lost a wager", "loss", False),
+    "half_loss": ("half lost a wager", "loss", True),
+    "cashed_out": ("cashed out a wager", "withdrawal", True),
 }
-_PAYS_BACK: Final = frozenset({"win", "dead_heat", "half_win", "half_loss", "cashed_out"})
+_OTHER_RESULT: Final = ("had a wager settled", "push", False)
 _REQUESTS: Final = {"review": ("has a wager held for review", "pause"), "requested": ("asked for a wager", "clock")}
 _ENTRIES: Final = {
     "bonus": ("was given a bonus", "deposit"),
@@ -105,19 +105,22 @@ class ActivityFeed(Flow):
         self._wager(fact, wager, "had a wager opened again", "edit", wager.risk_minor)
 
     def _placed(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerPlaced)
-        kind = "a free play" if wager.free_play else "a parlay" if wager.type == "parlay" else "a wager"
-        self._wager(fact, wager, f"placed {kind}", "ticket", wager.risk_minor)
+        wager: facts.WagerPlaced = fact.data
+        action = "placed a wager"
+        if wager.free_play:
+            action = "placed a free play"
+        elif wager.type == "parlay":
+            action = "placed a parlay"
+        self._wager(fact, wager, action, "ticket", wager.risk_minor)
 
     def _modified(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerModified)
         self._wager(fact, wager, "had a wager changed", "edit", wager.risk_minor)
 
     def _settled(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerSettled)
-        action, icon = _RESULTS.get(wager.result, ("had a wager settled", "push"))
-        amount = wager.return_minor if wager.result in _PAYS_BACK else wager.risk_minor
-        self._wager(fact, wager, action, icon, amount)
+        wager: facts.WagerSettled = fact.data
+        action, icon, pays_back = _RESULTS.get(wager.result, _OTHER_RESULT)
+        self._wager(fact, wager, action, icon, wager.return_minor if pays_back else wager.risk_minor)
 
     def _resettled(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerSettled)
@@ -170,10 +173,12 @@ class ActivityFeed(Flow):
         self._say(fact, agent.path, agent.agent_id, "joined as an agent", "user-plus")
 
     def _wager(self, fact: Fact, wager: facts.WagerFact, action: str, icon: str, amount: int) -> None:
-        self._say(fact, customer_path(wager.path, wager.customer_id), wager.customer_id, action, icon, amount)
+        user = wager.customer_id
+        self._say(fact, customer_path(wager.path, user), user, action, icon, amount)
 
     def _say(self, fact: Fact, path: str, user: str, action: str, icon: str, amount: int | None = None) -> None:
+        at_ms = fact.at_ms
         activity = Activity(
-            fact.event.id, user, action, to_text(fact.at_ms), icon, UNSET if amount is None else major(amount)
-        )
-        self.out.stream("activity", path, "activity_update", fact.at_ms, _encode(activity))
+            fact.event.id, user, action, to_text(at_ms), icon, UNSET if amount is None else major(amount)
+        )  # fmt: skip
+        self.out.stream("activity", path, "activity_update", at_ms, _encode(activity))

@@ -1,5 +1,6 @@
 """The `wagers` stream: every change of a wager, as it happens."""
 
+from functools import lru_cache
 from typing import ClassVar, Final
 
 import msgspec
@@ -7,15 +8,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from fire22.core.scope import ROOT
 from fire22.core.topic import Kind, Topic
-from fire22.flows.base import Fact, Flow, Handler, expect
+from fire22.flows.base import Fact, Flow, Handler
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
-from fire22.sportsbook.settlement import customer_profit_minor
 
 FILTERABLE: Final = ("action", "status", "amount", "customerId", "agentId", "type", "channel", "freePlay", "result")
 
 
-class WagerUpdate(Struct, frozen=True, gc=False, rename="camel", kw_only=True):
+class WagerUpdate(Struct, frozen=True, gc=False, rename="camel"):
     """`data` of a `wager_update`; money in major units. The first six fields are the specification's."""
 
     wager_id: str
@@ -67,82 +66,64 @@ class Ticker(Flow):
         }
 
     def _placed(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerPlaced)
-        self._say(fact, wager, _update(wager, "placed", wager.status, odds=_odds(wager.legs), channel=wager.channel))
+        wager: facts.WagerPlaced = fact.data
+        self._say(fact, wager, "placed", wager.status, combined_odds(wager.legs) or UNSET, wager.channel)
 
     def _reopened(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerPlaced)
-        self._say(fact, wager, _update(wager, "placed", "accepted", odds=_odds(wager.legs), channel=wager.channel))
+        wager: facts.WagerPlaced = fact.data
+        self._say(fact, wager, "placed", "accepted", combined_odds(wager.legs) or UNSET, wager.channel)
 
     def _modified(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerModified)
-        self._say(fact, wager, _update(wager, "modified", "accepted", odds=_odds(wager.legs)))
+        wager: facts.WagerModified = fact.data
+        self._say(fact, wager, "modified", "accepted", combined_odds(wager.legs) or UNSET)
 
     def _settled(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerSettled)
-        profit = customer_profit_minor(wager.risk_minor, wager.return_minor, free_play=wager.free_play)
-        update = _update(
-            wager,
-            "settled",
-            "cashed_out" if wager.result == "cashed_out" else "settled",
-            result=wager.result,
-            returned=major(wager.return_minor),
-            profit=major(profit),
-            revision=wager.revision,
-        )
-        self._say(fact, wager, update)
+        wager: facts.WagerSettled = fact.data
+        result, returned = wager.result, wager.return_minor
+        status = "cashed_out" if result == "cashed_out" else "settled"
+        profit = returned if wager.free_play else returned - wager.risk_minor
+        self._say(
+            fact, wager, "settled", status, UNSET, UNSET, result, returned / 100, profit / 100, wager.revision
+        )  # fmt: skip
 
     def _cancelled(self, fact: Fact) -> None:
-        wager = expect(fact, facts.WagerCancelled)
-        self._say(fact, wager, _update(wager, "cancelled", wager.status))
+        wager: facts.WagerCancelled = fact.data
+        self._say(fact, wager, "cancelled", wager.status)
 
-    def _say(self, fact: Fact, wager: facts.WagerFact, update: WagerUpdate) -> None:
-        path = customer_path(wager.path, wager.customer_id)
-        self.out.stream("wagers", path, "wager_update", fact.at_ms, _encode(update))
-
-
-def _update(
-    wager: facts.WagerFact,
-    action: str,
-    status: str,
-    *,
-    odds: float | UnsetType = UNSET,
-    channel: str | UnsetType = UNSET,
-    result: str | UnsetType = UNSET,
-    returned: float | UnsetType = UNSET,
-    profit: float | UnsetType = UNSET,
-    revision: int | UnsetType = UNSET,
-) -> WagerUpdate:
-    return WagerUpdate(
-        wager_id=wager.wager_id,
-        status=status,
-        amount=major(wager.risk_minor),
-        customer_id=wager.customer_id,
-        agent_id=wager.agent_id,
-        action=action,
-        wager_number=wager.wager_number,
-        agent_path=wager.path,
-        type=wager.type,
-        to_win=major(wager.to_win_minor),
-        free_play=wager.free_play or UNSET,
-        odds=odds,
-        channel=channel,
-        result=result,
-        returned=returned,
-        profit=profit,
-        revision=revision,
-    )
-
-
-def _odds(legs: tuple[facts.Leg, ...]) -> float | UnsetType:
-    return combined_odds(legs) or UNSET
+    def _say(
+        self,
+        fact: Fact,
+        wager: facts.WagerFact,
+        action: str,
+        status: str,
+        odds: float | UnsetType = UNSET,
+        channel: str | UnsetType = UNSET,
+        result: str | UnsetType = UNSET,
+        returned: float | UnsetType = UNSET,
+        profit: float | UnsetType = UNSET,
+        revision: int | UnsetType = UNSET,
+    ) -> None:
+        path, customer_id = wager.path, wager.customer_id
+        update = WagerUpdate(
+            wager.wager_id, status, wager.risk_minor / 100, customer_id, wager.agent_id, action, wager.wager_number,
+            path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds, channel, result, returned,
+            profit, revision,
+        )  # fmt: skip
+        self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
 
 def combined_odds(legs: tuple[facts.Leg, ...]) -> float:
     """The combined decimal odds, rounded to four decimals; 0 without a leg."""
     if not legs:
         return 0.0
+    if len(legs) == 1:
+        return _rounded(legs[0].odds)
     odds = 1.0
     for leg in legs:
         odds *= leg.odds
+    return round(odds, 4)
+
+
+@lru_cache(maxsize=4096)  # a book has few prices, and rounding one takes longer than the rest of its wager's message
+def _rounded(odds: float) -> float:
     return round(odds, 4)
