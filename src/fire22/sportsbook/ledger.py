@@ -13,6 +13,7 @@ Source: domain rules, sections 3, 5 and 7.
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import ClassVar, Final
 
 import msgspec
@@ -25,7 +26,7 @@ from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, exp
 from fire22.sportsbook import facts, payments
 from fire22.sportsbook.money import major
 from fire22.sportsbook.payments import Payment
-from fire22.sportsbook.registry import MOVES, Movement, Registry
+from fire22.sportsbook.registry import MOVES, Movement, OpenWager, Registry
 from fire22.sportsbook.ticker import customer_path
 from fire22.sportsbook.waiting import WaitingList
 
@@ -41,6 +42,25 @@ class Account(Struct, gc=False, array_like=True):
     path: str
     balance: int = 0
     entries: int = 0
+
+
+class Holder(Struct, gc=False):
+    """What is known of one customer's money.
+
+    Args:
+        account: None where nothing has opened one yet.
+        scope: the customer's, below its agent; empty without an account.
+        risk: open cash risk, minor units.
+        is_touched: whether this commit group has moved its figures.
+        is_unsaid: whether the watermark has its document to say.
+    """
+
+    customer_id: str
+    account: Account | None = None
+    scope: str = ""
+    risk: int = 0
+    is_touched: bool = False
+    is_unsaid: bool = False
 
 
 class LedgerEntry(Struct, frozen=True, gc=False, rename="camel"):
@@ -70,6 +90,7 @@ class PaymentUpdate(Struct, frozen=True, gc=False, rename="camel"):
     status: str
 
 
+Owned = OpenWager | facts.WagerFact | facts.Customer | facts.Payment | facts.BalanceAdjusted
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -91,10 +112,10 @@ class Ledger(Flow):
         self._accounts: Table[Account] = Table("account", Account)
         self._payments: Table[Payment] = Table("payment", Payment)
         self._adjusted: Table[tuple[str, str, int]] = Table("adjusted", tuple[str, str, int])
-        self._risk: dict[str, int] = {}
         self._queue = WaitingList(payments.document, payments.amounts)
-        self._touched: dict[str, None] = {}
-        self._unsaid: dict[str, None] = {}
+        self._holders: dict[str, Holder] = {}
+        self._touched: list[Holder] = []
+        self._unsaid: list[Holder] = []
         self._moved: dict[str, str] = {}
         self._clocked = False
         self._at_ms = 0
@@ -117,10 +138,14 @@ class Ledger(Flow):
 
     def loaded(self) -> None:
         """Derive the open cash risk and the queue; what was left to the watermark is among all the accounts."""
+        for customer_id, account in self._accounts:
+            self._open(customer_id, account)
         for wager in self._book.wagers():
-            self._risk[wager.customer_id] = self._risk.get(wager.customer_id, 0) + wager.cash
+            self._holder(wager.customer_id).risk += wager.cash
         self._queue.load((key, row) for key, row in self._payments if row.undecided)
-        self._unsaid = dict.fromkeys(customer_id for customer_id, _ in self._accounts)
+        self._unsaid = list(self._holders.values())
+        for holder in self._unsaid:
+            holder.is_unsaid = True
 
     def clock(self) -> None:
         """What a burst has left is said in this group."""
@@ -130,32 +155,44 @@ class Ledger(Flow):
         """The documents of the customers whose figures moved, and the payments that wait."""
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
         for customer_id, scope in self._moved.items():
-            if scope != self._scope(customer_id):
+            if scope != self._holders[customer_id].scope:
                 self.out.view("balances", scope, "", "update", at_ms, None)
         self._moved = {}
-        if self._clocked or len(self._touched) > AT_ONCE_MAX:
-            self._unsaid |= self._touched
-            self._touched = self._unsaid if self._clocked else {}
-            self._unsaid = {} if self._clocked else self._unsaid
-            self._clocked = False
-        for customer_id in sorted(self._touched):
-            self._say(customer_id, at_ms)
-        self._touched = {}
+        for holder in self._due():
+            self._say(holder, at_ms)
         for scope, key, document in self._queue.changes():
             self.out.view("payment_queue", scope, key, "update", at_ms, document)
+
+    def _due(self) -> list[Holder]:
+        """Whose documents are said in this group, in order; the others it touched are left to the watermark."""
+        touched, self._touched = self._touched, []
+        for holder in touched:
+            holder.is_touched = False
+        if self._clocked or len(touched) > AT_ONCE_MAX:
+            for holder in touched:
+                if not holder.is_unsaid:
+                    holder.is_unsaid = True
+                    self._unsaid.append(holder)
+            if not self._clocked:
+                return []
+            touched, self._unsaid, self._clocked = self._unsaid, [], False
+            for holder in touched:
+                holder.is_unsaid = False
+        return sorted(touched, key=attrgetter("customer_id"))
 
     # What other flows may ask.
 
     def balance_minor(self, customer_id: str) -> int:
         """What the book owes a customer; negative where the customer owes the book. Minor units."""
-        account = self._accounts.get(customer_id)
-        return account.balance if account is not None else 0
+        holder = self._holders.get(customer_id)
+        return holder.account.balance if holder is not None and holder.account is not None else 0
 
     def available_minor(self, customer_id: str) -> int:
         """What a customer may still bet with: credit limit + balance − open cash risk. Minor units."""
         customer = self._book.customer(customer_id)
         credit = customer.credit_limit_minor if customer is not None else 0
-        return credit + self.balance_minor(customer_id) - self._risk.get(customer_id, 0)
+        holder = self._holders.get(customer_id)
+        return credit + self.balance_minor(customer_id) - (holder.risk if holder is not None else 0)
 
     def payment(self, payment_id: str) -> Payment | None:
         """A payment as it is now."""
@@ -170,39 +207,41 @@ class Ledger(Flow):
     def _customer(self, fact: Fact) -> None:
         customer = expect(fact, facts.Customer)
         id = customer.customer_id
-        self._touch(id, self._book.counts_at(fact))
-        account = self._accounts.get(id)
+        holder = self._holder(id)
+        self._touch(holder, self._book.counts_at(fact))
+        account = holder.account
         if account is None:
             account = Account(customer.agent_id, customer.path)
             self._accounts.put(id, account)
+            self._open(id, account)
             # What moved it before is not known; what moves it later comes as facts, also where it is told of again.
-            self._post(fact, id, account, "opening", customer.balance_minor, id)
+            self._post(fact, customer, "opening", customer.balance_minor, id)
         elif account.path != customer.path:
-            self._moved.setdefault(id, customer_path(account.path, id))
+            self._moved.setdefault(id, holder.scope)
             account.agent_id, account.path = customer.agent_id, customer.path
             self._accounts.put(id, account)
+            self._open(id, account)
 
     def _limit(self, fact: Fact) -> None:
-        self._touch(expect(fact, facts.CustomerLimitChanged).customer_id, self._book.counts_at(fact))
+        changed = expect(fact, facts.CustomerLimitChanged)
+        self._touch(self._holder(changed.customer_id), self._book.counts_at(fact))
 
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
+        id, revenue = move.fact.customer_id, move.revenue
+        holder = self._holders.get(id) or self._holder(id)
         opened, closed = move.opened, move.closed
-        one = opened or closed or move.fact
-        id = one.customer_id
-        cash = (opened.cash if opened is not None else 0) - (closed.cash if closed is not None else 0)
+        cash = opened.cash if opened is not None else 0
+        if closed is not None:
+            cash -= closed.cash
         if cash:
-            risk = self._risk.get(id, 0) + cash
-            if risk:
-                self._risk[id] = risk
-            else:
-                self._risk.pop(id, None)
-        elif not move.revenue:
+            holder.risk += cash
+        elif not revenue:
             return
-        self._touch(id, move.at_ms)
-        if move.revenue:
-            account = self._account(id, one.agent_id, one.path)
-            self._post(fact, id, account, _kind(move), -move.revenue, one.wager_id)
+        self._touch(holder, move.at_ms)
+        if revenue:
+            one = opened or closed or move.fact
+            self._post(fact, one, _kind(move), -revenue, one.wager_id)
 
     def _payment(self, fact: Fact) -> None:
         told = expect(fact, facts.Payment)
@@ -231,9 +270,8 @@ class Ledger(Flow):
         self.out.stream("payments", path, "update", fact.at_ms, _encode(update))
         moved = payments.balance_minor(state, told.direction, told.amount_minor)
         if moved:
-            self._touch(told.customer_id, self._book.counts_at(fact))
-            account = self._account(told.customer_id, told.agent_id, told.path)
-            self._post(fact, told.customer_id, account, f"{told.direction}_{state}", moved, id)
+            self._touch(self._holder(told.customer_id), self._book.counts_at(fact))
+            self._post(fact, told, f"{told.direction}_{state}", moved, id)
 
     def _check(self, told: facts.Payment, state: payments.State) -> None:
         """Whether a step of a payment can be true.
@@ -278,53 +316,68 @@ class Ledger(Flow):
                 knownAmountMinor=known[2],
             )
         self._adjusted.put(told.entry_id, content)
-        self._touch(told.customer_id, self._book.counts_at(fact))
-        account = self._account(told.customer_id, told.agent_id, told.path)
-        self._post(fact, told.customer_id, account, told.kind, told.amount_minor, told.entry_id, told.reason)
+        self._touch(self._holder(told.customer_id), self._book.counts_at(fact))
+        self._post(fact, told, told.kind, told.amount_minor, told.entry_id, told.reason or UNSET)
 
     # What facts do to accounts.
 
-    def _account(self, customer_id: str, agent_id: str, path: str) -> Account:
-        """A customer's account; of one that was never told of (the past's wagers) it begins here."""
-        account = self._accounts.get(customer_id)
-        return account if account is not None else Account(agent_id, path)
+    def _holder(self, customer_id: str) -> Holder:
+        holder = self._holders.get(customer_id)
+        if holder is None:
+            holder = self._holders[customer_id] = Holder(customer_id)
+        return holder
 
-    def _touch(self, customer_id: str, at_ms: int) -> None:
-        self._touched[customer_id] = None
+    def _open(self, customer_id: str, account: Account) -> Holder:
+        """A customer has this account from now on, or has it at another place."""
+        holder = self._holder(customer_id)
+        holder.account = account
+        holder.scope = customer_path(account.path, customer_id)
+        return holder
+
+    def _touch(self, holder: Holder, at_ms: int) -> None:
+        if not holder.is_touched:
+            holder.is_touched = True
+            self._touched.append(holder)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
 
-    def _scope(self, customer_id: str) -> str:
-        account = self._accounts.get(customer_id)
-        return customer_path(account.path, customer_id) if account is not None else ""
+    def _post(self, fact: Fact, one: Owned, kind: str, amount: int, ref: str, reason: str | UnsetType = UNSET) -> None:
+        """Move a balance and say why; nothing where nothing moves.
 
-    def _post(self, fact: Fact, id: str, account: Account, kind: str, amount: int, ref: str, reason: str = "") -> None:
-        """Move a balance and say why; nothing where nothing moves."""
+        Args:
+            one: whose balance. The account of one that was never told of (the past's wagers) begins here.
+        """
         if amount == 0:
             return
+        id = one.customer_id
+        holder = self._holders[id]
+        account = holder.account
+        if account is None:
+            account = Account(one.agent_id, one.path)
+            self._open(id, account)
         account.balance += amount
         account.entries += 1
         self._accounts.put(id, account)
         entry = LedgerEntry(
-            fact.event.id, id, account.agent_id, account.path, kind, major(amount), major(account.balance), ref,
-            reason or UNSET,
-        )  # fmt: skip
-        self.out.stream("ledger", customer_path(account.path, id), "update", fact.at_ms, _encode(entry))
+            fact.event.id, id, account.agent_id, account.path, kind, amount / 100, account.balance / 100, ref, reason
+        )
+        self.out.stream("ledger", holder.scope, "update", fact.at_ms, _encode(entry))
 
-    def _say(self, customer_id: str, at_ms: int) -> None:
-        account = self._accounts.get(customer_id)
+    def _say(self, holder: Holder, at_ms: int) -> None:
+        account, customer_id = holder.account, holder.customer_id
         if account is None:  # it has an open wager of before, and nothing has moved its balance
             return
         customer = self._book.customer(customer_id)
+        credit = customer.credit_limit_minor if customer is not None else 0
         document: dict[str, Json] = {
             "customerId": customer_id,
             "agentId": account.agent_id,
-            "balance": major(account.balance),
-            "available": major(self.available_minor(customer_id)),
-            "pendingRisk": major(self._risk.get(customer_id, 0)),
-            "creditLimit": major(customer.credit_limit_minor if customer is not None else 0),
+            "balance": account.balance / 100,
+            "available": (credit + account.balance - holder.risk) / 100,
+            "pendingRisk": holder.risk / 100,
+            "creditLimit": credit / 100,
         }
-        self.out.view("balances", customer_path(account.path, customer_id), "", "update", at_ms, document)
+        self.out.view("balances", holder.scope, "", "update", at_ms, document)
 
 
 def _kind(move: Movement) -> str:
