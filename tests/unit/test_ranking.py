@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.netting import RISK, MarketBook, ScopeBook, liability
+from fire22.sportsbook.netting import MarketBook, ScopeBook
 from fire22.sportsbook.ranking import Ranking
 
 
@@ -12,21 +12,23 @@ from fire22.sportsbook.ranking import Ranking
 def test_the_highest_are_those_of_a_sort_of_all(seed: int) -> None:
     """Markets rise and fall, come and go: what is shown does not depend on the way there."""
     random = Random(seed)
-    scope, ranking = ScopeBook("/"), Ranking()
-    markets = {f"m{number:02}": MarketBook(f"m{number:02}") for number in range(40)}
+    markets: dict[str, MarketBook] = {}
+    scope, ranking = ScopeBook("/", (), markets), Ranking()
+    markets.update((f"m{number:02}", MarketBook(f"m{number:02}")) for number in range(40))
     placed: list[tuple[str, int, int]] = []
     for _ in range(300):
         moved = set()
         for _ in range(random.randrange(6)):
             if placed and random.random() < 0.5:
-                id, cash, paid = placed.pop(random.randrange(len(placed)))
-                markets[id].net((scope,), 4, -cash, -paid, surely=0)
+                id, cash, profit = placed.pop(random.randrange(len(placed)))
+                markets[id].take(scope.chain, 0, cash, profit)
             else:
-                id, cash, paid = random.choice(sorted(markets)), random.randrange(3), random.randrange(1, 9)
-                placed.append((id, cash, paid))
-                markets[id].net((scope,), markets[id].place("a"), cash, paid, surely=0)
+                id, cash, profit = random.choice(sorted(markets)), random.randrange(3), random.randrange(1, 9)
+                placed.append((id, cash, profit))
+                markets[id].add(scope.chain, markets[id].place("a"), cash, profit)
             moved.add(id)
         ranking.moved(sorted(moved), scope)
-        rows = {id: of.row(scope) for id, of in scope.markets.items()}
-        expected = sorted(rows, key=lambda id: (-liability(rows[id]), -rows[id][RISK], id))
+        nets = {id: scope.net(id) for id in {id for id, _, _ in placed}}
+        expected = sorted(nets, key=lambda id: (-nets[id].liability, -nets[id].risk, id))
         assert ranking.top(5, scope) == expected[:5]
+        assert ranking.markets.keys() == nets.keys()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fire22.sportsbook.netting import LINKS, ScopeBook
+from fire22.sportsbook.netting import ScopeBook
 from fire22.sportsbook.parlay import Parlay
 
 LEGS_MAX: Final = 4_000  # of a component; in a larger one no search is begun
@@ -53,8 +53,7 @@ def components(book: ScopeBook) -> list[Part]:
 
 
 def _is_open(book: ScopeBook, market: str) -> bool:
-    of = book.markets.get(market)
-    return of is not None and of.row(book)[LINKS] > 0 and not book.linked.is_searched(market)
+    return book.net(market).links > 0 and not book.linked.is_searched(market)
 
 
 def _first(part: Part) -> str:

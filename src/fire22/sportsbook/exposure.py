@@ -26,9 +26,9 @@ from fire22.sportsbook import facts
 from fire22.sportsbook.exposure_books import Books
 from fire22.sportsbook.exposure_documents import Document, market_document
 from fire22.sportsbook.exposure_view import View
-from fire22.sportsbook.netting import ScopeBook, liability
+from fire22.sportsbook.netting import ScopeBook
 from fire22.sportsbook.parlay import results_of
-from fire22.sportsbook.registry import MOVES, Registry
+from fire22.sportsbook.registry import MOVES, OpenWager, Registry
 from fire22.sportsbook.searches import Searches
 from fire22.sportsbook.what_if import asked, what_if
 
@@ -77,6 +77,7 @@ class Exposures(Flow):
         self._changed: list[str] = []
         self._due_since: int | None = None
         self._slot = 0
+        self._moves: list[tuple[OpenWager | None, OpenWager | None]] = []
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -127,6 +128,7 @@ class Exposures(Flow):
     def flush(self) -> None:
         """Search what has changed, and say what is due."""
         settings = self._settings
+        self._catch_up()
         touched = self.books.take_touched()
         for book in touched.values():
             self._searches.keep(book)
@@ -166,14 +168,14 @@ class Exposures(Flow):
     def market_liability(self, scope: str, market: str) -> int:
         """L of the straight wagers of a market in a scope, minor units."""
         book = self.books.scopes.get(scope)
-        of = book.markets.get(market) if book is not None else None
-        return liability(of.row(book)) if book is not None and of is not None else 0
+        return book.net(market).liability if book is not None else 0
 
     def market(self, scope: str, market: str) -> Document | None:
         """A market in a scope as the view shows it; None where nothing is at stake on it."""
         book = self.books.scopes.get(scope)
-        of = book.markets.get(market) if book is not None else None
-        return market_document(book, of, self._registry.market(market)) if book and of else None
+        if book is None or book.net(market).is_nothing:
+            return None
+        return market_document(book, self.books.markets[market], self._registry.market(market))
 
     def take_changed(self) -> list[str]:
         """The scopes whose total, or whether it is a bound, has changed; as of the last flush."""
@@ -194,7 +196,7 @@ class Exposures(Flow):
         for parlay in self.books.parlays.values():
             market_of.update((leg.selection, leg.market) for leg in (parlay.legs if parlay is not None else ()))
         ended = asked(parameters, market_of)
-        return what_if(self.books.scopes.get(scope) or ScopeBook(scope), ended)
+        return what_if(self.books.scopes.get(scope) or ScopeBook(scope, (), {}), ended)
 
     # Facts.
 
@@ -214,21 +216,31 @@ class Exposures(Flow):
 
     def _moved(self, fact: Fact) -> None:
         move = self._registry.move
-        if move.closed is not None:
-            self.books.take(move.closed)
-        if move.opened is not None:
-            self.books.add(move.opened)
+        self._moves.append((move.closed, move.opened))
+
+    def _catch_up(self) -> None:
+        """Bring the books up to the fact at hand: many wagers after each other cost much less than each by itself."""
+        books = self.books
+        for closed, opened in self._moves:
+            if closed is not None:
+                books.take(closed)
+            if opened is not None:
+                books.add(opened)
+        self._moves.clear()
 
     def _resulted(self, fact: Fact) -> None:
         told = expect(fact, facts.MarketResulted)
         rows = tuple([(each.selection_id, each.result, each.void, each.dead_heat) for each in told.results])
         at_ms = max(self._registry.counts_at(fact), self.watermark_ms)
+        self._catch_up()
         self.books.result(told.market_id, results_of(rows))
         self._results.put(told.market_id, ResultRow(at_ms, rows))
         heapq.heappush(self._result_ends, (at_ms, told.market_id))
 
     def _forget_results(self) -> None:
         ends = self._result_ends
+        if ends and ends[0][0] <= self.watermark_ms - RESULTS_MS:
+            self._catch_up()
         while ends and ends[0][0] <= self.watermark_ms - RESULTS_MS:
             at_ms, market = heapq.heappop(ends)
             row = self._results.get(market)

@@ -35,8 +35,9 @@ class Books:
     """
 
     def __init__(self) -> None:
-        self.scopes: dict[str, ScopeBook] = {ROOT: ScopeBook(ROOT)}
         self.markets: dict[str, MarketBook] = {}
+        self.scopes: dict[str, ScopeBook] = {}
+        self.scope(ROOT)
         self.parlays: dict[str, Parlay | None] = {}
         self._results: dict[str, Results] = {}
         self._leaves: dict[str, Leaf] = {}
@@ -46,7 +47,8 @@ class Books:
         """The book of a scope."""
         book = self.scopes.get(path)
         if book is None:
-            book = self.scopes[path] = ScopeBook(path)
+            above = self.scope(ancestors(path)[-2]).chain if path != ROOT else ()
+            book = self.scopes[path] = ScopeBook(path, above, self.markets)
         return book
 
     def result(self, market: str, results: Results | None) -> None:
@@ -90,7 +92,7 @@ class Books:
         """
         leaf = self._leaves.get(path)
         if leaf is None:
-            leaf = self._leaves[path] = Leaf(tuple([self.scope(each) for each in ancestors(path)]))
+            leaf = self._leaves[path] = Leaf(self.scope(path).chain)
             for scope in leaf.scopes:
                 scope.below[path] = None
         if not leaf.is_touched:
@@ -110,13 +112,11 @@ class Books:
         leg = legs[0]
         market = self._market_of(leg.market_id)
         market.wagers[wager.wager_id] = wager
-        market.straight[path] = market.straight.get(path, 0) + 1
         leaf.stirred[market.id] = None
         if market.id in self._results and (owed := certain(wager, self._results)) is not None:
-            market.know(leaf.scopes, owed)
-            return
-        place = market.places.get(leg.selection_id) or market.place(leg.selection_id)
-        market.net(leaf.scopes, place, wager.cash, pays, surely=wager.to_win)
+            market.know(leaf.scopes, 1, owed)
+        else:
+            market.add(leaf.scopes, market.place(leg.selection_id), wager.cash, wager.to_win)
 
     def take(self, wager: OpenWager) -> None:
         """A wager is open no longer; it must be as it was when it was added."""
@@ -128,16 +128,11 @@ class Books:
             return
         leg = legs[0]
         market = self.markets[leg.market_id]
-        count = market.straight[path] - 1
-        if count:
-            market.straight[path] = count
-        else:
-            del market.straight[path]
         leaf.stirred[market.id] = None
         if market.id in self._results and (owed := certain(wager, self._results)) is not None:
-            market.know(leaf.scopes, -owed)
+            market.know(leaf.scopes, -1, -owed)
         else:
-            market.net(leaf.scopes, market.places[leg.selection_id], -wager.cash, -pays, surely=wager.cash)
+            market.take(leaf.scopes, market.places[leg.selection_id], wager.cash, wager.to_win)
         self._unnote(market, wager)
 
     def _add_parlay(self, wager: OpenWager, leaf: Leaf) -> None:

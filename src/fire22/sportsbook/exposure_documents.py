@@ -10,7 +10,7 @@ from typing import Final
 
 from fire22.core.message import Json
 from fire22.sportsbook.money import major
-from fire22.sportsbook.netting import KNOWN, LINKS, RISK, MarketBook, ScopeBook, liability
+from fire22.sportsbook.netting import MarketBook, Net, ScopeBook
 from fire22.sportsbook.registry import Market
 
 NOBODY: Final = "none"  # the worst outcome of a market on which the book cannot lose
@@ -20,8 +20,12 @@ EVENT: Final = "event:"  # the key of an event's document begins so
 Document = dict[str, Json]
 
 
-def summary(book: ScopeBook) -> Document:
-    """What a scope can lose in all; money in major units."""
+def summary(book: ScopeBook, markets: int) -> Document:
+    """What a scope can lose in all; money in major units.
+
+    Args:
+        markets: how many there are on which something is at stake.
+    """
     linked = book.linked
     return {
         "totalLiability": major(book.total),
@@ -30,7 +34,7 @@ def summary(book: ScopeBook) -> Document:
         "straight": major(book.straight),
         "parlayProfit": major(book.potential),
         "grossPotentialPayout": major(book.gross),
-        "markets": len(book.markets),
+        "markets": markets,
         "parlays": book.parlays,
         "linkedMarkets": linked.markets,
         "components": len(linked.components),
@@ -52,27 +56,27 @@ def market_document(book: ScopeBook, of: MarketBook, market: Market | None) -> D
             document["line"] = market.line
         if market.liability_limit_minor and book.path == "/":
             document["limit"] = major(market.liability_limit_minor)
-    row = of.row(book)
-    outcomes, worst = _outcomes(row, of.places, market)
+    net = of.seen(book)
+    outcomes, worst = _outcomes(net, of.places, market)
     document |= {
-        "liability": major(liability(row)),
-        "risk": major(row[RISK]),
-        "wagers": of.count(book),
-        "parlays": row[LINKS],
+        "liability": major(net.liability),
+        "risk": major(net.risk),
+        "wagers": net.straight,
+        "parlays": net.links,
         "outcomes": outcomes,
         "worst": worst,
     }
     return document
 
 
-def _outcomes(row: Sequence[int], places: Mapping[str, int], market: Market | None) -> tuple[Document, str]:
+def _outcomes(net: Net, places: Mapping[str, int], market: Market | None) -> tuple[Document, str]:
     named = market.selections if market is not None else {}
     worst, lowest = NOBODY, 0
     outcomes: Document = {}
-    base = row[RISK] - row[KNOWN]
+    base = net.risk - net.known
     for selection in sorted({*named, *places}):
         place = places.get(selection)
-        payout = row[place] if place is not None else 0
+        payout = net.payout(place) if place is not None else 0
         known = named.get(selection)
         if known is None and not payout:
             continue
@@ -88,7 +92,8 @@ def _outcomes(row: Sequence[int], places: Mapping[str, int], market: Market | No
 
 def event_document(book: ScopeBook, event_id: str, name: str, markets: Sequence[str]) -> Document:
     """What a scope can lose on one event: the sum over its markets, which is a bound where several can lose."""
-    losses = {each: liability(book.markets[each].row(book)) for each in markets if each in book.markets}
+    nets = {each: book.net(each) for each in markets}
+    losses = {each: net.liability for each, net in nets.items() if not net.is_nothing}
     document: Document = {"eventId": event_id, "liability": major(sum(losses.values()))}
     if name:
         document["eventName"] = name

@@ -40,7 +40,7 @@ class ScopeView:
 
     def take_stirred(self, book: ScopeBook) -> dict[str, None]:
         """The markets that have changed since the last call, told to the ranking."""
-        stirred = dict.fromkeys(book.markets) if self.everything else book.stirred
+        stirred = dict.fromkeys(self.ranking.markets) | book.stirred if self.everything else book.stirred
         self.ranking.moved(stirred, book)
         self.everything, book.stirred = False, {}
         return stirred
@@ -75,6 +75,9 @@ class View:
             scope, _, key = name.partition("|")
             books.scope(scope)
             self.scope(scope).shown[key] = None
+        for id, of in books.markets.items():
+            for book in of.scopes():
+                book.stirred[id] = None
         for market, known in self._registry.markets():
             self.belongs(market, known.event_id)
         self._told = {}
@@ -137,14 +140,15 @@ class View:
 
     def _say_scope(self, book: ScopeBook, told: dict[str, None], markets_max: int) -> None:
         view = self.scope(book.path)
-        if view.stale and (SUMMARY in view.shown or not book.is_empty):
-            self._put(book, SUMMARY, summary(book))
+        everything = view.everything
+        changed = view.take_stirred(book)
+        at_stake = len(view.ranking.markets)
+        if view.stale and (SUMMARY in view.shown or at_stake or book.parlays or book.blind):
+            self._put(book, SUMMARY, summary(book, at_stake))
             if SUMMARY not in view.shown:
                 view.shown[SUMMARY] = None
                 self._shown.put(f"{book.path}|{SUMMARY}", 1)
         view.stale = False
-        everything = view.everything
-        changed = view.take_stirred(book)
         if not everything and not changed and told.keys().isdisjoint(view.shown):
             return
         changed.update(told)

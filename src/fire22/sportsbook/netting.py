@@ -6,36 +6,82 @@ an outcome nobody backed gives R, so L_m = max(0, max_o P_o - R). A wager whose 
 P into K, what is known to be owed, and L_m = max(0, K) + max(0, max_o P_o - R): what is sure to be won is not counted
 against what may be lost, here and everywhere.
 
-Netting makes liability non-additive over scopes: each wager is added to every scope above it. That loop is the hottest
-of all figures (eight levels, 30,000 times a second), and what it costs is memory that is not in the cache. So the
-numbers of one market lie together in one array, with a row for each scope, and the loop stands here once.
+Netting makes liability non-additive over scopes: each wager is added to every scope above it. That is the hottest of
+all figures (eight levels, 30,000 times a second), and what it costs is memory that is not in the cache. But most of
+these scopes see the same wagers of a market, and the lower ones one wager alone. So scopes one right below the other
+that see the same share one `Net`, which ends where paths part; a wager that is alone is not netted at all. A wager then
+costs as much as its market is crowded, not as the tree of agents is deep.
 """
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, final
+
+from msgspec import Struct
 
 from fire22.sportsbook.linked import Linked
 from fire22.sportsbook.parlay import Parlay
 from fire22.sportsbook.registry import OpenWager
 
-# The places of a row. From FIRST on: what would be paid on each outcome, by the market's own numbering of them.
-RISK: Final = 0
-TOP: Final = 1  # the highest payment on any outcome
-KNOWN: Final = 2
-LINKS: Final = 3  # parlays with an open leg here
-FIRST: Final = 4
-_WIDTH: Final = 8  # as most markets have at most four outcomes: one line of the cache
+
+@final
+class Lone(Struct, frozen=True, gc=False):
+    """The one straight wager on a market that some scopes see, and that has no result; minor units.
+
+    Args:
+        lowest: of these scopes, its own.
+        place: of its outcome, by the market's own numbering.
+        cash, profit: what it risks of the customer's own, and what it may bring.
+    """
+
+    lowest: "ScopeBook"
+    place: int
+    cash: int
+    profit: int
 
 
-def liability(row: Sequence[int]) -> int:
-    """L of a market in a scope, minor units."""
-    return max(0, row[KNOWN]) + at_risk(row)
+@final
+class Net(Struct, gc=False):
+    """The open wagers on one market as some scopes see them, each right below the other; minor units.
 
+    Args:
+        lowest: of these scopes.
+        depth: how many scopes there are from the root to it.
+        paid: what would be paid for straight wagers on each outcome, by the market's own numbering; outcomes may be
+            missing at its end.
+        top: the highest of that.
+        risk: cash risk of straight wagers without a result.
+        straight: how many straight wagers there are, with a result or without.
+        known: what is owed of straight wagers with a result.
+        links: parlays with an open leg here.
+    """
 
-def at_risk(row: Sequence[int]) -> int:
-    """What of L an outcome may still cost, minor units."""
-    return max(0, row[TOP] - row[RISK])
+    lowest: "ScopeBook"
+    depth: int
+    paid: list[int]
+    top: int = 0
+    risk: int = 0
+    straight: int = 0
+    known: int = 0
+    links: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is at stake, though there may be wagers: of no amounts, or with results that even out."""
+        return not (self.top or self.known or self.links)
+
+    @property
+    def liability(self) -> int:
+        """L of the market."""
+        return max(0, self.known) + max(0, self.top - self.risk)
+
+    @property
+    def at_risk(self) -> int:
+        """What of L an outcome may still cost."""
+        return max(0, self.top - self.risk)
+
+    def payout(self, place: int) -> int:
+        """What would be paid on an outcome."""
+        return self.paid[place] if place < len(self.paid) else 0
 
 
 class ScopeBook:
@@ -43,9 +89,13 @@ class ScopeBook:
 
     Args:
         path: of the scope.
+        above: the scopes above it, from the root on.
+        books: of all markets with an open wager, by id.
+
+    Attributes:
+        chain: the scopes from the root to this one.
         below: the paths of wagers that it sees.
-        markets: those with a row for this scope, by id.
-        straight: ΣL of these, minor units.
+        straight: ΣL of the markets, minor units.
         potential: what all other wagers may cost at most; parlays with their whole profit.
         blind: wagers whose legs are not known, so that nothing can be said of their markets.
         parlays: open wagers of several legs.
@@ -54,12 +104,25 @@ class ScopeBook:
         stirred: the markets that have changed since the scope's documents were last said.
     """
 
-    __slots__ = ("below", "blind", "gross", "linked", "markets", "parlays", "path", "potential", "stirred", "straight")
+    __slots__ = (
+        "below",
+        "blind",
+        "chain",
+        "gross",
+        "linked",
+        "markets",
+        "parlays",
+        "path",
+        "potential",
+        "stirred",
+        "straight",
+    )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, above: tuple["ScopeBook", ...], markets: dict[str, "MarketBook"]) -> None:
         self.path = path
+        self.chain: tuple[ScopeBook, ...] = (*above, self)
+        self.markets = markets
         self.below: dict[str, None] = {}
-        self.markets: dict[str, MarketBook] = {}
         self.straight = 0
         self.potential = 0
         self.blind = 0
@@ -68,10 +131,10 @@ class ScopeBook:
         self.linked = Linked()
         self.stirred: dict[str, None] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is at stake."""
-        return not (self.markets or self.parlays or self.blind)
+    def net(self, market: str) -> Net:
+        """What the scope sees of a market."""
+        of = self.markets.get(market)
+        return of.seen(self) if of is not None else NOTHING
 
     @property
     def bound(self) -> int:
@@ -94,42 +157,42 @@ class MarketBook:
 
     Args:
         id: of the market.
-        places: in a row, by outcome.
+
+    Attributes:
+        places: of the outcomes, in the order of their first wagers.
         wagers: those with a leg here, by id.
-        straight: how many straight ones there are, by path.
         parlays: those with an open leg here, by path and id.
     """
 
-    __slots__ = ("_data", "_free", "_rows", "_width", "id", "parlays", "places", "straight", "wagers")
+    __slots__ = ("_nets", "id", "parlays", "places", "wagers")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.places: dict[str, int] = {}
         self.wagers: dict[str, OpenWager] = {}
-        self.straight: dict[str, int] = {}
         self.parlays: dict[str, dict[str, Parlay]] = {}
-        self._width = _WIDTH
-        self._data = array("q")
-        self._rows: dict[ScopeBook, int] = {}
-        self._free: list[int] = []
+        self._nets: dict[ScopeBook, Net | Lone] = {}  # by the highest of their scopes
 
-    def row(self, scope: ScopeBook) -> Sequence[int]:
-        """The numbers of a scope; zeros where nothing is at stake."""
-        at = self._rows.get(scope)
-        return self._data[at : at + self._width] if at is not None else (0,) * self._width
+    def seen(self, scope: ScopeBook) -> Net:
+        """What a scope sees of the market; not to be changed."""
+        nets, scopes = self._nets, scope.chain
+        depth = len(scopes)
+        at = 0
+        while (net := nets.get(scopes[at])) is not None:
+            below = net.lowest.chain
+            at = len(below)
+            if at >= depth:
+                if below[depth - 1] is not scope:
+                    break
+                return net if type(net) is Net else self._net(net, scope, depth)
+            if scopes[at - 1] is not net.lowest:
+                break
+        return NOTHING
 
-    def rank(self, scope: ScopeBook) -> tuple[int, int]:
-        """Liability and cash risk in a scope that has a row."""
-        data, at = self._data, self._rows[scope]
-        risk, known = data[at], data[at + KNOWN]
-        return max(0, data[at + TOP] - risk) + max(0, known), risk
-
-    def count(self, scope: ScopeBook) -> int:
-        """How many straight wagers a scope has here."""
-        few, many = (self.straight, scope.below)
-        if len(few) > len(many):
-            return sum(self.straight.get(path, 0) for path in many)
-        return sum(count for path, count in few.items() if path in many)
+    def scopes(self) -> Iterator[ScopeBook]:
+        """Every scope that sees a wager of the market."""
+        for highest, net in self._nets.items():
+            yield from net.lowest.chain[len(highest.chain) - 1 :]
 
     def parlays_of(self, scope: ScopeBook) -> Iterator[Parlay]:
         """The parlays of a scope with an open leg here."""
@@ -139,100 +202,161 @@ class MarketBook:
                 yield from self.parlays[path].values()
 
     def place(self, selection: str) -> int:
-        """Where an outcome stands in a row."""
+        """Where an outcome stands in what would be paid."""
         place = self.places.get(selection)
         if place is None:
-            place = self.places[selection] = FIRST + len(self.places)
-            if place >= self._width:
-                self._widen()
+            place = self.places[selection] = len(self.places)
         return place
 
-    def net(self, scopes: Iterable[ScopeBook], place: int, cash: int, paid: int, *, surely: int) -> None:
-        """Add a straight wager in each scope, or take it away.
+    def add(self, scopes: tuple[ScopeBook, ...], place: int, cash: int, profit: int) -> None:
+        """A straight wager is open, for each scope from the root to its path.
 
         Args:
             place: of its outcome.
-            cash, paid: the cash risk, and that with the profit; negative where the wager is taken away.
-            surely: by how much the worst case of linked markets rises at most.
+            cash, profit: what it risks of the customer's own, and what it may bring.
         """
-        data, rows = self._data, self._rows
-        for scope in scopes:
-            at = rows.get(scope)
-            if at is None:
-                at = self._begin(scope)
-            risk, top = data[at], data[at + 1]
+        nets, depth, paid = self._nets, len(scopes), cash + profit
+        at = 0
+        while at < depth:
+            highest = scopes[at]
+            net = nets.get(highest)
+            if net is None:
+                nets[highest] = Lone(scopes[-1], place, cash, profit)
+                for scope in scopes[at:]:
+                    scope.straight += profit
+                return
+            if type(net) is Lone or net.depth > depth or scopes[net.depth - 1] is not net.lowest:
+                net = self._part(net, highest, scopes)
+            amounts, top, risk = net.paid, net.top, net.risk
             before = top - risk if top > risk else 0
-            was = data[at + place]
-            pays = was + paid
-            data[at + place] = pays
+            if place >= len(amounts):
+                amounts.extend([0] * (place + 1 - len(amounts)))
+            amounts[place] = pays = amounts[place] + paid
             if pays > top:
-                data[at + 1] = top = pays
-            elif was == top and paid < 0:
-                data[at + 1] = top = max(data[at + FIRST : at + self._width])
-            risk += cash
-            data[at] = risk
-            change = top - risk - before if top > risk else -before
-            if change:
-                scope.straight += change
-            if data[at + LINKS]:
-                linked = scope.linked
-                if linked.components or linked.loose_relief:
-                    linked.moved(self.id, change - surely)
-            elif not top:
-                self._end(scope, at)
+                net.top = top = pays
+            net.risk = risk = risk + cash
+            net.straight += 1
+            self._moved(net, scopes[at : net.depth], (top - risk if top > risk else 0) - before, profit)
+            at = net.depth
 
-    def know(self, scopes: Iterable[ScopeBook], owed: int) -> None:
-        """Add a straight wager that has its result to each scope, or take it away.
+    def take(self, scopes: tuple[ScopeBook, ...], place: int, cash: int, profit: int) -> None:
+        """A straight wager is open no longer; it must be as it was when it was added."""
+        nets, depth, paid = self._nets, len(scopes), cash + profit
+        at = 0
+        while at < depth:
+            highest = scopes[at]
+            net = nets[highest]
+            if type(net) is Lone:
+                del nets[highest]
+                for scope in scopes[at:]:
+                    scope.straight -= profit
+                return
+            amounts, top, risk = net.paid, net.top, net.risk
+            before = top - risk if top > risk else 0
+            net.straight -= 1
+            if not (net.straight or net.links):
+                del nets[highest]
+            pays = amounts[place]
+            amounts[place] = pays - paid
+            if pays == top:
+                net.top = top = max(amounts)
+            net.risk = risk = risk - cash
+            self._moved(net, scopes[at : net.depth], (top - risk if top > risk else 0) - before, cash)
+            at = net.depth
+
+    def know(self, scopes: tuple[ScopeBook, ...], opened: int, owed: int) -> None:
+        """A straight wager that has its result is open (`opened` is 1), or no longer (-1).
 
         Args:
             owed: the customer's profit, negative where it lost; with the opposite sign where the wager is taken away.
         """
-        data = self._data
-        for scope in scopes:
-            at = self._rows.get(scope)
-            if at is None:
-                at = self._begin(scope)
-            known = data[at + KNOWN]
-            data[at + KNOWN] = known + owed
-            scope.straight += max(0, known + owed) - max(0, known)
-            self._end(scope, at)
+        for net, stretch in self._way(scopes):
+            change = max(0, net.known + owed) - max(0, net.known)
+            net.known += owed
+            net.straight += opened
+            for scope in stretch:
+                scope.straight += change
+        if opened < 0:
+            self._cut(scopes)
 
-    def link(self, scopes: Iterable[ScopeBook], opened: int) -> None:
-        """Count a parlay with an open leg here (1), or one less (-1)."""
-        data = self._data
-        for scope in scopes:
-            at = self._rows.get(scope)
-            if at is None:
-                at = self._begin(scope)
-            links = data[at + LINKS] + opened
-            data[at + LINKS] = links
-            if not links:
-                scope.linked.markets -= 1
-                self._end(scope, at)
-            elif links == opened:
-                scope.linked.markets += 1
+    def link(self, scopes: tuple[ScopeBook, ...], opened: int) -> None:
+        """A parlay with an open leg here is open (`opened` is 1), or no longer (-1)."""
+        for net, stretch in self._way(scopes):
+            net.links += opened
+            if not net.links or net.links == opened:
+                for scope in stretch:
+                    scope.linked.markets += opened
+        if opened < 0:
+            self._cut(scopes)
 
-    def _begin(self, scope: ScopeBook) -> int:
-        if self._free:
-            at = self._free.pop()
-        else:
-            at = len(self._data)
-            self._data.extend((0,) * self._width)
-        self._rows[scope] = at
-        scope.markets[self.id] = self
-        return at
+    def _moved(self, net: Net, scopes: tuple[ScopeBook, ...], change: int, surely: int) -> None:
+        """Straight wagers have changed L.
 
-    def _end(self, scope: ScopeBook, at: int) -> None:
-        """Free a row if it is all zeros: that says as much as no row."""
-        if not any(self._data[at : at + self._width]):
-            del self._rows[scope], scope.markets[self.id]
-            self._free.append(at)
+        Args:
+            surely: by how much the worst case of linked markets rises at most.
+        """
+        if change:
+            for scope in scopes:
+                scope.straight += change
+        if net.links:
+            for scope in scopes:
+                linked = scope.linked
+                if linked.components or linked.loose_relief:
+                    linked.moved(self.id, change - surely)
 
-    def _widen(self) -> None:
-        width = 2 * self._width
-        data = array("q", bytes(8 * width * len(self._rows)))
-        rows: dict[ScopeBook, int] = {}
-        for index, (scope, at) in enumerate(self._rows.items()):
-            data[index * width : index * width + self._width] = self._data[at : at + self._width]
-            rows[scope] = index * width
-        self._data, self._rows, self._free, self._width = data, rows, [], width
+    def _way(self, scopes: tuple[ScopeBook, ...]) -> Iterator[tuple[Net, tuple[ScopeBook, ...]]]:
+        """The nets from the root to a path with their scopes; they are made where there are none."""
+        nets, depth = self._nets, len(scopes)
+        at = 0
+        while at < depth:
+            highest = scopes[at]
+            net = nets.get(highest)
+            if net is None:
+                net = nets[highest] = Net(scopes[-1], depth, [0] * len(self.places))
+            elif type(net) is Lone or net.depth > depth or scopes[net.depth - 1] is not net.lowest:
+                net = self._part(net, highest, scopes)
+            yield net, scopes[at : net.depth]
+            at = net.depth
+
+    def _part(self, net: Net | Lone, highest: ScopeBook, scopes: tuple[ScopeBook, ...]) -> Net:
+        """Keep apart what two paths see differently; returns the net of what they share."""
+        below = net.lowest.chain
+        depth = _common(below, scopes)
+        self._nets[highest] = upper = self._net(net, scopes[depth - 1], depth)
+        if depth < len(below):
+            self._nets[below[depth]] = net
+        return upper
+
+    def _net(self, net: Net | Lone, lowest: ScopeBook, depth: int) -> Net:
+        """What some of the scopes that see a net see."""
+        if type(net) is Lone:
+            amounts = [0] * len(self.places)
+            amounts[net.place] = net.cash + net.profit
+            return Net(lowest, depth, amounts, amounts[net.place], net.cash, 1)
+        return Net(lowest, depth, net.paid.copy(), net.top, net.risk, net.straight, net.known, net.links)
+
+    def _cut(self, scopes: tuple[ScopeBook, ...]) -> None:
+        """Forget the nets of a path in which nothing is open any more."""
+        nets = self._nets
+        at = 0
+        while at < len(scopes):
+            highest = scopes[at]
+            net = nets[highest]
+            if type(net) is Lone:
+                raise AssertionError("a path is reached before it is cut")
+            if not (net.straight or net.links):
+                del nets[highest]
+            at = net.depth
+
+
+def _common(one: tuple[ScopeBook, ...], other: tuple[ScopeBook, ...]) -> int:
+    """How many scopes two paths share, from the root on."""
+    count = 0
+    for scope, same in zip(one, other, strict=False):
+        if scope is not same:
+            break
+        count += 1
+    return count
+
+
+NOTHING: Final = Net(ScopeBook("", (), {}), 0, [])  # of a market on which a scope has nothing at stake

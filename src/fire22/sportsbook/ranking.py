@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from fire22.sportsbook.netting import ScopeBook
+from fire22.sportsbook.netting import Net, ScopeBook
 
 _SPARE: Final = 3  # so many times the wanted markets are watched, so that one may fall without a look at all
 
@@ -15,23 +15,29 @@ class Ranking:
     """Watches the highest markets, and remembers what none of the others exceeds.
 
     What it answers depends on the markets alone, not on what it watches.
+
+    Attributes:
+        markets: those on which something is at stake, by id.
     """
 
-    __slots__ = ("_pool", "_rest")
+    __slots__ = ("_pool", "_rest", "markets")
 
     def __init__(self) -> None:
+        self.markets: dict[str, None] = {}
         self._pool: dict[str, Rank] = {}
         self._rest = _LOWEST
 
     def moved(self, stirred: Iterable[str], book: ScopeBook) -> None:
         """Markets have changed, come or gone."""
-        pool, rest, markets = self._pool, self._rest, book.markets
+        pool, rest, markets = self._pool, self._rest, self.markets
         for market in stirred:
-            of = markets.get(market)
-            if of is None:
+            net = book.net(market)
+            if net.is_nothing:
+                markets.pop(market, None)
                 pool.pop(market, None)
                 continue
-            rank = of.rank(book)
+            markets[market] = None
+            rank = _rank(net)
             if rank > rest or market in pool:
                 pool[market] = rank
 
@@ -39,14 +45,18 @@ class Ranking:
         """The highest `count` of a scope's markets by liability, then cash risk; ties by id."""
         ranked = _sorted(self._pool.items())
         watched = _SPARE * count
-        if len(ranked) < len(book.markets) and (len(ranked) < count or ranked[count - 1][1] <= self._rest):
-            ranked = _sorted((each, of.rank(book)) for each, of in book.markets.items())
+        if len(ranked) < len(self.markets) and (len(ranked) < count or ranked[count - 1][1] <= self._rest):
+            ranked = _sorted((each, _rank(book.net(each))) for each in self.markets)
             self._pool = dict(ranked[:watched])
             self._rest = ranked[watched][1] if len(ranked) > watched else _LOWEST
         elif len(ranked) > 2 * watched:
             self._pool = dict(ranked[:watched])
             self._rest = max(self._rest, ranked[watched][1])
         return [market for market, _ in ranked[:count]]
+
+
+def _rank(net: Net) -> Rank:
+    return net.liability, net.risk
 
 
 def _sorted(ranks: Iterable[tuple[str, Rank]]) -> list[tuple[str, Rank]]:

@@ -17,7 +17,7 @@ from fire22.flows.base import Table
 from fire22.sportsbook.components import component, components
 from fire22.sportsbook.exposure_books import Books
 from fire22.sportsbook.linked import Component
-from fire22.sportsbook.netting import RISK, MarketBook, ScopeBook, at_risk
+from fire22.sportsbook.netting import MarketBook, ScopeBook
 from fire22.sportsbook.parlay import Parlay
 from fire22.sportsbook.worst import Straight, worst
 
@@ -122,7 +122,7 @@ class Searches:
 
     def _search_one(self, book: ScopeBook, markets: list[str], parlays: list[Parlay], states_max: int) -> int:
         """Search a component and take what is found; returns the states it took."""
-        bound = sum(parlay.profit for parlay in parlays) + sum(at_risk(book.markets[id].row(book)) for id in markets)
+        bound = sum(parlay.profit for parlay in parlays) + sum(book.net(id).at_risk for id in markets)
         found = worst({id: straight(book.markets[id], book) for id in markets}, parlays, states_max)
         searched = Component(markets[0], markets, max(0, bound - found.loss), states_max, is_exact=found.exact)
         book.linked.settle(searched)
@@ -132,8 +132,9 @@ class Searches:
 
 def straight(market: MarketBook, book: ScopeBook) -> Straight:
     """The straight wagers of a market as a scope sees them, for a search."""
-    row = market.row(book)
-    return Straight(row[RISK], {each: row[place] for each, place in market.places.items() if row[place]})
+    net = market.seen(book)
+    paid = zip(market.places, net.paid, strict=False)  # in the same order; there may be outcomes that came later
+    return Straight(net.risk, {each: amount for each, amount in paid if amount})
 
 
 def _in_turn(books: Books, parts: Parts, scope: str, key: str) -> Iterator[tuple[ScopeBook, list[str], list[Parlay]]]:

@@ -13,7 +13,7 @@ from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.sportsbook.components import component
 from fire22.sportsbook.money import major
-from fire22.sportsbook.netting import KNOWN, RISK, ScopeBook, at_risk
+from fire22.sportsbook.netting import ScopeBook
 from fire22.sportsbook.parlay import VOID, Parlay
 from fire22.sportsbook.searches import straight
 from fire22.sportsbook.worst import worst
@@ -57,11 +57,11 @@ def _brings(book: ScopeBook, market: str, outcome: str) -> int:
     of = book.markets.get(market)
     if of is None:
         return 0
-    row = of.row(book)
+    net = of.seen(book)
     if outcome == VOID:
-        return -row[KNOWN]
+        return -net.known
     place = of.places.get(outcome)
-    return row[RISK] - row[KNOWN] - (row[place] if place is not None else 0)
+    return net.risk - net.known - (net.payout(place) if place is not None else 0)
 
 
 class _Conditioned:
@@ -83,8 +83,7 @@ class _Conditioned:
         for market in ended:
             of = book.markets.get(market)
             if of is not None:
-                row = of.row(book)
-                self._bound -= at_risk(row) + max(0, row[KNOWN])
+                self._bound -= of.seen(book).liability
                 touched.update((each.id, each) for each in of.parlays_of(book))
         for parlay in touched.values():
             self._decide(parlay)
@@ -135,9 +134,7 @@ class _Conditioned:
         found = worst(
             {each: straight(self._book.markets[each], self._book) for each in sorted(linked)}, left, states_max
         )
-        bound = sum(each.profit for each in left) + sum(
-            at_risk(self._book.markets[each].row(self._book)) for each in linked
-        )
+        bound = sum(each.profit for each in left) + sum(self._book.net(each).at_risk for each in linked)
         return max(0, bound - found.loss), found.states, found.exact
 
     def _lives(self, parlay: Parlay) -> bool:
