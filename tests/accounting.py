@@ -287,7 +287,7 @@ def figures(accounts: Accounts, scope: str, first: date) -> Document:
     return document | {"week": first.isoformat(), "days": {name: value / 100 for name, value in of_days.items()}}
 
 
-def report(accounts: Accounts, kind: str, first: date, after: date, scope: str, paid: int) -> Document:
+def report(accounts: Accounts, kind: str, first: date, after: date, scope: str) -> Document:
     """The document of a period."""
     entries = accounts.of(scope, first, after)
     minor = {
@@ -316,8 +316,6 @@ def report(accounts: Accounts, kind: str, first: date, after: date, scope: str, 
         document["late"] = total(entries, "late")
     if "@" not in scope:
         document |= _of_many(entries)
-        if kind != "day":
-            document |= {"commission": paid / 100, "ngr": (net - paid) / 100}
     return document
 
 

@@ -25,8 +25,7 @@ def flows() -> tuple[Flow, ...]:
     registry = Registry()
     daybook = Daybook(registry)
     paid = Commissions(registry, daybook)
-    figures, reports = Figures(registry, daybook), Reports(registry, daybook, paid)
-    return registry, Ledger(registry), daybook, figures, paid, reports
+    return registry, Ledger(registry), daybook, Figures(registry, daybook), paid, Reports(registry, daybook)
 
 
 class Book:
@@ -255,10 +254,22 @@ def test_a_commission_is_closed_weekly_up_the_tree_with_its_make_up() -> None:
     ]
     above = book.document("commission", "/M1", "2026-11-17")
     assert (above["net"], above["commission"]) == (36, 18)
-    (report,) = book.archived("reports", "/M1/A1", "week:2026-11-17")
-    assert (report["commission"], report["ngr"]) == (4, 36)
-    (report,) = book.archived("reports", "/", "week:2026-11-17")
-    assert (report["commission"], report["ngr"]) == (22, 18)
+    for scope, earned in (("/M1/A1", 4), ("/M1", 22), ("/", 22)):
+        (sums,) = book.archived("commission", scope, "week:2026-11-17")
+        assert (sums["period"], sums["commission"]) == ("week", earned)
+        (report,) = book.archived("reports", scope, "week:2026-11-17")
+        assert "commission" not in report
+        assert report["ngr"] == 40
+
+
+def test_a_month_that_ended_long_ago_has_its_commissions() -> None:
+    """After a silence of many weeks a month has what was earned in it, though its weeks are not restated any more."""
+    book = Book("2026-11-03T15:00:00Z")
+    planned(book, "/M1/A1", "profit", 0.2, "2026-11-03T15:00:00Z")
+    book.wager("C1", 5_000, 0, "2026-11-03T16:00:00Z")
+    book.clock("2027-03-20T15:00:00Z")
+    (sums,) = book.archived("commission", "/", "month:2026-11")
+    assert (sums["period"], sums["commission"]) == ("month", 10)
 
 
 def test_a_late_fact_closes_a_week_again_and_what_follows_from_it() -> None:
@@ -279,7 +290,8 @@ def test_a_late_fact_closes_a_week_again_and_what_follows_from_it() -> None:
         (10, 14, 8),
     ]
     assert [each["revision"] for each in second] == [1, 2]
-    assert [each["ngr"] for each in book.archived("reports", "/M1/A1", "week:2026-11-10")] == [74, 66]
+    assert [each["commission"] for each in book.archived("commission", "/", "week:2026-11-10")] == [6, 14]
+    assert [each["ngr"] for each in book.archived("reports", "/M1/A1", "week:2026-11-10")] == [80]
     paid = next(flow for flow in book.folding.engine.flows if isinstance(flow, Commissions))
     assert paid.commission_minor("/M1/A1") == paid.commission_minor("/") == 1_400
 

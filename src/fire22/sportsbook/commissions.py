@@ -27,6 +27,7 @@ from fire22.flows.base import Fact, Flow, Handler, Refused, Table, expect
 from fire22.sportsbook import commission as arithmetic
 from fire22.sportsbook import facts
 from fire22.sportsbook.cells import Total
+from fire22.sportsbook.commission_sums import CommissionSums
 from fire22.sportsbook.daybook import Daybook
 from fire22.sportsbook.errors import AmountError
 from fire22.sportsbook.money import major
@@ -70,7 +71,7 @@ class Commissions(Flow):
     """Comes after the day book and before the reports."""
 
     name: ClassVar[str] = "commission"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
@@ -85,12 +86,14 @@ class Commissions(Flow):
         self._makeups: Table[int] = Table("makeup", int)
         self._earned: Table[int] = Table("earned", int)
         self._said: Table[int] = Table("said", int)
+        self._restated: Table[int] = Table("restated", int)
+        self._sums = CommissionSums(daybook, self._restated)
         self._closed: dict[int, dict[str, None]] = {}
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Plans, closed weeks, the make-up carried into the running one, what was earned in all."""
-        return (self._plans, self._weeks, self._makeups, self._earned, self._said)  # type: ignore[return-value]
+        """Plans, closed weeks, the make-up carried into the running one, what was earned in all, restated sums."""
+        return (self._plans, self._weeks, self._makeups, self._earned, self._said, self._restated)  # type: ignore[return-value]
 
     def configure(self, settings: Raw) -> None:
         """Take the settings that hold from here on."""
@@ -122,6 +125,8 @@ class Commissions(Flow):
         ended = [period for period in book.ended if period.kind == "week"]
         for period in ended:
             self._close(period.first, period.after)
+        for each in self._sums.due(self.changed, self._sums_minor):
+            self.out.archive(TOPIC, each.scope, each.key, each.revision, self.watermark_ms, each.document())
         if ended:
             self._forget(book.running.weeks[0], book.running.kept_from)
         said_ms = self._said.get("ms") or 0
@@ -131,22 +136,9 @@ class Commissions(Flow):
 
     # What other flows may ask.
 
-    def commission_minor(self, scope: str, since: int | None = None, until: int | None = None) -> int:
-        """What the agents of a sub-tree earned in closed weeks, minor units.
-
-        Args:
-            since, until: only weeks whose last day lies in [since, until), as long as their month can be restated; None
-                is all weeks that were ever closed.
-        """
-        if since is None or until is None:
-            return self._earned.get(scope) or 0
-        earned = 0
-        for first in self._closed:
-            for path in self._closed[first]:
-                row = self._weeks.get(f"{first}|{path}")
-                if row is not None and since < row.after <= until and covers(scope, path):
-                    earned += row.commission
-        return earned
+    def commission_minor(self, scope: str) -> int:
+        """What the agents of a sub-tree earned in all weeks that were ever closed, minor units."""
+        return self._earned.get(scope) or 0
 
     # Plans.
 
@@ -225,6 +217,20 @@ class Commissions(Flow):
         ]
         periods = arithmetic.cascade(weeks).periods
         return {path: periods[path] for path in sorted(paths) if plans[path] is not None}
+
+    def _sums_minor(self, since: int, until: int) -> dict[str, int]:
+        """What the agents of each sub-tree earned in the weeks whose last day lies in [since, until), minor units.
+
+        They are known as long as their month can be restated. A scope without a closed week is not there.
+        """
+        sums: dict[str, int] = {}
+        for first, paths in self._closed.items():
+            for path in paths:
+                row = self._weeks.get(f"{first}|{path}")
+                if row is not None and since < row.after <= until:
+                    for scope in ancestors(path):
+                        sums[scope] = sums.get(scope, 0) + row.commission
+        return sums
 
     def _makeup(self, path: str, first: int) -> int:
         """What is carried into a week: where a week before it was closed again, that one's; else as it was."""

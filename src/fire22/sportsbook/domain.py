@@ -48,7 +48,7 @@ def flows() -> tuple[Flow, ...]:
         Figures(registry, daybook),
         commissions,
         Kpi(registry, exposures, commissions),
-        Reports(registry, daybook, commissions),
+        Reports(registry, daybook),
         Reviews(registry),
         Notifications(registry),
     )

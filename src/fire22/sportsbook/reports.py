@@ -4,8 +4,8 @@ Every agent's scope, the house and every customer that had something in a period
 topic `reports`, under `day:2026-11-24`, `week:2026-11-24` or `month:2026-11`. A message on the stream of that name
 says of each agent's scope that it is out. What comes late makes the period's next revision, and is said likewise.
 
-NGR here is gross revenue less bonuses, charge-backs and commissions: of a week its own, of a month those of the weeks
-that ended in it; a day has none.
+NGR here is gross revenue less bonuses and charge-backs. What agents earn of it is for whom may follow the topic
+`commission`; see `commission_sums.py`.
 """
 
 from typing import ClassVar, Final
@@ -14,12 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core.message import Json
-from fire22.core.scope import ancestors
 from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Flow, Handler, Table
 from fire22.sportsbook.cells import Sums, Total
-from fire22.sportsbook.commissions import Commissions
 from fire22.sportsbook.daybook import Daybook
 from fire22.sportsbook.money import major
 from fire22.sportsbook.periods import Period, PeriodKind
@@ -48,17 +46,16 @@ def archive_key(kind: PeriodKind, key: str) -> str:
 
 
 class Reports(Flow):
-    """Comes after the day book and the commissions."""
+    """Comes after the day book."""
 
     name: ClassVar[str] = "reports"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
-    def __init__(self, registry: Registry, daybook: Daybook, commissions: Commissions) -> None:
+    def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
         self.topics = (Topic(TOPIC, Kind.STREAM, FILTERABLE, archived=True),)
         self._book = registry
         self._daybook = daybook
-        self._commissions = commissions
         self._revision_rows: Table[int] = Table("revision", int)
         self._revisions = Revisions(self._revision_rows)
 
@@ -79,12 +76,6 @@ class Reports(Flow):
         paths = {(one.period.kind, one.period.first): one.paths for one in book.restated}
         periods = {(one.period.kind, one.period.first): one.period for one in book.restated}
         scopes = {(one.period.kind, one.period.first): dict.fromkeys(one.scopes) for one in book.restated}
-        ended = {(period.kind, period.first) for period in book.ended}
-        for period, changed in self._paid_otherwise():
-            name = (period.kind, period.first)
-            if name not in ended:
-                periods[name] = period
-                scopes.setdefault(name, {}).update(dict.fromkeys(changed))
         for name, period in sorted(periods.items()):
             totals = book.scope_totals(period)
             for scope in sorted(scopes[name]):
@@ -106,14 +97,6 @@ class Reports(Flow):
             for customer, cell in sorted(book.sheet(period.first, period.after, path).items()):
                 self._keep(period, customer_path(path, customer), cell, restated=False)
 
-    def _paid_otherwise(self) -> list[tuple[Period, list[str]]]:
-        """The periods whose commissions are other ones now, with the scopes that pay them."""
-        found: list[tuple[Period, list[str]]] = []
-        for first, paths in sorted(self._commissions.changed.items()):
-            scopes = sorted({scope for path in paths for scope in ancestors(path)})
-            found += [(period, scopes) for period in self._daybook.periods_of_week(first)]
-        return found
-
     def _say(self, period: Period, scope: str, total: Total, *, restated: bool) -> None:
         revision, document = self._keep(period, scope, total, restated=restated)
         totals: dict[str, Json] = {name: value for name, value in document.items() if isinstance(value, int | float)}
@@ -123,55 +106,53 @@ class Reports(Flow):
     def _keep(self, period: Period, scope: str, sums: Sums, *, restated: bool) -> tuple[int, dict[str, Json]]:
         key = archive_key(period.kind, period.key)
         revision = self._revisions.next(period.first, f"{period.kind}|{scope}") if restated else 1
-        document = self._document(period, scope, sums)
+        document = _document(period, sums)
         self.out.archive(TOPIC, scope, key, revision, self.watermark_ms, document)
         return revision, document
 
-    def _document(self, period: Period, scope: str, sums: Sums) -> dict[str, Json]:
-        document: dict[str, Json] = {
-            "period": period.kind,
-            "from": to_text(period.start_ms),
-            "to": to_text(period.end_ms),
-            "handle": major(sums.handle),
-            "settledHandle": major(sums.settled_handle),
-            "revenue": major(sums.revenue),
-            "bonuses": major(sums.bonuses),
-            "chargebacks": major(sums.chargebacks),
-            "ngr": major(sums.revenue - sums.bonuses - sums.chargebacks),
-            "placed": sums.placed,
-            "settled": sums.settled,
-            "resettled": sums.resettled,
-            "cancelled": sums.cancelled,
-            "voided": sums.voided,
-            "modified": sums.modified,
-            "parlays": sums.parlays,
-            "newCustomers": sums.new,
-            "deposits": major(sums.deposits),
-            "withdrawals": major(sums.withdrawals),
-            "adjustments": major(sums.adjustments),
-            "largestWager": major(sums.largest),
-        }
-        if sums.largest_id:
-            document["largestWagerId"] = sums.largest_id
-        if sums.settled_handle:
-            document["hold"] = round(100 * sums.revenue / sums.settled_handle, 2)
-        if sums.late:
-            document["late"] = sums.late
-        if isinstance(sums, Total):
-            self._of_many(document, period, scope, sums)
-        return document
 
-    def _of_many(self, document: dict[str, Json], period: Period, scope: str, total: Total) -> None:
-        document["players"] = total.players
-        document["topCustomers"] = [
-            {
-                "customerId": one.customer_id,
-                "scope": customer_path(one.path, one.customer_id),
-                "figure": major(one.figure),
-            }
-            for one in total.top
-        ]
-        if period.kind != "day":
-            paid = self._commissions.commission_minor(scope, period.first, period.after)
-            document["commission"] = major(paid)
-            document["ngr"] = major(total.revenue - total.bonuses - total.chargebacks - paid)
+def _document(period: Period, sums: Sums) -> dict[str, Json]:
+    document: dict[str, Json] = {
+        "period": period.kind,
+        "from": to_text(period.start_ms),
+        "to": to_text(period.end_ms),
+        "handle": major(sums.handle),
+        "settledHandle": major(sums.settled_handle),
+        "revenue": major(sums.revenue),
+        "bonuses": major(sums.bonuses),
+        "chargebacks": major(sums.chargebacks),
+        "ngr": major(sums.revenue - sums.bonuses - sums.chargebacks),
+        "placed": sums.placed,
+        "settled": sums.settled,
+        "resettled": sums.resettled,
+        "cancelled": sums.cancelled,
+        "voided": sums.voided,
+        "modified": sums.modified,
+        "parlays": sums.parlays,
+        "newCustomers": sums.new,
+        "deposits": major(sums.deposits),
+        "withdrawals": major(sums.withdrawals),
+        "adjustments": major(sums.adjustments),
+        "largestWager": major(sums.largest),
+    }
+    if sums.largest_id:
+        document["largestWagerId"] = sums.largest_id
+    if sums.settled_handle:
+        document["hold"] = round(100 * sums.revenue / sums.settled_handle, 2)
+    if sums.late:
+        document["late"] = sums.late
+    if isinstance(sums, Total):
+        _of_many(document, sums)
+    return document
+
+
+def _of_many(document: dict[str, Json], total: Total) -> None:
+    document["players"] = total.players
+    document["topCustomers"] = [
+        {
+            "customerId": one.customer_id,
+            "scope": customer_path(one.path, one.customer_id),
+            "figure": major(one.figure),
+        }
+        for one in total.top
+    ]
