@@ -303,6 +303,7 @@ class Application:
             now_ms=now_ms,
             busy_timeout_ms=int(desk.busy_timeout_s * 1000),
             pending_max=desk.pending_max,
+            keys_days=desk.keys_days,
         )
 
     def _alert(self, alert_id: str) -> Alert | None:

@@ -147,6 +147,7 @@ class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
         max_to_win_minor: what any wager may win, minor units; 0 is no limit.
         busy_timeout_s: how long a command waits for another writer of the book; then `book_locked`.
         pending_max: commands that may wait; above it `overloaded`.
+        keys_days: for how long, at least, a command's key is known; the same key later is a new command.
     """
 
     over_limit: Literal["reject", "review"] = "reject"
@@ -154,6 +155,7 @@ class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_to_win_minor: Annotated[int, Meta(ge=0)] = 0
     busy_timeout_s: Seconds = 2.0
     pending_max: Positive = 1_000
+    keys_days: Annotated[int, Meta(gt=0, le=3650)] = 30
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,7 +37,7 @@ class Cut(desks.Desk):
 
 async def main():
     desk = Cut(Path(sys.argv[1]), house=House(), alert=lambda _: None, now_ms=lambda: time.time_ns() // 1_000_000,
-               busy_timeout_ms=5000, pending_max=1)
+               busy_timeout_ms=5000, pending_max=1, keys_days=30)
     await desk.act(Principal("test", "admin", "/", 0), sys.argv[2], sys.argv[3].encode(), sys.argv[4])
 
 asyncio.run(main())
@@ -115,6 +115,37 @@ async def heard(talk: Talk, topic: str) -> dict[str, Any]:
     message = await talk.message(lambda message: message.target == topic)
     assert isinstance(message.data, dict)
     return message.data
+
+
+async def test_a_cash_out_and_a_suspension(server: app.Application, shop: Shop) -> None:
+    """The customer hears of both at once, the stream has the settlement, and the figures count it."""
+    async with (
+        talking(server) as talk,
+        talking(server, token=token(server, "customer", shop.scope, shop.customer)) as own,
+    ):
+        await talk.ask("subscribe", target="wagers")
+        placed = await done(server, "wager.place", shop.wager(), "c1")
+        assert (await heard(talk, "wagers"))["action"] == "placed"
+        offer = {"wagerId": placed["wagerId"], "returnMinor": 400}
+        assert (await done(server, "wager.cash_out", offer, "c2"))["status"] == "cashed_out"
+        assert (await act(server, "wager.cash_out", offer, "c2")).json["repeat"]
+        said = await heard(talk, "wagers")
+        assert (said["action"], said["result"], said["returned"], said["profit"]) == (
+            "settled",
+            "cashed_out",
+            4.0,
+            -6.0,
+        )
+        told = await own.message(lambda message: message.type == "notification")
+        assert isinstance(told.data, dict)
+        assert (told.data["kind"], told.data["ref"]) == ("wager_settled", placed["wagerId"])
+        body = {"customerId": shop.customer, "status": "suspended", "reason": "asked for a pause"}
+        await done(server, "customer.status", body, "c3", token=token(server, "risk"))
+        told = await own.message(lambda message: message.type == "notification")
+        assert isinstance(told.data, dict)
+        assert told.data["kind"] == "status_changed"
+        assert (await act(server, "wager.place", shop.wager(), "c4")).code == "customer_inactive"
+        await done(server, "customer.status", body | {"status": "active"}, "c5")
 
 
 async def test_a_wager_from_its_place_to_its_roll_back(server: app.Application, shop: Shop) -> None:

@@ -52,6 +52,7 @@ class Shop(DemoBook):
             now_ms=lambda: self.now_ms,
             busy_timeout_ms=20,
             pending_max=2,
+            keys_days=30,
         )
         (self.customer, self.code, self.tree) = self.rows(
             "SELECT c.id, c.code, a.path FROM customers c JOIN agents a ON a.id = c.agent_id"
@@ -213,6 +214,55 @@ def test_the_credit_must_cover_the_stakes(shop: Shop) -> None:
     shop.placed(10_000)
 
 
+def test_an_agents_credit_covers_its_whole_tree(shop: Shop) -> None:
+    """What all customers below draw beyond their balances stays within it; nobody's winnings cover another's stakes."""
+    other, code = shop.rows(
+        "SELECT c.id, c.code FROM customers c JOIN agents a ON a.id = c.agent_id WHERE a.path LIKE ? AND c.id <> ?"
+        " ORDER BY c.code LIMIT 1", f"{shop.top}/%", shop.customer,
+    )[0]  # fmt: skip
+    shop.set(
+        "customers", other, credit_limit_cents=100_000, max_wager_cents=50_000, bet_factor=1.0, balance_cents=5_000
+    )
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 30000 WHERE path = ?", (shop.top,))
+    shop.done("wager.place", shop.wager(25_000) | {"customerId": code})  # 5,000 of it is the customer's own
+    error = shop.refused("wager.place", shop.wager(10_001))
+    whose = {"whose": f"agent {shop.top[1:]}", "riskMinor": 10_001}
+    assert (error.code.name, error.details) == ("credit_exceeded", whose | {"availableMinor": 10_000})
+    below = Who("p", "customer", f"{shop.tree}/@{shop.code}")
+    assert shop.refused("wager.place", shop.wager(10_001), below).details == whose
+    shop.placed(10_000)
+    shop.set("customers", shop.customer, balance_cents=15_000)
+    shop.placed(5_000)  # own money needs no credit
+    assert shop.refused("wager.place", shop.wager(20_001)).code.name == "credit_exceeded"
+
+
+def test_a_held_wager_needs_credit_when_it_is_accepted(tmp_path: Path) -> None:
+    """The customer's, and that of the agents above."""
+    shop = Shop(tmp_path / "book.db", House("review", 2_000))
+    held = {"wagerId": shop.done("wager.place", shop.wager(3_000))["wagerId"]}
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 2999 WHERE path = ?", (shop.tree,))
+    assert shop.refused("wager.accept", held).code.name == "credit_exceeded"
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 3000 WHERE path = ?", (shop.tree,))
+    assert shop.done("wager.accept", held)["status"] == "accepted"
+    shop.desk.close()
+
+
+def test_a_free_play_is_the_houses_to_give(shop: Shop) -> None:
+    """Its stake needs no credit, is within the limits, and returns only the profit; nobody else gives one."""
+    shop.set("customers", shop.customer, credit_limit_cents=0)
+    shop.told()
+    body = shop.wager(11_000, freePlay=True)
+    for who in (Who(shop.code, "customer", f"{shop.tree}/@{shop.code}"), Who("a", "agent", shop.tree, ("place",))):
+        assert shop.refused("wager.place", body, who).code.name == "forbidden"
+    assert shop.refused("wager.place", shop.wager(50_001, freePlay=True)).code.name == "limit_exceeded"
+    wager = shop.done("wager.place", body)["wagerId"]
+    ((kind, told),) = shop.heard()
+    assert (kind, told["freePlay"]) == ("wager.placed", True)
+    win = [{"selectionId": shop.selections[0][0], "result": "win"}]
+    assert shop.done("wager.settle", {"wagerId": wager, "results": win})["returnMinor"] == 10_000
+    assert shop.balance() == 10_000
+
+
 def test_the_lowest_limit_holds(shop: Shop) -> None:
     """The player's limit times the bet factor, then an agent's far above, then the platform's."""
     shop.set("customers", shop.customer, bet_factor=0.5)
@@ -296,6 +346,39 @@ def test_what_cannot_be_settled(shop: Shop) -> None:
     shop.done("wager.cancel", {"wagerId": wager, "reason": "asked"})
     error = shop.refused("wager.settle", {"wagerId": wager, "results": []})
     assert (error.code.name, error.details) == ("transition_illegal", {"before": "cancelled", "after": "settled"})
+
+
+def test_a_wager_is_cashed_out(shop: Shop) -> None:
+    """An offer that was taken ends an open wager, between nothing and all that it could return."""
+    wager = shop.placed()
+    offer = {"wagerId": wager, "returnMinor": 12_500, "version": 1}
+    error = shop.refused("wager.cash_out", offer | {"returnMinor": 21_001})
+    assert (error.code.name, error.details) == ("limit_exceeded", {"limitMinor": 21_000, "amountMinor": 21_001})
+    assert shop.refused("wager.cash_out", offer | {"returnMinor": -1}).code.name == "command_invalid"
+    assert shop.refused("wager.cash_out", offer | {"version": 2}).code.name == "fact_conflict"
+    assert shop.refused("wager.cash_out", offer, Who("a", "agent", "/")).code.name == "forbidden"
+    result = shop.done("wager.cash_out", offer)
+    assert (result["status"], result["result"], result["returnMinor"]) == ("cashed_out", "cashed_out", 12_500)
+    assert shop.balance() == 1_500
+    assert [(kind, data.get("result")) for kind, data in shop.heard()][1:] == [("wager.settled", "cashed_out")]
+    assert shop.rows("SELECT entity, after ->> '$.returnMinor' FROM audit_log ORDER BY id DESC LIMIT 1") == [
+        (f"wager:{wager}", 12_500)
+    ]
+    for name, body in (("wager.cash_out", offer), ("wager.settle", {"wagerId": wager})):
+        assert shop.refused(name, body).code.name == "transition_illegal"
+    assert shop.done("market.settle", {"marketId": shop.markets[0], "winners": [shop.selections[0][0]]})["settled"] == 0
+    assert shop.done("wager.reopen", {"wagerId": wager, "reason": "x"})["status"] == "accepted"
+    assert shop.balance() == 0
+
+
+def test_a_free_play_is_cashed_out_of_its_profit_alone(shop: Shop) -> None:
+    """Its stake was never the customer's."""
+    wager = shop.done("wager.place", shop.wager(11_000, freePlay=True))["wagerId"]
+    assert (shop.refused("wager.cash_out", {"wagerId": wager, "returnMinor": 10_001}).details or {})[
+        "limitMinor"
+    ] == 10_000
+    shop.done("wager.cash_out", {"wagerId": wager, "returnMinor": 4_000})
+    assert shop.balance() == 4_000
 
 
 def test_ends_and_their_roll_back(shop: Shop) -> None:
@@ -406,6 +489,30 @@ def test_an_agent_gives_no_more_than_it_has(shop: Shop) -> None:
     assert shop.refused("customer.limit", body, agent).code.name == "forbidden"
 
 
+def test_a_customer_is_suspended_and_comes_back(shop: Shop) -> None:
+    """Who manages a sub-tree suspends below it; only the house lets a customer bet again. The audit has the reason."""
+    body = {"customerId": shop.code, "status": "suspended", "reason": "chargeback"}
+    back = body | {"status": "active", "reason": "paid"}
+    master, agent = Who("m", "master", shop.top), Who("a", "agent", shop.tree, ("limits",))
+    elsewhere = Who("m", "master", "/M2" if shop.top != "/M2" else "/M3")
+    assert shop.refused("customer.status", body, elsewhere).code.name == "customer_unknown"
+    assert shop.refused("customer.status", body, Who("a", "agent", shop.tree)).code.name == "forbidden"
+    assert shop.done("customer.status", body, agent) == {"customerId": shop.code, "status": "suspended"}
+    assert shop.refused("wager.place", shop.wager()).code.name == "customer_inactive"
+    assert shop.done("customer.status", body, master) == {"customerId": shop.code, "status": "suspended"}
+    for who in (master, agent):
+        assert shop.refused("customer.status", back, who).code.name == "forbidden"
+    assert shop.done("customer.status", back, Who("r", "risk"))["status"] == "active"
+    told = [(kind, data["before"], data["after"]) for kind, data in shop.heard()]
+    assert told == [
+        ("customer.status_changed", "active", "suspended"), ("customer.status_changed", "suspended", "active"),
+    ]  # fmt: skip
+    audit = shop.rows("SELECT actor_id, before ->> '$.status', after ->> '$.reason' FROM audit_log")
+    assert audit == [("a", "active", "chargeback"), ("m", "suspended", "chargeback"), ("r", "suspended", "paid")]
+    shop.set("customers", shop.customer, status="closed")
+    assert shop.refused("customer.status", back).code.name == "transition_illegal"
+
+
 def test_a_payment_from_request_to_charge_back(shop: Shop) -> None:
     """A customer asks, a cashier decides; each step is told, and the money moves once."""
     own = Who(shop.code, "customer", f"{shop.tree}/@{shop.code}")
@@ -495,6 +602,23 @@ def test_the_same_key_acts_once(shop: Shop) -> None:
     assert shop.one("SELECT count(*) FROM wagers") == 1
     assert not shop.do("wager.place", shop.wager(), Who("other"), key="k")["repeat"]
     assert shop.one("SELECT count(*) FROM wagers") == 2
+
+
+def test_old_keys_are_forgotten_little_by_little(shop: Shop) -> None:
+    """Thirty days later the table has only what is younger, and no command has had much to do for it."""
+    for number in range(10):
+        shop.do("customer.limit", {"customerId": shop.code, "maxWagerMinor": number}, key=f"old{number}")
+    assert shop.do("customer.limit", {"customerId": shop.code, "maxWagerMinor": 0}, key="old0")["repeat"]
+    shop.now_ms += 30 * 86_400_000
+    counts = []
+    for number in range(6):
+        shop.do("customer.limit", {"customerId": shop.code, "maxWagerMinor": number}, key=f"new{number}")
+        counts.append(shop.one("SELECT count(*) FROM commands"))
+    assert counts == [8, 6, 4, 4, 5, 6]
+    assert shop.column("SELECT key FROM commands ORDER BY key") == [f"new{number}" for number in range(6)]
+    assert not shop.do("customer.limit", {"customerId": shop.code, "maxWagerMinor": 7}, key="old0")["repeat"]
+    plan = shop.rows("EXPLAIN QUERY PLAN SELECT principal, key FROM commands WHERE at < ? ORDER BY at LIMIT 3", "2026")
+    assert "INDEX commands_at" in str(plan)
 
 
 def test_a_refusal_leaves_the_key_free(shop: Shop) -> None:

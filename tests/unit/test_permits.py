@@ -10,6 +10,7 @@ from fire22.sportsbook.roles import roles
 # "yes", "flag" (only with the action in the token's `may`), "own" (within the own agent's limits), "flag own", "no".
 TABLE: dict[Action, dict[str, str]] = {
     "place": {"admin": "yes", "service": "yes", "master": "flag", "agent": "flag", "customer": "yes"},
+    "free_play": {"admin": "yes", "service": "yes"},
     "settle": {"admin": "yes", "service": "yes", "risk": "yes"},
     "roll_back": {"admin": "yes", "service": "yes"},
     "limits": {"admin": "yes", "service": "yes", "risk": "yes", "master": "own", "agent": "flag own"},

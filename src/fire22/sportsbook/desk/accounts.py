@@ -1,4 +1,4 @@
-"""What the desk does with a customer's money: limits, payments, adjustments."""
+"""What the desk does with a customer's account: limits, status, payments, adjustments."""
 
 from typing import Final
 
@@ -31,6 +31,22 @@ def set_limit(case: Case, command: commands.SetLimit) -> Done:
     before = _limits(customer.credit_limit, customer.max_wager)
     after = _limits(credit, largest)
     return Done(f"customer:{customer.code}", {"customerId": customer.code} | after, before, after)
+
+
+def set_status(case: Case, command: commands.SetCustomerStatus) -> Done:
+    """A customer is suspended, or active again; who manages a sub-tree suspends, and leaves the other to the house."""
+    customer = case.read.customer(command.customer_id)
+    if case.grant.within_own and command.status == "active":
+        raise RequestError(codes.FORBIDDEN, f"The role {case.actor.role} suspends customers; the house lets them back.")
+    if customer.status not in ("active", "suspended"):
+        details: Details = {"before": customer.status, "after": command.status}
+        message = f"A customer who is {customer.status[:64]} cannot become {command.status}."
+        raise RequestError(codes.TRANSITION_ILLEGAL, message, details=details)
+    if customer.status != command.status:
+        case.write([changes.SetCustomerStatus(customer.id, command.status, case.now_ms)])
+    result: dict[str, Json] = {"customerId": customer.code, "status": command.status}
+    after: dict[str, Json] = {"status": command.status, "reason": command.reason}
+    return Done(f"customer:{customer.code}", result, {"status": customer.status}, after)
 
 
 def request(case: Case, command: commands.RequestPayment) -> Done:

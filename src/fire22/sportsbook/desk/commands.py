@@ -30,12 +30,14 @@ class PlaceWager(Command, frozen=True):
 
     Args:
         price_tolerance: by how much of the odds shown the odds now may differ; the wager is struck at those of now.
+        free_play: the stake is the house's own, and only the house gives it.
     """
 
     customer_id: Id
     legs: Annotated[tuple[Leg, ...], Meta(min_length=1, max_length=LEGS_MAX)]
     risk_minor: Stake
     price_tolerance: Share = 0.0
+    free_play: bool = False
     channel: Annotated[str, Meta(min_length=1, max_length=32)] = "desk"
     ip: Annotated[str, Meta(max_length=45)] = ""
 
@@ -70,6 +72,19 @@ class SettleWager(Command, frozen=True):
 
     wager_id: Id
     results: Annotated[tuple[SelectionResult, ...], Meta(max_length=LEGS_MAX)] = ()
+
+
+class CashOutWager(Command, frozen=True):
+    """`wager.cash_out`: an open wager ends by an amount that its customer was offered and has taken.
+
+    Args:
+        return_minor: what the customer gets, stake included (for a free play only the profit).
+        version: the one that the offer was made for; without it, whichever there is.
+    """
+
+    wager_id: Id
+    return_minor: Minor
+    version: Ordinal | None = None
 
 
 class VoidWager(Command, frozen=True):
@@ -141,6 +156,14 @@ class SetLimit(Command, frozen=True):
     max_wager_minor: Minor | None = None
 
 
+class SetCustomerStatus(Command, frozen=True):
+    """`customer.status`: a customer takes part in betting, or does not."""
+
+    customer_id: Id
+    status: Literal["active", "suspended"]
+    reason: Reason
+
+
 class RequestPayment(Command, frozen=True):
     """`payment.request`: a customer wants to pay in or be paid."""
 
@@ -184,6 +207,7 @@ COMMANDS: Final[dict[str, Kind]] = {
     "wager.accept": Kind(AcceptWager, "settle"),
     "wager.reject": Kind(RejectWager, "settle"),
     "wager.settle": Kind(SettleWager, "settle"),
+    "wager.cash_out": Kind(CashOutWager, "settle"),
     "wager.void": Kind(VoidWager, "settle"),
     "wager.cancel": Kind(CancelWager, "settle"),
     "wager.modify": Kind(ModifyWager, "settle"),
@@ -191,6 +215,7 @@ COMMANDS: Final[dict[str, Kind]] = {
     "market.settle": Kind(SettleMarket, "settle"),
     "market.status": Kind(SetMarketStatus, "markets"),
     "customer.limit": Kind(SetLimit, "limits"),
+    "customer.status": Kind(SetCustomerStatus, "limits"),
     "payment.request": Kind(RequestPayment, "request"),
     "payment.approve": Kind(DecidePayment, "payments"),
     "payment.complete": Kind(DecidePayment, "payments"),

@@ -2,7 +2,8 @@
 
 One thread has the one connection that commands are written by. A command is one transaction: its key is looked up, the
 book is read and checked, the change, its audit and the answer are written. So a command that was cut off between its
-commit and its answer gives the first answer again, and one that was refused has left nothing.
+commit and its answer gives the first answer again, and one that was refused has left nothing. Keys are forgotten after
+a time, the oldest ones with each new command.
 """
 
 import asyncio
@@ -34,12 +35,15 @@ from fire22.sportsbook.schema import OUTBOX
 
 KEY_MAX: Final = 200
 RETRY_S: Final = 0.5
+DAY_MS: Final = 86_400_000
+FORGOTTEN_MAX: Final = 3  # keys, with each command
 
 _PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
     commands.PlaceWager: wagers.place,
     commands.AcceptWager: wagers.accept,
     commands.RejectWager: wagers.reject,
     commands.SettleWager: wagers.settle,
+    commands.CashOutWager: wagers.cash_out,
     commands.VoidWager: wagers.void,
     commands.CancelWager: wagers.cancel,
     commands.ModifyWager: wagers.modify,
@@ -47,6 +51,7 @@ _PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
     commands.SettleMarket: markets.settle,
     commands.SetMarketStatus: markets.set_status,
     commands.SetLimit: accounts.set_limit,
+    commands.SetCustomerStatus: accounts.set_status,
     commands.RequestPayment: accounts.request,
     commands.DecidePayment: accounts.decide,
     commands.AdjustBalance: accounts.adjust,
@@ -76,6 +81,7 @@ class Desk:
         alert: finds an alert by its id; asked in the caller's thread.
         busy_timeout_ms: how long a command waits for another writer of the book.
         pending_max: commands that may wait.
+        keys_days: for how long keys are known.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Desk:
         now_ms: Callable[[], int],
         busy_timeout_ms: int,
         pending_max: int,
+        keys_days: int,
     ) -> None:
         self._path = path
         self._house = house
@@ -94,6 +101,7 @@ class Desk:
         self._now_ms = now_ms
         self._busy_timeout_ms = busy_timeout_ms
         self._pending_max = pending_max
+        self._keys_ms = keys_days * DAY_MS
         self._pending = 0
         self._connection: apsw.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
@@ -170,6 +178,7 @@ class Desk:
                 result = msgspec.json.encode(done.result)
                 _record(connection, actor.subject, name, done, now_ms)
                 _remember(connection, actor.subject, key, digest, result, now_ms)
+                _forget(connection, now_ms - self._keys_ms)
             return msgspec.json.encode(_Answer(name, key, False, Raw(result)))
 
     def _open(self) -> apsw.Connection:
@@ -240,6 +249,15 @@ def _remember(connection: apsw.Connection, principal: str, key: str, digest: byt
     connection.execute(
         "INSERT INTO commands(principal, key, digest, answer, at) VALUES(?, ?, ?, ?, ?)",
         (principal, key, digest.hex(), result.decode(), to_text(now_ms)),
+    )
+
+
+def _forget(connection: apsw.Connection, before_ms: int) -> None:
+    """Forget the oldest keys, a few at each command: more than it adds, and never many at once."""
+    connection.execute(
+        "DELETE FROM commands WHERE (principal, key) IN"
+        " (SELECT principal, key FROM commands WHERE at < ? ORDER BY at LIMIT ?)",
+        (to_text(before_ms), FORGOTTEN_MAX),
     )
 
 

@@ -1,4 +1,8 @@
-"""How much one wager may be: the limits of the player, of each agent above, and of the platform; the lowest holds."""
+"""How much one wager may be: the limits of the player, of each agent above, and of the platform; the lowest holds.
+
+Credit is a customer's and, where an agent has a limit of its own, the agent's: what all customers of its sub-tree draw
+together. What a customer draws is the open cash risk beyond the balance; nobody's winnings cover another's stakes.
+"""
 
 from fractions import Fraction
 from math import floor
@@ -7,7 +11,8 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import Details, RequestError
-from fire22.sportsbook.desk.case import House
+from fire22.core.scope import covers
+from fire22.sportsbook.desk.case import Case, House
 from fire22.sportsbook.desk.reads import Agent, Customer
 
 
@@ -40,12 +45,27 @@ def over_limit(limit: Limit | None, house: House, risk_minor: int, to_win_minor:
     return None
 
 
-def check_credit(customer: Customer, open_risk_minor: int, risk_minor: int) -> None:
-    """Whether credit limit + balance − open cash risk covers a stake.
+def check_credit(case: Case, customer: Customer, agents: list[Agent], risk_minor: int) -> None:
+    """Whether credit limit + balance − open cash risk covers a stake, and each agent's credit what it draws.
 
     Raises:
         RequestError: `credit_exceeded`.
     """
+    open_risk = case.read.open_risk(customer.id)
+    _check_own_credit(customer, open_risk, risk_minor)
+    drawn = max(0, open_risk + risk_minor - customer.balance) - max(0, open_risk - customer.balance)
+    for agent in agents:
+        if drawn and agent.credit_limit > 0:
+            available = agent.credit_limit - case.read.credit_drawn(agent.path)
+            if drawn > available:
+                message = f"The stake draws {drawn} of credit, more than the agent {agent.code} has left."
+                details: Details = {"whose": f"agent {agent.code}", "riskMinor": risk_minor}
+                if covers(case.actor.scope, agent.path):  # else it would tell of other people's wagers
+                    details["availableMinor"] = available
+                raise RequestError(codes.CREDIT_EXCEEDED, message, details=details)
+
+
+def _check_own_credit(customer: Customer, open_risk_minor: int, risk_minor: int) -> None:
     available = customer.credit_limit + customer.balance - open_risk_minor
     if risk_minor > available:
         message = f"{risk_minor} is more than the {max(0, available)} that {customer.code} has available."

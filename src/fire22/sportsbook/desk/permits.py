@@ -11,7 +11,9 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.errors import RequestError
 
-Action = Literal["place", "settle", "roll_back", "limits", "request", "payments", "adjust", "markets", "alerts"]
+Action = Literal[
+    "place", "free_play", "settle", "roll_back", "limits", "request", "payments", "adjust", "markets", "alerts"
+]
 FLAGS: Final = ("place", "limits", "payments")  # what a token's `may` can list
 
 
@@ -40,7 +42,7 @@ class Grant(Struct, frozen=True):
 
     Args:
         flagged: only to users whose token lists the action.
-        within_own: no customer gets more than the limits of the actor's own agent.
+        within_own: no customer gets more than the limits of the actor's own agent, or back what the house took.
     """
 
     flagged: bool = False
@@ -54,6 +56,7 @@ _RISK: Final = _HOUSE | {"risk": _ALWAYS}
 
 GRANTS: Final[dict[Action, dict[str, Grant]]] = {
     "place": _HOUSE | {"master": _FLAGGED, "agent": _FLAGGED, "customer": _ALWAYS},
+    "free_play": _HOUSE,
     "settle": _RISK,
     "roll_back": _HOUSE,
     "limits": _RISK | {"master": Grant(within_own=True), "agent": Grant(flagged=True, within_own=True)},

@@ -127,6 +127,15 @@ class Reader:
             WHERE customer_id = ? AND status = 'accepted' AND NOT is_freeplay"""
         return int(self._only(sql, customer_id))
 
+    def credit_drawn(self, path: str) -> int:
+        """What the customers of an agent's sub-tree have at risk beyond their balances, minor units."""
+        sql = """
+            SELECT coalesce(sum(max(0, coalesce((SELECT sum(w.risk_cents) FROM wagers w
+              WHERE w.customer_id = c.id AND w.status = 'accepted' AND NOT w.is_freeplay), 0) - c.balance_cents)), 0)
+            FROM agents a JOIN customers c ON c.agent_id = a.id
+            WHERE a.path = ?1 OR substr(a.path, 1, length(?1) + 1) = ?1 || '/'"""
+        return int(self._only(sql, path))
+
     def agents(self, path: str) -> list[Agent]:
         """The agents from the top down to a path."""
         sql = """SELECT code, path, status, credit_limit_cents, max_wager_cents FROM agents

@@ -14,14 +14,17 @@ from fire22.core.times import to_text
 from fire22.sportsbook import changes, lifecycle, settlement
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
+from fire22.sportsbook.desk.permits import permit
 from fire22.sportsbook.desk.reads import Customer, Offer, Wager
 from fire22.sportsbook.lifecycle import State
 from fire22.sportsbook.odds import profit_minor, to_win_minor
-from fire22.sportsbook.settlement import ONE, Leg, LegResult
+from fire22.sportsbook.settlement import ONE, Leg, LegResult, cash_risk_minor
 
 
 def place(case: Case, command: commands.PlaceWager) -> Done:
     """A wager is accepted, or held for review where it is over a limit and the house reviews such wagers."""
+    if command.free_play:
+        permit(case.actor, "free_play")
     customer = case.read.customer(command.customer_id)
     agents = case.read.agents(customer.path)
     _check_active(customer, [agent.status for agent in agents])
@@ -33,7 +36,8 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
     over = limits.over_limit(limits.largest_wager(customer, agents, case.house), case.house, command.risk_minor, to_win)
     if over is not None and case.house.over_limit == "reject":
         raise over
-    limits.check_credit(customer, case.read.open_risk(customer.id), command.risk_minor)
+    if not command.free_play:
+        limits.check_credit(case, customer, agents, command.risk_minor)
     status: Literal["accepted", "review"] = "accepted" if over is None else "review"
     id = case.new_id()
     case.write(
@@ -48,6 +52,7 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
                 to_win,
                 case.now_ms,
                 command.channel,
+                command.free_play,
                 legs=tuple(changes.NewLeg(offer.id, offer.price, offer.line) for offer in offers),
                 ip=command.ip or None,
                 status=status,
@@ -63,11 +68,12 @@ def accept(case: Case, command: commands.AcceptWager) -> Done:
     if wager.status == "accepted":
         raise RequestError(codes.TRANSITION_ILLEGAL, "The wager is accepted already.")
     customer = case.read.customer(wager.customer)
-    _check_active(customer, [agent.status for agent in case.read.agents(customer.path)])
+    agents = case.read.agents(customer.path)
+    _check_active(customer, [agent.status for agent in agents])
     for selection_id, _ in case.read.legs(wager.id):
         _check_open(case, case.read.offer(selection_id))
     if not wager.free_play:
-        limits.check_credit(customer, case.read.open_risk(customer.id), wager.risk)
+        limits.check_credit(case, customer, agents, wager.risk)
     case.write([changes.AcceptWager(wager.id, case.now_ms)])
     return _done(case, wager.id, _state(wager))
 
@@ -108,6 +114,22 @@ def settlement_of(wager: Wager, legs: Sequence[Leg], case: Case, *, batch_id: st
     )
 
 
+def cash_out(case: Case, command: commands.CashOutWager) -> Done:
+    """An open wager ends by an amount that was offered: from nothing up to what it could return at most."""
+    wager = _wager(case, command.wager_id, "cashed_out")
+    _check_version(wager, command.version)
+    most = cash_risk_minor(wager.risk, free_play=wager.free_play) + wager.to_win
+    if command.return_minor > most:
+        message = f"The wager returns {most} at most, not {command.return_minor}."
+        raise RequestError(
+            codes.LIMIT_EXCEEDED, message, details={"limitMinor": most, "amountMinor": command.return_minor}
+        )
+    case.write(
+        [changes.SettleWager(wager.id, "cashed_out", command.return_minor, case.now_ms, settled_by=case.actor.subject)]
+    )
+    return _done(case, wager.id, _state(wager))
+
+
 def void(case: Case, command: commands.VoidWager) -> Done:
     """The stake goes back, and what a settlement moved."""
     return _end(case, command.wager_id, "voided", command.reason)
@@ -123,9 +145,7 @@ def modify(case: Case, command: commands.ModifyWager) -> Done:
     wager = _wager(case, command.wager_id, "accepted")
     if wager.status != "accepted":
         raise RequestError(codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has no amounts to change yet.")
-    if command.version not in (None, wager.version):
-        details: Details = {"version": wager.version}
-        raise RequestError(codes.FACT_CONFLICT, f"The wager is at version {wager.version} now.", details=details)
+    _check_version(wager, command.version)
     to_win = command.to_win_minor
     if to_win is None:
         odds = prod((leg.odds for _, leg in case.read.legs(wager.id)), start=Fraction(1))
@@ -160,6 +180,17 @@ def _wager(case: Case, wager_id: str, after: State, *, privileged: bool = False)
     wager = case.read.wager(wager_id)
     lifecycle.transition(cast(State, wager.status), after, privileged=privileged)
     return wager
+
+
+def _check_version(wager: Wager, version: int | None) -> None:
+    """Whether a wager is still as it was when somebody looked at it.
+
+    Raises:
+        RequestError: `fact_conflict`.
+    """
+    if version not in (None, wager.version):
+        details: Details = {"version": wager.version}
+        raise RequestError(codes.FACT_CONFLICT, f"The wager is at version {wager.version} now.", details=details)
 
 
 def _done(case: Case, wager_id: str, before: dict[str, Json], more: dict[str, Json] | None = None) -> Done:

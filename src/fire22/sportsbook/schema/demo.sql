@@ -84,6 +84,7 @@ CREATE TABLE wagers(
 ) STRICT;
 CREATE INDEX wagers_customer ON wagers(customer_id, accepted_at);
 CREATE INDEX wagers_open ON wagers(accepted_at) WHERE status = 'accepted';
+CREATE INDEX wagers_open_customer ON wagers(customer_id) WHERE status = 'accepted';
 
 CREATE TABLE wager_legs(
   wager_id TEXT NOT NULL REFERENCES wagers(id) DEFERRABLE INITIALLY DEFERRED,
@@ -130,11 +131,12 @@ CREATE TABLE alert_actions(
 ) STRICT;
 CREATE INDEX alert_actions_alert ON alert_actions(alert_id, id);
 
--- The commands that were performed, by their keys, with what they were answered.
+-- The commands that were performed, by their keys, with what they were answered. Old ones are forgotten.
 CREATE TABLE commands(
   principal TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, answer TEXT NOT NULL, at TEXT NOT NULL,
   PRIMARY KEY(principal, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX commands_at ON commands(at);
 
 CREATE TABLE audit_log(
   id INTEGER PRIMARY KEY AUTOINCREMENT, actor_id TEXT NOT NULL, action TEXT NOT NULL, entity TEXT NOT NULL,
