@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fire22.core.times import to_text
 from fire22.sportsbook.alerts import Alerts, RiskSettings
 from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.ledger import Ledger
@@ -241,3 +242,57 @@ def test_tables_have_names_of_their_own() -> None:
     registry = Registry()
     names = [table.name for table in Alerts(registry, Ledger(registry), Exposures(registry)).tables]
     assert len(names) == len(set(names))
+
+
+LEGS = [rule for rule in RULES if rule.name in ("palpable_error", "past_post")]
+
+
+@pytest.fixture(params=[False, True], ids=["on", "restarted"])
+def watched(request: pytest.FixtureRequest) -> Desk:
+    """A desk where wagers are looked at leg by leg, with a market that was wagered on as it should be."""
+    desk = Desk(LEGS, {"palpable_error": {"offered_s": 0}}, cut=request.param)
+    for market in ("m1", "m2"):
+        desk.market(market, odds=(2.0, 2.0))
+    desk.bet("C1", 10, odds=2.0)
+    desk.bet("C1", 10, odds=2.0, on=("m1.0", "m2.1"))
+    assert desk.quiet()
+    return desk
+
+
+def test_a_leg_that_passes_at_one_price_is_looked_at_at_another(watched: Desk) -> None:
+    """What was nothing at the price on offer is a wrong price once that has gone down, alone or in a parlay."""
+    watched.price("m1.0", 2.0, 1.5)
+    watched.wait(MINUTE)
+    wagers = [watched.bet("C1", 10, odds=2.0), watched.bet("C2", 10, odds=2.0, on=("m2.0", "m1.0"))]
+    assert watched.alert()["wagerIds"] == wagers
+
+
+def test_a_leg_that_passes_on_an_open_market_is_looked_at_when_it_is_closed(watched: Desk) -> None:
+    """A wager is past-post once its market is closed by hand, or told of again with an earlier close."""
+    closed = watched.now_ms
+    watched.status("m1", "closed")
+    watched.wait(MINUTE)
+    late = watched.bet("C1", 10, odds=2.0)
+    assert watched.alert()["wagerIds"] == [late]
+    watched.market("m2", odds=(2.0, 2.0), closesAt=to_text(closed))
+    late = watched.bet("C1", 10, odds=2.0, on="m2.1")
+    assert [one["wagerIds"] for one in watched.alerts() if one["marketId"] == "m2"] == [[late]]
+
+
+def test_a_leg_that_passes_under_one_setting_is_looked_at_under_another(watched: Desk) -> None:
+    """Settings hold from when they are told, for markets that were wagered on before as well."""
+    watched.bet("C1", 10, odds=2.2)
+    assert watched.quiet()
+    watched.configure({"palpable_error": {"offered_s": 0, "off": 1.05}})
+    wager = watched.bet("C1", 10, odds=2.2)
+    assert watched.alert()["wagerIds"] == [wager]
+
+
+def test_a_customer_who_is_told_of_again(make: Make) -> None:
+    """A name and limits of now count, also for one who has wagered under others."""
+    desk = make(risk_minor=1_000_000, share_risk_minor=5_000)
+    desk.bet("C1", 90)
+    assert desk.quiet()
+    desk.customer("C1", name="Another name", maxWagerMinor=10_000)
+    desk.bet("C1", 90)
+    assert desk.alert()["entity"]["name"] == "Another name"

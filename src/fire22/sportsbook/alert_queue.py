@@ -119,8 +119,8 @@ class Queue:
         alert.cooldown_ms = cooldown_ms
         alert.updated_ms = max(alert.updated_ms, finding.at_ms)
         alert.wager_ids = list(dict.fromkeys([*alert.wager_ids, *finding.wager_ids]))[-WAGER_IDS_MAX:]
-        # Who sees the alert must be allowed to see all that is in it.
-        alert.path = common((alert.path, finding.path))
+        if finding.path != alert.path:  # who sees the alert must be allowed to see all that is in it
+            alert.path = common((alert.path, finding.path))
         rose = RANK[finding.severity] > RANK[alert.severity]
         if rose or RANK[finding.severity] == RANK[alert.severity]:
             alert.severity, alert.title, alert.evidence = finding.severity, finding.title, finding.evidence

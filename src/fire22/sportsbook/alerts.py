@@ -8,6 +8,7 @@ only does not see the alert. A critical one is said with priority, and to the ag
 """
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -18,9 +19,9 @@ from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.alert_queue import Alert, Queue, document, scopes
-from fire22.sportsbook.recall import Balances, Exposure, Recall
+from fire22.sportsbook.recall import Balances, Exposure, Offer, Recall
 from fire22.sportsbook.registry import MOVES, Registry
-from fire22.sportsbook.rule import Finding, Rule, Scene
+from fire22.sportsbook.rule import EVER, Finding, Rule, Scene
 from fire22.sportsbook.rules import RULES
 
 TOPIC: Final = "alerts"
@@ -28,9 +29,11 @@ FILTERABLE: Final = ("rule", "severity", "status", "customerId", "marketId", "ag
 NORMAL: Final = 1
 CRITICAL: Final = 3  # priorities of messages
 HOUR_MS: Final = 3_600_000
+# What a wager can be; each sum of these is shown to rules of its own.
 PARLAY: Final = 1
 LARGE: Final = 2
-ADDRESSED: Final = 4  # what a wager can be; each sum of these is shown to rules of its own
+ADDRESSED: Final = 4
+PASSING: Final = 8
 STATES: Final = ("requested", "approved", "completed", "rejected", "failed", "charged_back")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -82,6 +85,7 @@ class Alerts(Flow):
         )
         self._book = registry
         self._recall = Recall(registry, balances, exposure)
+        self._players, self._offers = self._recall.known, self._recall.offers
         self._rules = tuple(rule(self._recall) for rule in rules)
         self._queue = Queue()
         self._scene = Scene()
@@ -131,8 +135,10 @@ class Alerts(Flow):
         self._on_priced = those("priced")
         self._on_clock = those("clock")
         self._on_flush = those("flush")
-        # Most wagers are straight and small: they are shown to the rules that look at such ones, and to no others.
+        # Most wagers are straight, small and at the price on offer: they are shown to the rules that look at such ones.
         placed = those("placed")
+        self._passing = tuple(rule for rule, _ in those("passes"))
+        self._recall.offers.clear()
         self._least = min((rule.least_minor for rule, _ in placed if rule.least_minor), default=0)
         self._on_placed = tuple(
             tuple(
@@ -141,8 +147,9 @@ class Alerts(Flow):
                 if rule.looks_at != ("straight" if kind & PARLAY else "parlays")
                 and (kind & LARGE or not rule.least_minor)
                 and (kind & ADDRESSED or not rule.needs_address)
+                and not (kind & PASSING and rule in self._passing)
             )
-            for kind in range(PARLAY + LARGE + ADDRESSED + 1)
+            for kind in range(PARLAY + LARGE + ADDRESSED + PASSING + 1)
         )
 
     def loaded(self) -> None:
@@ -187,17 +194,22 @@ class Alerts(Flow):
         self._fact = fact
         if move.at_ms > self._at_ms:
             self._at_ms = move.at_ms
-        player = recall.player(bet.customer_id)
-        player.opened(bet)
+        player = self._players.get(bet.customer_id) or recall.player(bet.customer_id)
         scene.move, scene.bet, scene.player = move, bet, player
         scene.place = recall.placed(player, bet)
         scene.customer = player.row or recall.customer(player, bet)
         for hook in self._on_moved:
             hook(move)
-        legs = bet.legs
         kind = LARGE if bet.risk >= self._least else 0
+        legs, offer = bet.legs, None
+        for leg in legs:
+            offer = self._offers.get(leg.market_id) or self._offer(leg.market_id)
+            if offer is None or bet.at_ms > offer.until_ms or leg.odds > offer.odds.get(leg.selection_id, inf):
+                break
+        else:
+            kind += PASSING
         if len(legs) == 1:
-            scene.market = self._book.market(legs[0].market_id)
+            scene.market = offer.market if offer is not None else None
         else:
             scene.market = None
             kind += PARLAY
@@ -207,6 +219,18 @@ class Alerts(Flow):
             finding = judge(scene)
             if finding is not None:
                 self._take(rule, finding)
+
+    def _offer(self, market_id: str) -> Offer | None:
+        """A market that is not over, with what passes on it."""
+        market = self._book.market(market_id)
+        if market is None:
+            return None
+        until_ms, times = EVER, inf
+        for rule in self._passing:
+            of_rule = rule.passes(market)
+            until_ms, times = min(until_ms, of_rule[0]), min(times, of_rule[1])
+        offer = self._offers[market_id] = Offer(market, until_ms, times)
+        return offer
 
     def _settled(self, fact: Fact) -> None:
         move, scene, recall = self._book.move, self._scene, self._recall
@@ -220,8 +244,7 @@ class Alerts(Flow):
         bet = move.closed
         if bet is None:  # it was settled before
             return
-        player = recall.player(bet.customer_id)
-        player.closed(bet)
+        player = self._players.get(bet.customer_id) or recall.player(bet.customer_id)
         recall.settled(player, bet, move.at_ms, move.returned)
         scene.move, scene.bet, scene.player = move, bet, player
         for rule, judge in self._on_settled:
@@ -245,7 +268,7 @@ class Alerts(Flow):
         player = recall.player(bet.customer_id)
         if move.closed is not None:
             player.closed(move.closed)
-        if move.opened is not None:
+        if move.opened is not None and move.kind != "imported":
             player.opened(move.opened)
         scene.move, scene.bet, scene.player, scene.customer = move, bet, player, recall.customer(player, bet)
         scene.market = self._book.market(bet.legs[0].market_id) if len(bet.legs) == 1 else None
@@ -280,6 +303,7 @@ class Alerts(Flow):
 
     def _price(self, fact: Fact) -> None:
         change = expect(fact, facts.MarketPriceChanged)
+        self._offers.pop(change.market_id, None)
         if self._book.market(change.market_id) is not None:
             at_ms = self._counts(fact)
             self._recall.priced(change, at_ms)
@@ -287,11 +311,14 @@ class Alerts(Flow):
 
     def _offered(self, fact: Fact) -> None:
         market, at_ms = expect(fact, facts.Market), self._counts(fact)
+        self._offers.pop(market.market_id, None)
         for hook in self._on_offered:
             hook(market.market_id, at_ms)
 
     def _market_status(self, fact: Fact) -> None:
-        ended = self._recall.market_status(expect(fact, facts.MarketStatusChanged), self._counts(fact))
+        changed = expect(fact, facts.MarketStatusChanged)
+        self._offers.pop(changed.market_id, None)
+        ended = self._recall.market_status(changed, self._counts(fact))
         if ended is not None:
             for hook in self._on_ended:
                 hook(ended)
@@ -350,7 +377,8 @@ class Alerts(Flow):
 
     def _take(self, rule: Rule, finding: Finding) -> None:
         """One rule has found something."""
-        if not covers(rule.settings.scope, finding.path):
+        scope = rule.settings.scope
+        if scope != ROOT and not covers(scope, finding.path):
             return
         mark = str(self._fact.seq) if self._fact is not None else f"t{self.watermark_ms}"
         alert = self._queue.take(rule.name, rule.settings.cooldown_s * 1_000, finding, mark)

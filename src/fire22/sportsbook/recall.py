@@ -125,6 +125,22 @@ class Ended(Struct, gc=False):
     at_ms: int
 
 
+class Offer:
+    """A market that is not over, and which wagers on it every rule that looks at single legs lets pass.
+
+    Attributes:
+        until_ms: accepted up to then ...
+        odds: ... at most at these, by selection; at any on one that the market does not name.
+    """
+
+    __slots__ = ("market", "odds", "until_ms")
+
+    def __init__(self, market: Market, until_ms: int, times: float) -> None:
+        self.market = market
+        self.until_ms = until_ms
+        self.odds = {id: selection.odds * times for id, selection in market.selections.items()}
+
+
 class Balances(Protocol):
     """Knows what the book owes its customers."""
 
@@ -159,6 +175,10 @@ class Recall:
     Args:
         book: has seen each fact first.
         balances, exposure: likewise.
+
+    Attributes:
+        known: the players that were asked for; `player` finds every one.
+        offers: of markets, from a wager on them to the next change of anything that decides which wagers pass.
     """
 
     def __init__(self, book: Registry, balances: Balances, exposure: Exposure) -> None:
@@ -166,11 +186,13 @@ class Recall:
         self.balances = balances
         self.exposure = exposure
         self.players: Table[Player] = Table("player", Player, enc_hook=player_row, dec_hook=player_of, format=PlayerRow)
+        self.known: dict[str, Player] = {}
+        self.offers: dict[str, Offer] = {}
         self.courses: Memory[Course] = Memory("course", Course, COURSE_MS)
         self.closings: Memory[Closing] = Memory("closing", Closing, CLOSING_MS)
         self.watermark_ms = 0
         self._journal: Journal[Group] = Journal("journal", Group, JOURNAL_BYTES)
-        self._bets: list[Bet] = []
+        self._bets: list[OpenWager] = []
         self._results: list[Result] = []
 
     @property
@@ -181,6 +203,8 @@ class Recall:
     def loaded(self, watermark_ms: int) -> None:
         """Derive what the rows do not have yet, and what is open."""
         self.watermark_ms = watermark_ms
+        self.known.clear()
+        self.offers.clear()
         for number, (bets, results) in self._journal.loaded():
             for customer_id, at_ms, stake, wager_id in bets:
                 player = self.player(customer_id)
@@ -199,10 +223,11 @@ class Recall:
 
     def player(self, customer_id: str) -> Player:
         """What is remembered of a customer."""
-        player = self.players.get(customer_id)
+        player = self.known.get(customer_id) or self.players.get(customer_id)
         if player is None:
             player = Player()
             self.players.keep(customer_id, player)
+        self.known[customer_id] = player
         return player
 
     def customer(self, player: Player, wager: OpenWager) -> Customer:
@@ -222,13 +247,18 @@ class Recall:
             player.row = None
 
     def placed(self, player: Player, wager: OpenWager) -> int:
-        """Remember a bet; returns its place among the player's."""
-        at_ms, stake, id = wager.at_ms, wager.cash, wager.wager_id
-        self._bets.append((wager.customer_id, at_ms, stake, id))
-        return player.bet(at_ms, stake, id)
+        """Remember a bet that is open; returns its place among the player's."""
+        player.cash += wager.cash
+        player.to_win += wager.to_win
+        player.count += 1
+        self._bets.append(wager)
+        return player.bet(wager.at_ms, wager.cash, wager.wager_id)
 
     def settled(self, player: Player, wager: OpenWager, at_ms: int, returned: int) -> None:
-        """Remember how a wager ended; one whose stake went back, and a free play, say nothing."""
+        """Remember how a wager ended; one whose stake went back, and a free play that was lost, say nothing."""
+        player.cash -= wager.cash
+        player.to_win -= wager.to_win
+        player.count -= 1
         if returned != wager.cash:
             lost = wager.wager_id if returned < wager.cash else ""
             self._results.append((wager.customer_id, at_ms, lost))
@@ -239,8 +269,9 @@ class Recall:
         if not self._bets and not self._results:
             return
         players, journal = self.players, self._journal
-        for number, (bets, results) in journal.add(Group(self._bets, self._results)):
-            for customer_id in (*[bet[0] for bet in bets], *[result[0] for result in results]):
+        bets = [(one.customer_id, one.at_ms, one.cash, one.wager_id) for one in self._bets]
+        for number, dropped in journal.add(Group(bets, self._results)):
+            for customer_id in [*[bet[0] for bet in dropped.bets], *[result[0] for result in dropped.results]]:
                 player = self.player(customer_id)
                 if player.stored < number:
                     player.stored = journal.last

@@ -94,6 +94,8 @@ class Reviews(Flow):
         self._list.put(wager.wager_id, asked)
 
     def _ended(self, fact: Fact) -> None:
+        if not len(self._asked):
+            return
         wager_id = expect(fact, facts.WagerFact).wager_id
         if self._asked.get(wager_id) is not None:
             self._asked.pop(wager_id)

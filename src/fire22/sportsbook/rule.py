@@ -30,6 +30,8 @@ Ratio = Annotated[float, Meta(ge=0, le=1_000)]
 WAGER_IDS_MAX: Final = 20  # of an alert; the newest
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
+NEVER: Final = -1
+EVER: Final = 1 << 62
 
 
 class RuleSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +152,17 @@ class Rule:
 
     def placed(self, scene: Scene) -> Finding | None:
         """A wager was accepted."""
+
+    def passes(self, market: Market) -> tuple[int, float]:
+        """Which legs on a market are nothing to it; wagers of such legs alone need not be shown to it when placed.
+
+        What it says may change when anything is told of the market; where it changes for another reason, the rule
+        clears `recall.offers`.
+
+        Returns:
+            Up to when the wager is accepted (or `NEVER`, or `EVER`), and at most at how many times the price now.
+        """
+        return NEVER, 0.0
 
     def modified(self, scene: Scene) -> Finding | None:
         """An open wager has other amounts; `scene.move.closed` is as it was."""

@@ -34,14 +34,14 @@ class CreditUtilisation(Rule):
 
     def placed(self, scene: Scene) -> Finding | None:
         """Judge by what is open now."""
-        bet, customer = scene.bet, scene.customer
-        limit = customer.credit_limit_minor
+        limit = scene.customer.credit_limit_minor
         if limit <= 0:
             return None
-        used = scene.player.cash - self._balance(bet.customer_id)
-        if used < limit * self._share:
+        bet, cash = scene.bet, scene.player.cash
+        balance = self._balance(bet.customer_id)
+        if cash - balance < limit * self._share:
             return None
-        return self._judge(bet.customer_id, customer, used, scene.move.at_ms, (bet.wager_id,))
+        return self._judge(bet.customer_id, scene.customer, cash, balance, scene.move.at_ms, (bet.wager_id,))
 
     modified = placed
 
@@ -59,13 +59,13 @@ class CreditUtilisation(Rule):
         customer = self.book.customer(customer_id)
         if customer is None:
             return None
-        used = self.recall.open_minor(customer_id) - self.recall.balances.balance_minor(customer_id)
-        return self._judge(customer_id, customer, used, at_ms, ())
+        cash = self.recall.open_minor(customer_id)
+        return self._judge(customer_id, customer, cash, self._balance(customer_id), at_ms, ())
 
     def _judge(
-        self, customer_id: str, customer: Customer, used: int, at_ms: int, wager_ids: tuple[str, ...]
+        self, customer_id: str, customer: Customer, cash: int, balance: int, at_ms: int, wager_ids: tuple[str, ...]
     ) -> Finding | None:
-        limit = customer.credit_limit_minor
+        limit, used = customer.credit_limit_minor, cash - balance
         if limit <= 0 or used < limit * self.settings.share or used <= 0:
             return None
         severity: Severity = "critical" if used >= limit * self.settings.critical_share else self.settings.severity
@@ -80,8 +80,8 @@ class CreditUtilisation(Rule):
                 "used": major(used),
                 "creditLimit": major(limit),
                 "share": round(used / limit, 4),
-                "openRisk": major(self.recall.open_minor(customer_id)),
-                "balance": major(self.recall.balances.balance_minor(customer_id)),
+                "openRisk": major(cash),
+                "balance": major(balance),
             },
             wager_ids=wager_ids,
             customer_id=customer_id,

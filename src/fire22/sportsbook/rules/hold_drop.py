@@ -35,7 +35,7 @@ class HoldDropSettings(RuleSettings, frozen=True):
 
 
 Sums = list[int]  # revenue and settled handle; minor units
-Place = tuple[str, dict[str, Sums], Sums]  # where an agent's sums of a day are: the key of their row, the row, they
+Place = tuple[int, str, dict[str, Sums], Sums]  # an agent's sums of a day: the day, the key of their row, the row, they
 
 
 class HoldDrop(Rule):
@@ -46,12 +46,14 @@ class HoldDrop(Rule):
     settings: HoldDropSettings
 
     def adjust(self) -> None:
-        """Make the table, once."""
+        """Make the tables, once; store what a group has moved before a change of the settings."""
         if not hasattr(self, "_days"):
             self._days: Table[dict[str, Sums]] = Table("hold_drop", dict[str, Sums])
             self._first: Table[int] = Table("hold_drop_since", int)
-            self._places: dict[int, dict[str, Place]] = {}
+            self._places: dict[str, Place] = {}
+            self._moved: dict[str, dict[str, Sums]] = {}
             self._hour = 0
+        self._store()
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -63,25 +65,34 @@ class HoldDrop(Rule):
         self._hour = self.recall.watermark_ms // HOUR_MS
 
     def earned(self, move: Movement) -> None:
-        """Add it up."""
-        number, path = move.at_ms // DAY_MS, move.fact.path
-        day = self._places.get(number)
-        place = day.get(path) if day is not None else None
-        key, row, sums = place if place is not None else self._place(number, path)
+        """Add it up; stored when the group ends."""
+        number, wager = move.at_ms // DAY_MS, move.closed or move.fact
+        place = self._places.get(wager.path)
+        if place is None or place[0] != number:
+            place = self._places[wager.path] = self._place(number, wager.path)
+        _, key, row, sums = place
         sums[0] += move.revenue
         sums[1] += move.settled_handle
-        self._days.put(key, row)
+        self._moved[key] = row
 
     def _place(self, number: int, path: str) -> Place:
-        """Where an agent's sums of a day are from here on."""
+        """Where an agent's sums of a day are."""
         key = f"{number}|{path.split('/', 2)[1]}"
-        row = self._days.get(key)
+        row = self._moved.get(key) or self._days.get(key)
         if row is None:
             row = {}
             self._began(number)
-        place = key, row, row.setdefault(path, [0, 0])
-        self._places.setdefault(number, {})[path] = place
-        return place
+        return number, key, row, row.setdefault(path, [0, 0])
+
+    def flush(self, at_ms: int) -> tuple[Finding, ...]:
+        """Store what the group has moved."""
+        self._store()
+        return ()
+
+    def _store(self) -> None:
+        for key, row in self._moved.items():
+            self._days.put(key, row)
+        self._moved = {}
 
     def _began(self, day: int) -> None:
         before = self._first.get("day")
@@ -94,6 +105,7 @@ class HoldDrop(Rule):
         if hour == self._hour:
             return []
         self._hour = hour
+        self._store()
         today = now_ms // DAY_MS
         self._forget(today - self.settings.days)
         first = self._first.get("day")

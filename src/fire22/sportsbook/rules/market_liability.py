@@ -63,13 +63,14 @@ class MarketLiability(Rule):
         wager = opened or closed
         if wager is None or len(wager.legs) != 1:
             return
-        rise = (opened.to_win if opened is not None else 0) + (closed.cash if closed is not None else 0)
-        market_id = wager.legs[0].market_id
-        left = self._left.get(market_id, 0) - rise
-        if left > 0:
-            self._left[market_id] = left
-        else:
-            self._left.pop(market_id, None)
+        market_id, left = wager.legs[0].market_id, self._left
+        rest = left.get(market_id, 0)
+        if opened is not None:
+            rest -= opened.to_win
+        if closed is not None:
+            rest -= closed.cash
+        left[market_id] = rest
+        if rest <= 0:
             self._touched[market_id] = wager.wager_id
 
     def flush(self, at_ms: int) -> list[Finding]:
@@ -79,6 +80,7 @@ class MarketLiability(Rule):
         return [one for one in findings if one is not None]
 
     def _judge(self, market_id: str, wager_id: str, at_ms: int) -> Finding | None:
+        self._left.pop(market_id, None)
         market = self.book.market(market_id)
         limit = (market.liability_limit_minor if market is not None else 0) or self.settings.limit_minor
         left = UNLIMITED

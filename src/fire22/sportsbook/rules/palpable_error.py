@@ -17,8 +17,10 @@ from fire22.flows.base import Table
 from fire22.sportsbook import facts
 from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import Ended, Fading, Memory, common, is_live, overround
-from fire22.sportsbook.registry import Leg
+from fire22.sportsbook.registry import Leg, Market
 from fire22.sportsbook.rule import (
+    EVER,
+    NEVER,
     WAGER_IDS_MAX,
     Entity,
     Finding,
@@ -106,7 +108,10 @@ class PalpableError(Rule):
         self._watch()
 
     def _watch(self) -> None:
-        self._is_watching = len(self._wrong) + len(self._jumps) > 0
+        is_watching = len(self._wrong) + len(self._jumps) > 0
+        if is_watching != self._is_watching:
+            self._is_watching = is_watching
+            self.recall.offers.clear()
 
     # Prices.
 
@@ -221,16 +226,12 @@ class PalpableError(Rule):
 
     # Wagers.
 
-    def placed(self, scene: Scene) -> Finding | None:
-        """Judge each leg's price; the first that is wrong is told. Most are straight, and nothing is being watched."""
-        legs, market = scene.bet.legs, scene.market
-        if market is not None and not self._is_watching:
-            selection = market.selections.get(legs[0].selection_id)
-            if selection is None or legs[0].odds <= selection.odds * self._off:
-                return None
-        return self._judge(scene)
+    def passes(self, market: Market) -> tuple[int, float]:
+        """While nothing is being watched, at prices that are not far above the one on offer."""
+        return (NEVER, 0.0) if self._is_watching else (EVER, self._off)
 
-    def _judge(self, scene: Scene) -> Finding | None:
+    def placed(self, scene: Scene) -> Finding | None:
+        """Judge each leg's price; the first that is wrong is told."""
         for leg in scene.bet.legs:
             jump = self._jumps.get(leg.selection_id)
             if jump is not None:

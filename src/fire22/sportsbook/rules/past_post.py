@@ -1,5 +1,6 @@
 """A wager accepted, or raised, after its market had closed: when the game's course or result could be known."""
 
+from math import inf
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -7,7 +8,8 @@ from msgspec import Meta
 from fire22.core.times import to_text
 from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import deadline_ms
-from fire22.sportsbook.rule import Entity, Finding, Rule, RuleSettings, Scene, Severity, called, title_of
+from fire22.sportsbook.registry import Market
+from fire22.sportsbook.rule import EVER, NEVER, Entity, Finding, Rule, RuleSettings, Scene, Severity, called, title_of
 
 
 class PastPostSettings(RuleSettings, frozen=True):
@@ -37,13 +39,12 @@ class PastPost(Rule):
         self._grace_ms = self.settings.grace_ms
 
     def placed(self, scene: Scene) -> Finding | None:
-        """Judge by every leg; most are straight, on a market that is open."""
-        bet, market = scene.bet, scene.market
-        if market is not None and market.status == "open":
-            closes_ms = market.closes_ms or deadline_ms(market)
-            if bet.at_ms <= closes_ms or not closes_ms:
-                return None
-        return self._judge(scene, bet.at_ms)
+        """Judge by every leg."""
+        return self._judge(scene, scene.bet.at_ms)
+
+    def passes(self, market: Market) -> tuple[int, float]:
+        """While a market is open, up to its own time."""
+        return ((deadline_ms(market) or EVER) if market.status == "open" else NEVER), inf
 
     def modified(self, scene: Scene) -> Finding | None:
         """Judge a wager that was raised by when that was."""
