@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.players import WAGERED, Player, Window
+from fire22.sportsbook.players import WAGERED, Player, Window, names, new_player
 
 
 class Players:
@@ -21,7 +21,7 @@ class Players:
 
     def player(self, customer: str, path: str) -> Player:
         """A customer below an agent."""
-        return self._players.setdefault((customer, path), Player(customer, path, [0, 0]))
+        return self._players.setdefault((customer, path), new_player(customer, path))
 
     def seen(self, customer: str, path: str, at_ms: int) -> tuple[str, ...]:
         """A customer was seen."""
@@ -35,8 +35,8 @@ class Players:
     def expire(self, since_ms: int) -> tuple[list[str], list[tuple[str, str]]]:
         """Time has passed."""
         scopes, gone = self._window.expire(since_ms)
-        assert all(player.last_ms[WAGERED] == 0 for player in gone)
-        return scopes, [(player.customer, player.path) for player in gone]
+        assert all(player.row[WAGERED] == 0 for player in gone)
+        return scopes, [names(player) for player in gone]
 
 
 def test_a_customer_counts_once_in_every_scope_above() -> None:

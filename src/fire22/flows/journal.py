@@ -49,6 +49,13 @@ class Journal(Generic[Done]):
 
     def add(self, done: Done) -> Iterator[tuple[int, Done]]:
         """Keep what a group did; yields those that are dropped for it, whose rows must be stored now."""
+        return ((number, self._decode(dropped)) for number, dropped in self._push(done))
+
+    def push(self, done: Done) -> list[int]:
+        """The same for who knows what the dropped groups did: their numbers."""
+        return [number for number, _ in self._push(done)]
+
+    def _push(self, done: Done) -> Iterator[tuple[int, bytes]]:
         body = self._encode(done)
         self.last += 1
         self._bytes += len(body)
@@ -58,5 +65,5 @@ class Journal(Generic[Done]):
             if dropped is None:
                 raise AssertionError("the groups of a journal are numbered without a gap")
             self._bytes -= len(dropped)
-            yield self._first, self._decode(dropped)
+            yield self._first, dropped
             self._first += 1

@@ -24,6 +24,7 @@ from msgspec import Meta, Raw, Struct
 
 from fire22.core.scope import ancestors
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
+from fire22.flows.kept import Kept, KeptRows
 from fire22.sportsbook import facts
 from fire22.sportsbook.cells import (
     Cell,
@@ -39,10 +40,11 @@ from fire22.sportsbook.cells import (
 )
 from fire22.sportsbook.leaves import Account, Leaf, Money
 from fire22.sportsbook.periods import KINDS, Period, PeriodKind, Periods, Weekday, month_after, month_of
-from fire22.sportsbook.registry import MOVES, Registry
+from fire22.sportsbook.registry import MOVES, Movement, Registry
 from fire22.sportsbook.running import Running
 
 BONUS: Final = "bonus"
+JOURNAL_BYTES: Final = 2 << 20  # some 20,000 cells
 MERGED_MAX: Final = 1_000  # sheets of several days that are kept for the rest of a flush
 
 
@@ -88,7 +90,6 @@ class Daybook(Flow):
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
-        self.accounts: dict[tuple[str, str], Account] = {}
         self.leaves: dict[str, Leaf] = {}
         self.touched: list[Account] = []
         self.touched_leaves: list[Leaf] = []
@@ -99,7 +100,7 @@ class Daybook(Flow):
         self.settings = DaybookSettings()
         self.periods = Periods("UTC", time(0))
         self._book = registry
-        self._cells: Table[Cell] = Table("cell", Cell)
+        self._cells: KeptRows[Cell] = KeptRows("cell", Cell, JOURNAL_BYTES)
         self._sheets: Table[bytes] = Table("sheet", bytes)
         self._befores: Table[int] = Table("before", int)
         self._totals: Table[bytes] = Table("total", bytes)
@@ -120,8 +121,8 @@ class Daybook(Flow):
     @property
     def tables(self) -> tuple[Table[object], ...]:
         """Cells, sheets, balances before them, totals of ended periods, what came late, the running day."""
-        return (  # type: ignore[return-value]
-            self._cells,
+        return (
+            *self._cells.tables,
             self._sheets,
             self._befores,
             self._totals,
@@ -153,15 +154,10 @@ class Daybook(Flow):
         self.running = self._row.get("now") or Running()
         for key, before in self._befores:
             scope, _, customer = key.rpartition("/@")
-            account = self._account(scope or "/", customer, load=True)
+            account = self._account(self._leaf(scope or "/"), customer, load=True)
             account.before = before
             account.leaf.before += before
-        for key, cell in self._cells:
-            day, _, scope = key.partition("|")
-            path, _, customer = scope.rpartition("/@")
-            account = self.accounts[path or "/", customer]
-            account.days[int(day)] = cell
-            account.leaf.day(int(day)).add(cell)
+        self._cells.restore(self._restored)
         for key, _ in self._sheets:
             day, _, path = key.partition("|")
             self._sheet_days.setdefault(int(day), {})[path] = None
@@ -169,6 +165,14 @@ class Daybook(Flow):
             kind, first, path = _parse(key)
             self._total_paths.setdefault((kind, first), {})[path] = None
         self._enter_day()
+
+    def _restored(self, key: str, cell: Cell) -> Kept[Cell]:
+        day, _, scope = key.partition("|")
+        path, _, customer = scope.rpartition("/@")
+        account = self.leaves[path or "/"].accounts[customer]
+        kept = account.days[int(day)] = Kept(key, cell)
+        account.leaf.day(int(day)).add(cell)
+        return kept
 
     def clock(self) -> None:
         """Days, weeks and months may have ended."""
@@ -196,8 +200,12 @@ class Daybook(Flow):
         running = self.running
         if running.hot_next > running.hot:
             self._put_away()
-        if not running.day:
-            return
+        if running.day:
+            self._look_back()
+        self._cells.flush()
+
+    def _look_back(self) -> None:
+        running = self.running
         if self._ending is not None or self.watermark_ms - running.said_ms >= self.settings.interval_ms:
             self.due = True
             running.said_ms = self.watermark_ms
@@ -208,6 +216,10 @@ class Daybook(Flow):
             self._end()
 
     # What the flows after it may ask.
+
+    def accounts(self) -> Iterator[Account]:
+        """Every account."""
+        return (account for leaf in self.leaves.values() for account in leaf.accounts.values())
 
     def take_touched(self) -> tuple[list[Account], list[Leaf]]:
         """The accounts and the agents' paths that this group has touched and that did not wait before."""
@@ -231,11 +243,11 @@ class Daybook(Flow):
             revenue = handle = players = 0
             for account in leaf.accounts.values():
                 placed = 0
-                for day, cell in account.days.items():
+                for day, kept in account.days.items():
                     if first <= day < after:
-                        revenue += cell.revenue
-                        handle += cell.handle
-                        placed += cell.placed
+                        revenue += kept.row.revenue
+                        handle += kept.row.handle
+                        placed += kept.row.placed
                 players += placed > 0
             totals[path] = Total(revenue=revenue, handle=handle, players=players)
         return totals
@@ -289,28 +301,32 @@ class Daybook(Flow):
 
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
-        one = move.opened or move.closed or move.fact
-        account = self.accounts.get((one.path, one.customer_id)) or self._account(one.path, one.customer_id)
+        told = move.opened or move.closed or move.fact
+        leaf = self.leaves.get(told.path) or self._leaf(told.path)
+        account = leaf.accounts.get(told.customer_id) or self._account(leaf, told.customer_id)
         start, end = self._today
         if start <= move.at_ms < end:
-            cell = account.today or self._begin_cell(account)
-            self._cells.put(account.today_key, cell)
-            if not account.waits or not account.leaf.waits:
-                self._touch(account)
-            if move.revenue:
-                cell.revenue += move.revenue
-                account.money.revenue += move.revenue
+            kept = account.today or self._begin_cell(account)
+            if kept.group != self._cells.group:
+                self._cells.put(kept)
+                if not account.waits or not leaf.waits:
+                    self._touch(account)
+            cell = kept.row
+            account.money.revenue += move.revenue
         else:
             cell = self._elsewhere(account, move.at_ms, moved=-move.revenue)
-            cell.revenue += move.revenue
             self._leaf_day.revenue += move.revenue
+        cell.revenue += move.revenue
         cell.handle += move.handle
         cell.settled_handle += move.settled_handle
-        kind = move.kind
-        if kind == "settled":
+        if move.kind == "settled":
             cell.settled += 1
-            return
-        opened = move.opened
+        else:
+            self._count(cell, move)
+
+    def _count(self, cell: Cell, move: Movement) -> None:
+        """A wager by what happened to it, other than that it was settled."""
+        kind, opened = move.kind, move.opened
         if opened is not None:
             if opened.risk >= cell.largest:
                 cell.accepted(opened.risk, opened.wager_id)
@@ -357,8 +373,7 @@ class Daybook(Flow):
     # Where a fact counts.
 
     def _cell(self, path: str, customer: str, at_ms: int, *, moved: int) -> Cell:
-        account = self.accounts.get((path, customer)) or self._account(path, customer)
-        return self._elsewhere(account, at_ms, moved=moved)
+        return self._elsewhere(self._account_at(path, customer), at_ms, moved=moved)
 
     def _elsewhere(self, account: Account, at_ms: int, *, moved: int) -> Cell:
         """The cell of any day, and in `_leaf_day` that of its agent; a balance of before the cells moves at once."""
@@ -375,9 +390,7 @@ class Daybook(Flow):
             self._befores.put(account.key, account.before)
             self._leaf_day = Money()  # nobody reads an ended week's
         else:
-            found = account.days.get(day)
-            cell = found if found is not None else self._new_cell(account, day)
-            self._cells.put(f"{day}|{account.key}", cell)
+            cell = self._cell_to_change(account, day)
             self._leaf_day = account.leaf.day(day)
         if day < running.day:
             key = f"{day}|{account.key}"
@@ -403,28 +416,44 @@ class Daybook(Flow):
             self._span = (self.periods.starts_ms(day), self.periods.starts_ms(day + 1), day)
         return max(day, self.running.day) if at_ms >= self.running.day_ms else min(day, max(self.running.day - 1, 0))
 
-    def _account(self, path: str, customer: str, *, load: bool = False) -> Account:
+    def _leaf(self, path: str) -> Leaf:
         leaf = self.leaves.get(path)
         if leaf is None:
             leaf = self.leaves[path] = Leaf(path)
-        account = self.accounts[path, customer] = leaf.accounts[customer] = Account(leaf, customer)
-        self._homes[customer] = (*self._homes.get(customer, ()), path)
+        return leaf
+
+    def _account(self, leaf: Leaf, customer: str, *, load: bool = False) -> Account:
+        """A new account."""
+        account = leaf.accounts[customer] = Account(leaf, customer)
+        self._homes[customer] = (*self._homes.get(customer, ()), leaf.path)
         if not load:
             self._befores.put(account.key, 0)
         return account
 
-    def _begin_cell(self, account: Account) -> Cell:
+    def _account_at(self, path: str, customer: str) -> Account:
+        leaf = self._leaf(path)
+        return leaf.accounts.get(customer) or self._account(leaf, customer)
+
+    def _begin_cell(self, account: Account) -> Kept[Cell]:
         """The account's cell of the running day."""
         day = self.running.day
-        account.today_key = f"{day}|{account.key}"
-        account.today = account.days.get(day) or self._new_cell(account, day)
+        account.today = self._cell_of(account, day)
         account.money = account.leaf.day(day)
         return account.today
 
-    def _new_cell(self, account: Account, day: int) -> Cell:
-        cell = account.days[day] = Cell()
-        account.leaf.day(day)  # the agent has something on this day
-        return cell
+    def _cell_of(self, account: Account, day: int) -> Kept[Cell]:
+        """The cell of a day that has cells; it is there from now on."""
+        kept = account.days.get(day)
+        if kept is None:
+            kept = account.days[day] = Kept(f"{day}|{account.key}", Cell())
+            account.leaf.day(day)  # the agent has something on this day
+        return kept
+
+    def _cell_to_change(self, account: Account, day: int) -> Cell:
+        kept = self._cell_of(account, day)
+        if kept.group != self._cells.group:
+            self._cells.put(kept)
+        return kept.row
 
     def _sheet_cell(self, account: Account, day: int) -> Cell:
         """A cell of a day that lies in sheets."""
@@ -441,23 +470,22 @@ class Daybook(Flow):
     def _enter_day(self) -> None:
         running = self.running
         self._today = (running.day_ms, self.periods.starts_ms(running.day + 1)) if running.day else (0, 0)
-        for account in self.accounts.values():
+        for account in self.accounts():
             account.today = None
 
     def _gather_stray(self, today: int) -> None:
         """At the first watermark: what lies before the weeks that are kept, or in the future, counts today."""
-        for name in sorted(self.accounts):
-            account = self.accounts[name]
-            for day in sorted(day for day in account.days if day < self.running.weeks[0] or day > today + 1):
-                stray = account.days.pop(day)
-                self._cells.pop(f"{day}|{account.key}")
-                money = account.leaf.days.pop(day, None)
-                cell = account.days.get(today) or self._new_cell(account, today)
-                cell.add(stray)
-                cell.late += 1
-                self._cells.put(f"{today}|{account.key}", cell)
-                if money is not None:
-                    account.leaf.day(today).add(money)
+        for _, leaf in sorted(self.leaves.items()):
+            for _, account in sorted(leaf.accounts.items()):
+                for day in sorted(day for day in account.days if day < self.running.weeks[0] or day > today + 1):
+                    stray = account.days.pop(day)
+                    self._cells.remove(stray)
+                    money = leaf.days.pop(day, None)
+                    cell = self._cell_to_change(account, today)
+                    cell.add(stray.row)
+                    cell.late += 1
+                    if money is not None:
+                        leaf.day(today).add(money)
 
     # At a flush.
 
@@ -473,7 +501,7 @@ class Daybook(Flow):
             return decode_sheet(kept) if kept is not None else {}
         leaf = self.leaves.get(path)
         accounts = leaf.accounts.items() if leaf is not None else ()
-        return {customer: account.days[day] for customer, account in accounts if day in account.days}
+        return {customer: account.days[day].row for customer, account in accounts if day in account.days}
 
     def _put_away(self) -> None:
         """The cells of ended weeks become sheets; what can no longer be restated is dropped."""
@@ -484,9 +512,10 @@ class Daybook(Flow):
             for customer, account in sorted(leaf.accounts.items()):
                 moved = 0
                 for day in sorted(day for day in account.days if day < running.hot):
-                    cell = days.setdefault(day, {})[customer] = account.days.pop(day)
-                    self._cells.pop(f"{day}|{account.key}")
-                    moved += cell.moved
+                    kept = account.days.pop(day)
+                    days.setdefault(day, {})[customer] = kept.row
+                    self._cells.remove(kept)
+                    moved += kept.row.moved
                 if moved:
                     account.before += moved
                     leaf.before += moved

@@ -130,7 +130,7 @@ class Figures(Flow):
             self._queue.setdefault(since, []).append(key)
         running = self._daybook.running
         self._week = running.week if running.day else 0
-        self._by_key = {account.key: account for account in self._daybook.accounts.values()}
+        self._by_key = {account.key: account for account in self._daybook.accounts()}
 
     def flush(self) -> None:
         """Queue what the group has changed; archive weeks that have ended; say what is due."""
@@ -346,16 +346,16 @@ def _depth(path: str) -> int:
 def _account_week(account: Account, first: int, after: int) -> Week:
     """A week that has cells of its own."""
     week = Week(account.before, after - first)
-    for day, cell in account.days.items():
+    for day, kept in account.days.items():
         if day < first:
-            week.carry += cell.moved
+            week.carry += kept.row.moved
         elif day < after:
-            week.take(day - first, cell)
+            week.take(day - first, kept.row)
     return week
 
 
 def _moved_before(account: Account, first: int) -> int:
-    return sum(cell.moved for day, cell in account.days.items() if day < first)
+    return sum(kept.row.moved for day, kept in account.days.items() if day < first)
 
 
 def _moved(money: Money) -> int:

@@ -27,6 +27,7 @@ from fire22.core.scope import ROOT, ancestors
 from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
+from fire22.flows.kept import KeptRows
 from fire22.sportsbook import facts
 from fire22.sportsbook.group_sums import GroupSums, Moved
 from fire22.sportsbook.key_figures import (
@@ -39,13 +40,14 @@ from fire22.sportsbook.key_figures import (
     document,
 )
 from fire22.sportsbook.periods import Periods, Weekday
-from fire22.sportsbook.players import SHOWN, WAGERED, Player, Window
+from fire22.sportsbook.players import SHOWN, WAGERED, Player, Window, names, new_player
 from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, Movement, Registry
 
 MINUTE_MS: Final = 60_000
 ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
 BONUS: Final = "bonus"
 NEVER: Final = [0, 0]  # who neither is active nor online
+JOURNAL_BYTES: Final = 1 << 20  # some 25,000 wagers
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +83,7 @@ class Kpi(Flow):
         self._liabilities = liabilities
         self._commissions = commissions
         self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
-        self._seen: Table[list[int]] = Table("seen", list[int])
+        self._seen: KeptRows[list[int]] = KeptRows("seen", list[int], JOURNAL_BYTES)
         self._left: Table[int] = Table("left", int)
         self._running_row: Table[Running] = Table("running", Running)
         self._sums = GroupSums()
@@ -93,7 +95,7 @@ class Kpi(Flow):
         self._periods = Periods("UTC", time(0))
         self._running = Running()
         self._touched: dict[str, ScopeFigures] = {}
-        self._seen_anew: list[Player] = []
+        self._forgotten: list[Player] = []  # by a window of the two
         self._waiting: dict[str, ScopeFigures] = {}  # in the order in which they wait
         self._waits = 0
         self._at_ms = 0
@@ -101,7 +103,7 @@ class Kpi(Flow):
     @property
     def tables(self) -> tuple[Table[object], ...]:
         """Scopes, customers that are active or online, who has left of late, the running periods."""
-        return (self._rows, self._seen, self._left, self._running_row)  # type: ignore[return-value]
+        return (self._rows, *self._seen.tables, self._left, self._running_row)
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -134,12 +136,7 @@ class Kpi(Flow):
             moved.risk += wager.risk
             moved.to_win += wager.to_win
         self._sums.rise(self._touched)
-        for key, last_ms in self._seen:
-            customer, _, path = key.rpartition("|")
-            player = self._sums.scope(path).players[customer] = Player(customer, path, last_ms)
-            for window, at_ms in zip((self._active, self._online), last_ms, strict=True):
-                if at_ms:
-                    window.enter(player)
+        self._seen.restore(self._restored)
         for scope in (*self._active.counts, *self._online.counts):
             self._recount(scope)
         for scope, figures in self._scopes.items():
@@ -149,6 +146,15 @@ class Kpi(Flow):
         waiting = sorted((each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits)
         self._waiting = {scope: self._scopes[scope] for _, scope in waiting}
         self._waits = waiting[-1][0] if waiting else 0
+
+    def _restored(self, key: str, row: list[int]) -> Player:
+        kept = Player(key, row)
+        customer, path = names(kept)
+        self._sums.scope(path).players[customer] = kept
+        for window, at_ms in zip((self._active, self._online), row, strict=True):
+            if at_ms:
+                window.enter(kept)
+        return kept
 
     def clock(self) -> None:
         """The windows of active and online players slide; a new business day may begin."""
@@ -186,14 +192,15 @@ class Kpi(Flow):
             figures.late = figures.timely = False
         self._scopes.update(self._touched)
         self._touched = {}
-        for player in self._seen_anew:
-            player.changed = False
-            if player.last_ms == NEVER:
-                self._seen.pop(player.key)
-                del self._sums.scope(player.path).players[player.customer]
-            else:
-                self._seen.put(player.key, player.last_ms)
-        self._seen_anew = []
+        for gone in sorted(self._forgotten, key=lambda each: each.key):
+            if gone.row != NEVER:
+                self._mark(gone)
+            elif not gone.gone:
+                self._seen.remove(gone)
+                customer, path = names(gone)
+                del self._sums.scope(path).players[customer]
+        self._forgotten = []
+        self._seen.flush()
 
     def _turn(self) -> list[str]:
         """Whose document comes now: those that have waited longest, and the whole book's in any case."""
@@ -294,8 +301,8 @@ class Kpi(Flow):
 
     def _login(self, fact: Fact) -> None:
         session = expect(fact, facts.Session)
-        player = self._player(self._sums.scope(session.path), session.customer_id)
-        self._showed(player, self._time(self._book.counts_at(fact)))
+        one = self._player(self._sums.scope(session.path), session.customer_id)
+        self._showed(one, session.customer_id, self._time(self._book.counts_at(fact)))
 
     def _logout(self, fact: Fact) -> None:
         customer = expect(fact, facts.Session).customer_id
@@ -303,11 +310,11 @@ class Kpi(Flow):
         if at_ms <= self._now_ms - self._online_ms:
             return
         self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
-        for player in self._online.players(customer):
-            if player.last_ms[SHOWN] <= at_ms:  # it may have come again before it was told that it left
-                for scope in self._online.leave(player):
+        for one in self._online.players(customer):
+            if one.row[SHOWN] <= at_ms:  # it may have come again before it was told that it left
+                for scope in self._online.leave(one):
                     self._recount(scope)
-                self._mark(player)
+                self._forgotten.append(one)
 
     # What facts do to figures.
 
@@ -383,8 +390,7 @@ class Kpi(Flow):
             scopes, gone = window.expire(now_ms - span_ms)
             for scope in scopes:
                 self._recount(scope)
-            for player in gone:
-                self._mark(player)
+            self._forgotten += gone
         for customer in [each for each, left_ms in self._left if left_ms <= now_ms - self._online_ms]:
             self._left.pop(customer)
 
@@ -395,36 +401,36 @@ class Kpi(Flow):
         return figures
 
     def _player(self, moved: Moved, customer: str) -> Player:
-        player = moved.players.get(customer)
-        if player is None:
-            player = moved.players[customer] = Player(customer, moved.figures.scope, [0, 0])
-            self._mark(player)
-        return player
+        one = moved.players.get(customer)
+        if one is None:
+            one = moved.players[customer] = new_player(customer, moved.figures.scope)
+            self._forgotten.append(one)  # unless it is seen
+        return one
 
-    def _mark(self, player: Player) -> None:
-        """What is kept of a player has changed."""
-        if not player.changed:
-            player.changed = True
-            self._seen_anew.append(player)
+    def _mark(self, one: Player) -> None:
+        """What is kept of a player changes."""
+        if one.group != self._seen.group:
+            self._seen.put(one)
 
     def _wagered(self, moved: Moved, customer: str, at_ms: int) -> None:
         """A customer has wagered: it is active, and online."""
-        player = moved.players.get(customer) or self._player(moved, customer)
-        last_ms = player.last_ms
-        if 0 < last_ms[WAGERED] <= at_ms and 0 < last_ms[SHOWN] <= at_ms:
-            last_ms[WAGERED] = last_ms[SHOWN] = at_ms
+        one = moved.players.get(customer) or self._player(moved, customer)
+        row = one.row
+        if 0 < row[WAGERED] <= at_ms and 0 < row[SHOWN] <= at_ms:
+            row[WAGERED] = row[SHOWN] = at_ms
+            if one.group != self._seen.group:
+                self._seen.put(one)
         elif at_ms > self._now_ms - ACTIVE_MS:
-            for scope in self._active.seen(player, at_ms):
+            for scope in self._active.seen(one, at_ms):
                 figures = self._recount(scope)
                 if at_ms < self._running.day_ms:
                     figures.row.base.active += 1
-            self._showed(player, at_ms)
-        if not player.changed:
-            self._mark(player)
+            self._mark(one)
+            self._showed(one, customer, at_ms)
 
-    def _showed(self, player: Player, at_ms: int) -> None:
+    def _showed(self, one: Player, customer: str, at_ms: int) -> None:
         """A customer has shown itself: it is online."""
-        if at_ms > self._now_ms - self._online_ms and at_ms > (self._left.get(player.customer) or 0):
-            for scope in self._online.seen(player, at_ms):
+        if at_ms > self._now_ms - self._online_ms and at_ms > (self._left.get(customer) or 0):
+            for scope in self._online.seen(one, at_ms):
                 self._recount(scope)
-            self._mark(player)
+            self._mark(one)

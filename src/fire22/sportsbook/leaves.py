@@ -1,5 +1,6 @@
 """Who the day book keeps accounts of: customers below their agents, and the sums of an agent's own customers."""
 
+from fire22.flows.kept import Kept
 from fire22.sportsbook.cells import Cell, Sums
 from fire22.sportsbook.ticker import customer_path
 
@@ -10,16 +11,15 @@ class Account:
     `waits` is set where it is known that its figures have changed and were not said since.
     """
 
-    __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "today_key", "waits")
+    __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "waits")
 
     def __init__(self, leaf: "Leaf", customer: str) -> None:
         self.leaf = leaf
         self.customer = customer
         self.key = customer_path(leaf.path, customer)
         self.before = 0
-        self.days: dict[int, Cell] = {}
-        self.today: Cell | None = None
-        self.today_key = ""
+        self.days: dict[int, Kept[Cell]] = {}
+        self.today: Kept[Cell] | None = None
         self.money = Money()  # its agent's, of the running day
         self.waits = False
 

@@ -7,28 +7,26 @@ import heapq
 from typing import Final
 
 from fire22.core.scope import ancestors
+from fire22.flows.kept import Kept
 
 WAGERED: Final = 0  # it has wagered: the window of active players
 SHOWN: Final = 1  # it has shown itself: the window of those who are online
 
 
-class Player:
-    """A customer below an agent.
+# When a customer below an agent has wagered last, and when it has shown itself last; ms since 1970 UTC, 0 where it
+# does not count.
+Player = Kept[list[int]]
 
-    Args:
-        last_ms: when it has wagered last, and when it has shown itself last; ms since 1970 UTC, 0 where it does not
-            count. It is what is kept of the player.
-    """
 
-    __slots__ = ("changed", "customer", "key", "last_ms", "looked_at_ms", "path")
+def new_player(customer: str, path: str) -> Player:
+    """A customer below an agent who was not seen yet."""
+    return Kept(f"{customer}|{path}", [0, 0])  # no path has a `|`
 
-    def __init__(self, customer: str, path: str, last_ms: list[int]) -> None:
-        self.customer = customer
-        self.path = path
-        self.key = f"{customer}|{path}"  # no path has a `|`
-        self.last_ms = last_ms
-        self.looked_at_ms = [0, 0]  # when each window looks whether it still counts
-        self.changed = False
+
+def names(player: Player) -> tuple[str, str]:
+    """A player's customer and path."""
+    customer, _, path = player.key.rpartition("|")
+    return customer, path
 
 
 class Window:
@@ -42,24 +40,26 @@ class Window:
         self.counts: dict[str, int] = {}
         self._kind = kind
         self._players: dict[str, Player] = {}
+        self._looked_at_ms: dict[str, int] = {}  # when it is looked whether a player still counts
         self._paths: dict[str, tuple[str, ...]] = {}
         self._ends: list[tuple[int, str]] = []
 
     def seen(self, player: Player, at_ms: int) -> tuple[str, ...]:
         """A customer was seen, at a moment after 1970; returns the scopes whose count changed."""
-        last_ms = player.last_ms
-        before = last_ms[self._kind]
+        row = player.row
+        before = row[self._kind]
         if at_ms > before:
-            last_ms[self._kind] = at_ms
-        return () if before else self.enter(player)
+            row[self._kind] = at_ms
+        return () if before or at_ms <= 0 else self.enter(player)
 
     def enter(self, player: Player) -> tuple[str, ...]:
         """Count a player whose time is known; returns the scopes whose count changed."""
         self._players[player.key] = player
         self._look_at(player)
-        others = self._paths.get(player.customer, ())
-        self._paths[player.customer] = (*others, player.path)
-        return self._count(player.path, others, 1)
+        customer, path = names(player)
+        others = self._paths.get(customer, ())
+        self._paths[customer] = (*others, path)
+        return self._count(path, others, 1)
 
     def players(self, customer: str) -> list[Player]:
         """A customer, below each agent where it counts."""
@@ -67,14 +67,15 @@ class Window:
 
     def leave(self, player: Player) -> tuple[str, ...]:
         """A player counts no longer; returns the scopes whose count changed."""
-        del self._players[player.key]
-        player.last_ms[self._kind] = 0
-        others = tuple(each for each in self._paths[player.customer] if each != player.path)
+        del self._players[player.key], self._looked_at_ms[player.key]
+        player.row[self._kind] = 0
+        customer, path = names(player)
+        others = tuple(each for each in self._paths[customer] if each != path)
         if others:
-            self._paths[player.customer] = others
+            self._paths[customer] = others
         else:
-            del self._paths[player.customer]
-        return self._count(player.path, others, -1)
+            del self._paths[customer]
+        return self._count(path, others, -1)
 
     def expire(self, since_ms: int) -> tuple[list[str], list[Player]]:
         """Forget who was not seen after `since_ms`; returns the scopes that changed, and who was forgotten."""
@@ -82,10 +83,10 @@ class Window:
         gone: list[Player] = []
         while self._ends and self._ends[0][0] <= since_ms:
             end_ms, key = heapq.heappop(self._ends)
-            player = self._players.get(key)
-            if player is None or player.looked_at_ms[self._kind] != end_ms:  # has left since
+            if self._looked_at_ms.get(key) != end_ms:  # has left since
                 continue
-            if player.last_ms[self._kind] > since_ms:  # seen again since it was put here
+            player = self._players[key]
+            if player.row[self._kind] > since_ms:  # seen again since it was put here
                 self._look_at(player)
                 continue
             scopes += self.leave(player)
@@ -93,7 +94,7 @@ class Window:
         return scopes, gone
 
     def _look_at(self, player: Player) -> None:
-        player.looked_at_ms[self._kind] = end_ms = player.last_ms[self._kind]
+        self._looked_at_ms[player.key] = end_ms = player.row[self._kind]
         heapq.heappush(self._ends, (end_ms, player.key))
 
     def _count(self, path: str, others: tuple[str, ...], sign: int) -> tuple[str, ...]:
