@@ -25,6 +25,9 @@ from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.lifecycle import State, is_legal
+from fire22.sportsbook.open_wager import Bettor, Legs, bettor_of
+from fire22.sportsbook.open_wager import Leg as Leg
+from fire22.sportsbook.open_wager import OpenWager as OpenWager
 from fire22.sportsbook.settlement import cash_risk_minor
 from fire22.sportsbook.wager_table import ClosedWager, WagerTable
 
@@ -91,44 +94,6 @@ class Market(Struct, gc=False, array_like=True):
     selections: dict[str, Selection] = {}
 
 
-class Leg(Struct, frozen=True, gc=False, array_like=True):
-    """One leg of an open wager."""
-
-    market_id: str
-    selection_id: str
-    odds: float
-
-
-class OpenWager(Struct, frozen=True, gc=False, array_like=True):
-    """An open wager; minor units.
-
-    Args:
-        path: the agent's at acceptance.
-        cash: what of the risk is the customer's own.
-        at_ms: when it was accepted.
-    """
-
-    wager_id: str
-    number: int
-    customer_id: str
-    agent_id: str
-    path: str
-    type: str
-    risk: int
-    cash: int
-    to_win: int
-    at_ms: int
-    version: int
-    channel: str
-    ip: str
-    legs: tuple[Leg, ...]
-
-    @property
-    def free_play(self) -> bool:
-        """Whether the stake is the book's own."""
-        return self.cash != self.risk
-
-
 class Movement(Struct, gc=False):
     """What a fact of a wager does to the book; minor units.
 
@@ -173,7 +138,8 @@ class Registry(Flow):
         self._asked: Table[str] = Table("asked", str)
         self._wagers = WagerTable("wager", OpenWager)
         self._past: Table[int] = Table("past", int)
-        self._vouched: dict[str, str] = {}  # by customer, below which known agent it has bet last
+        self._bettors: dict[str, Bettor] = {}
+        self._legs = Legs()
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -391,7 +357,7 @@ class Registry(Flow):
             cash=cash_risk_minor(wager.risk_minor, free_play=wager.free_play),
             to_win=wager.to_win_minor,
             version=wager.version,
-            legs=_legs(wager.legs) or before.legs,
+            legs=self._legs.of(wager.legs) or before.legs,
         )
         self._wagers.put(wager.wager_id, after)
         self.move = Movement("modified", wager, self.counts_at(fact), after, before, handle=after.cash - before.cash)
@@ -498,28 +464,27 @@ class Registry(Flow):
 
     def _admitted(self, fact: Fact, wager: facts.WagerPlaced) -> OpenWager:
         """The wager that a fact opens, if it may."""
-        # A hundred thousand wagers name the same few thousand words: each word is kept once.
-        customer_id = intern(wager.customer_id)
-        path = self._vouched.get(customer_id)
-        if path is None or path != wager.path or wager.currency is not None:
-            path = self._checked_path(wager)
-            self._vouched[customer_id] = path
+        bettor = self._bettors.get(wager.customer_id)
+        if bettor is None or wager.currency is not None or not bettor.has_placed(wager):
+            bettor = self._vouched(wager)
         risk = wager.risk_minor
         return OpenWager(
-            wager.wager_id, wager.wager_number, customer_id, intern(wager.agent_id), path, intern(wager.type), risk,
-            0 if wager.free_play else risk, wager.to_win_minor, self.counts_at(fact), wager.version,
-            intern(wager.channel), intern(wager.ip), _legs(wager.legs),
+            wager.wager_id, wager.wager_number, bettor.customer_id, bettor.agent_id, bettor.path, intern(wager.type),
+            risk, 0 if wager.free_play else risk, wager.to_win_minor, self.counts_at(fact), wager.version,
+            bettor.channel, bettor.ip, self._legs.of(wager.legs),
         )  # fmt: skip
 
-    def _checked_path(self, wager: facts.WagerPlaced) -> str:
-        """Where a wager was accepted, if there is such an agent and the amount can be this book's.
+    def _vouched(self, wager: facts.WagerPlaced) -> Bettor:
+        """Who has placed a wager, if there is such a customer and such an agent, and the amount can be this book's.
 
-        What was found to be so stays so: no customer and no agent is ever forgotten.
+        That the two are known stays so: no customer and no agent is ever forgotten.
         """
         self.check_amount(wager.currency, wager.customer_id)
         if wager.path != ROOT and self._agents.get(wager.path) is None:
             raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {wager.path}.", path=wager.path)
-        return intern(wager.path)
+        bettor = bettor_of(wager)
+        self._bettors[bettor.customer_id] = bettor
+        return bettor
 
     def _state(self, wager_id: str) -> str | None:
         if wager_id in self._wagers.open:
@@ -533,13 +498,6 @@ class Registry(Flow):
             return Refused(codes.WAGER_UNKNOWN, reason, wagerId=wager.wager_id, after=after)
         reason = f"A wager that is {before} cannot become {after}."
         return Refused(codes.TRANSITION_ILLEGAL, reason, wagerId=wager.wager_id, before=before, after=after)
-
-
-def _legs(legs: tuple[facts.Leg, ...]) -> tuple[Leg, ...]:
-    if len(legs) == 1:
-        leg = legs[0]
-        return (Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds),)
-    return tuple([Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds) for leg in legs])
 
 
 def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:
