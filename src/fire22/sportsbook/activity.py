@@ -10,7 +10,6 @@ from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.ticker import customer_path
 
 _PAYMENT_WORDS: Final = {
@@ -111,7 +110,8 @@ class ActivityFeed(Flow):
             action = "placed a free play"
         elif wager.type == "parlay":
             action = "placed a parlay"
-        self._wager(fact, wager, action, "ticket", wager.risk_minor)
+        user = wager.customer_id
+        self._say(fact, customer_path(wager.path, user), user, action, "ticket", wager.risk_minor)
 
     def _modified(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerModified)
@@ -120,7 +120,9 @@ class ActivityFeed(Flow):
     def _settled(self, fact: Fact) -> None:
         wager: facts.WagerSettled = fact.data
         action, icon, pays_back = _RESULTS.get(wager.result, _OTHER_RESULT)
-        self._wager(fact, wager, action, icon, wager.return_minor if pays_back else wager.risk_minor)
+        amount = wager.return_minor if pays_back else wager.risk_minor
+        user = wager.customer_id
+        self._say(fact, customer_path(wager.path, user), user, action, icon, amount)
 
     def _resettled(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerSettled)
@@ -178,7 +180,6 @@ class ActivityFeed(Flow):
 
     def _say(self, fact: Fact, path: str, user: str, action: str, icon: str, amount: int | None = None) -> None:
         at_ms = fact.at_ms
-        activity = Activity(
-            fact.event.id, user, action, to_text(at_ms), icon, UNSET if amount is None else major(amount)
-        )  # fmt: skip
-        self.out.stream("activity", path, "activity_update", at_ms, _encode(activity))
+        major = UNSET if amount is None else amount / 100
+        data = _encode(Activity(fact.event.id, user, action, to_text(at_ms), icon, major))
+        self.out.stream("activity", path, "activity_update", at_ms, data)

@@ -215,7 +215,7 @@ class Ledger(Flow):
             self._accounts.put(id, account)
             self._open(id, account)
             # What moved it before is not known; what moves it later comes as facts, also where it is told of again.
-            self._post(fact, customer, "opening", customer.balance_minor, id)
+            self._post(fact, holder, customer, "opening", customer.balance_minor, id)
         elif account.path != customer.path:
             self._moved.setdefault(id, holder.scope)
             account.agent_id, account.path = customer.agent_id, customer.path
@@ -228,9 +228,9 @@ class Ledger(Flow):
 
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
-        id, revenue = move.fact.customer_id, move.revenue
-        holder = self._holders.get(id) or self._holder(id)
-        opened, closed = move.opened, move.closed
+        opened, closed, revenue = move.opened, move.closed, move.revenue
+        one = opened or closed or move.fact
+        holder = self._holders.get(one.customer_id) or self._holder(one.customer_id)
         cash = opened.cash if opened is not None else 0
         if closed is not None:
             cash -= closed.cash
@@ -240,8 +240,7 @@ class Ledger(Flow):
             return
         self._touch(holder, move.at_ms)
         if revenue:
-            one = opened or closed or move.fact
-            self._post(fact, one, _kind(move), -revenue, one.wager_id)
+            self._post(fact, holder, one, _kind(move), -revenue, one.wager_id)
 
     def _payment(self, fact: Fact) -> None:
         told = expect(fact, facts.Payment)
@@ -270,8 +269,9 @@ class Ledger(Flow):
         self.out.stream("payments", path, "update", fact.at_ms, _encode(update))
         moved = payments.balance_minor(state, told.direction, told.amount_minor)
         if moved:
-            self._touch(self._holder(told.customer_id), self._book.counts_at(fact))
-            self._post(fact, told, f"{told.direction}_{state}", moved, id)
+            holder = self._holder(told.customer_id)
+            self._touch(holder, self._book.counts_at(fact))
+            self._post(fact, holder, told, f"{told.direction}_{state}", moved, id)
 
     def _check(self, told: facts.Payment, state: payments.State) -> None:
         """Whether a step of a payment can be true.
@@ -316,8 +316,9 @@ class Ledger(Flow):
                 knownAmountMinor=known[2],
             )
         self._adjusted.put(told.entry_id, content)
-        self._touch(self._holder(told.customer_id), self._book.counts_at(fact))
-        self._post(fact, told, told.kind, told.amount_minor, told.entry_id, told.reason or UNSET)
+        holder = self._holder(told.customer_id)
+        self._touch(holder, self._book.counts_at(fact))
+        self._post(fact, holder, told, told.kind, told.amount_minor, told.entry_id, told.reason or UNSET)
 
     # What facts do to accounts.
 
@@ -327,12 +328,11 @@ class Ledger(Flow):
             holder = self._holders[customer_id] = Holder(customer_id)
         return holder
 
-    def _open(self, customer_id: str, account: Account) -> Holder:
+    def _open(self, customer_id: str, account: Account) -> None:
         """A customer has this account from now on, or has it at another place."""
         holder = self._holder(customer_id)
         holder.account = account
         holder.scope = customer_path(account.path, customer_id)
-        return holder
 
     def _touch(self, holder: Holder, at_ms: int) -> None:
         if not holder.is_touched:
@@ -341,17 +341,17 @@ class Ledger(Flow):
         if at_ms > self._at_ms:
             self._at_ms = at_ms
 
-    def _post(self, fact: Fact, one: Owned, kind: str, amount: int, ref: str, reason: str | UnsetType = UNSET) -> None:
+    def _post(
+        self, fact: Fact, holder: Holder, one: Owned, kind: str, amount: int, ref: str, reason: str | UnsetType = UNSET
+    ) -> None:
         """Move a balance and say why; nothing where nothing moves.
 
         Args:
-            one: whose balance. The account of one that was never told of (the past's wagers) begins here.
+            one: says whose it is. The account of one that was never told of (the past's wagers) begins here.
         """
         if amount == 0:
             return
-        id = one.customer_id
-        holder = self._holders[id]
-        account = holder.account
+        id, account = holder.customer_id, holder.account
         if account is None:
             account = Account(one.agent_id, one.path)
             self._open(id, account)

@@ -65,26 +65,37 @@ class Ticker(Flow):
             "wager.cancelled": self._cancelled,
         }
 
+    # Facts that come often are each read in a function of their own: code that sees one type only is read faster.
+
     def _placed(self, fact: Fact) -> None:
         wager: facts.WagerPlaced = fact.data
-        self._say(fact, wager, "placed", wager.status, combined_odds(wager.legs) or UNSET, wager.channel)
+        path, customer_id = wager.path, wager.customer_id
+        update = WagerUpdate(
+            wager.wager_id, wager.status, wager.risk_minor / 100, customer_id, wager.agent_id, "placed",
+            wager.wager_number, path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET,
+            combined_odds(wager.legs) or UNSET, wager.channel,
+        )  # fmt: skip
+        self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
+
+    def _settled(self, fact: Fact) -> None:
+        wager: facts.WagerSettled = fact.data
+        path, customer_id, result = wager.path, wager.customer_id, wager.result
+        risk, returned, free_play = wager.risk_minor, wager.return_minor, wager.free_play
+        profit = returned if free_play else returned - risk
+        update = WagerUpdate(
+            wager.wager_id, "cashed_out" if result == "cashed_out" else "settled", risk / 100, customer_id,
+            wager.agent_id, "settled", wager.wager_number, path, wager.type, wager.to_win_minor / 100,
+            free_play or UNSET, UNSET, UNSET, result, returned / 100, profit / 100, wager.revision,
+        )  # fmt: skip
+        self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
     def _reopened(self, fact: Fact) -> None:
-        wager: facts.WagerPlaced = fact.data
+        wager: facts.WagerReopened = fact.data
         self._say(fact, wager, "placed", "accepted", combined_odds(wager.legs) or UNSET, wager.channel)
 
     def _modified(self, fact: Fact) -> None:
         wager: facts.WagerModified = fact.data
         self._say(fact, wager, "modified", "accepted", combined_odds(wager.legs) or UNSET)
-
-    def _settled(self, fact: Fact) -> None:
-        wager: facts.WagerSettled = fact.data
-        result, returned = wager.result, wager.return_minor
-        status = "cashed_out" if result == "cashed_out" else "settled"
-        profit = returned if wager.free_play else returned - wager.risk_minor
-        self._say(
-            fact, wager, "settled", status, UNSET, UNSET, result, returned / 100, profit / 100, wager.revision
-        )  # fmt: skip
 
     def _cancelled(self, fact: Fact) -> None:
         wager: facts.WagerCancelled = fact.data
@@ -98,16 +109,11 @@ class Ticker(Flow):
         status: str,
         odds: float | UnsetType = UNSET,
         channel: str | UnsetType = UNSET,
-        result: str | UnsetType = UNSET,
-        returned: float | UnsetType = UNSET,
-        profit: float | UnsetType = UNSET,
-        revision: int | UnsetType = UNSET,
     ) -> None:
         path, customer_id = wager.path, wager.customer_id
         update = WagerUpdate(
             wager.wager_id, status, wager.risk_minor / 100, customer_id, wager.agent_id, action, wager.wager_number,
-            path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds, channel, result, returned,
-            profit, revision,
+            path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds, channel,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
