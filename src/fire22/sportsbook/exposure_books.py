@@ -78,11 +78,14 @@ class Books:
     def share_stirred(self) -> None:
         """Tell every scope which of its markets have changed."""
         for leaf in self._leaves.values():
-            if leaf.stirred:
-                for book in leaf.scopes:
-                    book.stirred.update(leaf.stirred)
-                    book.linked.stirred.update(leaf.stirred)
-                leaf.stirred = {}
+            if not leaf.stirred:
+                continue
+            stirred, leaf.stirred = leaf.stirred, {}
+            # A market without parlays now is stirred anew when one comes.
+            linked = {id: None for id in stirred if id in self.markets and self.markets[id].parlays}
+            for book in leaf.scopes:
+                book.stirred.update(stirred)
+                book.linked.stirred.update(linked)
 
     def _leaf(self, path: str, gross: int) -> Leaf:
         """Where a wager is; noted as touched.

@@ -56,7 +56,7 @@ class View:
     def __init__(self, registry: Registry) -> None:
         self.out: Emitter
         self._registry = registry
-        self._shown: Table[int] = Table("shown", int)
+        self._shown: Table[list[str]] = Table("shown", list[str])
         self.tables: tuple[Table[object], ...] = (self._shown,)  # type: ignore[assignment]
         self.clear()
 
@@ -71,10 +71,9 @@ class View:
 
     def restore(self, books: Books) -> None:
         """Take what was shown before a restart."""
-        for name, _ in self._shown:
-            scope, _, key = name.partition("|")
+        for scope, keys in self._shown:
             books.scope(scope)
-            self.scope(scope).shown[key] = None
+            self.scope(scope).shown = dict.fromkeys(keys)
         for id, of in books.markets.items():
             for book in of.scopes():
                 book.stirred[id] = None
@@ -146,8 +145,7 @@ class View:
         if view.stale and (SUMMARY in view.shown or at_stake or book.parlays or book.blind):
             self._put(book, SUMMARY, summary(book, at_stake))
             if SUMMARY not in view.shown:
-                view.shown[SUMMARY] = None
-                self._shown.put(f"{book.path}|{SUMMARY}", 1)
+                self._remember(book, view, {**view.shown, SUMMARY: None})
         view.stale = False
         if not everything and not changed and told.keys().isdisjoint(view.shown):
             return
@@ -175,11 +173,11 @@ class View:
             return
         for key in sorted(view.shown.keys() - shown.keys()):
             self._put(book, key, None)
-            self._shown.pop(f"{book.path}|{key}")
-        for key in shown:
-            if key not in view.shown:
-                self._shown.put(f"{book.path}|{key}", 1)
+        self._remember(book, view, shown)
+
+    def _remember(self, book: ScopeBook, view: ScopeView, shown: dict[str, None]) -> None:
         view.shown = shown
+        self._shown.put(book.path, list(shown))
 
     def _put(self, book: ScopeBook, key: str, document: Document | None) -> None:
         self.out.view("exposure", book.path, key, "update", self._at_ms, document)

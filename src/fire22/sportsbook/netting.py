@@ -236,8 +236,13 @@ class MarketBook:
                 net.top = top = pays
             net.risk = risk = risk + cash
             net.straight += 1
-            self._moved(net, scopes[at : net.depth], (top - risk if top > risk else 0) - before, profit)
-            at = net.depth
+            change = (top - risk if top > risk else 0) - before
+            begin, at = at, net.depth
+            if change:
+                for scope in scopes[begin:at]:
+                    scope.straight += change
+            if net.links:
+                self._stir(scopes[begin:at], change - profit)
 
     def take(self, scopes: tuple[ScopeBook, ...], place: int, cash: int, profit: int) -> None:
         """A straight wager is open no longer; it must be as it was when it was added."""
@@ -261,8 +266,13 @@ class MarketBook:
             if pays == top:
                 net.top = top = max(amounts)
             net.risk = risk = risk - cash
-            self._moved(net, scopes[at : net.depth], (top - risk if top > risk else 0) - before, cash)
-            at = net.depth
+            change = (top - risk if top > risk else 0) - before
+            begin, at = at, net.depth
+            if change:
+                for scope in scopes[begin:at]:
+                    scope.straight += change
+            if net.links:
+                self._stir(scopes[begin:at], change - cash)
 
     def know(self, scopes: tuple[ScopeBook, ...], opened: int, owed: int) -> None:
         """A straight wager that has its result is open (`opened` is 1), or no longer (-1).
@@ -289,20 +299,16 @@ class MarketBook:
         if opened < 0:
             self._cut(scopes)
 
-    def _moved(self, net: Net, scopes: tuple[ScopeBook, ...], change: int, surely: int) -> None:
-        """Straight wagers have changed L.
+    def _stir(self, scopes: tuple[ScopeBook, ...], surplus: int) -> None:
+        """Straight wagers have changed L where parlays link the market.
 
         Args:
-            surely: by how much the worst case of linked markets rises at most.
+            surplus: by how much L has risen more than the worst case of linked markets may at most.
         """
-        if change:
-            for scope in scopes:
-                scope.straight += change
-        if net.links:
-            for scope in scopes:
-                linked = scope.linked
-                if linked.components or linked.loose_relief:
-                    linked.moved(self.id, change - surely)
+        for scope in scopes:
+            linked = scope.linked
+            if linked.components or linked.loose_relief:
+                linked.moved(self.id, surplus)
 
     def _way(self, scopes: tuple[ScopeBook, ...]) -> Iterator[tuple[Net, tuple[ScopeBook, ...]]]:
         """The nets from the root to a path with their scopes; they are made where there are none."""
