@@ -21,6 +21,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "security": {"core"},
     "observability": {"core"},
 }
+# The program may import all.
+MAY_IMPORT["cli"] = {*MAY_IMPORT, "app", "config", "process"}
 IMPURE = {"asyncio", "socket", "sqlite3", "apsw", "time", "random", "secrets", "threading", "os", "subprocess"}
 CLIENT_NEEDS = {"msgspec", "websockets"}
 

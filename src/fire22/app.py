@@ -5,19 +5,16 @@ book ─► SqliteSource ─► SqliteLog ─► Runner(Engine(flows)) ─► Sq
 
 import asyncio
 import contextlib
-import fcntl
 import gc
-import resource
-import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import uvicorn
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 import fire22
 from fire22.config import Config
@@ -36,13 +33,15 @@ from fire22.gateways.http import Health, application
 from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Query, Service
 from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.gauges import samples
 from fire22.hub.hub import Hub
 from fire22.hub.loop import HubLoop
 from fire22.log.file import open_file
 from fire22.log.sqlite import SqliteLog
 from fire22.log.writer import Writer
 from fire22.observability.logging import get_logger
-from fire22.observability.metrics import CONTENT_TYPE, Metrics, Sample
+from fire22.observability.metrics import CONTENT_TYPE, Metrics
+from fire22.process import Address, Server, listen, locked, raise_descriptor_limit
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
@@ -70,19 +69,6 @@ PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the h
 def now_ms() -> int:
     """The wall clock."""
     return time.time_ns() // 1_000_000
-
-
-class Address(Struct, frozen=True):
-    """Where the server listens."""
-
-    host: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """For a browser on this machine."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 def build_engine(open_topics: tuple[str, ...]) -> Engine:
@@ -139,7 +125,7 @@ class Application:
         self._stages: list[asyncio.Task[None]] = []
         self._problems: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.get_running_loop()
-        self.metrics = Metrics(self._samples, codes.ALL)
+        self.metrics = Metrics(lambda: samples(self, now_ms()), codes.ALL)
         self.tokens = Tokens(load_key(config.key_file))
         self.sign_in = SignInCodes()
         connection = open_file(config.storage)
@@ -341,7 +327,7 @@ class Application:
             queries={name: Query(*each) for name, each in domain.queries(self.engine.flows).items()},
         )
 
-    def _server(self) -> "_Server":
+    def _server(self) -> Server:
         page, client = page_folders()
         app = application(
             self.service,
@@ -355,7 +341,7 @@ class Application:
         )
         kind = EchoWebSocket if self.config.server.echo else WebSocket
         connection_class = type("BoundWebSocket", (kind,), {"shared": self.websockets, "__slots__": ()})
-        return _Server(
+        return Server(
             uvicorn.Config(
                 app,
                 ws=connection_class,
@@ -400,138 +386,12 @@ class Application:
         self.metrics.count_error(codes.EVENT_INVALID.name)
         self.logger.warning("outbox row passed over", number=number, reason=why)
 
-    def _samples(self) -> Iterator[Sample]:
-        now = now_ms()
-        hub, feed = self.hub.hub, self.feed.checkpoint
-        counted = hub.statistics
-        yield Sample("fire22_connections", "Open connections.", len(self.websockets.open), {"transport": "websocket"})
-        yield Sample("fire22_connections_catching_up", "Connections not at the live edge.", hub.behind)
-        yield Sample("fire22_lanes", "Lanes that somebody follows.", hub.lane_count)
-        yield Sample("fire22_messages_delivered_total", "Messages written to connections.", counted.messages)
-        yield Sample("fire22_written_bytes_total", "Bytes of live flushes.", counted.written_bytes)
-        yield Sample("fire22_flushes_total", "Flushes of the hub.", counted.flushes)
-        yield Sample("fire22_slow_readers_total", "Times a connection fell behind the live edge.", counted.demoted)
-        yield Sample("fire22_critical_overtakes_total", "Critical messages that overtook others.", counted.overtakes)
-        help = "How far load is shed: 1 views, 2 and lossy streams, 3 and new connections."
-        yield Sample("fire22_load_level", help, hub.load)
-        help = "What was shed: times a view was held back, messages lossy streams left out, connections refused."
-        yield Sample("fire22_shed_total", help, counted.held, {"what": "views"})
-        yield Sample("fire22_shed_total", help, counted.skipped, {"what": "lossy"})
-        yield Sample("fire22_shed_total", help, self.websockets.shed, {"what": "connections"})
-        yield Sample("fire22_events_total", "Events in the log.", self.log.last_seq)
-        yield Sample("fire22_messages_total", "Messages in the feed.", feed.offset)
-        yield Sample("fire22_feed_ring_bytes", "Memory of the feed's recent part.", self.feed.ring_bytes)
-        yield Sample("fire22_flush_seconds", "What the last flush took.", self.hub.flush_s)
-        help = "How far each stage is behind the one before it, in the stage's own units."
-        yield Sample("fire22_lag", help, self.log.pending, {"stage": "log"})
-        yield Sample("fire22_lag", help, self.runner.behind, {"stage": "flows"})
-        yield Sample("fire22_lag", help, self.engine.checkpoint.offset - feed.offset, {"stage": "feed"})
-        yield Sample("fire22_lag", help, feed.offset - hub.flushed, {"stage": "hub"})
-        yield from self._letters()
-        for source in self.sources:
-            status = source.status()
-            age = max(0, now - status.read_up_to_ms) / 1000
-            yield Sample("fire22_source_age_seconds", "Since a source was read whole.", age, {"source": status.name})
-        age = max(0, now - hub.watermark_ms) / 1000
-        yield Sample("fire22_watermark_age_seconds", "Age of the figures: now less the watermark.", age)
-
-    def _letters(self) -> Iterator[Sample]:
-        letters = self.engine.letters
-        yield Sample("fire22_dead_letters", "Events that could not be used and wait for somebody.", letters.open)
-        for what, count in sorted(letters.counts().items()):
-            kind, _, code = what.partition(":")
-            if kind == "code":
-                help = "Events that could not be used, by the code of the reason."
-                yield Sample("fire22_dead_letters_opened_total", help, count, {"code": code})
-            else:
-                help = "Dead letters that are gone: replayed with success, dismissed, or dropped at the limit."
-                yield Sample("fire22_dead_letters_closed_total", help, count, {"how": kind})
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: ending is the application's business."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `should_exit`; cancelled, it lets go of its sockets all the same."""
-        try:
-            await super().serve(sockets)
-        finally:
-            for server in getattr(self, "servers", ()):
-                server.close()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
 
 def page_folders() -> tuple[Path, Path]:
     """The folders of the dashboard and of the JavaScript client: in the wheel, or in a checkout."""
     page = Path(fire22.__file__).parent / "dashboard"
     client = page / "client"
     return page, client if client.is_dir() else page.parents[2] / "clients" / "js" / "src"
-
-
-def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one; returns it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        SetupError: `port_in_use`, or `config_invalid` where there is no such address.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(4096)
-        sock.setblocking(False)
-    except socket.gaierror:
-        sock.close()
-        raise SetupError(codes.CONFIG_INVALID, f"There is no address {host}; name another with --host.") from None
-    except OSError as error:
-        sock.close()
-        raise SetupError(
-            codes.PORT_IN_USE, f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port."
-        ) from error
-    return sock
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a data folder for this process alone; the lock goes with the process, however it ends.
-
-    Raises:
-        StorageError: `storage_in_use` or `storage_failed`.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "flows.lock").open("w")
-    except OSError as error:
-        raise StorageError(
-            codes.STORAGE_FAILED, f"The data folder {folder} cannot be used: {error.strerror}.", temporary=False
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(codes.STORAGE_IN_USE, f"Another server runs on the data folder {folder}.") from None
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -569,12 +429,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     if found is None:
         raise AssertionError("an empty group of errors")
     return found
-
-
-async def wait_for_signal() -> None:
-    """Until SIGINT or SIGTERM."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()

@@ -7,7 +7,6 @@ from typing import Final
 import apsw
 import pytest
 
-from fire22 import app
 from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError, StorageError
@@ -16,6 +15,7 @@ from fire22.log import file as log_file
 from fire22.log.base import Appended, SourcePosition
 from fire22.log.file import APPLICATION_ID, FORMAT, meta, open_file
 from fire22.log.maintenance import backup, check, restore
+from fire22.process import locked
 from tests import archiver
 from tests.storage import encoded, folding, opened, stored_groups, wait_folded
 
@@ -387,19 +387,19 @@ async def test_what_is_queued_at_the_end_is_still_written(path: Path) -> None:
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     """A second server on the same data folder is told so, and may start once the first has ended."""
     folder = tmp_path / "data"
-    with app.locked(folder):
-        with pytest.raises(StorageError) as refusal, app.locked(folder):
+    with locked(folder):
+        with pytest.raises(StorageError) as refusal, locked(folder):
             raise AssertionError("two servers on one folder")
         assert refusal.value.code is codes.STORAGE_IN_USE
         assert not refusal.value.temporary
-    with app.locked(folder):
+    with locked(folder):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A data folder below a file cannot be; the message says which."""
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError) as refusal, app.locked(tmp_path / "file" / "data"):
+    with pytest.raises(StorageError) as refusal, locked(tmp_path / "file" / "data"):
         raise AssertionError("a folder below a file")
     assert refusal.value.code is codes.STORAGE_FAILED
     assert "data" in refusal.value.message

@@ -19,7 +19,7 @@ class _StandardError(io.TextIOBase):
 
 
 def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
-    """Set up logging for the process; only programs call this: `cli.py`, and the simulator beside it."""
+    """Set up logging for the process; only programs call this: `cli/`, and the simulator beside it."""
     as_json = not sys.stderr.isatty() if json is None else json
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

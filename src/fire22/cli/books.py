@@ -1,0 +1,172 @@
+"""The commands for a book: `install-triggers`, `replay`; and what `check` says of one."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import apsw
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from fire22.cli.terminal import MappingOption, err, out, program, told
+from fire22.core import codes
+from fire22.core.errors import SetupError
+from fire22.core.times import to_text
+from fire22.observability.logging import configure as configure_logging
+from fire22.sources import outbox
+from fire22.sportsbook import replay as replaying
+from fire22.sportsbook.mapping import read_mapping
+from fire22.sportsbook.schema import outbox as outbox_of
+from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
+from fire22.sportsbook.schema.sample import Unmapped, unmapped
+
+
+@program.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="Recorded wagers: CSV or JSON Lines, also .gz.")],
+    mapping: Annotated[Path, typer.Option(help="TOML that names the columns; see examples/.")],
+    book: Annotated[Path, typer.Option(help="The book to write to; created if there is none.")],
+    speed: Annotated[str, typer.Option(help="Recorded seconds for each second, or `max`.")] = "1",
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out the wagers that are in the book.")] = False,
+) -> None:
+    """Feed recorded wagers into a book, as the book's own program would write them."""
+    configure_logging()
+    with told():
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=err) as bar:
+            task = bar.add_task(f"Replaying {file.name}")
+
+            def show(at: replaying.Progress) -> None:
+                text = f"{at.rows:,} wagers, {to_text(at.at_ms)[:19]}"
+                bar.update(task, total=at.bytes_total, completed=at.bytes_read, description=text)
+
+            report = replaying.replay(
+                file,
+                read_mapping(mapping),
+                book,
+                speed=_speed(speed),
+                progress=show,
+                install=outbox.install,
+                resume=resume,
+            )
+        out.print(
+            f"{report.rows:,} rows: {report.placed:,} wagers placed, {report.settled:,} settled, "
+            f"{report.skipped:,} there before, {report.customers:,} new customers; "
+            f"revenue {report.revenue_minor / 100:,.2f}",
+            highlight=False,
+        )
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise SetupError(codes.CONFIG_INVALID, f"--speed is a number or `max`, not {text}.") from None
+
+
+@program.command("install-triggers")
+def install_triggers(
+    book: Annotated[Path, typer.Argument(help="The book's SQLite file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and the outbox.")] = False,
+    keep_outbox: Annotated[bool, typer.Option("--keep-outbox", help="With --uninstall: leave what is unread.")] = False,
+    bootstrap: Annotated[bool, typer.Option(help="Bring in the rows that are there.")] = True,
+    mapping: MappingOption = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where values cannot be mapped.")] = False,
+) -> None:
+    """Install the triggers and the outbox table in a book, in one transaction; doing it again changes nothing."""
+    with told():
+        mapped = read_book_mapping(mapping) if mapping else None
+        if uninstall:
+            removed = outbox.uninstall(book, keep_outbox=keep_outbox)
+            out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)
+        elif dry_run:
+            plan = _plan(book, mapped, bootstrap=bootstrap)
+            if mapped:
+                _check_values(book, mapped)
+            _print_plan(plan)
+        else:
+            if mapped and not anyway:
+                _plan(book, mapped, bootstrap=bootstrap)
+                _check_values(book, mapped)
+            report = outbox.install(book, outbox_of(mapped), bootstrap=bootstrap)
+            _print_plan(report.plan)
+            out.print(f"Book {report.book_id}: {report.imported:,} rows brought in.", highlight=False)
+            if report.gap_since:
+                err.print(f"[yellow]Changes since {report.gap_since} were not recorded.[/]", highlight=False)
+
+
+@contextlib.contextmanager
+def _reading(book: Path) -> Iterator[apsw.Connection]:
+    """A book, to look at only."""
+    if not book.is_file():
+        raise SetupError(codes.BOOK_MISSING, f"There is no book at {book}.")
+    with outbox.book_errors(book):
+        connection = apsw.Connection(str(book), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _plan(book: Path, mapping: BookMapping | None, *, bootstrap: bool) -> outbox.Plan:
+    with _reading(book) as connection:
+        return outbox.plan(connection, outbox_of(mapping), bootstrap=bootstrap)
+
+
+def _check_values(book: Path, mapping: BookMapping) -> None:
+    """Say every value that the mapping cannot make ours, and end there if there is one."""
+    with _reading(book) as connection:
+        found = unmapped(connection, mapping)
+    for one in found:
+        out.print(f"  {_line(one)}", highlight=False, markup=False, soft_wrap=True)
+    if found:
+        message = (
+            f"{len(found):,} values of {book.name} cannot be mapped by {mapping.name}; correct the mapping or them."
+        )
+        raise SetupError(codes.MAPPING_INVALID, message)
+    out.print(f"values: ok, all that were looked at are mapped by {mapping.name}", highlight=False)
+
+
+def _line(one: Unmapped) -> str:
+    rows = "1 row" if one.count == 1 else f"{one.count:,} rows"
+    return f"{one.table}.{one.column} = {one.value!r} {one.why} ({rows}, such as {one.key!r})"
+
+
+def _print_plan(plan: outbox.Plan) -> None:
+    if plan.empty:
+        out.print("Everything is in place.")
+        return
+    for verb, names in (
+        ("create tables", plan.tables),
+        ("create triggers", plan.create),
+        ("replace triggers", plan.replace),
+        ("drop triggers", plan.drop),
+    ):
+        if names:
+            out.print(f"{verb}: {', '.join(names)}", highlight=False)
+    if plan.bootstrap:
+        out.print("bring in the rows that are there")
+
+
+def check_book(path: Path, mapping: Path | None) -> None:
+    """Say whether a book is fit to be read.
+
+    Args:
+        mapping: of a book with other tables.
+
+    Raises:
+        SetupError: `mapping_invalid`, or `book_schema` where the triggers are not in place.
+    """
+    mapped = read_book_mapping(mapping) if mapping else None
+    plan = _plan(path, mapped, bootstrap=True)
+    if mapped:
+        _check_values(path, mapped)
+    if plan.empty:
+        out.print("book: ok, triggers are in place")
+    else:
+        run_it = f"fire22 install-triggers {path}" + (f" --mapping {mapping}" if mapping else "")
+        raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")

@@ -1,0 +1,130 @@
+"""The commands that run a server: `demo`, `serve`."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from fire22 import app as application
+from fire22.cli.terminal import ConfigOption, DataOption, checked, make_folder, out, override, program, run, told
+from fire22.config import Config, RelayConfig, load
+from fire22.core import codes
+from fire22.core.errors import SetupError
+from fire22.observability.logging import configure as configure_logging
+from fire22.process import wait_for_signal
+from fire22.sources import outbox
+from fire22.sportsbook import book as books
+from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
+from fire22.sportsbook.schema import OUTBOX
+from fire22.sportsbook.simulation.incidents import parse
+
+
+@program.command()
+def demo(
+    data: DataOption = Path("demo-data"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of HTTP and WebSocket; 0 takes a free one.")] = 8080,
+    rate: Annotated[float, typer.Option(help="Wagers a second, on average.")] = 20.0,
+    seed: Annotated[int, typer.Option(help="Decides what happens.")] = 1,
+    markets: Annotated[int, typer.Option(help="Open markets, about.")] = FULL.markets,
+    incident: Annotated[
+        list[str] | None, typer.Option(help="NAME@SECONDS: stage steam, syndicate or wrong_price; can be given again.")
+    ] = None,
+    incidents_every: Annotated[
+        float, typer.Option(help="Stage all incidents, so many seconds apart, the first soon; 0 leaves them out.")
+    ] = 900.0,
+) -> None:
+    """Run an invented book and the whole server on it."""
+    configure_logging()
+    with told():
+        config = load(None)
+        book = data / "book.db"
+        config = msgspec.structs.replace(
+            config,
+            data=str(data),
+            server=msgspec.structs.replace(config.server, host=host, port=port),
+            book=msgspec.structs.replace(config.book, path=str(book)),
+            relay=RelayConfig(tuple(dict.fromkeys((*config.relay.open_topics, "bench")))),
+        )
+        config = checked(config)
+        if not 0 < rate <= 5000:
+            raise SetupError(codes.CONFIG_INVALID, f"--rate is between 0 and 5000 wagers a second, not {rate:g}.")
+        if not 1 <= markets <= MARKETS_MAX:
+            raise SetupError(codes.CONFIG_INVALID, f"--markets is from 1 to {MARKETS_MAX}, not {markets}.")
+        if not incidents_every >= 0:
+            raise SetupError(codes.CONFIG_INVALID, f"--incidents-every is 0 or more seconds, not {incidents_every:g}.")
+        staged = [f"{name}@{after_s:g}" for name, after_s in map(_incident, incident or ())]
+        make_folder(data)
+        if not book.exists():
+            with out.status("Creating a book: agents, customers, games, markets"):
+                size = with_markets(FULL, markets)
+                books.create(book, seed=seed, now_ms=application.now_ms(), install=outbox.install, size=size)
+        else:
+            outbox.install(book, OUTBOX)
+    options = [f"--rate={rate}", f"--seed={seed}", f"--markets={markets}", f"--incidents-every={incidents_every}"]
+    run(_demo(config, book, rate, [*options, *(f"--incident={each}" for each in staged)]))
+
+
+async def _demo(config: Config, book: Path, rate: float, options: list[str]) -> None:
+    async with application.running(config) as server:
+        with _simulator(book, options):
+            out.print(f"\n  [bold]Fire22 Flows[/] runs on the invented book [cyan]{book}[/], {rate:g} wagers a second.")
+            out.print("  Open this link; it signs one browser in, once:\n")
+            out.print(f"  [bold green]{server.link()}[/]\n", soft_wrap=True, highlight=False)
+            out.print("  [dim]Ctrl-C ends it. What was written stays; the next start goes on from there.[/]\n")
+            await wait_for_signal()
+
+
+def _incident(text: str) -> tuple[str, float]:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SetupError(codes.CONFIG_INVALID, f"--incident {error}.") from None
+
+
+@contextlib.contextmanager
+def _simulator(book: Path, options: list[str]) -> Iterator[None]:
+    """An outside process that writes to the book; it ends with this one, however this one ends."""
+    command = [sys.executable, "-m", "fire22.sportsbook.simulator", "--book", str(book), *options]
+    # Its own group, so that Ctrl-C in the terminal reaches only the server, which then ends it.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@program.command()
+def serve(
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
+    host: Annotated[str | None, typer.Option(help="Overrides `server.host`.")] = None,
+    port: Annotated[int | None, typer.Option(help="Overrides `server.port`.")] = None,
+    book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
+    open_topic: Annotated[list[str] | None, typer.Option(help="Opens a topic for any application.")] = None,
+    echo: Annotated[bool, typer.Option("--echo", help="Serve /echo, for the conformance suite.")] = False,
+) -> None:
+    """Run the server on a book."""
+    configure_logging()
+    with told():
+        settings = override(load(config), data, host, port, book, tuple(open_topic or ()))
+        if echo:
+            settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, echo=True))
+    run(_serve(settings))
+
+
+async def _serve(config: Config) -> None:
+    async with application.running(config) as server:
+        out.print(f"Sign in with [bold green]{server.link()}[/]", soft_wrap=True, highlight=False)
+        await wait_for_signal()

@@ -1,0 +1,159 @@
+"""The commands for a data folder: `check`, `report`, `backup`, `restore`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import apsw
+import typer
+
+from fire22 import app as application
+from fire22.cli.books import check_book
+from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, override, program, told
+from fire22.config import Config, load
+from fire22.core import codes, letter
+from fire22.core.errors import SetupError
+from fire22.core.scope import parse_scope
+from fire22.feed.sqlite import read_documents
+from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
+from fire22.flows.replay_check import check_replay
+from fire22.gateways import archive
+from fire22.log import maintenance
+from fire22.log.file import connect as connect_file
+from fire22.log.file import storage_errors
+from fire22.process import locked
+from fire22.sportsbook.periods import KINDS, PeriodKind
+from fire22.sportsbook.reports import TOPIC as REPORTS
+from fire22.sportsbook.reports import archive_key
+
+LETTERS_SHOWN_MAX = 20
+
+
+@program.command()
+def check(
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
+    book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
+    mapping: MappingOption = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
+) -> None:
+    """Check the configuration, the book and the log's file, before or instead of a start."""
+    with told():
+        settings = override(load(config), data, None, None, book, ())
+        out.print("configuration: ok")
+        if settings.book.path:
+            named = mapping or (Path(settings.book.mapping) if settings.book.mapping else None)
+            check_book(Path(settings.book.path), named)
+        if not settings.storage.exists():
+            out.print(f"log: none yet at {settings.storage}", highlight=False)
+            return
+        with locked(settings.folder):
+            report = maintenance.check(settings.storage)
+            out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
+            _list_letters(settings)
+            if replay:
+                _check_replay(settings)
+
+
+def _list_letters(settings: Config) -> None:
+    """Dead letters are no damage of the file, but no figure has seen them."""
+    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        documents = read_documents(connection, letter.TOPIC)
+    finally:
+        connection.close()
+    letters = [each.body for each in documents if each.body is not None]
+    letters.sort(key=lambda body: int(str(body["seq"])))
+    out.print(f"dead letters: {len(letters):,} open" if letters else "dead letters: none")
+    for body in letters[:LETTERS_SHOWN_MAX]:
+        line = f"  {body['seq']} {body['type']} {body['eventId']}: {body['reason']} ({body['code']})"
+        out.print(line, highlight=False, markup=False)
+    if len(letters) > LETTERS_SHOWN_MAX:
+        out.print(f"  and {len(letters) - LETTERS_SHOWN_MAX:,} more")
+
+
+def _check_replay(settings: Config) -> None:
+    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        result = check_replay(connection, application.build_engine(settings.relay.open_topics))
+    finally:
+        connection.close()
+    out.print(f"replay: {result.events:,} events give the {result.records:,} kept records, byte for byte")
+
+
+@program.command()
+def report(
+    data: DataOption,
+    period: Annotated[str, typer.Option(help="day, week or month.")] = "day",
+    key: Annotated[str, typer.Option(help="2026-11-24 (of a week its first day), 2026-11; or how several begin.")] = "",
+    scope: Annotated[str, typer.Option(help="/, /M1/A7, /M1/A7/@C12.")] = "/",
+    format: Annotated[str, typer.Option(help="json or csv.")] = "json",
+    revisions: Annotated[bool, typer.Option("--revisions", help="Every revision, not only the newest.")] = False,
+    anew: Annotated[bool, typer.Option("--recompute", help="Work it out from the log, and say what differs.")] = False,
+) -> None:
+    """Print the reports of a scope, also while a server runs; with --recompute as the log gives them."""
+    with told():
+        wanted = Wanted(REPORTS, parse_scope(scope), archive_key(_period(period), key))
+        if format not in ("json", "csv"):
+            raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
+        file = data / "flows.db"
+        if not file.is_file():
+            raise SetupError(codes.NOT_FOUND, f"There is no log at {file}.")
+        with storage_errors():
+            connection = connect_file(file)
+            try:
+                found = _recomputed(connection, wanted) if anew else Recomputed(0, read_wanted(connection, wanted), [])
+            finally:
+                connection.close()
+        _print_reports(wanted, found, format, revisions=revisions)
+        if found.differences:
+            raise SetupError(codes.STORAGE_CORRUPT, "The archive is not what the log gives with this version's flows.")
+
+
+def _period(text: str) -> PeriodKind:
+    for kind in KINDS:
+        if kind == text:
+            return kind
+    raise SetupError(codes.CONFIG_INVALID, f"--period is {', '.join(KINDS)}, not {text}.")
+
+
+def _recomputed(connection: apsw.Connection, wanted: Wanted) -> Recomputed:
+    with err.status("Folding the log anew"):
+        found = recompute(connection, application.build_engine(()), wanted)
+    for each in found.differences:
+        err.print(f"{each.key} revision {each.revision}: {each.what}", highlight=False, soft_wrap=True)
+    err.print(f"{found.events:,} events folded, {len(found.differences)} differences", highlight=False)
+    return found
+
+
+def _print_reports(wanted: Wanted, found: Recomputed, format: str, *, revisions: bool) -> None:
+    documents = found.documents
+    if not revisions:
+        documents = list({each.key: each for each in documents}.values())
+    if not documents and not found.differences:
+        raise SetupError(codes.NOT_FOUND, f"There is no report of {wanted.scope} under {wanted.key}.")
+    if format == "csv":
+        sys.stdout.buffer.write(archive.as_csv(documents))
+    else:
+        sys.stdout.buffer.write(archive.as_json(wanted.topic, wanted.scope, documents, None) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+@program.command()
+def backup(data: DataOption, target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
+    """Copy the log and the feed, also while a server runs on them."""
+    with told():
+        maintenance.backup(data / "flows.db", target)
+        out.print(f"Wrote {target}.", highlight=False)
+
+
+@program.command()
+def restore(
+    data: DataOption,
+    source: Annotated[Path, typer.Argument(help="A file that `fire22 backup` wrote.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Put what is there aside.")] = False,
+) -> None:
+    """Put a backup in place; clients notice by its new epoch and take a snapshot."""
+    with told(), locked(data):
+        epoch = maintenance.restore(source, data / "flows.db", replace=replace)
+        out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)

@@ -1,0 +1,91 @@
+"""What all commands share: the program, the terminal, options, and how an error is told."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+
+from fire22 import app as application
+from fire22.config import BookConfig, Config, RelayConfig, ServerConfig, convert
+from fire22.core import codes
+from fire22.core.errors import Fire22Error, SetupError
+
+program = typer.Typer(
+    help="A self-hosted real-time back office for a sportsbook.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder of the log, the feed and the token key.")]
+MappingOption = Annotated[
+    Path | None,
+    typer.Option("--mapping", help="TOML that names the tables and columns of another book; see examples/."),
+]
+ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="Configuration in TOML.")]
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Every expected error is one line that says what to do, and exit status 1."""
+    try:
+        yield
+    except Fire22Error as error:
+        err.print(f"[bold red]fire22:[/] {error.message}", highlight=False, soft_wrap=True)
+        err.print(f"[dim]error code: {error.code.name}[/]", highlight=False)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run in the fast event loop."""
+    with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def override(
+    config: Config,
+    data: Path | None,
+    host: str | None,
+    port: int | None,
+    book: Path | None,
+    open_topics: tuple[str, ...],
+) -> Config:
+    server: ServerConfig = config.server
+    if host is not None:
+        server = msgspec.structs.replace(server, host=host)
+    if port is not None:
+        server = msgspec.structs.replace(server, port=port)
+    source: BookConfig = config.book if book is None else msgspec.structs.replace(config.book, path=str(book))
+    topics = tuple(dict.fromkeys((*config.relay.open_topics, *open_topics)))
+    folder = config.data if data is None else str(data)
+    changed = msgspec.structs.replace(config, data=folder, server=server, book=source, relay=RelayConfig(topics))
+    return checked(changed)
+
+
+def checked(config: Config) -> Config:
+    """The configuration, if it could stand in a file as well and its topics can be served."""
+    settings = convert(msgspec.to_builtins(config))
+    application.build_engine(settings.relay.open_topics)
+    return settings
+
+
+def make_folder(folder: Path) -> None:
+    """Make the data folder, where there is none.
+
+    Raises:
+        SetupError: `config_invalid`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(codes.CONFIG_INVALID, f"The folder {folder} cannot be made: {error.strerror}.") from None

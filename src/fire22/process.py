@@ -1,0 +1,117 @@
+"""What the server's process has of the machine: its socket, its descriptors, its data folder, its signals."""
+
+import asyncio
+import contextlib
+import fcntl
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from msgspec import Struct
+
+from fire22.core import codes
+from fire22.core.errors import SetupError, StorageError
+
+
+class Address(Struct, frozen=True):
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """For a browser on this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without its signal handlers: ending is the application's business."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`; cancelled, it lets go of its sockets all the same."""
+        try:
+            await super().serve(sockets)
+        finally:
+            for server in getattr(self, "servers", ()):
+                server.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        SetupError: `port_in_use`, or `config_invalid` where there is no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(4096)
+        sock.setblocking(False)
+    except socket.gaierror:
+        sock.close()
+        raise SetupError(codes.CONFIG_INVALID, f"There is no address {host}; name another with --host.") from None
+    except OSError as error:
+        sock.close()
+        raise SetupError(
+            codes.PORT_IN_USE, f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port."
+        ) from error
+    return sock
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a data folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        StorageError: `storage_in_use` or `storage_failed`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "flows.lock").open("w")
+    except OSError as error:
+        raise StorageError(
+            codes.STORAGE_FAILED, f"The data folder {folder} cannot be used: {error.strerror}.", temporary=False
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(codes.STORAGE_IN_USE, f"Another server runs on the data folder {folder}.") from None
+        yield
+
+
+async def wait_for_signal() -> None:
+    """Until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
