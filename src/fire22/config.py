@@ -180,7 +180,8 @@ class FiguresConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         interval_ms: the least time between two times that documents are said, by the book's own clock.
-        documents_max: of weekly figures that are said at a time; those that have waited longest come first.
+        documents_max: of weekly figures that are said at a time; up to half are sums of sub-trees, those nearest
+            the root first, the others those that have waited longest.
         restate_weeks: ended weeks into which a late fact still counts; one that is later counts on the running day.
     """
 

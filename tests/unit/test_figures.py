@@ -31,10 +31,11 @@ def flows() -> tuple[Flow, ...]:
 class Book:
     """A book in New York: agents M1 and below it A1, the customers C1 (of A1), C2 (of M1) and C3 (of the house)."""
 
-    def __init__(self, now: str = "2026-11-17T15:00:00Z", **settings: object) -> None:
+    def __init__(self, now: str = "2026-11-17T15:00:00Z", documents_max: int = 400, **settings: object) -> None:
         self.folding = Folding(flows)
         self.number = 0
         self.homes = {"C1": "/M1/A1", "C2": "/M1", "C3": "/"}
+        self.documents_max = documents_max
         self.settings = {"time_zone": "America/New_York", "interval_ms": 5_000, **settings}
         self.configure(now)
         self.begin(now)
@@ -42,7 +43,11 @@ class Book:
     def configure(self, at: str, **changed: object) -> None:
         """The settings, as they are from here on."""
         self.settings |= changed
-        told = {"daybook": self.settings, "figures": {}, "commission": {"interval_ms": 0}}
+        told = {
+            "daybook": self.settings,
+            "figures": {"documents_max": self.documents_max},
+            "commission": {"interval_ms": 0},
+        }
         data: dict[str, object] = {"flows": {name: {"version": 1, "settings": each} for name, each in told.items()}}
         self.tell("system.configured", data, at)
 
@@ -122,6 +127,27 @@ def test_a_week_of_a_customer_and_of_those_above() -> None:
     assert book.document("figures", "/", "agent:M1")["figure"] == book.document("figures", "/")["figure"] == -70
     assert ("figures", "/", "customer:C1") not in book.folding.documents
     assert ("figures", "/M1/@C1", "") not in book.folding.documents
+
+
+def test_a_total_does_not_wait_behind_its_lines() -> None:
+    """In a burst the book and its head agents have their sums at once, and every player's line comes in its turn."""
+    book = Book(documents_max=8)
+    book.homes |= {f"D{number}": "/M1/A1" for number in range(20)}
+    for number in range(20):
+        customer = {**book.of(f"D{number}"), "name": "D", "status": "active"}
+        book.tell("customer.created", customer, "2026-11-17T15:00:01Z")
+        book.wager(f"D{number}", 1_000, 0, "2026-11-17T15:00:02Z")
+    for at in ("2026-11-17T15:01:00Z", "2026-11-17T15:02:00Z"):
+        book.wager("C2", 1_000, 0, at)
+        book.clock(at.replace(":00Z", ":10Z"))
+    assert book.document("figures", "/")["figure"] == -220
+    assert book.document("figures", "/M1")["figure"] == -220
+    lines = [key for topic, scope, key in book.folding.documents if (topic, scope) == ("figures", "/M1/A1")]
+    assert 1 < len(lines) < 15
+    for number in range(10):
+        book.clock(f"2026-11-17T15:03:{5 * number:02}Z")
+    lines = [key for topic, scope, key in book.folding.documents if (topic, scope) == ("figures", "/M1/A1")]
+    assert len(lines) == 2 + 20
 
 
 def test_a_week_rolls_over_on_tuesday() -> None:

@@ -4,9 +4,11 @@ A scope (an agent's path, or `/`) has one document for each of its direct childr
 of the sub-tree) and customers (`customer:<code>`), and one for itself under the empty key; a customer's own scope has
 that one alone. Always: balance = carry + figure + settled + adjustments.
 
-Documents are said with the watermark, those that have waited longest first, and at most `documents_max` at a time, so
-that a burst, or a new week, costs each of many customers a document in the next minute rather than all at once. When
-a week has ended, everybody's figures of it are archived; late facts restate them, with the balances that follow.
+Documents are said with the watermark and at most `documents_max` at a time, so that a burst, or a new week, costs each
+of many customers a document in the next minute rather than all at once. Up to half of them are sums of sub-trees,
+those nearest the root first, so that a total does not lag behind its lines; else those that have waited longest come
+first. When a week has ended, everybody's figures of it are archived; late facts restate them, with the balances that
+follow.
 """
 
 from collections.abc import Iterable
@@ -96,7 +98,7 @@ class Figures(Flow):
     """Comes after the day book."""
 
     name: ClassVar[str] = "figures"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
@@ -107,7 +109,8 @@ class Figures(Flow):
         self._unsaid: Table[int] = Table("unsaid", int)
         self._revision_rows: Table[int] = Table("revision", int)
         self._revisions = Revisions(self._revision_rows)
-        self._queue: dict[int, list[str]] = {}
+        self._queue: dict[int, list[str]] = {}  # by since when; a key that was said meanwhile may be left in it
+        self._agents_unsaid: dict[str, None] = {}
         self._by_key: dict[str, Account] = {}
         self._week = 0
 
@@ -126,11 +129,11 @@ class Figures(Flow):
 
     def loaded(self) -> None:
         """Derive the queue."""
+        self._by_key = {account.key: account for account in self._daybook.accounts()}
         for key, since in self._unsaid:
-            self._queue.setdefault(since, []).append(key)
+            self._enqueue(key, since)
         running = self._daybook.running
         self._week = running.week if running.day else 0
-        self._by_key = {account.key: account for account in self._daybook.accounts()}
 
     def flush(self) -> None:
         """Queue what the group has changed; archive weeks that have ended; say what is due."""
@@ -162,7 +165,12 @@ class Figures(Flow):
         if self._unsaid.get(key) is None:
             since = self.watermark_ms
             self._unsaid.put(key, since)
-            self._queue.setdefault(since, []).append(key)
+            self._enqueue(key, since)
+
+    def _enqueue(self, key: str, since: int) -> None:
+        self._queue.setdefault(since, []).append(key)
+        if key not in self._by_key:
+            self._agents_unsaid[key] = None
 
     def _roll_over(self) -> None:
         self._week = self._daybook.running.week
@@ -197,17 +205,22 @@ class Figures(Flow):
             leaf.waits = False
 
     def _take(self, documents: int) -> list[str]:
-        """Who has waited longest; each has two documents."""
-        taken: list[str] = []
-        for since in sorted(self._queue):
-            waiting = sorted(self._queue.pop(since))
-            room = max(0, (documents + 1) // 2 - len(taken))
-            taken += waiting[:room]
-            if waiting[room:]:
-                self._queue[since] = waiting[room:]
-                break
+        """Who comes now; each has two documents."""
+        room = (documents + 1) // 2
+        taken = sorted(self._agents_unsaid, key=lambda scope: (_depth(scope), scope))[: (room + 1) // 2]
         for key in taken:
             self._unsaid.pop(key)
+        for since in sorted(self._queue):
+            waiting = sorted(key for key in self._queue.pop(since) if self._unsaid.get(key) == since)
+            left = room - len(taken)
+            for key in waiting[:left]:
+                self._unsaid.pop(key)
+            taken += waiting[:left]
+            if waiting[left:]:
+                self._queue[since] = waiting[left:]
+                break
+        for key in taken:
+            self._agents_unsaid.pop(key, None)
         return taken
 
     def _say_scope(self, scope: str, first: int, week: Week) -> None:
