@@ -30,9 +30,7 @@ from fire22.sportsbook.cells import (
     Cell,
     Sheet,
     Total,
-    decode_sheet,
     decode_total,
-    encode_sheet,
     encode_total,
     merge,
     most,
@@ -42,6 +40,7 @@ from fire22.sportsbook.leaves import Account, Leaf, Money
 from fire22.sportsbook.periods import KINDS, Period, PeriodKind, Periods, Weekday, month_after, month_of
 from fire22.sportsbook.registry import MOVES, Movement, Registry
 from fire22.sportsbook.running import Running
+from fire22.sportsbook.sheets import Sheets
 
 BONUS: Final = "bonus"
 JOURNAL_BYTES: Final = 2 << 20  # some 20,000 cells
@@ -101,7 +100,7 @@ class Daybook(Flow):
         self.periods = Periods("UTC", time(0))
         self._book = registry
         self._cells: KeptRows[Cell] = KeptRows("cell", Cell, JOURNAL_BYTES)
-        self._sheets: Table[bytes] = Table("sheet", bytes)
+        self._sheets = Sheets()
         self._befores: Table[int] = Table("before", int)
         self._totals: Table[bytes] = Table("total", bytes)
         self._periods: Table[Period] = Table("period", Period)
@@ -109,9 +108,7 @@ class Daybook(Flow):
         self._row: Table[Running] = Table("running", Running)
         self._today = (0, 0)  # the running day's bounds, ms
         self._span = (0, 0, 0)  # another day's, and which
-        self._open: dict[tuple[int, str], Sheet] = {}  # sheets that are being written to
         self._merged: dict[tuple[int, int, str], Sheet] = {}  # of this flush: reports ask for what totals were made of
-        self._sheet_days: dict[int, dict[str, None]] = {}
         self._total_paths: dict[tuple[PeriodKind, int], dict[str, None]] = {}
         self._homes: dict[str, tuple[str, ...]] = {}
         self._ending: tuple[int, int] | None = None
@@ -123,7 +120,7 @@ class Daybook(Flow):
         """Cells, sheets, balances before them, totals of ended periods, what came late, the running day."""
         return (
             *self._cells.tables,
-            self._sheets,
+            self._sheets.table,
             self._befores,
             self._totals,
             self._periods,
@@ -158,9 +155,7 @@ class Daybook(Flow):
             account.before = before
             account.leaf.before += before
         self._cells.restore(self._restored)
-        for key, _ in self._sheets:
-            day, _, path = key.partition("|")
-            self._sheet_days.setdefault(int(day), {})[path] = None
+        self._sheets.loaded()
         for key, _ in self._totals:
             kind, first, path = _parse(key)
             self._total_paths.setdefault((kind, first), {})[path] = None
@@ -194,7 +189,7 @@ class Daybook(Flow):
 
     def flush(self) -> None:
         """Work out what has ended and what is restated; put away the cells of ended weeks."""
-        self._settle_sheets()
+        self._sheets.settle()
         self._merged = {}
         self.ended, self.restated, self.due = [], [], False
         running = self.running
@@ -384,7 +379,7 @@ class Daybook(Flow):
         if running.day and day < running.weeks[0]:
             day, late = running.day, 1
         if day < running.hot:
-            cell = self._sheet_cell(account, day)
+            cell = self._sheets.cell(day, account.leaf.path, account.customer)
             account.before += moved
             account.leaf.before += moved
             self._befores.put(account.key, account.before)
@@ -455,18 +450,6 @@ class Daybook(Flow):
             self._cells.put(kept)
         return kept.row
 
-    def _sheet_cell(self, account: Account, day: int) -> Cell:
-        """A cell of a day that lies in sheets."""
-        path = account.leaf.path
-        sheet = self._open.get((day, path))
-        if sheet is None:
-            kept = self._sheets.get(f"{day}|{path}")
-            sheet = self._open[day, path] = decode_sheet(kept) if kept is not None else {}
-        cell = sheet.get(account.customer)
-        if cell is None:
-            cell = sheet[account.customer] = Cell()
-        return cell
-
     def _enter_day(self) -> None:
         running = self.running
         self._today = (running.day_ms, self.periods.starts_ms(running.day + 1)) if running.day else (0, 0)
@@ -489,16 +472,9 @@ class Daybook(Flow):
 
     # At a flush.
 
-    def _settle_sheets(self) -> None:
-        for (day, path), sheet in self._open.items():
-            self._sheets.put(f"{day}|{path}", encode_sheet(sheet))
-            self._sheet_days.setdefault(day, {})[path] = None
-        self._open = {}
-
     def _sheet(self, day: int, path: str) -> Sheet:
         if day < self.running.hot:
-            kept = self._sheets.get(f"{day}|{path}")
-            return decode_sheet(kept) if kept is not None else {}
+            return self._sheets.get(day, path)
         leaf = self.leaves.get(path)
         accounts = leaf.accounts.items() if leaf is not None else ()
         return {customer: account.days[day].row for customer, account in accounts if day in account.days}
@@ -522,15 +498,12 @@ class Daybook(Flow):
                     self._befores.put(account.key, account.before)
             for day, sheet in sorted(days.items()):
                 leaf.days.pop(day, None)
-                self._sheets.put(f"{day}|{leaf.path}", encode_sheet(sheet))
-                self._sheet_days.setdefault(day, {})[leaf.path] = None
+                self._sheets.put(day, leaf.path, sheet)
         self._row.put("now", running)
         self._drop(running.kept_from)
 
     def _drop(self, kept_from: int) -> None:
-        for day in sorted(day for day in self._sheet_days if day < kept_from):
-            for path in sorted(self._sheet_days.pop(day)):
-                self._sheets.pop(f"{day}|{path}")
+        self._sheets.drop(kept_from)
         for kind, first in sorted(name for name in self._total_paths if name[1] < kept_from):
             self._periods.pop(f"{kind}:{first}")
             for path in sorted(self._total_paths.pop((kind, first))):
@@ -569,7 +542,7 @@ class Daybook(Flow):
 
     def _paths_between(self, first: int, after: int) -> list[str]:
         hot = self.running.hot
-        paths = {path for day in range(first, min(after, hot)) for path in self._sheet_days.get(day, ())}
+        paths = {path for day in range(first, min(after, hot)) for path in self._sheets.paths(day)}
         paths |= {leaf.path for leaf in self.leaves.values() if any(first <= day < after for day in leaf.days)}
         return sorted(paths)
 

@@ -170,7 +170,7 @@ class Kpi(Flow):
             self._add(path, self._periods.starts_ms(day_after) - 1, Sums(costs=commission))
         self._sums.rise(self._touched)
         for scope in self._liabilities.take_changed():
-            figures = self._touch(scope)
+            figures = self._touched.get(scope) or self._touch(scope)
             liability = self._liabilities.total(scope)
             if figures.late and not figures.timely:
                 figures.row.base.liability += liability - figures.liability
