@@ -19,7 +19,6 @@ from fire22.core.times import to_text
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.registry import Movement, Registry
 
 _RESULTS: Final = {
@@ -75,9 +74,10 @@ class Notifications(Flow):
 
     def handlers(self) -> dict[str, Handler]:
         """What others do to a customer's wagers, payments, limits and balance; what customers ask of agents."""
-        wagers = ("wager.modified", "wager.settled", "wager.resettled", "wager.cancelled", "wager.reopened")
         return {
-            **dict.fromkeys(wagers, self._wager),
+            "wager.settled": self._settled,
+            "wager.resettled": self._settled,
+            **dict.fromkeys(("wager.modified", "wager.cancelled", "wager.reopened"), self._wager),
             "wager.rejected": self._rejected,
             "payment.requested": self._requested,
             **dict.fromkeys(_STEPS, self._payment),
@@ -86,12 +86,20 @@ class Notifications(Flow):
             "balance.adjusted": self._adjusted,
         }
 
+    def _settled(self, fact: Fact) -> None:
+        wager: facts.WagerSettled = fact.data
+        returned = wager.return_minor
+        words = _RESULTS.get(wager.result, "was settled")
+        if self._book.move.kind == "resettled":
+            words = f"{words} after a correction"
+        text = f"Your wager {wager.wager_number} {words}, {returned / 100:.2f} returned."
+        self._say(fact, wager.customer_id, "wager_settled", text, wager.wager_id, returned)
+
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
         wager = move.fact
-        kind = f"wager_{'settled' if move.kind == 'resettled' else move.kind}"
-        amount, text = _told(move)
-        self._say(fact, wager.customer_id, kind, f"Your wager {wager.wager_number} {text}.", wager.wager_id, amount)
+        text = f"Your wager {wager.wager_number} {_told(move)}."
+        self._say(fact, wager.customer_id, f"wager_{move.kind}", text, wager.wager_id, wager.risk_minor)
 
     def _rejected(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerRejected)
@@ -132,25 +140,17 @@ class Notifications(Flow):
         self._say(fact, told.customer_id, "balance_adjusted", text, told.entry_id, told.amount_minor)
 
     def _say(self, fact: Fact, user: str, kind: str, text: str, ref: str, amount: int | None = None) -> None:
-        notification = Notification(
-            fact.event.id, kind, text, to_text(fact.at_ms), ref, UNSET if amount is None else major(amount)
-        )
-        data = _encode(notification)
-        self.out.stream(DIRECT, ROOT, "notification", fact.at_ms, data, target=f"user:{user}")
+        at_ms = fact.at_ms
+        major = UNSET if amount is None else amount / 100
+        data = _encode(Notification(fact.event.id, kind, text, to_text(at_ms), ref, major))
+        self.out.stream(DIRECT, ROOT, "notification", at_ms, data, target=f"user:{user}")
 
 
-def _told(move: Movement) -> tuple[int, str]:
-    """The amount that matters to the customer, and what has become of the wager."""
+def _told(move: Movement) -> str:
+    """What has become of a wager that was not settled."""
     wager = move.fact
-    if isinstance(wager, facts.WagerSettled):
-        again = " after a correction" if move.kind == "resettled" else ""
-        words = _RESULTS.get(wager.result, "was settled")
-        return move.returned, f"{words}{again}, {move.returned / 100:.2f} returned"
     if isinstance(wager, facts.WagerCancelled):
-        return (
-            wager.risk_minor,
-            f"{_ENDS.get(wager.status, 'was cancelled')}{f': {wager.reason}' if wager.reason else ''}",
-        )
+        return f"{_ENDS.get(wager.status, 'was cancelled')}{f': {wager.reason}' if wager.reason else ''}"
     if move.kind == "reopened":
-        return wager.risk_minor, "is open again"
-    return wager.risk_minor, f"was changed: {wager.risk_minor / 100:.2f} to win {wager.to_win_minor / 100:.2f}"
+        return "is open again"
+    return f"was changed: {wager.risk_minor / 100:.2f} to win {wager.to_win_minor / 100:.2f}"
