@@ -91,12 +91,15 @@ class Queue:
         Returns:
             The alert where it has just become critical, for whom it concerns to be told.
         """
-        alert = self.alerts.get(self._by_cause.get((rule, finding.cause), ""))
+        alert_id = self._by_cause.get((rule, finding.cause))
+        alert = self.alerts.get(alert_id) if alert_id is not None else None
         if alert is not None and (alert.status != "closed" or finding.at_ms < alert.closed_ms + alert.cooldown_ms):
             return self._add(alert, cooldown_ms, finding)
-        quiet_ms = self.quiet.get(f"{rule}|{finding.cause}")
-        if quiet_ms is not None and finding.at_ms < quiet_ms:
-            return None
+        if len(self.quiet):
+            quiet_ms = self.quiet.get(f"{rule}|{finding.cause}")
+            if quiet_ms is not None and finding.at_ms < quiet_ms:
+                return None
+            self.quiet.pop(f"{rule}|{finding.cause}")
         return self._open(rule, cooldown_ms, finding, mark)
 
     def _open(self, rule: str, cooldown_ms: int, finding: Finding, mark: str) -> Alert | None:
@@ -109,7 +112,6 @@ class Queue:
             wager_ids=list(finding.wager_ids[-WAGER_IDS_MAX:]), customer_id=finding.customer_id,
             market_id=finding.market_id,
         )  # fmt: skip
-        self.quiet.pop(f"{rule}|{finding.cause}")
         self._by_cause[rule, finding.cause] = alert.alert_id
         self._put(alert)
         return alert if alert.severity == "critical" else None
@@ -220,15 +222,24 @@ def document(alert: Alert, agent_id: str) -> dict[str, Json]:
         "openedAt": to_text(alert.opened_ms),
         "updatedAt": to_text(alert.updated_ms),
     }
-    optional = {
-        "customerId": alert.customer_id,
-        "marketId": alert.market_id,
+    if alert.customer_id:
+        body["customerId"] = alert.customer_id
+    if alert.market_id:
+        body["marketId"] = alert.market_id
+    if alert.actors:
+        body |= _decisions(alert)
+    return body
+
+
+def _decisions(alert: Alert) -> dict[str, Json]:
+    """Who has decided what of an alert."""
+    decisions = {
         "acknowledgedBy": alert.actors.get("acknowledged"),
         "closedBy": alert.actors.get("closed"),
         "closedAt": to_text(alert.closed_ms) if alert.closed_ms else "",
         "note": alert.notes.get("closed") or alert.notes.get("acknowledged"),
     }
-    return body | {name: value for name, value in optional.items() if value}
+    return {name: value for name, value in decisions.items() if value}
 
 
 def scopes(alert: Alert) -> list[str]:
