@@ -91,9 +91,12 @@ def _outcomes(net: Net, places: Mapping[str, int], market: Market | None) -> tup
 
 
 def event_document(book: ScopeBook, event_id: str, name: str, markets: Sequence[str]) -> Document:
-    """What a scope can lose on one event: the sum over its markets, which is a bound where several can lose."""
-    nets = {each: book.net(each) for each in markets}
-    losses = {each: net.liability for each, net in nets.items() if not net.is_nothing}
+    """What a scope can lose on one event: the sum over its markets, which is a bound where several can lose.
+
+    Args:
+        markets: those on which something is at stake, in order.
+    """
+    losses = {each: book.net(each).liability for each in markets}
     document: Document = {"eventId": event_id, "liability": major(sum(losses.values()))}
     if name:
         document["eventName"] = name

@@ -4,6 +4,7 @@ Documents cost more than the figures in them, so they are said once in an interv
 large book's many small scopes take turns. What is said depends on the books as they are at that moment alone.
 """
 
+from collections.abc import Container
 from functools import lru_cache
 from typing import Final
 from zlib import crc32
@@ -70,13 +71,10 @@ class View:
         self._at_ms = 0
 
     def restore(self, books: Books) -> None:
-        """Take what was shown before a restart."""
+        """Take what was shown before a restart; every market with an open wager has just been stirred."""
         for scope, keys in self._shown:
             books.scope(scope)
             self.scope(scope).shown = dict.fromkeys(keys)
-        for id, of in books.markets.items():
-            for book in of.scopes():
-                book.stirred[id] = None
         for market, known in self._registry.markets():
             self.belongs(market, known.event_id)
         self._told = {}
@@ -157,15 +155,16 @@ class View:
                 self._put(book, market, market_document(book, book.markets[market], self._registry.market(market)))
         for event in dict.fromkeys(self._event_of[each] for each in shown if each in self._event_of):
             key = EVENT + event
-            markets = sorted(self._events[event])
-            if key not in view.shown or key in changed or any(each in changed for each in markets):
-                self._put(book, key, self._event(book, event, markets))
+            if key not in view.shown or key in changed or not changed.keys().isdisjoint(self._events[event]):
+                self._put(book, key, self._event(book, event, view.ranking.markets))
             shown[key] = None
         self._show(book, view, shown)
 
-    def _event(self, book: ScopeBook, event: str, markets: list[str]) -> Document:
-        known = self._registry.market(markets[0])
-        return event_document(book, event, known.event_name if known is not None else "", markets)
+    def _event(self, book: ScopeBook, event: str, at_stake: Container[str]) -> Document:
+        markets = self._events[event]
+        known = self._registry.market(min(markets))
+        name = known.event_name if known is not None else ""
+        return event_document(book, event, name, sorted(each for each in markets if each in at_stake))
 
     def _show(self, book: ScopeBook, view: ScopeView, shown: dict[str, None]) -> None:
         """Remove the documents that are no longer shown, and remember which are."""

@@ -72,7 +72,8 @@ class Net(Struct, gc=False):
     @property
     def liability(self) -> int:
         """L of the market."""
-        return max(0, self.known) + max(0, self.top - self.risk)
+        known, risk, top = self.known, self.risk, self.top
+        return (known if known > 0 else 0) + (top - risk if top > risk else 0)
 
     @property
     def at_risk(self) -> int:
@@ -188,11 +189,6 @@ class MarketBook:
             if scopes[at - 1] is not net.lowest:
                 break
         return NOTHING
-
-    def scopes(self) -> Iterator[ScopeBook]:
-        """Every scope that sees a wager of the market."""
-        for highest, net in self._nets.items():
-            yield from net.lowest.chain[len(highest.chain) - 1 :]
 
     def parlays_of(self, scope: ScopeBook) -> Iterator[Parlay]:
         """The parlays of a scope with an open leg here."""
