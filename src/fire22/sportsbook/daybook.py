@@ -30,8 +30,6 @@ from fire22.sportsbook.cells import (
     Cell,
     Sheet,
     Total,
-    decode_total,
-    encode_total,
     merge,
     most,
     total_of,
@@ -41,6 +39,7 @@ from fire22.sportsbook.periods import KINDS, Period, PeriodKind, Periods, Weekda
 from fire22.sportsbook.registry import MOVES, Movement, Registry
 from fire22.sportsbook.running import Running
 from fire22.sportsbook.sheets import Sheets
+from fire22.sportsbook.totals import Totals
 
 BONUS: Final = "bonus"
 JOURNAL_BYTES: Final = 2 << 20  # some 20,000 cells
@@ -102,14 +101,12 @@ class Daybook(Flow):
         self._cells: KeptRows[Cell] = KeptRows("cell", Cell, JOURNAL_BYTES)
         self._sheets = Sheets()
         self._befores: Table[int] = Table("before", int)
-        self._totals: Table[bytes] = Table("total", bytes)
-        self._periods: Table[Period] = Table("period", Period)
+        self._totals = Totals()
         self._late: Table[Late] = Table("late", Late)
         self._row: Table[Running] = Table("running", Running)
         self._today = (0, 0)  # the running day's bounds, ms
         self._span = (0, 0, 0)  # another day's, and which
         self._merged: dict[tuple[int, int, str], Sheet] = {}  # of this flush: reports ask for what totals were made of
-        self._total_paths: dict[tuple[PeriodKind, int], dict[str, None]] = {}
         self._homes: dict[str, tuple[str, ...]] = {}
         self._ending: tuple[int, int] | None = None
         self._ending_weeks: list[tuple[int, int]] = []
@@ -122,8 +119,7 @@ class Daybook(Flow):
             *self._cells.tables,
             self._sheets.table,
             self._befores,
-            self._totals,
-            self._periods,
+            *self._totals.tables,
             self._late,
             self._row,
         )
@@ -156,9 +152,7 @@ class Daybook(Flow):
             account.leaf.before += before
         self._cells.restore(self._restored)
         self._sheets.loaded()
-        for key, _ in self._totals:
-            kind, first, path = _parse(key)
-            self._total_paths.setdefault((kind, first), {})[path] = None
+        self._totals.loaded()
         self._enter_day()
 
     def _restored(self, key: str, cell: Cell) -> Kept[Cell]:
@@ -249,12 +243,11 @@ class Daybook(Flow):
 
     def total_paths(self, kind: PeriodKind, first: int) -> list[str]:
         """The agents (and the house) with something in an ended period, sorted."""
-        return sorted(self._total_paths.get((kind, first), ()))
+        return self._totals.paths(kind, first)
 
     def total(self, kind: PeriodKind, first: int, path: str) -> Total | None:
         """An ended period of an agent's own customers."""
-        kept = self._totals.get(f"{kind}:{first}|{path}")
-        return decode_total(kept) if kept is not None else None
+        return self._totals.get(kind, first, path)
 
     def scope_totals(self, period: Period) -> dict[str, Total]:
         """An ended period of every scope that had something in it."""
@@ -277,10 +270,10 @@ class Daybook(Flow):
 
     def periods_of_week(self, first: int) -> list[Period]:
         """An ended week and, where it has ended too, the month in which the week ended."""
-        week = self._periods.get(f"week:{first}")
+        week = self._totals.period("week", first)
         if week is None:
             return []
-        month = self._periods.get(f"month:{month_of(week.after - 1)}")
+        month = self._totals.period("month", month_of(week.after - 1))
         return [week] if month is None else [week, month]
 
     # Facts.
@@ -500,14 +493,8 @@ class Daybook(Flow):
                 leaf.days.pop(day, None)
                 self._sheets.put(day, leaf.path, sheet)
         self._row.put("now", running)
-        self._drop(running.kept_from)
-
-    def _drop(self, kept_from: int) -> None:
-        self._sheets.drop(kept_from)
-        for kind, first in sorted(name for name in self._total_paths if name[1] < kept_from):
-            self._periods.pop(f"{kind}:{first}")
-            for path in sorted(self._total_paths.pop((kind, first))):
-                self._totals.pop(f"{kind}:{first}|{path}")
+        self._sheets.drop(running.kept_from)
+        self._totals.drop(running.kept_from)
 
     def _end(self) -> None:
         """The periods that have ended since the last flush, with their totals."""
@@ -526,7 +513,7 @@ class Daybook(Flow):
             if not paths:
                 continue
             period = self.periods.between(kind, first, after)
-            self._periods.put(f"{kind}:{first}", period)
+            self._totals.end(period)
             self.ended.append(period)
             for path in paths:
                 self._put_total(period, path)
@@ -547,13 +534,10 @@ class Daybook(Flow):
         return sorted(paths)
 
     def _put_total(self, period: Period, path: str) -> None:
-        kind, first = period.kind, period.first
-        sheet = self.sheet(first, period.after, path)
-        if kind != "day" and len(self._merged) < MERGED_MAX:
-            self._merged[first, period.after, path] = sheet
-        total = total_of(path, sheet)
-        self._totals.put(f"{kind}:{first}|{path}", encode_total(total))
-        self._total_paths.setdefault((kind, first), {})[path] = None
+        sheet = self.sheet(period.first, period.after, path)
+        if period.kind != "day" and len(self._merged) < MERGED_MAX:
+            self._merged[period.first, period.after, path] = sheet
+        self._totals.put(period, path, total_of(path, sheet))
 
     def _restate(self) -> None:
         """Work out anew the totals into which facts came late."""
@@ -582,11 +566,10 @@ class Daybook(Flow):
         for kind, first, after in spans:
             if after > now:
                 continue
-            name = f"{kind}:{first}"
-            period = self._periods.get(name)
+            period = self._totals.period(kind, first)
             if period is None:
                 period = self.periods.between(kind, first, after)
-                self._periods.put(name, period)
+                self._totals.end(period)
             yield period
 
     def _count_once(self, period: Period, totals: dict[str, Total]) -> None:
@@ -602,12 +585,3 @@ class Daybook(Flow):
                         met[scope] = met.get(scope, 0) + 1
             for scope, times in met.items():
                 totals[scope].players -= times - 1
-
-
-def _parse(key: str) -> tuple[PeriodKind, int, str]:
-    name, _, path = key.partition("|")
-    kind, _, first = name.partition(":")
-    for known in KINDS:
-        if known == kind:
-            return known, int(first), path
-    raise AssertionError(f"{key} is no total's")
