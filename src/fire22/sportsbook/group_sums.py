@@ -1,7 +1,7 @@
 """What a commit group does to scopes: added up for each agent's path, then brought up the tree, each sum once."""
 
 from fire22.core.scope import DEPTH_MAX, ROOT
-from fire22.sportsbook.key_figures import ScopeFigures, ScopeRow
+from fire22.sportsbook.key_figures import ScopeFigures
 from fire22.sportsbook.players import Player
 
 
@@ -24,7 +24,7 @@ class Moved:
     )  # fmt: skip
 
     def __init__(self, scope: str, above: "Moved | None") -> None:
-        self.figures = ScopeFigures(scope, ScopeRow())
+        self.figures = ScopeFigures(scope)
         self.above = above
         self.depth: int = above.depth + 1 if above is not None else 0
         self.players: dict[str, Player] = {}

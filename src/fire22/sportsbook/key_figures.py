@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core.message import Json
+from fire22.flows.kept import Kept
 from fire22.sportsbook.money import major
 
 
@@ -94,22 +95,28 @@ class ScopeFigures:
     """A scope: the kept row and what is derived; amounts are minor units.
 
     Attributes:
+        row: that of `kept`.
         pending, risk, to_win: open wagers.
         liability: as of the last flush.
         late, timely: whether the group opens or closes wagers of before the running day, and of it.
     """
 
-    __slots__ = ("active", "late", "liability", "online", "pending", "risk", "row", "scope", "timely", "to_win")
+    __slots__ = ("active", "kept", "late", "liability", "online", "pending", "risk", "row", "scope", "timely", "to_win")
 
-    def __init__(self, scope: str, row: ScopeRow) -> None:
+    def __init__(self, scope: str) -> None:
         self.scope = scope
-        self.row = row
+        self.keep(Kept(scope, ScopeRow()))
         self.pending = self.risk = self.to_win = 0
         self.active = 0
         self.online = 0
         self.liability = 0
         self.late = False
         self.timely = False
+
+    def keep(self, kept: Kept[ScopeRow]) -> None:
+        """Take a kept row."""
+        self.kept = kept
+        self.row = kept.row
 
 
 def document(figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, str, str]) -> dict[str, Json]:

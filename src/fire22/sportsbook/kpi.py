@@ -27,7 +27,7 @@ from fire22.core.scope import ROOT, ancestors
 from fire22.core.times import to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
-from fire22.flows.kept import KeptRows
+from fire22.flows.kept import Kept, KeptRows
 from fire22.sportsbook import facts
 from fire22.sportsbook.group_sums import GroupSums, Moved
 from fire22.sportsbook.key_figures import (
@@ -47,7 +47,7 @@ MINUTE_MS: Final = 60_000
 ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
 BONUS: Final = "bonus"
 NEVER: Final = [0, 0]  # who neither is active nor online
-JOURNAL_BYTES: Final = 1 << 20  # some 25,000 wagers
+JOURNAL_BYTES: Final = 1 << 20  # a hundred groups of a large book and more
 
 
 class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +82,7 @@ class Kpi(Flow):
         self._book = registry
         self._liabilities = liabilities
         self._commissions = commissions
-        self._rows: Table[ScopeRow] = Table("scope", ScopeRow)
+        self._rows: KeptRows[ScopeRow] = KeptRows("scope", ScopeRow, JOURNAL_BYTES)
         self._seen: KeptRows[list[int]] = KeptRows("seen", list[int], JOURNAL_BYTES)
         self._left: Table[int] = Table("left", int)
         self._running_row: Table[Running] = Table("running", Running)
@@ -103,7 +103,7 @@ class Kpi(Flow):
     @property
     def tables(self) -> tuple[Table[object], ...]:
         """Scopes, customers that are active or online, who has left of late, the running periods."""
-        return (self._rows, *self._seen.tables, self._left, self._running_row)
+        return (*self._rows.tables, *self._seen.tables, self._left, self._running_row)
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -127,16 +127,14 @@ class Kpi(Flow):
 
     def loaded(self) -> None:
         """Derive open wagers and the counts from the kept rows."""
-        for scope, row in self._rows:
-            figures = self._scopes[scope] = self._sums.scope(scope).figures
-            figures.row = row
+        self._rows.restore(self._restored_scope)
         for wager in self._book.wagers():
             moved = self._moved_at(wager.path)
             moved.pending += 1
             moved.risk += wager.risk
             moved.to_win += wager.to_win
         self._sums.rise(self._touched)
-        self._seen.restore(self._restored)
+        self._seen.restore(self._restored_player)
         for scope in (*self._active.counts, *self._online.counts):
             self._recount(scope)
         for scope, figures in self._scopes.items():
@@ -147,7 +145,12 @@ class Kpi(Flow):
         self._waiting = {scope: self._scopes[scope] for _, scope in waiting}
         self._waits = waiting[-1][0] if waiting else 0
 
-    def _restored(self, key: str, row: list[int]) -> Player:
+    def _restored_scope(self, scope: str, row: ScopeRow) -> Kept[ScopeRow]:
+        figures = self._scopes[scope] = self._sums.scope(scope).figures
+        figures.keep(Kept(scope, row))
+        return figures.kept
+
+    def _restored_player(self, key: str, row: list[int]) -> Player:
         kept = Player(key, row)
         customer, path = names(kept)
         self._sums.scope(path).players[customer] = kept
@@ -187,9 +190,11 @@ class Kpi(Flow):
 
     def _keep(self) -> None:
         """Store what the group has changed."""
-        for scope, figures in self._touched.items():
-            self._rows.put(scope, figures.row)
+        for scope in sorted(self._touched):
+            figures = self._touched[scope]
             figures.late = figures.timely = False
+            self._rows.put(figures.kept)
+        self._rows.flush()
         self._scopes.update(self._touched)
         self._touched = {}
         for gone in sorted(self._forgotten, key=lambda each: each.key):
