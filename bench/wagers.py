@@ -21,6 +21,7 @@ OPEN_MAX: Final = 5_000  # wagers that are open at the same time
 PARLAY: Final = 0.10
 FREE_PLAY: Final = 0.02
 WON: Final = 0.45
+STAKES: Final = (5, 100)  # in thousandths of what the customer may place at once, as most people play
 CLOCK_MS: Final = 1_000
 RATE_HZ: Final = 30_000  # events, so that the watermark moves once in so many
 
@@ -107,7 +108,7 @@ class Invented:
         agent = self._agents[customer.agent_id]
         markets = rng.sample(self._markets, 2) if rng.random() < PARLAY else [rng.choice(self._markets)]
         chosen = [(market.id, rng.choice(market.selections)) for market in markets]
-        risk = rng.randint(10, 500) * 100
+        risk = rng.randint(STAKES[0], STAKES[1]) * customer.max_wager_minor // 1_000
         return facts.WagerPlaced(
             wager_id=catalogue.new_id(rng, self._at_ms), wager_number=self._placed, customer_id=customer.code,
             agent_id=agent.code, path=agent.path, type="parlay" if len(chosen) > 1 else "straight", risk_minor=risk,
