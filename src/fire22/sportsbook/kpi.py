@@ -57,7 +57,7 @@ class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
     day_starts_at: time = time(0)
     week_starts_on: Weekday = "tuesday"
     online_minutes: Annotated[float, Meta(gt=0)] = 15.0
-    documents_max: Annotated[int, Meta(gt=0)] = 32
+    documents_max: Annotated[int, Meta(gt=0)] = 16
 
 
 class Running(Struct, frozen=True, gc=False, array_like=True):
