@@ -25,7 +25,7 @@ from fire22.app import build_engine, flow_settings
 from fire22.config import Config
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.feed.sqlite import SqliteFeed, read_state
+from fire22.feed.sqlite import SqliteFeed, begin_again, read_state
 from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.base import Group
 from fire22.log.file import open_file
@@ -125,6 +125,7 @@ async def _write(path: Path, events: Iterator[EncodedEvent], book: SqlBook) -> i
     log = SqliteLog(writer, connection, path, loop)
     feed = SqliteFeed(writer, connection, path, loop)
     engine = build_engine(())
+    begin_again(connection, path, engine.shape)  # as a server does, which would fold all of it again otherwise
     engine.load(feed.checkpoint, read_state(connection), feed.documents())
     writer.start()
     try:

@@ -163,6 +163,12 @@ class Application:
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether what is shown is the whole of the log."""
+        written = self.feed.checkpoint
+        return written.seq >= self.log.last_seq and self.hub.hub.flushed >= written.offset
+
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
         self._writer.start()
@@ -198,9 +204,9 @@ class Application:
         return f"{self.address.url}/#code={self.sign_in.issue(principal, now_ms=now_ms())}"
 
     async def _fold_rest(self) -> None:
-        """Bring the figures up to the end of the log before anybody is shown one; after an upgrade that may be all."""
+        """Bring the feed up to the end of the log before anybody is shown a figure; an upgrade makes all of it anew."""
         told_s = self._loop.time()
-        while self.runner.behind:
+        while not self.shows_all:
             await asyncio.sleep(FOLDED_S)
             if self._loop.time() - told_s >= PROGRESS_S:
                 told_s = self._loop.time()

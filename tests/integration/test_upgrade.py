@@ -25,8 +25,9 @@ async def served(folder: Path, *, facts: bool = False, after: str | None = None)
     """Serve what a folder holds, with more facts where wanted: the answer to who asks for the root's key figures."""
     async with app.running(make_config(folder)) as server:
         if facts:
-            await server.log.append([encode_event(event) for event in History(seed=1).take(EVENTS)])
-            await until(lambda: server.feed.checkpoint.seq >= EVENTS)
+            for event in History(seed=1).take(EVENTS):
+                await server.log.append([encode_event(event)])
+            await until(lambda: server.shows_all)
         async with talking(server) as talk:
             return await talk.ask("subscribe", target="kpi", **({"after": after} if after else {}))
 
