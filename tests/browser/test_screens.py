@@ -81,3 +81,6 @@ async def test_the_tree_is_walked_by_links(demo: Server, chromium: str) -> None:
         await page.wait_for_selector(".crumbs a[aria-current]:text-is('Whole book')")
         await show(page, "Exposure")
         await page.wait_for_selector(".exposure .outcome b.tone-bad", timeout=30_000)
+        for counted in ("Markets", "Parlays"):
+            shown = await page.locator(".totals div", has_text=counted).locator("dd").inner_text()
+            assert shown.replace(",", "").isdigit(), f"{counted}: {shown}"

@@ -29,7 +29,7 @@ function Total({ total }) {
   return html`<dl class="totals">
     <div><dt>Total liability</dt><dd>${total.isBound ? '≤ ' : ''}${formatMoney(total.totalLiability)}</dd></div>
     <div><dt>Markets</dt><dd>${formatCount(total.markets)}</dd></div>
-    ${total.parlays !== undefined && html`<div><dt>Parlays</dt><dd>${formatMoney(total.parlays)}</dd></div>`}
+    ${total.parlays !== undefined && html`<div><dt>Parlays</dt><dd>${formatCount(total.parlays)}</dd></div>`}
     ${total.grossPotentialPayout !== undefined && html`<div><dt>Paid out if all won</dt><dd>${formatMoney(total.grossPotentialPayout)}</dd></div>`}
   </dl>`;
 }
