@@ -1,7 +1,6 @@
-"""The tables of a flow's state, packed or not: what was put is there, what changed is told, what was loaded is used."""
+"""Tables of a flow's state, and packed pages: what was put is there, what changed is told, what was loaded is used."""
 
 from binascii import crc32
-from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -10,7 +9,7 @@ from msgspec import Struct
 
 from fire22.flows import packed
 from fire22.flows.base import Table
-from fire22.flows.packed import PackedTable, Pages
+from fire22.flows.packed import Pages
 
 
 class Row(Struct, frozen=True, array_like=True, gc=False):
@@ -20,26 +19,14 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     number: int
 
 
-Make = Callable[[], Table[Row]]
-
-
 def plain() -> Table[Row]:
     """A table of decoded rows."""
     return Table("rows", Row)
 
 
-def tight() -> Table[Row]:
-    """A table of packed rows."""
-    return PackedTable("rows", Row)
-
-
-BOTH = pytest.mark.parametrize("make", [plain, tight])
-
-
-@BOTH
-def test_a_row_is_put_got_and_popped(make: Make) -> None:
+def test_a_row_is_put_got_and_popped() -> None:
     """A flow finds what it has put, as it was put last, and each change is told once."""
-    table = make()
+    table = plain()
     assert (table.get("a"), table.pop("a"), len(table), list(table)) == (None, None, 0, [])
     table.put("a", Row("x", 1))
     table.put("b", Row("y", 2))
@@ -65,10 +52,9 @@ def test_a_row_that_is_kept_is_stored_when_it_is_put() -> None:
     assert table.take_changed() == [("b", msgspec.msgpack.encode(("z", 3)))]
 
 
-@BOTH
-def test_what_is_loaded_is_no_change(make: Make) -> None:
+def test_what_is_loaded_is_no_change() -> None:
     """A restart writes nothing back, until a row is changed or removed."""
-    table = make()
+    table = plain()
     for key in "abcd":
         table.load(key, msgspec.msgpack.encode((key, 1)))
     assert len(table) == 4
@@ -171,9 +157,8 @@ def test_keys_of_one_hash_are_told_apart() -> None:
 
 def test_a_packed_row_costs_little_more_than_its_bytes() -> None:
     """A million settled wagers fit in memory beside everything else."""
-    table = PackedTable("rows", Row)
-    for number in range(20_000):
-        table.put(f"w{number:06}", Row("settled", number))
-    table.take_changed()
-    bytes_of_one = len("w000000") + len(msgspec.msgpack.encode(("settled", 20_000)))
-    assert table._pages.size_bytes <= 20_000 * (bytes_of_one + 3)
+    pages = Pages()
+    encode = msgspec.msgpack.encode
+    pages.update([(f"w{number:06}", encode(("settled", number))) for number in range(20_000)])
+    bytes_of_one = len("w000000") + len(encode(("settled", 20_000)))
+    assert pages.size_bytes <= 20_000 * (bytes_of_one + 3)

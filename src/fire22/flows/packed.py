@@ -14,72 +14,8 @@ from binascii import crc32
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from fire22.flows.base import Row, Table
-
 ROWS_MAX: Final = 8  # in a page, on average
 _BEGUN: Final = crc32(b"\xc1")
-
-
-class PackedTable(Table[Row]):
-    """A table whose rows are decoded each time they are asked for; one that was changed must be put again.
-
-    Args:
-        name: unique in the flow.
-        type: of a row; MessagePack keeps it.
-    """
-
-    def __init__(self, name: str, type: type[Row]) -> None:
-        super().__init__(name, type)
-        self._pages = Pages()
-        self._fresh: dict[str, Row | None] = {}  # since the rows were last taken; None is a removed one
-
-    def __len__(self) -> int:
-        found = sum((self._pages.get(key) is None) - (row is None) for key, row in self._fresh.items())
-        return len(self._pages) + found
-
-    def __iter__(self) -> Iterator[tuple[str, Row]]:
-        decode, fresh = self._decoder.decode, self._fresh
-        yield from ((key, decode(value)) for key, value in self._pages if key not in fresh)
-        yield from ((key, row) for key, row in fresh.items() if row is not None)
-
-    def get(self, key: str) -> Row | None:
-        """The row, or None."""
-        if key in self._fresh:
-            return self._fresh[key]
-        value = self._pages.get(key)
-        return None if value is None else self._decoder.decode(value)
-
-    def put(self, key: str, row: Row) -> None:
-        """Add or replace a row."""
-        self._fresh[key] = row
-
-    def pop(self, key: str) -> Row | None:
-        """Remove and return a row, or None."""
-        row = self.get(key)
-        if row is not None:
-            self._fresh[key] = None
-        return row
-
-    def load(self, key: str, value: bytes) -> None:
-        """Take a stored row."""
-        self._pages.load(key, value)
-
-    def loaded(self) -> None:
-        """Every stored row has been taken: do what there is to do now rather than under the first event."""
-        self._pages.settle()
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether there are changed rows to take."""
-        return bool(self._fresh)
-
-    def take_changed(self) -> list[tuple[str, bytes | None]]:
-        """The rows changed since the last call, as (key, value); None is a removed one."""
-        encode = self._encoder.encode
-        changed = [(key, None if row is None else encode(row)) for key, row in self._fresh.items()]
-        self._fresh = {}
-        self._pages.update(changed)
-        return changed
 
 
 class Pages:

@@ -187,13 +187,6 @@ class Ledger(Flow):
         holder = self._holders.get(customer_id)
         return holder.account.balance if holder is not None and holder.account is not None else 0
 
-    def available_minor(self, customer_id: str) -> int:
-        """What a customer may still bet with: credit limit + balance − open cash risk. Minor units."""
-        customer = self._book.customer(customer_id)
-        credit = customer.credit_limit_minor if customer is not None else 0
-        holder = self._holders.get(customer_id)
-        return credit + self.balance_minor(customer_id) - (holder.risk if holder is not None else 0)
-
     def payment(self, payment_id: str) -> Payment | None:
         """A payment as it is now."""
         return self._payments.get(payment_id)
