@@ -1,6 +1,7 @@
 """The archive of a running server, over real sockets: pages of closed periods, as JSON and CSV."""
 
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urljoin
 
 import pytest
 import pytest_asyncio
@@ -68,7 +69,7 @@ async def test_pages(server: app.Application) -> None:
         page = documents(answer.json)
         sizes.append(len(page))
         found += page
-        path = answer.headers["link"].partition(">")[0][1:] if "after" in answer.json else ""
+        path = urljoin(path, answer.headers["link"].partition(">")[0][1:]) if "after" in answer.json else ""
         assert ("link" in answer.headers) == bool(path)
     assert sizes == [4, 4, 2]
     assert found == [(day, 1, n) if n != 3 else (day, 2, 10) for n, day in enumerate(DAYS)]

@@ -338,7 +338,7 @@ async def test_sign_in(server: app.Application) -> None:
     assert answer.status == 200
     assert (answer.json["role"], answer.json["scope"]) == ("admin", "/")
     cookie = answer.headers["set-cookie"]
-    assert re.match(rf"{SESSION_COOKIE}=[\w.-]+; HttpOnly; Max-Age=7200; Path=/; SameSite=strict$", cookie)
+    assert re.match(rf"{SESSION_COOKIE}=[\w.-]+; HttpOnly; Max-Age=7200; SameSite=strict$", cookie)
     held = cookie.partition(";")[0]
     again = await request(server, "POST", "/v1/session", {"code": code}, token=None)
     assert (again.status, again.code) == (401, "code_invalid")

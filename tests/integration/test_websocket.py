@@ -22,6 +22,7 @@ from fire22.core.event import encode_event, parse_events
 from fire22.core.frames import Close, Incoming, Opcode, ServerFrameParser, Text, frame_head, masked, text_frame
 from fire22.core.message import Json, Message, decode_json
 from fire22.core.position import Position
+from fire22.gateways.websocket import SESSION_COOKIE
 from fire22.security.tokens import Principal, Tokens
 from fire22.sportsbook import book as books
 from fire22.sportsbook import changes
@@ -213,7 +214,7 @@ async def test_command_before_the_token(server: app.Application) -> None:
 async def test_session_cookie(server: app.Application) -> None:
     """The server's own page is let in by its cookie; any other origin, or none, is not."""
     own_origin = f"http://127.0.0.1:{server.address.port}"
-    cookie = f"x=1; fire22_session={sign(server)}; y=2"
+    cookie = f"x=1; {SESSION_COOKIE}={sign(server)}; y=2"
     async with talking(server, token=None, headers={"Cookie": cookie}, origin=own_origin) as talk:
         await talk.ask("ping")
     for origin in ("http://evil.example", f"http://127.0.0.1:{server.address.port + 1}", "null", None):

@@ -1,8 +1,9 @@
 // The only place that wires: address → session → client → store → views. Painted at most once an animation frame, and in a flood
 // at most every 50 ms: nobody reads faster, and a page that stays open all day must not heat the machine.
 
-import { connect } from '/client/index.js';
+import { connect } from '../client/index.js';
 
+import { webSocketAddress } from './address.js';
 import { freshness } from './freshness.js';
 import { html } from './html.js';
 import { send } from './desk.js';
@@ -92,8 +93,7 @@ async function enter(asked, tried) {
 /** @param {import('./store.js').User} user */
 function follow(user) {
   leave();
-  const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
-  const mine = connect({ url: `${scheme}://${window.location.host}/v1/ws` });
+  const mine = connect({ url: webSocketAddress('/v1/ws', document.baseURI) });
   client = mine;
   mine.on('state', (connection) => {
     if (client !== mine) return;

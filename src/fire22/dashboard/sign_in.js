@@ -1,5 +1,7 @@
 // Signing in: a one-time code from the link that the server prints becomes a session cookie.
 
+import { address } from './address.js';
+
 /** @typedef {{user: import('./store.js').User} | {problem: string, status: number}} SessionAnswer  status 0: no answer at all */
 
 /** The code in a link's fragment or in what a person pasted; null where there is none. @param {string} text */
@@ -48,7 +50,7 @@ export function currentSession() {
 /** @param {RequestInit} request @returns {Promise<SessionAnswer>} */
 async function ask(request) {
   try {
-    const response = await fetch('/v1/session', { ...request, credentials: 'same-origin', cache: 'no-store' });
+    const response = await fetch(address('/v1/session', document.baseURI), { ...request, credentials: 'same-origin', cache: 'no-store' });
     const body = await response.json().catch(() => ({}));
     if (response.ok) return { user: body };
     return { status: response.status, problem: body.message ?? `The server answered ${response.status}.` };

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -96,9 +96,9 @@ def after(page: Sequence[Archived]) -> str:
     return f"{page[-1].revision}:{page[-1].key}"
 
 
-def next_link(path: str, query: Mapping[str, str], position: str) -> str:
-    """The `Link` to the next page (RFC 8288)."""
-    return f'<{quote(path)}?{urlencode({**query, "after": position})}>; rel="next"'
+def next_link(query: Mapping[str, str], position: str) -> str:
+    """The `Link` to the next page (RFC 8288), relative to the address that was asked, whatever path a proxy adds."""
+    return f'<?{urlencode({**query, "after": position})}>; rel="next"'
 
 
 def file_name(topic: str, scope: str, asked: Asked) -> str:

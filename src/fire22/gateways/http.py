@@ -156,7 +156,7 @@ class _Handlers:
         service = self._service
         if request.method == "DELETE":
             response = Response(status_code=204)
-            response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+            response.set_cookie(SESSION_COOKIE, max_age=0, path=None, httponly=True, samesite="strict")
             return response
         if request.method == "GET":
             return _json(_session(self._principal(request)))
@@ -175,7 +175,7 @@ class _Handlers:
             may=principal.may,
         )
         response = _json(_session(service.authenticate(token)))
-        response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, httponly=True, samesite="strict")
+        response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, path=None, httponly=True, samesite="strict")
         return response
 
     async def view(self, request: Request) -> Response:
@@ -237,7 +237,7 @@ class _Handlers:
         name = archive.file_name(topic.name, scope, asked)
         headers = {"cache-control": "no-cache", "content-disposition": f'attachment; filename="{name}"'}
         if position is not None:
-            headers["link"] = archive.next_link(request.url.path, query, position)
+            headers["link"] = archive.next_link(query, position)
         if asked.format == "csv":
             # A large table is not made while others wait.
             return Response(await asyncio.to_thread(archive.as_csv, page), media_type=archive.CSV, headers=headers)

@@ -61,7 +61,8 @@ from fire22.hub.lane import Cohort, LaneKey, Recipient, Subscriber
 from fire22.hub.past import Page
 from fire22.security.tokens import Principal
 
-SESSION_COOKIE = "fire22_session"
+# Set without a path, so that a browser keeps it to `/v1/` under whatever path a proxy serves the page.
+SESSION_COOKIE = "fire22_sign_in"
 _CODECS: Final[dict[str, Codec]] = {
     handshake.PLAIN: PLAIN,
     handshake.JSON_BATCH: JSON_BATCH,

@@ -22,7 +22,7 @@ export function Page({ state, on }) {
   const stale = fresh.kind === 'stale' || state.connection.name === 'closed';
   return html`<div class="page">
     <header class="top">
-      <h1><img src="/assets/icon.svg" alt="" width="26" height="26" />Fire22 <span>Flows</span></h1>
+      <h1><img src="assets/icon.svg" alt="" width="26" height="26" />Fire22 <span>Flows</span></h1>
       <p class="who" title=${`${signIn.user.role}, scope ${signIn.user.scope}`}>${signIn.user.subject} · ${scopeName(signIn.user.scope)}</p>
       <${Status} state=${state} fresh=${fresh} />
     </header>

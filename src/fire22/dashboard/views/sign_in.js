@@ -9,7 +9,7 @@ export function SignIn({ signIn, on }) {
   };
   return html`<main class="sign-in">
     <form onSubmit=${submit}>
-      <img src="/assets/icon.svg" alt="" width="44" height="44" />
+      <img src="assets/icon.svg" alt="" width="44" height="44" />
       <h1>Sign in to Fire22 Flows</h1>
       <p>The server prints a sign-in link when it starts. Open that link in this browser, or paste it here. It works once, and only for a short time.</p>
       <label for="link">Link or code</label>
