@@ -41,7 +41,7 @@ def flows() -> tuple[Flow, ...]:
         Tree(),
         ledger,
         exposures,
-        Ticker(),
+        Ticker(registry),
         Alerts(registry, ledger, exposures),  # judges what is decided of alerts, of which the activity feed tells
         ActivityFeed(),
         daybook,

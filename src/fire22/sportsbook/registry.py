@@ -25,7 +25,7 @@ from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.lifecycle import State, is_legal
-from fire22.sportsbook.open_wager import Bettor, Legs, bettor_of
+from fire22.sportsbook.open_wager import Bettor, Legs, Names, bettor_of
 from fire22.sportsbook.open_wager import Leg as Leg
 from fire22.sportsbook.open_wager import OpenWager as OpenWager
 from fire22.sportsbook.settlement import cash_risk_minor
@@ -139,7 +139,7 @@ class Registry(Flow):
         self._wagers = WagerTable("wager", OpenWager)
         self._past: Table[int] = Table("past", int)
         self._bettors: dict[str, Bettor] = {}
-        self._legs = Legs()
+        self._legs = Legs(self._named)
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -218,6 +218,10 @@ class Registry(Flow):
         """An open wager."""
         return self._wagers.open.get(wager_id)
 
+    def legs_of(self, wager: facts.WagerPlaced) -> tuple[Leg, ...]:
+        """The legs of a wager that is not open, by the names that hold now."""
+        return self._legs.of(wager.legs)
+
     def wagers(self) -> Iterator[OpenWager]:
         """Every open wager, in the order in which they came."""
         return iter(self._wagers.open.values())
@@ -277,6 +281,7 @@ class Registry(Flow):
             one.liability_limit_minor, selections,
         )  # fmt: skip
         self._markets.put(one.market_id, row)
+        self._legs.forget(one.market_id)
 
     def _market_status(self, fact: Fact) -> None:
         changed = expect(fact, facts.MarketStatusChanged)
@@ -286,6 +291,7 @@ class Registry(Flow):
             return
         if changed.status in ("resulted", "voided"):
             self.over = self._markets.pop(changed.market_id)
+            self._legs.forget(changed.market_id)
             return
         market.status = changed.status
         self._markets.put(changed.market_id, market)
@@ -297,6 +303,14 @@ class Registry(Flow):
         if market is not None and selection is not None:
             selection.odds = changed.new_odds
             self._markets.put(changed.market_id, market)
+
+    def _named(self, market_id: str, selection_id: str) -> Names | None:
+        market = self._markets.get(market_id)
+        if market is None:
+            return None
+        selection = market.selections.get(selection_id)
+        name = selection.name if selection is not None else ""
+        return Names(market.event_id, market.event_name, market.type, market.period, name, market.line)
 
     def _imported_revenue(self, fact: Fact) -> None:
         self._past.put("sums", 1)
@@ -326,7 +340,7 @@ class Registry(Flow):
         wagers = self._wagers
         before = wagers.open.get(id)
         if before is not None:
-            if imported or msgspec.structs.replace(before, at_ms=opened.at_ms) == opened:
+            if imported or _is_same(before, opened):
                 raise Repeated
             raise _conflict(wager, before.risk, before.to_win, "It is open with other content.")
         over = wagers.over(id)
@@ -498,6 +512,13 @@ class Registry(Flow):
             return Refused(codes.WAGER_UNKNOWN, reason, wagerId=wager.wager_id, after=after)
         reason = f"A wager that is {before} cannot become {after}."
         return Refused(codes.TRANSITION_ILLEGAL, reason, wagerId=wager.wager_id, before=before, after=after)
+
+
+def _is_same(before: OpenWager, again: OpenWager) -> bool:
+    """Whether a wager that is open is told of again, whenever that is and whatever its legs are called by now."""
+    legs = tuple([msgspec.structs.replace(leg, names=None) for leg in before.legs])
+    other = tuple([msgspec.structs.replace(leg, names=None) for leg in again.legs])
+    return msgspec.structs.replace(before, at_ms=again.at_ms, legs=legs) == msgspec.structs.replace(again, legs=other)
 
 
 def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:

@@ -5,6 +5,7 @@ A wager waits from its request until it is accepted, rejected or has expired. It
 
 from typing import ClassVar
 
+import msgspec
 from msgspec import Struct
 
 from fire22.core.message import Json
@@ -13,8 +14,8 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.money import major
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.ticker import combined_odds
+from fire22.sportsbook.registry import Leg, Registry
+from fire22.sportsbook.ticker import combined_odds, said_leg
 from fire22.sportsbook.waiting import WaitingList
 
 
@@ -23,7 +24,7 @@ class Asked(Struct, frozen=True, gc=False, array_like=True):
 
     Args:
         order: the place in the log of the fact that told of it first.
-        odds: combined, decimal; 0 where no leg is known.
+        legs: by the names that held when it was asked for.
     """
 
     status: str
@@ -35,7 +36,7 @@ class Asked(Struct, frozen=True, gc=False, array_like=True):
     type: str
     risk: int
     to_win: int
-    odds: float
+    legs: tuple[Leg, ...]
     asked_ms: int
 
 
@@ -43,7 +44,7 @@ class Reviews(Flow):
     """Comes after the registry, which judges what may follow a request."""
 
     name: ClassVar[str] = "reviews"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ class Reviews(Flow):
             wager.type,
             wager.risk_minor if before is None else before.risk,
             wager.to_win_minor if before is None else before.to_win,
-            combined_odds(wager.legs),
+            self._book.legs_of(wager) if before is None else before.legs,
             at_ms if before is None else before.asked_ms,
         )
         self._asked.put(wager.wager_id, asked)
@@ -120,4 +121,7 @@ def _document(wager_id: str, asked: Asked) -> dict[str, Json]:
         "toWin": major(asked.to_win),
         "requestedAt": to_text(asked.asked_ms),
     }
-    return document | ({"odds": asked.odds} if asked.odds else {})
+    if asked.legs:
+        legs: list[Json] = [msgspec.to_builtins(said_leg(leg)) for leg in asked.legs]
+        document |= {"odds": combined_odds(asked.legs), "legs": legs}
+    return document

@@ -1,15 +1,21 @@
-"""The `wagers` stream: every change of a wager, as it happens."""
+"""The `wagers` stream: every change of a wager, as it happens, with what was bet on.
+
+The legs carry the names of the bet: the registry keeps them with each open wager, so a settlement that comes after its
+market is over still says them. They are encoded once for all who share them, and put into each message as they are.
+"""
 
 from functools import lru_cache
 from typing import ClassVar, Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from fire22.core.scope import ROOT
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
 from fire22.sportsbook import facts
+from fire22.sportsbook.open_wager import SELECTIONS_MAX, Leg
+from fire22.sportsbook.registry import Registry
 
 FILTERABLE: Final = ("action", "status", "amount", "customerId", "agentId", "type", "channel", "freePlay", "result")
 
@@ -34,6 +40,21 @@ class WagerUpdate(Struct, frozen=True, gc=False, rename="camel"):
     returned: float | UnsetType = UNSET
     profit: float | UnsetType = UNSET
     revision: int | UnsetType = UNSET
+    legs: Raw | UnsetType = UNSET
+
+
+class SaidLeg(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """One of the `legs`: what was bet on, by the names of the bet; only the ids where nobody knew the market."""
+
+    market_id: str
+    selection_id: str
+    odds: float
+    event_id: str = ""
+    event: str = ""
+    market: str = ""
+    period: str = ""
+    line: float | None = None
+    selection: str = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -45,14 +66,16 @@ def customer_path(path: str, customer: str) -> str:
 
 
 class Ticker(Flow):
-    """Stateless: each fact of a wager makes one message."""
+    """Comes after the registry. Each fact of a wager makes one message; what is remembered is only encoded legs."""
 
     name: ClassVar[str] = "wagers"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.topics = (Topic("wagers", Kind.STREAM, FILTERABLE),)
+        self._book = registry
+        self._said: dict[str, tuple[tuple[Leg, ...], Raw, float]] = {}
 
     def handlers(self) -> dict[str, Handler]:
         """Wagers, except those that were there before the book was connected."""
@@ -70,10 +93,12 @@ class Ticker(Flow):
     def _placed(self, fact: Fact) -> None:
         wager: facts.WagerPlaced = fact.data
         path, customer_id = wager.path, wager.customer_id
+        opened = self._book.move.opened
+        legs, odds = self._legs(opened.legs) if opened is not None else NOTHING
         update = WagerUpdate(
             wager.wager_id, wager.status, wager.risk_minor / 100, customer_id, wager.agent_id, "placed",
-            wager.wager_number, path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET,
-            combined_odds(wager.legs) or UNSET, wager.channel,
+            wager.wager_number, path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds,
+            wager.channel, UNSET, UNSET, UNSET, UNSET, legs,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
@@ -82,43 +107,73 @@ class Ticker(Flow):
         path, customer_id, result = wager.path, wager.customer_id, wager.result
         risk, returned, free_play = wager.risk_minor, wager.return_minor, wager.free_play
         profit = returned if free_play else returned - risk
+        closed = self._book.move.closed
+        legs, odds = self._legs(closed.legs) if closed is not None else NOTHING
         update = WagerUpdate(
             wager.wager_id, "cashed_out" if result == "cashed_out" else "settled", risk / 100, customer_id,
             wager.agent_id, "settled", wager.wager_number, path, wager.type, wager.to_win_minor / 100,
-            free_play or UNSET, UNSET, UNSET, result, returned / 100, profit / 100, wager.revision,
+            free_play or UNSET, odds, UNSET, result, returned / 100, profit / 100, wager.revision, legs,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
     def _reopened(self, fact: Fact) -> None:
         wager: facts.WagerReopened = fact.data
-        self._say(fact, wager, "placed", "accepted", combined_odds(wager.legs) or UNSET, wager.channel)
+        self._say(fact, wager, "placed", "accepted", wager.channel)
 
     def _modified(self, fact: Fact) -> None:
-        wager: facts.WagerModified = fact.data
-        self._say(fact, wager, "modified", "accepted", combined_odds(wager.legs) or UNSET)
+        self._say(fact, fact.data, "modified", "accepted")
 
     def _cancelled(self, fact: Fact) -> None:
         wager: facts.WagerCancelled = fact.data
         self._say(fact, wager, "cancelled", wager.status)
 
     def _say(
-        self,
-        fact: Fact,
-        wager: facts.WagerFact,
-        action: str,
-        status: str,
-        odds: float | UnsetType = UNSET,
-        channel: str | UnsetType = UNSET,
+        self, fact: Fact, wager: facts.WagerFact, action: str, status: str, channel: str | UnsetType = UNSET
     ) -> None:
         path, customer_id = wager.path, wager.customer_id
+        bet = self._book.move.opened or self._book.move.closed
+        legs, odds = self._legs(bet.legs) if bet is not None else NOTHING
         update = WagerUpdate(
             wager.wager_id, status, wager.risk_minor / 100, customer_id, wager.agent_id, action, wager.wager_number,
-            path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds, channel,
+            path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds, channel, legs=legs,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
+    def _legs(self, legs: tuple[Leg, ...]) -> tuple[Raw | UnsetType, float | UnsetType]:
+        """What a message says of the legs, and their combined odds."""
+        if len(legs) != 1:
+            return (said_legs(legs), combined_odds(legs)) if legs else NOTHING
+        id = legs[0].selection_id
+        known = self._said.get(id)
+        if known is not None and known[0] is legs:
+            return known[1], known[2]
+        if known is None and len(self._said) >= SELECTIONS_MAX:
+            self._said.clear()
+        said, odds = said_legs(legs), combined_odds(legs)
+        self._said[id] = legs, said, odds
+        return said, odds
 
-def combined_odds(legs: tuple[facts.Leg, ...]) -> float:
+
+NOTHING: Final = (UNSET, UNSET)
+
+
+def said_legs(legs: tuple[Leg, ...]) -> Raw:
+    """The legs as a message says them, encoded."""
+    return Raw(_encode([said_leg(leg) for leg in legs]))
+
+
+def said_leg(leg: Leg) -> SaidLeg:
+    """A leg, by the names of the bet."""
+    names = leg.names
+    if names is None:
+        return SaidLeg(leg.market_id, leg.selection_id, leg.odds)
+    return SaidLeg(
+        leg.market_id, leg.selection_id, leg.odds, names.event_id, names.event, names.market, names.period,
+        names.line, names.selection,
+    )  # fmt: skip
+
+
+def combined_odds(legs: tuple[facts.Leg | Leg, ...]) -> float:
     """The combined decimal odds, rounded to four decimals; 0 without a leg."""
     if not legs:
         return 0.0
