@@ -19,6 +19,7 @@ from fire22.core.times import to_datetime
 from fire22.flows.base import Flow
 from fire22.sportsbook import domain, exposure, facts
 from fire22.sportsbook.exposure import Exposures
+from fire22.sportsbook.money import Money
 from fire22.sportsbook.odds import parse_odds
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.settlement import LOSS, PUSH, WIN, Leg, LegResult, settle
@@ -318,7 +319,8 @@ def test_what_if_some_outcomes_happen(seed: int, monkeypatch: pytest.MonkeyPatch
         scope = random.choice(SCOPES)
         before = book.flow.total(scope)
         ended = {each: random.choice((VOID, f"{each}.0", f"{each}.1")) for each in random.sample(NAMES, 2)}
-        answer = what_if(book.flow.books.scope(scope), {m: "" if each == VOID else each for m, each in ended.items()})
+        asked = {m: "" if each == VOID else each for m, each in ended.items()}
+        answer = what_if(book.flow.books.scope(scope), asked, Money().major)
         pnl, rest = wagers.what_if(scope, ended)
         assert answer["pnl"] == pnl / 100, f"seed {seed}: {scope} {ended} after {group[-1].id}"
         worst = round(float(str(answer["worst"])) * 100)

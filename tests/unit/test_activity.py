@@ -13,6 +13,7 @@ from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.sportsbook import domain
 from fire22.sportsbook.activity import ActivityFeed
+from fire22.sportsbook.registry import Registry
 from tests.storage import START_MS, event
 
 WAGER: dict[str, object] = {
@@ -79,7 +80,7 @@ CASES: list[tuple[str, dict[str, object], tuple[object, ...]]] = [
 
 def told(type: str, data: object) -> list[Entry]:
     """The messages that a fact makes."""
-    engine = Engine((ActivityFeed(),), domain.decode)
+    engine = Engine((ActivityFeed(Registry()),), domain.decode)
     batch = engine.fold_group(
         Group(1, (encode_event(event("book:12", type=type, data=data, at_ms=START_MS + 250)).body,))
     )

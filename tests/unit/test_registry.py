@@ -405,4 +405,4 @@ def test_the_currency_is_the_books() -> None:
     book.engine.fold(encode_event(event("c", type="system.configured", data=settings)).body)
     assert book.place(currency="USD") == "currency_mismatch"
     assert book.place(currency="EUR") == ""
-    assert msgspec.json.decode(Raw(msgspec.json.encode(book.registry.currency))) == "EUR"
+    assert msgspec.json.decode(Raw(msgspec.json.encode(book.registry.money.currency))) == "EUR"

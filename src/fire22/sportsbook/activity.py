@@ -10,6 +10,7 @@ from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook import facts
+from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.ticker import customer_path
 
 _PAYMENT_WORDS: Final = {
@@ -63,8 +64,9 @@ class ActivityFeed(Flow):
     name: ClassVar[str] = "activity"
     version: ClassVar[int] = 2
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         super().__init__()
+        self._book = registry
         self.topics = (Topic("activity", Kind.STREAM, ("userId", "action", "amount", "icon")),)
 
     def handlers(self) -> dict[str, Handler]:
@@ -180,6 +182,6 @@ class ActivityFeed(Flow):
 
     def _say(self, fact: Fact, path: str, user: str, action: str, icon: str, amount: int | None = None) -> None:
         at_ms = fact.at_ms
-        major = UNSET if amount is None else amount / 100
+        major = UNSET if amount is None else amount / self._book.money.unit
         data = _encode(Activity(fact.event.id, user, action, to_text(at_ms), icon, major))
         self.out.stream("activity", path, "activity_update", at_ms, data)

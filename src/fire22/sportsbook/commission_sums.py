@@ -14,7 +14,7 @@ from fire22.core.scope import ancestors
 from fire22.core.times import to_text
 from fire22.flows.base import Table
 from fire22.sportsbook.daybook import Daybook
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.periods import Period
 from fire22.sportsbook.revisions import Revisions
 
@@ -34,7 +34,7 @@ class CommissionSum(Struct, frozen=True):
         """In the archive; that of an agent's own week has no word before it."""
         return f"{self.period.kind}:{self.period.key}"
 
-    def document(self) -> dict[str, Json]:
+    def document(self, major: Major) -> dict[str, Json]:
         """As it is archived."""
         return {
             "period": self.period.kind,

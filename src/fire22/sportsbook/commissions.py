@@ -30,7 +30,6 @@ from fire22.sportsbook.cells import Total
 from fire22.sportsbook.commission_sums import CommissionSums
 from fire22.sportsbook.daybook import Daybook
 from fire22.sportsbook.errors import AmountError
-from fire22.sportsbook.money import major
 from fire22.sportsbook.periods import key_of
 from fire22.sportsbook.registry import Registry
 
@@ -126,7 +125,8 @@ class Commissions(Flow):
         for period in ended:
             self._close(period.first, period.after)
         for each in self._sums.due(self.changed, self._sums_minor):
-            self.out.archive(TOPIC, each.scope, each.key, each.revision, self.watermark_ms, each.document())
+            document = each.document(self._book.money.major)
+            self.out.archive(TOPIC, each.scope, each.key, each.revision, self.watermark_ms, document)
         if ended:
             self._forget(book.running.weeks[0], book.running.kept_from)
         said_ms = self._said.get("ms") or 0
@@ -195,7 +195,7 @@ class Commissions(Flow):
         for scope in ancestors(path):
             self._earned.put(scope, (self._earned.get(scope) or 0) + difference)
         document = self._document(path, first, row)
-        document |= {"status": "closed", "revision": row.revision, "difference": major(difference)}
+        document |= {"status": "closed", "revision": row.revision, "difference": self._book.money.major(difference)}
         at_ms = self.watermark_ms
         self.out.view(TOPIC, path, key_of("week", first), "update", at_ms, document)
         self.out.archive(TOPIC, path, key_of("week", first), row.revision, at_ms, document)
@@ -274,6 +274,7 @@ class Commissions(Flow):
         agent, plan = self._book.agent(path), self._plan_of(path, first)
         if plan is None:
             raise AssertionError(f"{path} has no plan in the week of day {first}")
+        major = self._book.money.major
         document: dict[str, Json] = {
             "week": key_of("week", first),
             "agentId": agent.agent_id if agent is not None else path.rpartition("/")[2],

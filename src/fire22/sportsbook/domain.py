@@ -43,7 +43,7 @@ def flows() -> tuple[Flow, ...]:
         exposures,
         Ticker(registry),
         Alerts(registry, ledger, exposures),  # judges what is decided of alerts, of which the activity feed tells
-        ActivityFeed(),
+        ActivityFeed(registry),
         daybook,
         Figures(registry, daybook),
         commissions,

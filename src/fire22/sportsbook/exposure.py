@@ -175,7 +175,9 @@ class Exposures(Flow):
         book = self.books.scopes.get(scope)
         if book is None or book.net(market).is_nothing:
             return None
-        return market_document(book, self.books.markets[market], self._registry.market(market))
+        return market_document(
+            book, self.books.markets[market], self._registry.market(market), self._registry.money.major
+        )
 
     def take_changed(self) -> list[str]:
         """The scopes whose total, or whether it is a bound, has changed; as of the last flush."""
@@ -196,7 +198,7 @@ class Exposures(Flow):
         for parlay in self.books.parlays.values():
             market_of.update((leg.selection, leg.market) for leg in (parlay.legs if parlay is not None else ()))
         ended = asked(parameters, market_of)
-        return what_if(self.books.scopes.get(scope) or ScopeBook(scope, (), {}), ended)
+        return what_if(self.books.scopes.get(scope) or ScopeBook(scope, (), {}), ended, self._registry.money.major)
 
     # Facts.
 

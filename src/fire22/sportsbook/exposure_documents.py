@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fire22.core.message import Json
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.netting import MarketBook, Net, ScopeBook
 from fire22.sportsbook.registry import Market
 
@@ -20,7 +20,7 @@ EVENT: Final = "event:"  # the key of an event's document begins so
 Document = dict[str, Json]
 
 
-def summary(book: ScopeBook, markets: int) -> Document:
+def summary(book: ScopeBook, markets: int, major: Major) -> Document:
     """What a scope can lose in all; money in major units.
 
     Args:
@@ -42,7 +42,7 @@ def summary(book: ScopeBook, markets: int) -> Document:
     }
 
 
-def market_document(book: ScopeBook, of: MarketBook, market: Market | None) -> Document:
+def market_document(book: ScopeBook, of: MarketBook, market: Market | None, major: Major) -> Document:
     """What a scope can lose on one market.
 
     Args:
@@ -57,7 +57,7 @@ def market_document(book: ScopeBook, of: MarketBook, market: Market | None) -> D
         if market.liability_limit_minor and book.path == "/":
             document["limit"] = major(market.liability_limit_minor)
     net = of.seen(book)
-    outcomes, worst = _outcomes(net, of.places, market)
+    outcomes, worst = _outcomes(net, of.places, market, major)
     document |= {
         "liability": major(net.liability),
         "risk": major(net.risk),
@@ -69,7 +69,7 @@ def market_document(book: ScopeBook, of: MarketBook, market: Market | None) -> D
     return document
 
 
-def _outcomes(net: Net, places: Mapping[str, int], market: Market | None) -> tuple[Document, str]:
+def _outcomes(net: Net, places: Mapping[str, int], market: Market | None, major: Major) -> tuple[Document, str]:
     named = market.selections if market is not None else {}
     worst, lowest = NOBODY, 0
     outcomes: Document = {}
@@ -90,7 +90,7 @@ def _outcomes(net: Net, places: Mapping[str, int], market: Market | None) -> tup
     return outcomes, worst
 
 
-def event_document(book: ScopeBook, event_id: str, name: str, markets: Sequence[str]) -> Document:
+def event_document(book: ScopeBook, event_id: str, name: str, markets: Sequence[str], major: Major) -> Document:
     """What a scope can lose on one event: the sum over its markets, which is a bound where several can lose.
 
     Args:

@@ -141,7 +141,7 @@ class View:
         changed = view.take_stirred(book)
         at_stake = len(view.ranking.markets)
         if view.stale and (SUMMARY in view.shown or at_stake or book.parlays or book.blind):
-            self._put(book, SUMMARY, summary(book, at_stake))
+            self._put(book, SUMMARY, summary(book, at_stake, self._registry.money.major))
             if SUMMARY not in view.shown:
                 self._remember(book, view, {**view.shown, SUMMARY: None})
         view.stale = False
@@ -152,7 +152,8 @@ class View:
         for market in view.ranking.top(markets_max, book):
             shown[market] = None
             if market in changed or market not in view.shown:
-                self._put(book, market, market_document(book, book.markets[market], self._registry.market(market)))
+                of, known = book.markets[market], self._registry.market(market)
+                self._put(book, market, market_document(book, of, known, self._registry.money.major))
         for event in dict.fromkeys(self._event_of[each] for each in shown if each in self._event_of):
             key = EVENT + event
             if key not in view.shown or key in changed or not changed.keys().isdisjoint(self._events[event]):
@@ -164,7 +165,9 @@ class View:
         markets = self._events[event]
         known = self._registry.market(min(markets))
         name = known.event_name if known is not None else ""
-        return event_document(book, event, name, sorted(each for each in markets if each in at_stake))
+        return event_document(
+            book, event, name, sorted(each for each in markets if each in at_stake), self._registry.money.major
+        )
 
     def _show(self, book: ScopeBook, view: ScopeView, shown: dict[str, None]) -> None:
         """Remove the documents that are no longer shown, and remember which are."""

@@ -25,7 +25,7 @@ from fire22.sportsbook import facts
 from fire22.sportsbook.cells import Sums
 from fire22.sportsbook.daybook import Daybook, Restated
 from fire22.sportsbook.leaves import Account, Leaf, Money
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.periods import Period, key_of, weekday_of
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.revisions import Revisions
@@ -77,7 +77,7 @@ class Week:
         """At the end."""
         return self.carry + sum(self.days) + self.settled + self.adjustments
 
-    def document(self, first: int, named: dict[str, Json]) -> dict[str, Json]:
+    def document(self, first: int, named: dict[str, Json], major: Major) -> dict[str, Json]:
         """As it is said; major units."""
         return {
             "week": key_of("week", first),
@@ -225,7 +225,7 @@ class Figures(Flow):
 
     def _say_scope(self, scope: str, first: int, week: Week) -> None:
         at_ms = self.watermark_ms
-        document = week.document(first, self._agent_named(scope))
+        document = self._document(week, first, self._agent_named(scope))
         self.out.view(TOPIC, scope, "", "update", at_ms, document)
         if scope != ROOT:
             above = scope.rpartition("/")[0] or ROOT
@@ -235,7 +235,7 @@ class Figures(Flow):
         week = _account_week(account, first, after)
         document = None
         if week.carry or week.balance or any(first <= day < after for day in account.days):
-            document = week.document(first, self._customer_named(account.customer))
+            document = self._document(week, first, self._customer_named(account.customer))
         at_ms = self.watermark_ms
         self.out.view(TOPIC, account.key, "", "update", at_ms, document)
         self.out.view(TOPIC, account.leaf.path, f"customer:{account.customer}", "update", at_ms, document)
@@ -250,6 +250,9 @@ class Figures(Flow):
             return {} if path == ROOT else {"agentId": self._agent_id(path)}
         return {"agentId": agent.agent_id, "name": agent.name}
 
+    def _document(self, week: Week, first: int, named: dict[str, Json]) -> dict[str, Json]:
+        return week.document(first, named, self._book.money.major)
+
     def _customer_named(self, code: str) -> dict[str, Json]:
         customer = self._book.customer(code)
         return {"customerId": code, "name": customer.name} if customer is not None else {"customerId": code}
@@ -260,12 +263,12 @@ class Figures(Flow):
         """A week has ended."""
         first, after = period.first, period.after
         for scope, week in sorted(self._scope_weeks(first, after).items()):
-            self._keep(scope, period.first, 1, week.document(first, self._agent_named(scope)))
+            self._keep(scope, period.first, 1, self._document(week, first, self._agent_named(scope)))
         for key in sorted(self._by_key):
             account = self._by_key[key]
             week = _account_week(account, first, after)
             if week.carry or week.balance or any(first <= day < after for day in account.days):
-                self._keep(key, first, 1, week.document(first, self._customer_named(account.customer)))
+                self._keep(key, first, 1, self._document(week, first, self._customer_named(account.customer)))
 
     def _restate(self, restated: list[Restated], ended: list[int]) -> None:
         """Ended weeks into which facts came late, and the balances of the weeks that follow them."""
@@ -287,13 +290,18 @@ class Figures(Flow):
         of_scopes = self._scope_weeks(first, after)
         for scope in sorted({scope for path in moved for scope in ancestors(path)}):
             revision = self._revisions.next(first, scope)
-            self._keep(scope, first, revision, of_scopes[scope].document(first, self._agent_named(scope)))
+            self._keep(
+                scope,
+                first,
+                revision,
+                self._document(of_scopes[scope], first, self._agent_named(scope)),
+            )
         for path in sorted(moved):
             leaf = self._daybook.leaves[path]
             for customer, week in self._past_weeks(leaf, sorted(moved[path]), first, after):
                 key = leaf.accounts[customer].key
                 revision = self._revisions.next(first, key)
-                self._keep(key, first, revision, week.document(first, self._customer_named(customer)))
+                self._keep(key, first, revision, self._document(week, first, self._customer_named(customer)))
 
     def _keep(self, scope: str, first: int, revision: int, document: dict[str, Json]) -> None:
         self.out.archive(TOPIC, scope, key_of("week", first), revision, self.watermark_ms, document)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fire22.core.message import Json
 from fire22.flows.kept import Kept
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 
 
 class Liabilities(Protocol):
@@ -119,7 +119,9 @@ class ScopeFigures:
         self.row = kept.row
 
 
-def document(figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, str, str]) -> dict[str, Json]:
+def document(
+    figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, str, str], major: Major
+) -> dict[str, Json]:
     """What is said of a scope; money in major units.
 
     Args:
@@ -140,15 +142,15 @@ def document(figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, s
             "pending": figures.pending - base.pending,
             "totalLiability": major(liability - base.liability),
         },
-        **_sums(ever.revenue, ever.handle, ever.settled, ever.costs),
+        **_sums(ever.revenue, ever.handle, ever.settled, ever.costs, major),
         "pendingRisk": major(figures.risk),
         "pendingToWin": major(figures.to_win),
         "grossPotentialPayout": major(liabilities.gross(scope)),
         "onlinePlayers": figures.online,
         "periods": {
-            "day": _period(day, ever, row.day),
-            "week": _period(week, ever, row.week),
-            "month": _period(month, ever, row.month),
+            "day": _period(day, ever, row.day, major),
+            "week": _period(week, ever, row.week, major),
+            "month": _period(month, ever, row.month, major),
         },
     }
     if liabilities.is_bound(scope):
@@ -156,13 +158,14 @@ def document(figures: ScopeFigures, liabilities: Liabilities, keys: tuple[str, s
     return said
 
 
-def _period(key: str, ever: Sums, before: Sums) -> dict[str, Json]:
+def _period(key: str, ever: Sums, before: Sums, major: Major) -> dict[str, Json]:
     revenue = ever.revenue - before.revenue
-    sums = _sums(revenue, ever.handle - before.handle, ever.settled - before.settled, ever.costs - before.costs)
+    handle, settled = ever.handle - before.handle, ever.settled - before.settled
+    sums = _sums(revenue, handle, settled, ever.costs - before.costs, major)
     return {"key": key, "revenue": major(revenue), **sums, "wagers": ever.wagers - before.wagers}
 
 
-def _sums(revenue: int, handle: int, settled: int, costs: int) -> dict[str, Json]:
+def _sums(revenue: int, handle: int, settled: int, costs: int, major: Major) -> dict[str, Json]:
     said: dict[str, Json] = {
         "handle": major(handle),
         "settledHandle": major(settled),

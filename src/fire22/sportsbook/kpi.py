@@ -184,7 +184,7 @@ class Kpi(Flow):
         for scope in self._turn():
             figures = self._touched[scope] = self._waiting.pop(scope)
             figures.row.waits = 0
-            said = document(figures, self._liabilities, self._running.keys)
+            said = document(figures, self._liabilities, self._running.keys, self._book.money.major)
             self.out.view("kpi", scope, "", "kpi_update", at_ms, said)
         self._keep()
 

@@ -24,7 +24,6 @@ from fire22.core.message import Json
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts, payments
-from fire22.sportsbook.money import major
 from fire22.sportsbook.payments import Payment
 from fire22.sportsbook.registry import MOVES, Movement, OpenWager, Registry
 from fire22.sportsbook.ticker import customer_path
@@ -160,7 +159,7 @@ class Ledger(Flow):
         self._moved = {}
         for holder in self._due():
             self._say(holder, at_ms)
-        for scope, key, document in self._queue.changes():
+        for scope, key, document in self._queue.changes(self._book.money.major):
             self.out.view("payment_queue", scope, key, "update", at_ms, document)
 
     def _due(self) -> list[Holder]:
@@ -256,8 +255,9 @@ class Ledger(Flow):
             self._queue.leave(id)
         self._at_ms = max(self._at_ms, self._book.counts_at(fact))
         path = customer_path(told.path, told.customer_id)
+        amount = self._book.money.major(told.amount_minor)
         update = PaymentUpdate(
-            id, told.customer_id, told.agent_id, told.path, told.direction, told.method, major(told.amount_minor), state
+            id, told.customer_id, told.agent_id, told.path, told.direction, told.method, amount, state
         )
         self.out.stream("payments", path, "update", fact.at_ms, _encode(update))
         moved = payments.balance_minor(state, told.direction, told.amount_minor)
@@ -351,8 +351,9 @@ class Ledger(Flow):
         account.balance += amount
         account.entries += 1
         self._accounts.put(id, account)
+        unit = self._book.money.unit
         entry = LedgerEntry(
-            fact.event.id, id, account.agent_id, account.path, kind, amount / 100, account.balance / 100, ref, reason
+            fact.event.id, id, account.agent_id, account.path, kind, amount / unit, account.balance / unit, ref, reason
         )
         self.out.stream("ledger", holder.scope, "update", fact.at_ms, _encode(entry))
 
@@ -362,13 +363,14 @@ class Ledger(Flow):
             return
         customer = self._book.customer(customer_id)
         credit = customer.credit_limit_minor if customer is not None else 0
+        unit = self._book.money.unit
         document: dict[str, Json] = {
             "customerId": customer_id,
             "agentId": account.agent_id,
-            "balance": account.balance / 100,
-            "available": (credit + account.balance - holder.risk) / 100,
-            "pendingRisk": holder.risk / 100,
-            "creditLimit": credit / 100,
+            "balance": account.balance / unit,
+            "available": (credit + account.balance - holder.risk) / unit,
+            "pendingRisk": holder.risk / unit,
+            "creditLimit": credit / unit,
         }
         self.out.view("balances", holder.scope, "", "update", at_ms, document)
 

@@ -19,6 +19,7 @@ from fire22.core.times import to_text
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook import facts
+from fire22.sportsbook.money import Money
 from fire22.sportsbook.registry import Movement, Registry
 
 _RESULTS: Final = {
@@ -92,13 +93,13 @@ class Notifications(Flow):
         words = _RESULTS.get(wager.result, "was settled")
         if self._book.move.kind == "resettled":
             words = f"{words} after a correction"
-        text = f"Your wager {wager.wager_number} {words}, {returned / 100:.2f} returned."
+        text = f"Your wager {wager.wager_number} {words}, {self._book.money.text(returned)} returned."
         self._say(fact, wager.customer_id, "wager_settled", text, wager.wager_id, returned)
 
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
         wager = move.fact
-        text = f"Your wager {wager.wager_number} {_told(move)}."
+        text = f"Your wager {wager.wager_number} {_told(move, self._book.money)}."
         self._say(fact, wager.customer_id, f"wager_{move.kind}", text, wager.wager_id, wager.risk_minor)
 
     def _rejected(self, fact: Fact) -> None:
@@ -109,7 +110,7 @@ class Notifications(Flow):
 
     def _requested(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
-        text = f"{payment.customer_id} requests a {payment.direction} of {payment.amount_minor / 100:.2f}."
+        text = f"{payment.customer_id} requests a {payment.direction} of {self._book.money.text(payment.amount_minor)}."
         for path in ancestors(payment.path)[1:]:
             agent = self._book.agent(path)
             if agent is not None:
@@ -118,14 +119,14 @@ class Notifications(Flow):
     def _payment(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
         kind, words = _STEPS[fact.event.type]
-        text = f"Your {payment.direction} of {payment.amount_minor / 100:.2f} {words}."
+        text = f"Your {payment.direction} of {self._book.money.text(payment.amount_minor)} {words}."
         self._say(fact, payment.customer_id, kind, text, payment.payment_id, payment.amount_minor)
 
     def _limit(self, fact: Fact) -> None:
         changed = expect(fact, facts.CustomerLimitChanged)
-        after = changed.after
-        largest = f"{after.max_wager_minor / 100:.2f}" if after.max_wager_minor else "not limited"
-        text = f"Your limits were changed: credit {after.credit_limit_minor / 100:.2f}, largest wager {largest}."
+        after, amount = changed.after, self._book.money.text
+        largest = amount(after.max_wager_minor) if after.max_wager_minor else "not limited"
+        text = f"Your limits were changed: credit {amount(after.credit_limit_minor)}, largest wager {largest}."
         self._say(fact, changed.customer_id, "limit_changed", text, changed.customer_id)
 
     def _status(self, fact: Fact) -> None:
@@ -136,21 +137,22 @@ class Notifications(Flow):
     def _adjusted(self, fact: Fact) -> None:
         told = expect(fact, facts.BalanceAdjusted)
         why = f" ({told.reason})" if told.reason else ""
-        text = f"Your balance was changed by {told.amount_minor / 100:+.2f}: {told.kind}{why}."
+        sign = "+" if told.amount_minor > 0 else ""
+        text = f"Your balance was changed by {sign}{self._book.money.text(told.amount_minor)}: {told.kind}{why}."
         self._say(fact, told.customer_id, "balance_adjusted", text, told.entry_id, told.amount_minor)
 
     def _say(self, fact: Fact, user: str, kind: str, text: str, ref: str, amount: int | None = None) -> None:
         at_ms = fact.at_ms
-        major = UNSET if amount is None else amount / 100
+        major = UNSET if amount is None else amount / self._book.money.unit
         data = _encode(Notification(fact.event.id, kind, text, to_text(at_ms), ref, major))
         self.out.stream(DIRECT, ROOT, "notification", at_ms, data, target=f"user:{user}")
 
 
-def _told(move: Movement) -> str:
+def _told(move: Movement, money: Money) -> str:
     """What has become of a wager that was not settled."""
     wager = move.fact
     if isinstance(wager, facts.WagerCancelled):
         return f"{_ENDS.get(wager.status, 'was cancelled')}{f': {wager.reason}' if wager.reason else ''}"
     if move.kind == "reopened":
         return "is open again"
-    return f"was changed: {wager.risk_minor / 100:.2f} to win {wager.to_win_minor / 100:.2f}"
+    return f"was changed: {money.text(wager.risk_minor)} to win {money.text(wager.to_win_minor)}"

@@ -17,7 +17,7 @@ from msgspec import Struct
 from fire22.core.message import Json
 from fire22.core.times import to_text
 from fire22.sportsbook.facts import Direction
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 
 State = Literal["requested", "approved", "completed", "rejected", "failed", "charged_back"]
 STATES: Final[tuple[State, ...]] = ("requested", "approved", "completed", "rejected", "failed", "charged_back")
@@ -89,7 +89,7 @@ def amounts(payment: Payment) -> dict[str, int]:
     return {"deposits": payment.amount if deposit else 0, "withdrawals": 0 if deposit else payment.amount}
 
 
-def document(payment_id: str, payment: Payment) -> dict[str, Json]:
+def document(payment_id: str, payment: Payment, major: Major) -> dict[str, Json]:
     """What the queue shows of a payment; money in major units."""
     return {
         "paymentId": payment_id,

@@ -25,6 +25,7 @@ from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.lifecycle import State, is_legal
+from fire22.sportsbook.money import Money
 from fire22.sportsbook.open_wager import Bettor, Legs, Names, bettor_of
 from fire22.sportsbook.open_wager import Leg as Leg
 from fire22.sportsbook.open_wager import OpenWager as OpenWager
@@ -131,7 +132,7 @@ class Registry(Flow):
         super().__init__()
         self.move: Movement
         self.over: Market | None = None
-        self.currency = RegistrySettings().currency
+        self.money = Money(RegistrySettings().currency)
         self._agents: Table[Agent] = Table("agent", Agent)
         self._customers: Table[Customer] = Table("customer", Customer)
         self._markets: Table[Market] = Table("market", Market)
@@ -155,7 +156,7 @@ class Registry(Flow):
 
     def configure(self, settings: Raw) -> None:
         """Take the book's currency."""
-        self.currency = msgspec.json.decode(settings, type=RegistrySettings).currency
+        self.money = Money(msgspec.json.decode(settings, type=RegistrySettings).currency)
 
     def handlers(self) -> dict[str, Handler]:
         """Who and what there is; every fact of a wager."""
@@ -232,9 +233,9 @@ class Registry(Flow):
         Raises:
             Refused: `currency_mismatch` or `customer_unknown`.
         """
-        if currency is not None and currency != self.currency:
-            reason = f"The amount is in {currency}; the book's currency is {self.currency}."
-            raise Refused(codes.CURRENCY_MISMATCH, reason, currency=currency, book=self.currency)
+        if currency is not None and currency != self.money.currency:
+            reason = f"The amount is in {currency}; the book's currency is {self.money.currency}."
+            raise Refused(codes.CURRENCY_MISMATCH, reason, currency=currency, book=self.money.currency)
         if self._customers.get(customer_id) is None:
             raise Refused(codes.CUSTOMER_UNKNOWN, f"There is no customer {customer_id}.", customerId=customer_id)
 

@@ -19,7 +19,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Flow, Handler, Table
 from fire22.sportsbook.cells import Sums, Total
 from fire22.sportsbook.daybook import Daybook
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.periods import Period, PeriodKind
 from fire22.sportsbook.registry import Registry
 from fire22.sportsbook.revisions import Revisions
@@ -106,12 +106,12 @@ class Reports(Flow):
     def _keep(self, period: Period, scope: str, sums: Sums, *, restated: bool) -> tuple[int, dict[str, Json]]:
         key = archive_key(period.kind, period.key)
         revision = self._revisions.next(period.first, f"{period.kind}|{scope}") if restated else 1
-        document = _document(period, sums)
+        document = _document(period, sums, self._book.money.major)
         self.out.archive(TOPIC, scope, key, revision, self.watermark_ms, document)
         return revision, document
 
 
-def _document(period: Period, sums: Sums) -> dict[str, Json]:
+def _document(period: Period, sums: Sums, major: Major) -> dict[str, Json]:
     document: dict[str, Json] = {
         "period": period.kind,
         "from": to_text(period.start_ms),
@@ -142,11 +142,11 @@ def _document(period: Period, sums: Sums) -> dict[str, Json]:
     if sums.late:
         document["late"] = sums.late
     if isinstance(sums, Total):
-        _of_many(document, sums)
+        _of_many(document, sums, major)
     return document
 
 
-def _of_many(document: dict[str, Json], total: Total) -> None:
+def _of_many(document: dict[str, Json], total: Total, major: Major) -> None:
     document["players"] = total.players
     document["topCustomers"] = [
         {

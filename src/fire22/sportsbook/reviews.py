@@ -13,7 +13,7 @@ from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.registry import Leg, Registry
 from fire22.sportsbook.ticker import combined_odds, said_leg
 from fire22.sportsbook.waiting import WaitingList
@@ -70,7 +70,7 @@ class Reviews(Flow):
     def flush(self) -> None:
         """The documents that changed."""
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
-        for scope, key, document in self._list.changes():
+        for scope, key, document in self._list.changes(self._book.money.major):
             self.out.view("reviews", scope, key, "update", at_ms, document)
 
     def _requested(self, fact: Fact) -> None:
@@ -108,7 +108,7 @@ def _amounts(asked: Asked) -> dict[str, int]:
     return {"risk": asked.risk, "toWin": asked.to_win}
 
 
-def _document(wager_id: str, asked: Asked) -> dict[str, Json]:
+def _document(wager_id: str, asked: Asked, major: Major) -> dict[str, Json]:
     document: dict[str, Json] = {
         "wagerId": wager_id,
         "wagerNumber": asked.number,

@@ -15,7 +15,6 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.player import Player
 from fire22.sportsbook.recall import Ended, Recall
 from fire22.sportsbook.registry import Customer, Market, Movement, OpenWager
@@ -148,6 +147,14 @@ class Rule:
     def loaded(self) -> None:
         """Derive what is derived: the tables have just been filled."""
 
+    def major(self, minor: int) -> float:
+        """An amount, as evidence."""
+        return self.book.money.major(minor)
+
+    def said(self, minor: int) -> str:
+        """An amount, in a sentence."""
+        return self.book.money.text(minor)
+
     # Hooks. A rule that does not override one is not called.
 
     def placed(self, scene: Scene) -> Finding | None:
@@ -236,11 +243,6 @@ def side_of(market: Market | None, market_id: str, selection_id: str) -> str:
     """A selection, as people call it."""
     selection = market.selections.get(selection_id) if market is not None else None
     return f"{title_of(market, market_id)}: {selection.name if selection is not None else selection_id}"
-
-
-def said(minor: int) -> str:
-    """An amount, in a sentence."""
-    return f"{major(minor):,.2f}"
 
 
 def listed(values: Iterable[str | float]) -> list[Json]:

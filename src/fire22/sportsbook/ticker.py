@@ -92,27 +92,29 @@ class Ticker(Flow):
 
     def _placed(self, fact: Fact) -> None:
         wager: facts.WagerPlaced = fact.data
+        unit = self._book.money.unit
         path, customer_id = wager.path, wager.customer_id
         opened = self._book.move.opened
         legs, odds = self._legs(opened.legs) if opened is not None else NOTHING
         update = WagerUpdate(
-            wager.wager_id, wager.status, wager.risk_minor / 100, customer_id, wager.agent_id, "placed",
-            wager.wager_number, path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds,
+            wager.wager_id, wager.status, wager.risk_minor / unit, customer_id, wager.agent_id, "placed",
+            wager.wager_number, path, wager.type, wager.to_win_minor / unit, wager.free_play or UNSET, odds,
             wager.channel, UNSET, UNSET, UNSET, UNSET, legs,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
     def _settled(self, fact: Fact) -> None:
         wager: facts.WagerSettled = fact.data
+        unit = self._book.money.unit
         path, customer_id, result = wager.path, wager.customer_id, wager.result
         risk, returned, free_play = wager.risk_minor, wager.return_minor, wager.free_play
         profit = returned if free_play else returned - risk
         closed = self._book.move.closed
         legs, odds = self._legs(closed.legs) if closed is not None else NOTHING
         update = WagerUpdate(
-            wager.wager_id, "cashed_out" if result == "cashed_out" else "settled", risk / 100, customer_id,
-            wager.agent_id, "settled", wager.wager_number, path, wager.type, wager.to_win_minor / 100,
-            free_play or UNSET, odds, UNSET, result, returned / 100, profit / 100, wager.revision, legs,
+            wager.wager_id, "cashed_out" if result == "cashed_out" else "settled", risk / unit, customer_id,
+            wager.agent_id, "settled", wager.wager_number, path, wager.type, wager.to_win_minor / unit,
+            free_play or UNSET, odds, UNSET, result, returned / unit, profit / unit, wager.revision, legs,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
@@ -130,12 +132,13 @@ class Ticker(Flow):
     def _say(
         self, fact: Fact, wager: facts.WagerFact, action: str, status: str, channel: str | UnsetType = UNSET
     ) -> None:
+        unit = self._book.money.unit
         path, customer_id = wager.path, wager.customer_id
         bet = self._book.move.opened or self._book.move.closed
         legs, odds = self._legs(bet.legs) if bet is not None else NOTHING
         update = WagerUpdate(
-            wager.wager_id, status, wager.risk_minor / 100, customer_id, wager.agent_id, action, wager.wager_number,
-            path, wager.type, wager.to_win_minor / 100, wager.free_play or UNSET, odds, channel, legs=legs,
+            wager.wager_id, status, wager.risk_minor / unit, customer_id, wager.agent_id, action, wager.wager_number,
+            path, wager.type, wager.to_win_minor / unit, wager.free_play or UNSET, odds, channel, legs=legs,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 

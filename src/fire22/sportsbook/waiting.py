@@ -5,7 +5,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from fire22.core.message import Json
 from fire22.core.scope import ancestors
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.ticker import customer_path
 
 SHOWN_MAX: Final = 200  # of a scope; the next in line appears when one of these is decided
@@ -52,7 +52,7 @@ class WaitingList(Generic[Waiting]):
     """
 
     def __init__(
-        self, document: Callable[[str, Waiting], dict[str, Json]], amounts: Callable[[Waiting], dict[str, int]]
+        self, document: Callable[[str, Waiting, Major], dict[str, Json]], amounts: Callable[[Waiting], dict[str, int]]
     ) -> None:
         self._document = document
         self._amounts = amounts
@@ -83,15 +83,15 @@ class WaitingList(Generic[Waiting]):
             for scope in _scopes(item):
                 self._leave(scope, id, item)
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self, major: Major) -> Iterator[Change]:
         """The documents that changed since the last call, as (scope, key, document); None is one that is gone."""
         changed, self._changed = self._changed, {}
         for scope, id in sorted(changed):
             line = self._lines.get(scope)
             if id == "":
-                yield scope, "", _summary(line) if line is not None else None
+                yield scope, "", _summary(line, major) if line is not None else None
             elif line is not None and id in line.shown:
-                yield scope, id, self._document(id, self._items[id])
+                yield scope, id, self._document(id, self._items[id], major)
             else:
                 yield scope, id, None
 
@@ -132,6 +132,6 @@ def _scopes(item: Item) -> tuple[str, ...]:
     return ancestors(customer_path(item.path, item.customer_id))
 
 
-def _summary(line: _Line) -> dict[str, Json]:
+def _summary(line: _Line, major: Major) -> dict[str, Json]:
     sums: dict[str, Json] = {name: major(amount) for name, amount in line.sums.items()}
     return {"count": len(line.shown) + len(line.behind), **sums}

@@ -12,7 +12,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.sportsbook.components import component
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.netting import ScopeBook
 from fire22.sportsbook.parlay import VOID, Parlay
 from fire22.sportsbook.searches import straight
@@ -24,7 +24,7 @@ STATES_MAX: Final = 20_000  # of its search; some 30 ms
 Ended = Mapping[str, str]  # the outcome by market; VOID is a market whose stakes go back
 
 
-def what_if(book: ScopeBook, ended: Ended) -> dict[str, Json]:
+def what_if(book: ScopeBook, ended: Ended, major: Major) -> dict[str, Json]:
     """The answer for a scope.
 
     Args:

@@ -9,10 +9,9 @@ window no longer counts.
 
 from typing import ClassVar, Final, Literal
 
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import common
 from fire22.sportsbook.registry import OpenWager
-from fire22.sportsbook.rule import Count, Entity, Finding, Rule, RuleSettings, Scene, Seconds, listed, said, side_of
+from fire22.sportsbook.rule import Count, Entity, Finding, Rule, RuleSettings, Scene, Seconds, listed, side_of
 
 LATE: Final = 2  # windows behind the watermark, from which on a wager comes too late to be counted
 
@@ -122,13 +121,13 @@ class AgentSwarm(Rule):
             severity=self.settings.severity,
             path=common(one.path for one in group),
             at_ms=scene.move.at_ms,
-            title=f"Customers of {_agents(group)} agents put {said(money)} on {name} within minutes.",
+            title=f"Customers of {_agents(group)} agents put {self.said(money)} on {name} within minutes.",
             evidence={
                 "agents": _agents(group),
                 "agentIds": listed(sorted({one.agent_id for one in group})),
                 "customerIds": listed(sorted({one.customer_id for one in group})),
                 "ips": listed(sorted({one.ip for one in group if one.ip})),
-                "risk": major(money),
+                "risk": self.major(money),
                 "tookSeconds": (group[-1].at_ms - group[0].at_ms) / 1_000,
             },
             wager_ids=tuple(one.wager_id for one in group),

@@ -3,8 +3,7 @@
 from typing import ClassVar
 
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
-from fire22.sportsbook.rule import DAY_S, Entity, Finding, Minor, Rule, RuleSettings, Seconds, Severity, said, who
+from fire22.sportsbook.rule import DAY_S, Entity, Finding, Minor, Rule, RuleSettings, Seconds, Severity, who
 
 
 class ChargebackSettings(RuleSettings, frozen=True):
@@ -31,19 +30,19 @@ class Chargeback(Rule):
         if kind != "charged_back" or payment.amount_minor < self.settings.amount_minor:
             return None
         customer = self.book.customer(payment.customer_id)
-        name = who(payment.customer_id, customer)
+        name, amount = who(payment.customer_id, customer), self.said(payment.amount_minor)
         return Finding(
             cause=payment.customer_id,
             entity=Entity("customer", payment.customer_id, customer.name if customer else ""),
             severity=self.settings.severity,
             path=payment.path,
             at_ms=at_ms,
-            title=f"A {payment.direction} of {said(payment.amount_minor)} of {name} was charged back: hold payouts.",
+            title=f"A {payment.direction} of {amount} of {name} was charged back: hold payouts.",
             evidence={
                 "paymentId": payment.payment_id,
-                "amount": major(payment.amount_minor),
+                "amount": self.major(payment.amount_minor),
                 "method": payment.method,
-                "balance": major(self.recall.balances.balance_minor(payment.customer_id)),
+                "balance": self.major(self.recall.balances.balance_minor(payment.customer_id)),
             },
             customer_id=payment.customer_id,
         )

@@ -6,9 +6,8 @@ share of the total, so that the favourite covers seldom in a game of few points.
 
 from typing import ClassVar, Literal
 
-from fire22.sportsbook.money import major
 from fire22.sportsbook.registry import Market
-from fire22.sportsbook.rule import Finding, Ratio, Rule, RuleSettings, Scene, called, of_customer, said, title_of
+from fire22.sportsbook.rule import Finding, Ratio, Rule, RuleSettings, Scene, called, of_customer, title_of
 
 
 class CorrelatedParlaySettings(RuleSettings, frozen=True):
@@ -62,13 +61,13 @@ class CorrelatedParlay(Rule):
             severity=self.settings.severity,
             path=bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} combines related legs to win {said(bet.to_win)}.",
+            title=f"{called(scene)} combines related legs to win {self.said(bet.to_win)}.",
             evidence={
                 "eventId": one[1].event_id,
                 "markets": [title_of(one[1], one[0]), title_of(other[1], other[0])],
                 "legs": len(bet.legs),
-                "risk": major(bet.risk),
-                "toWin": major(bet.to_win),
+                "risk": self.major(bet.risk),
+                "toWin": self.major(bet.to_win),
             },
             wager_ids=(bet.wager_id,),
             customer_id=bet.customer_id,

@@ -3,9 +3,8 @@
 from typing import ClassVar
 
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.registry import Customer
-from fire22.sportsbook.rule import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, said, who
+from fire22.sportsbook.rule import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, who
 
 
 class CreditUtilisationSettings(RuleSettings, frozen=True):
@@ -75,13 +74,13 @@ class CreditUtilisation(Rule):
             severity=severity,
             path=customer.path,
             at_ms=at_ms,
-            title=f"{who(customer_id, customer)} uses {used / limit:.0%} of a credit of {said(limit)}.",
+            title=f"{who(customer_id, customer)} uses {used / limit:.0%} of a credit of {self.said(limit)}.",
             evidence={
-                "used": major(used),
-                "creditLimit": major(limit),
+                "used": self.major(used),
+                "creditLimit": self.major(limit),
                 "share": round(used / limit, 4),
-                "openRisk": major(cash),
-                "balance": major(balance),
+                "openRisk": self.major(cash),
+                "balance": self.major(balance),
             },
             wager_ids=wager_ids,
             customer_id=customer_id,

@@ -6,8 +6,7 @@ player. What a customer may lose is the business of `credit_utilisation`.
 
 from typing import ClassVar
 
-from fire22.sportsbook.money import major
-from fire22.sportsbook.rule import Finding, Minor, Ratio, Rule, RuleSettings, Scene, Severity, called, of_customer, said
+from fire22.sportsbook.rule import Finding, Minor, Ratio, Rule, RuleSettings, Scene, Severity, called, of_customer
 
 
 class CustomerExposureSettings(RuleSettings, frozen=True):
@@ -47,12 +46,13 @@ class CustomerExposure(Rule):
             severity=severity,
             path=bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} may win {said(to_win)} on {player.count} open wagers; the limit is {said(limit)}.",
+            title=f"{called(scene)} may win {self.said(to_win)} on {player.count} open wagers; "
+            f"the limit is {self.said(limit)}.",
             evidence={
-                "openToWin": major(to_win),
-                "openRisk": major(player.cash),
+                "openToWin": self.major(to_win),
+                "openRisk": self.major(player.cash),
                 "openWagers": player.count,
-                "limit": major(limit),
+                "limit": self.major(limit),
                 "betFactor": scene.customer.bet_factor,
             },
             wager_ids=(bet.wager_id,),

@@ -11,7 +11,6 @@ from msgspec import Meta, Struct, field
 
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import Fading, Memory
 from fire22.sportsbook.rule import (
     DAY_S,
@@ -24,7 +23,6 @@ from fire22.sportsbook.rule import (
     Seconds,
     Severity,
     listed,
-    said,
     who,
 )  # fmt: skip
 
@@ -135,11 +133,11 @@ class DepositAml(Rule):
         self, payment: facts.Payment, kind: str, severity: Severity, deposits: list[Deposit], at_ms: int
     ) -> Finding:
         customer = self.book.customer(payment.customer_id)
-        name, total = who(payment.customer_id, customer), said(_total(deposits))
+        name, total = who(payment.customer_id, customer), self.said(_total(deposits))
         title = {
             "daily": f"{name} deposited {total} within a day.",
             "suspicious": f"{name} deposited {total} within a day in ways that leave no trace.",
-            "structuring": f"{name} made {len(deposits)} deposits just below {said(self.settings.daily_minor)}.",
+            "structuring": f"{name} made {len(deposits)} deposits just below {self.said(self.settings.daily_minor)}.",
         }[kind]
         return Finding(
             cause=f"{payment.customer_id}:{kind}",
@@ -151,8 +149,8 @@ class DepositAml(Rule):
             evidence={
                 "kind": kind,
                 "deposits": len(deposits),
-                "total": major(_total(deposits)),
-                "amounts": listed(major(one.amount) for one in deposits),
+                "total": self.major(_total(deposits)),
+                "amounts": listed(self.major(one.amount) for one in deposits),
                 "methods": listed(sorted({one.method for one in deposits})),
                 "paymentIds": listed(one.payment_id for one in deposits),
             },

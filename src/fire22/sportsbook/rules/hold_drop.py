@@ -11,9 +11,8 @@ from msgspec import Meta
 
 from fire22.core.scope import ROOT, ancestors
 from fire22.flows.base import Table
-from fire22.sportsbook.money import major
 from fire22.sportsbook.registry import Movement
-from fire22.sportsbook.rule import DAY_S, HOUR_S, Entity, Finding, Minor, Ratio, Rule, RuleSettings, Seconds, said
+from fire22.sportsbook.rule import DAY_S, HOUR_S, Entity, Finding, Minor, Ratio, Rule, RuleSettings, Seconds
 
 DAY_MS: Final = DAY_S * 1_000
 HOUR_MS: Final = HOUR_S * 1_000
@@ -147,12 +146,12 @@ class HoldDrop(Rule):
             severity=self.settings.severity,
             path=scope,
             at_ms=now_ms,
-            title=f"{name} held {hold:.1%} of {said(handle)} over {self.settings.days} days.",
+            title=f"{name} held {hold:.1%} of {self.said(handle)} over {self.settings.days} days.",
             evidence={
                 "hold": round(hold, 4),
                 "threshold": self.settings.hold,
-                "revenue": major(revenue),
-                "settledHandle": major(handle),
+                "revenue": self.major(revenue),
+                "settledHandle": self.major(handle),
                 "days": self.settings.days,
             },
         )

@@ -6,8 +6,7 @@ news to a desk.
 
 from typing import ClassVar
 
-from fire22.sportsbook.money import major
-from fire22.sportsbook.rule import Finding, Minor, Ratio, Rule, RuleSettings, Scene, Severity, called, of_customer, said
+from fire22.sportsbook.rule import Finding, Minor, Ratio, Rule, RuleSettings, Scene, Severity, called, of_customer
 
 
 class LargeBetSettings(RuleSettings, frozen=True):
@@ -55,16 +54,20 @@ class LargeBet(Rule):
         if bet.risk < settings.risk_minor and not by_share:
             return None
         severity: Severity = "critical" if bet.risk >= settings.critical_risk_minor else settings.severity
-        evidence = {"risk": major(bet.risk), "toWin": major(bet.to_win), "threshold": major(settings.risk_minor)}
+        evidence = {
+            "risk": self.major(bet.risk),
+            "toWin": self.major(bet.to_win),
+            "threshold": self.major(settings.risk_minor),
+        }
         if largest > 0:
-            evidence |= {"maxWager": major(largest), "shareOfMax": round(bet.risk / largest, 4)}
+            evidence |= {"maxWager": self.major(largest), "shareOfMax": round(bet.risk / largest, 4)}
         return Finding(
             cause=bet.customer_id,
             entity=of_customer(scene),
             severity=severity,
             path=bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} risks {said(bet.risk)} on one wager.",
+            title=f"{called(scene)} risks {self.said(bet.risk)} on one wager.",
             evidence=dict(evidence),
             wager_ids=(bet.wager_id,),
             customer_id=bet.customer_id,

@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from fire22.sportsbook.money import major
 from fire22.sportsbook.player import IDS_KEPT, RESULTS_KEPT
 from fire22.sportsbook.rule import (
     DAY_S,
@@ -22,7 +21,6 @@ from fire22.sportsbook.rule import (
     Seconds,
     called,
     of_customer,
-    said,
 )  # fmt: skip
 
 
@@ -76,8 +74,8 @@ class LossChasing(Rule):
             severity=settings.severity,
             path=scene.bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} lost {len(lost)} of {settings.of} and raised to {said(stake)}.",
-            evidence={"lost": len(lost), "of": settings.of, "stakes": [major(one) for one in stakes]},
+            title=f"{called(scene)} lost {len(lost)} of {settings.of} and raised to {self.said(stake)}.",
+            evidence={"lost": len(lost), "of": settings.of, "stakes": [self.major(one) for one in stakes]},
             wager_ids=(*lost, scene.bet.wager_id),
             customer_id=scene.bet.customer_id,
         )

@@ -5,10 +5,9 @@ from typing import ClassVar, Final
 
 from fire22.core.message import Json
 from fire22.core.scope import ROOT
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import Ended
 from fire22.sportsbook.registry import Movement
-from fire22.sportsbook.rule import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, said, title_of
+from fire22.sportsbook.rule import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, title_of
 
 UNLIMITED: Final = inf
 
@@ -99,8 +98,8 @@ class MarketLiability(Rule):
         shown = self.recall.exposure.market(ROOT, market_id) or {}
         worst = market.selections.get(str(shown.get("worst"))) if market is not None else None
         evidence: dict[str, Json] = {
-            "liability": major(amount),
-            "limit": major(limit),
+            "liability": self.major(amount),
+            "limit": self.major(limit),
             "share": round(amount / limit, 4),
             "risk": shown.get("risk", 0.0),
             "worstSelectionId": shown.get("worst", ""),
@@ -111,7 +110,7 @@ class MarketLiability(Rule):
             severity=severity,
             path=ROOT,
             at_ms=at_ms,
-            title=f"{name} may cost {said(amount)}, {amount / limit:.0%} of its limit.",
+            title=f"{name} may cost {self.said(amount)}, {amount / limit:.0%} of its limit.",
             evidence=evidence | ({"worstSelection": worst.name} if worst is not None else {}),
             wager_ids=(wager_id,),
             market_id=market_id,

@@ -9,7 +9,6 @@ from msgspec import field
 
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import Fading, Memory
 from fire22.sportsbook.rule import (
     DAY_S,
@@ -21,7 +20,6 @@ from fire22.sportsbook.rule import (
     RuleSettings,
     Scene,
     Seconds,
-    said,
     who,
 )  # fmt: skip
 
@@ -133,18 +131,18 @@ class MinimalPlay(Rule):
             return None
         customer = self.book.customer(payment.customer_id)
         name = who(payment.customer_id, customer)
-        played = said(row.turnover)
+        played = self.said(row.turnover)
         return Finding(
             cause=payment.customer_id,
             entity=Entity("customer", payment.customer_id, customer.name if customer else ""),
             severity=settings.severity,
             path=payment.path,
             at_ms=at_ms,
-            title=f"{name} paid in {said(row.deposited)}, wagered {played} and asks for {said(row.asked)}.",
+            title=f"{name} paid in {self.said(row.deposited)}, wagered {played} and asks for {self.said(row.asked)}.",
             evidence={
-                "deposited": major(row.deposited),
-                "turnover": major(row.turnover),
-                "asked": major(row.asked),
+                "deposited": self.major(row.deposited),
+                "turnover": self.major(row.turnover),
+                "asked": self.major(row.asked),
                 "depositIds": list(row.ids),
                 "paymentId": payment.payment_id,
             },

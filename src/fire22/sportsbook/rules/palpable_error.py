@@ -15,7 +15,6 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import Ended, Fading, Memory, common, is_live, overround
 from fire22.sportsbook.registry import Leg, Market
 from fire22.sportsbook.rule import (
@@ -183,8 +182,8 @@ class PalpableError(Rule):
                 "odds": jump.odds,
                 "oddsAfter": change.new_odds,
                 "wagers": len(jump.ids),
-                "risk": major(jump.risk),
-                "toWin": major(jump.to_win),
+                "risk": self.major(jump.risk),
+                "toWin": self.major(jump.to_win),
                 "agentPath": common(jump.paths),
             },
             wager_ids=tuple(jump.ids),
@@ -274,7 +273,7 @@ class PalpableError(Rule):
             path=ROOT,
             at_ms=scene.move.at_ms,
             title=f"{called(scene)} struck {leg.odds:.2f} on {name}.",
-            evidence={"odds": leg.odds, **evidence, "risk": major(bet.risk), "toWin": major(bet.to_win)},
+            evidence={"odds": leg.odds, **evidence, "risk": self.major(bet.risk), "toWin": self.major(bet.to_win)},
             wager_ids=(bet.wager_id,),
             market_id=leg.market_id,
         )

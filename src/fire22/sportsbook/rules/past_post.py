@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fire22.core.times import to_text
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import deadline_ms
 from fire22.sportsbook.registry import Market
 from fire22.sportsbook.rule import EVER, NEVER, Entity, Finding, Rule, RuleSettings, Scene, Severity, called, title_of
@@ -84,8 +83,8 @@ class PastPost(Rule):
                 "acceptedAt": to_text(at_ms),
                 "closedAt": to_text(closed_ms),
                 "lateSeconds": round(late_s, 3),
-                "risk": major(bet.risk),
-                "toWin": major(bet.to_win),
+                "risk": self.major(bet.risk),
+                "toWin": self.major(bet.to_win),
             },
             wager_ids=(bet.wager_id,),
             customer_id=bet.customer_id,

@@ -4,11 +4,12 @@ Stakes spread widely, and more so the larger they are: with the usual spread eve
 So a spike must also be well above the largest of the last bets, and of a size that matters.
 """
 
+from fractions import Fraction
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from fire22.sportsbook.money import major
+from fire22.sportsbook.money import half_up
 from fire22.sportsbook.player import BETS_KEPT
 from fire22.sportsbook.rule import (
     DAY_S,
@@ -21,7 +22,6 @@ from fire22.sportsbook.rule import (
     Seconds,
     called,
     of_customer,
-    said,
 )  # fmt: skip
 
 
@@ -72,11 +72,11 @@ class StakeSpike(Rule):
             severity=settings.severity,
             path=scene.bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} staked {said(stake)}, {times:.1f} times the usual.",
+            title=f"{called(scene)} staked {self.said(stake)}, {times:.1f} times the usual.",
             evidence={
-                "stake": major(stake),
-                "median": round(median / 100, 2),
-                "largest": major(before[-1]),
+                "stake": self.major(stake),
+                "median": self.major(half_up(Fraction(median))),
+                "largest": self.major(before[-1]),
                 "times": round(times, 2),
                 "bets": len(before),
             },

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 from fire22.flows.base import Table
 from fire22.sportsbook import facts
 from fire22.sportsbook.backers import Backer, Backers
-from fire22.sportsbook.money import major
 from fire22.sportsbook.recall import common, is_live
 from fire22.sportsbook.rule import (
     Count,
@@ -22,7 +21,6 @@ from fire22.sportsbook.rule import (
     Scene,
     Seconds,
     listed,
-    said,
     side_of,
 )  # fmt: skip
 
@@ -135,11 +133,12 @@ class Steam(Rule):
             severity=self.settings.severity,
             path=common([one.path for one in run]),
             at_ms=at_ms,
-            title=f"{len(customers)} customers put {said(money)} on {name}; it went from {before:.2f} to {now:.2f}.",
+            title=f"{len(customers)} customers put {self.said(money)} on {name}; "
+            f"it went from {before:.2f} to {now:.2f}.",
             evidence={
                 "customers": len(customers),
                 "customerIds": listed(customers),
-                "money": major(money),
+                "money": self.major(money),
                 "oddsBefore": before,
                 "oddsNow": now,
                 "lineMove": round(1 - now / before, 4),
