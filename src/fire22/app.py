@@ -330,6 +330,7 @@ class Application:
             check_event=domain.decode,
             count_error=self.metrics.count_error,
             desk=self.desk,
+            about=domain.about(self.config.book.currency),
             queries={name: Query(*each) for name, each in domain.queries(self.engine.flows).items()},
         )
 

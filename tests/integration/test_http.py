@@ -337,6 +337,7 @@ async def test_sign_in(server: app.Application) -> None:
     answer = await request(server, "POST", "/v1/session", {"code": code}, token=None)
     assert answer.status == 200
     assert (answer.json["role"], answer.json["scope"]) == ("admin", "/")
+    assert (answer.json["currency"], answer.json["decimals"]) == ("USD", 2)
     cookie = answer.headers["set-cookie"]
     assert re.match(rf"{SESSION_COOKIE}=[\w.-]+; HttpOnly; Max-Age=7200; SameSite=strict$", cookie)
     held = cookie.partition(";")[0]

@@ -24,6 +24,14 @@ test('money has two decimals, thousands separators and a true minus; nothing is 
   assert.equal(format.formatPercent(-4.56), '−4.6\u202f%');
 });
 
+test('money has the decimals of the book\'s currency', () => {
+  format.setDecimals(0);
+  assert.deepEqual([format.formatMoney(-2287118), format.roundMoney(1499.9999)], ['−2,287,118', 1500]);
+  format.setDecimals(3);
+  assert.deepEqual([format.formatMoney(12.5), format.roundMoney(0.1 + 0.2)], ['12.500', 0.3]);
+  format.setDecimals(2);
+});
+
 test('odds are shown as they come', () => {
   const shown = [150, -110, 1.91, '5/2', undefined].map(format.formatOdds);
   assert.deepEqual(shown, ['+150', '−110', '1.91', '5/2', '']);

@@ -5,6 +5,7 @@ import { connect } from '../client/index.js';
 
 import { webSocketAddress } from './address.js';
 import { freshness } from './freshness.js';
+import { setDecimals } from './format.js';
 import { html } from './html.js';
 import { send } from './desk.js';
 import { loadSamples, saveSamples } from './samples.js';
@@ -78,6 +79,7 @@ const on = {
 async function enter(asked, tried) {
   const answer = await asked;
   if ('user' in answer) {
+    setDecimals(answer.user.decimals ?? 2);
     dispatch({ type: 'sign-in', signIn: { name: 'signed-in', user: answer.user } });
     return follow(answer.user);
   }

@@ -1,8 +1,26 @@
-// Numbers and times as a person reads them. Money comes in major units.
+// Numbers and times as a person reads them. Money comes in major units, with the decimals of the book's currency.
 
 const MINUS = '\u2212';
 
-const money = new Intl.NumberFormat('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+let decimals = 2;
+let money = numbers(decimals);
+
+/** @param {number} digits */
+function numbers(digits) {
+  return new Intl.NumberFormat('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** The book's currency has so many decimals: a yen none, a dinar three. @param {number} digits */
+export function setDecimals(digits) {
+  decimals = digits;
+  money = numbers(digits);
+}
+
+/** What is left of an amount after sums of doubles. @param {number} value */
+export function roundMoney(value) {
+  return Math.round(value * 10 ** decimals) / 10 ** decimals;
+}
+
 const count = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 /** @param {Intl.NumberFormat} format @param {number} value */

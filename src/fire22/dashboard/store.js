@@ -13,7 +13,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /** @typedef {import('/client/types.js').Recovery} Recovery */
 /** @typedef {import('/client/types.js').ServerError} ServerError */
 
-/** @typedef {{subject: string, role: string, scope: string, expiresAt?: string}} User */
+/** @typedef {{subject: string, role: string, scope: string, expiresAt?: string, currency?: string, decimals?: number}} User */
 /** @typedef {{name: 'checking'} | {name: 'signed-out', problem?: string, busy?: boolean} | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
 /** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number}} TickState */
 

@@ -1,5 +1,7 @@
 // How a wager reads from the book's side of the counter.
 
+import { roundMoney } from './format.js';
+
 /** Stakes from which a row stands out, in major units. */
 export const TIERS = [
   { name: 'huge', from: 10_000 },
@@ -20,7 +22,7 @@ export function tierOf(amount) {
  */
 export function bookResult({ action, amount, returned, freePlay }) {
   if (action !== 'settled' || returned === undefined) return undefined;
-  return Math.round(100 * ((freePlay ? 0 : amount) - returned)) / 100;
+  return roundMoney((freePlay ? 0 : amount) - returned);
 }
 
 /** @type {Record<string, string>} */

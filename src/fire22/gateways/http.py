@@ -20,6 +20,7 @@ from fire22.core import codes
 from fire22.core.command import History
 from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.event import Time, parse_events
+from fire22.core.message import Json
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
 from fire22.gateways import archive
@@ -51,13 +52,6 @@ class Health(Struct, frozen=True):
 
 class _SignIn(Struct, forbid_unknown_fields=True):
     code: str
-
-
-class _Session(Struct, rename="camel"):
-    subject: str
-    role: str
-    scope: str
-    expires_at: str
 
 
 class _Replay(Struct, forbid_unknown_fields=True):
@@ -159,7 +153,7 @@ class _Handlers:
             response.set_cookie(SESSION_COOKIE, max_age=0, path=None, httponly=True, samesite="strict")
             return response
         if request.method == "GET":
-            return _json(_session(self._principal(request)))
+            return _json(self._session(self._principal(request)))
         try:
             wanted = msgspec.json.decode(await self._body(request), type=_SignIn)
         except msgspec.MsgspecError as error:
@@ -174,9 +168,18 @@ class _Handlers:
             client=principal.client,
             may=principal.may,
         )
-        response = _json(_session(service.authenticate(token)))
+        response = _json(self._session(service.authenticate(token)))
         response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, path=None, httponly=True, samesite="strict")
         return response
+
+    def _session(self, principal: Principal) -> dict[str, Json]:
+        return {
+            "subject": principal.subject,
+            "role": principal.role,
+            "scope": principal.scope,
+            "expiresAt": to_text(principal.expires_ms),
+            **self._service.about,
+        }
 
     async def view(self, request: Request) -> Response:
         """One snapshot of a view, with its position and an ETag."""
@@ -344,10 +347,6 @@ def _parse(body: bytes, type: type[Body]) -> Body:
         raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
     except RecursionError:
         raise RequestError(codes.COMMAND_INVALID, "The body is nested too deep.") from None
-
-
-def _session(principal: Principal) -> _Session:
-    return _Session(principal.subject, principal.role, principal.scope, to_text(principal.expires_ms))
 
 
 def _json(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

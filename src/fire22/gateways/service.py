@@ -84,6 +84,7 @@ class Service:
     Args:
         desk: performs commands; None where nothing does.
         queries: what can be asked, by name.
+        about: what the domain tells of itself to who signs in.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
         count_error: told about the code of each error that a client is answered with.
     """
@@ -103,6 +104,7 @@ class Service:
         count_error: Callable[[str], None] = lambda _: None,
         desk: Desk | None = None,
         queries: Mapping[str, Query] | None = None,
+        about: Mapping[str, Json] | None = None,
     ) -> None:
         self.log = log
         self.hub = hub
@@ -116,6 +118,7 @@ class Service:
         self._count_error = count_error
         self._desk = desk
         self._queries = queries or {}
+        self.about = about or {}
         self.draining = False
 
     def count(self, error: Fire22Error) -> None:

@@ -16,6 +16,7 @@ from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.figures import Figures
 from fire22.sportsbook.kpi import Kpi
 from fire22.sportsbook.ledger import Ledger
+from fire22.sportsbook.money import Money
 from fire22.sportsbook.notifications import Notifications
 from fire22.sportsbook.reading import reader
 from fire22.sportsbook.registry import Registry
@@ -58,6 +59,11 @@ def queries(flows: Iterable[Flow]) -> dict[str, tuple[str, Answer]]:
     """What can be asked of the flows, by name: the topic that the asker must be allowed to follow, and the answer."""
     (exposures,) = (each for each in flows if isinstance(each, Exposures))
     return {"what-if": ("exposure", exposures.what_if)}
+
+
+def about(currency: str) -> dict[str, Json]:
+    """What a client is told of the book when it signs in: its currency, and how many decimals its amounts have."""
+    return {"currency": currency, "decimals": Money(currency).decimals}
 
 
 def decode(type: str, data: Raw) -> object:

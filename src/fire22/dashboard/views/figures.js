@@ -1,6 +1,6 @@
 // Weekly figures of an agent: its sub-agents and its own customers, by day, with what they owe and are owed.
 
-import { formatSigned } from '../format.js';
+import { formatSigned, roundMoney } from '../format.js';
 import { html } from '../html.js';
 import { hashOf } from '../screens.js';
 import { Crumbs, Screen, documentsOf } from './screen.js';
@@ -56,7 +56,7 @@ export function weekdays(week) {
 
 /** What moved the balance besides wagers. @param {any} figure */
 function payments({ deposits = 0, withdrawals = 0, chargebacks = 0, adjustments = 0 }) {
-  return Math.round(100 * (deposits - withdrawals - chargebacks + adjustments)) / 100;
+  return roundMoney(deposits - withdrawals - chargebacks + adjustments);
 }
 
 /** @param {string} key  agent:A7, customer:C12 */
