@@ -75,7 +75,7 @@ def _told(currency: str) -> list[tuple[str, str, object]]:
         ("wager.settled", {**WAGER, "revision": 1, "result": "loss", "returnMinor": 0, "previousReturnMinor": 0}),
         ("payment.charged_back", {**PAYMENT, "status": "charged_back"}),
         ("customer.limit_changed", {**OWNER, "before": {"creditLimitMinor": 7_000_000, "maxWagerMinor": 0},
-                                    "after": {"creditLimitMinor": 8_000_001, "maxWagerMinor": 5}}),
+                                    "after": {"creditLimitMinor": 8_000_001, "maxWagerMinor": 5_000_003}}),
         ("balance.adjusted", {**OWNER, "entryId": "1", "kind": "fee", "amountMinor": -1_000_001}),
         ("system.clock", {}),
         ("system.clock", {}),
@@ -93,7 +93,7 @@ def _told(currency: str) -> list[tuple[str, str, object]]:
 
 COUNTS = {"alertId", "hold", "odds", "times", "shareOfMax", "share", "rate", "price", "line", "level"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT")
-AMOUNT = re.compile(r"-?[\d,]*\d\.\d+|\d[\d,]{5,}")
+AMOUNT = re.compile(r"[\d,]{5,}(?:\.\d+)?")
 
 
 def _amounts(value: object, at: str = "") -> list[tuple[str, str, float]]:
