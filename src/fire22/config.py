@@ -287,7 +287,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
             raw = tomllib.loads(path.read_text())
         except OSError as error:
             raise SetupError(codes.CONFIG_INVALID, f"{path} cannot be read: {error.strerror}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
             raise SetupError(codes.CONFIG_INVALID, f"{path} is not TOML: {error}.") from None
     return convert(_overlay(raw, environment))
 
@@ -331,7 +331,7 @@ def _value(text: str) -> object:
     """A value from the environment: TOML where it is some, else a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

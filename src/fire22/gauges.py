@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fire22.flows.letters import Letters
+from fire22.hub import codec
 from fire22.observability.metrics import Sample
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def samples(server: "Application", now_ms: int) -> Iterator[Sample]:
     yield Sample("fire22_shed_total", help, counted.held, {"what": "views"})
     yield Sample("fire22_shed_total", help, counted.skipped, {"what": "lossy"})
     yield Sample("fire22_shed_total", help, server.websockets.shed, {"what": "connections"})
+    help = "Messages that a connection's codec could not say, so that they were left out."
+    yield Sample("fire22_messages_left_out_total", help, sum(each.left_out for each in codec.ALL))
     yield Sample("fire22_events_total", "Events in the log.", server.log.last_seq)
     yield Sample("fire22_messages_total", "Messages in the feed.", feed.offset)
     yield Sample("fire22_feed_ring_bytes", "Memory of the feed's recent part.", server.feed.ring_bytes)

@@ -381,3 +381,34 @@ test('a closed client is silent and holds no timer', () => {
   assert.equal(states.at(-1), 'closed');
   assert.equal(states.filter((each) => each === 'closed').length, 1);
 });
+
+test('a message that holds a number beyond a double is left out and said, and all else goes on', () => {
+  const { world, client } = start();
+  /** @type {any[]} */ const seen = [];
+  /** @type {any[]} */ const errors = [];
+  client.on('error', (error) => errors.push(error));
+  client.subscribe('bench', { last: 3 }, {
+    onSnapshot: (messages) => seen.push(messages.map((each) => each.data)),
+    onMessage: (message) => seen.push(message.data),
+    onError: (error) => seen.push(error),
+  });
+  world.socket.serverAccepts();
+  const update = (/** @type {number} */ offset, /** @type {string} */ data) =>
+    `{"type":"update","target":"bench","offset":${offset},"data":${data}}`;
+  const snapshot = [update(8, '1'), update(9, '[1e400]'), update(10, '"\\ud800"')].join();
+  world.socket.serverSendsText(`{"type":"reply","id":1,"data":{"position":"${POSITION}","recovered":false,"snapshot":[${snapshot}]}}`);
+  world.socket.serverSendsText(`[${update(11, '-1e999')},${update(12, '"3e400"')},{"type":"tick","data":{"position":"1f0c9a2b-12"}}]`);
+  const offsets = seen.map((each) => each.details?.offset ?? each);
+  assert.deepEqual(offsets, [[1], 9, 10, 11, '3e400']);
+  assert.equal(seen[1].code, 'message_unsayable');
+  assert.equal(client.position, '1f0c9a2b-12');
+  assert.deepEqual([errors, world.sockets.length], [[], 1]);
+});
+
+test('a reply that cannot be read rejects its request', async () => {
+  const { world, client } = start();
+  goLive(world);
+  const asked = client.request('history', { target: 'bench' });
+  world.socket.serverSendsText(`{"type":"reply","id":1,"data":{"before":1e400}}`);
+  await assert.rejects(asked, { code: 'message_unsayable' });
+});

@@ -57,3 +57,23 @@ def test_small_payloads_are_not_compressed() -> None:
     assert packed[0] & 0x0F == Opcode.TEXT
     assert len(LONG) >= DEFLATE_BYTES_MIN
     assert inflate(packed[2:] if packed[1] < 126 else packed[4:], 1 << 20) == b"[%b]" % LONG
+
+
+@pytest.mark.parametrize("codec", [MSGPACK_BATCH, DEFLATED["msgpack"]], ids=lambda codec: codec.name)
+def test_one_message_that_cannot_be_said_costs_only_itself(codec: Codec) -> None:
+    """MessagePack has no integer beyond 64 bits: an error takes that message's place, and is counted."""
+    before = codec.left_out
+    bad = b'{"type":"update","target":"bench","offset":7,"timestamp":"t","data":18446744073709551616}'
+    first, error, last = read(InflatingParser(1 << 20), codec.pack([SHORT, bad, LONG]))
+    assert (first, last) == (json.loads(SHORT), json.loads(LONG))
+    assert (error["code"], error["details"]) == ("message_unsayable", {"target": "bench", "offset": 7})
+    assert codec.left_out == before + 1
+    assert read(InflatingParser(1 << 20), codec.answer(bad))[0]["code"] == "message_unsayable"
+
+
+@pytest.mark.parametrize("codec", [PLAIN, JSON_BATCH, DEFLATED["json"]], ids=lambda codec: codec.name)
+def test_text_that_is_no_utf8_is_never_put_in_a_text_frame(codec: Codec) -> None:
+    """A peer ends its connection over such a frame, again at each attempt; it gets an error instead."""
+    bad = b'{"type":"update","data":"\xed\xa0\x80"}'
+    first, error, last = read(InflatingParser(1 << 20), codec.pack([SHORT, bad, '{"type":"ü"}'.encode()]))
+    assert (first, error["code"], last) == (json.loads(SHORT), "message_unsayable", {"type": "ü"})

@@ -593,6 +593,8 @@ def test_the_same_key_acts_once(shop: Shop) -> None:
     first = shop.do("wager.place", shop.wager(), key="k")
     again = shop.do("wager.place", dict(reversed(shop.wager().items())), key="k")
     assert again == first | {"repeat": True}
+    spelt = {**shop.wager(), "freePlay": False, "channel": "desk", "priceTolerance": 0}
+    assert shop.do("wager.place", spelt, key="k") == again
     with pytest.raises(RequestError) as caught:
         shop.do("wager.place", shop.wager(12_000), key="k")
     assert caught.value.code.name == "id_conflict"

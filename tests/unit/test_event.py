@@ -190,17 +190,42 @@ def test_depth_is_that_of_the_text() -> None:
     assert not too_deep(b"[" + b"[]," * 10_000 + b"{}]")
 
 
+HEAD = '"id":"a","type":"a.b","source":"s"'
+AT = '"timestamp":"2026-01-31T12:00:00Z"'
+
+
+def an_event(data: str, *, at: str = AT, metadata: str = "") -> bytes:
+    """An event as the log could hold it."""
+    return f'{{{HEAD},{at},"data":{data}{metadata}}}'.encode()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        (b'{"a":1,"b":[2]}', b'{ "b": [2], "a": 1 }', True),
-        (b'{"a":{"b":1,"c":2}}', b'{"a":{"c":2,"b":1}}', True),
-        (b'{"a":1}', b'{"a":2}', False),
-        (b'{"a":[1,2]}', b'{"a":[2,1]}', False),
-        (b'{"a":null}', b"{}", False),
-        (b'{"a":"\\u00e9"}', '{"a":"é"}'.encode(), True),
+        (an_event('{"a":1,"b":[2,3]}'), an_event('{"b":[2,3],"a":1}'), True),
+        (an_event('{"a":[1,2]}'), an_event('{"a":[2,1]}'), False),
+        (an_event('{"a":1}'), an_event('{"a":"1"}'), False),
+        (an_event('"\\u00e9"'), an_event('"é"'), True),
+        (an_event("1"), an_event("1.0"), True),
+        (an_event("[100, 1e2]"), an_event("[1e2,100.00]"), True),
+        (an_event("1"), an_event("true"), False),
+        (an_event("0"), an_event("false"), False),
+        (an_event("9007199254740993"), an_event("9007199254740992.0"), False),
+        (an_event("null"), an_event("0"), False),
+        (an_event("1"), an_event("1", metadata=',"metadata":{"priority":1,"tags":[],"category":""}'), True),
+        (an_event("1"), an_event("1", metadata=',"metadata":{"priority":2}'), False),
+        (an_event("1"), an_event("1", at='"timestamp":"2026-01-31T14:00:00.000+02:00"'), True),
+        (an_event("1"), an_event("1", at='"timestamp":"2026-01-31T12:00:00.001Z"'), False),
+        (
+            an_event("1", metadata=',"metadata":{"expiresAt":"2026-02-01T00:00:00Z"}'),
+            an_event("1", metadata=',"metadata":{"expiresAt":"2026-02-01T01:00:00+01:00"}'),
+            True,
+        ),
+        (an_event("1e400"), an_event("1e400", metadata=',"metadata":{"priority":1}'), True),
+        (an_event("1e400"), an_event("1e401"), False),
     ],
 )
 def test_same_content(one: bytes, other: bytes, same: bool) -> None:
-    """A repeat is known by what it says, whatever the order of its keys."""
+    """A repeat is known by what it says: not by the order of keys, a said default, or how a number is written."""
     assert same_content(one, other) is same
+    assert same_content(other, one) is same

@@ -36,7 +36,8 @@ const HEARTBEAT_MS = 25_000;
  *   document after each change; undefined when it is gone
  * @property {(recovery: import('./types.js').Recovery) => void} [onRecovered]  after a reconnect
  * @property {(skipped: import('./types.js').Skipped) => void} [onSkipped]  with `lossy`: messages were left out
- * @property {(error: ServerError) => void} [onError]  the subscription was refused
+ * @property {(error: ServerError) => void} [onError]  the subscription was refused, or (`message_unsayable`) one of its messages
+ *   held a value that cannot be read here and was left out; `details` say its offset
  */
 
 /**
@@ -246,6 +247,7 @@ export class Client {
       case 'document': return call(handlers.onDocument, effect.data, { key: effect.key, message: effect.message });
       case 'recovered': return call(handlers.onRecovered, effect.recovery);
       case 'skipped': return call(handlers.onSkipped, effect.skipped);
+      case 'left_out': return call(handlers.onError, effect.error);
       case 'refused': return this.#refused(effect.subscription, effect.error, handlers);
     }
   }

@@ -1,6 +1,7 @@
 // One socket at a time: open it, watch it, and after a loss come back. What the frames say is none of its business.
 
 import { BACKOFF_MS_MAX, backoffMs } from './backoff.js';
+import { readMessages } from './reading.js';
 
 /** Without an open socket after this long, try again. */
 export const CONNECT_MS_MAX = 10_000;
@@ -141,11 +142,11 @@ export class Connection {
     this.#lastFrameMs = this.#environment.now();
     let messages;
     try {
-      messages = JSON.parse(/** @type {string} */ (text));
+      messages = readMessages(/** @type {string} */ (text));
     } catch (problem) {
       return this.drop(problem);
     }
-    this.#options.onMessages(Array.isArray(messages) ? messages : [messages]);
+    this.#options.onMessages(messages);
   }
 
   /** @param {number} code @param {string} reason */

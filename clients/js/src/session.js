@@ -20,6 +20,7 @@
 
 import { mergePatch } from './merge_patch.js';
 import { earlierPosition, formatPosition, laterPosition, parsePosition } from './position.js';
+import { MESSAGE_UNSAYABLE } from './reading.js';
 
 /** How many offsets above the position a subscription remembers; beyond it the oldest are forgotten. */
 export const SEEN_OFFSETS_MAX = 100_000;
@@ -54,6 +55,7 @@ const CLOCK_SAMPLES = 8;
  *   | {kind: 'document', subscription: Subscription, key: string, data: any, message: Message | null}
  *   | {kind: 'recovered', subscription: Subscription, recovery: import('./types.js').Recovery}
  *   | {kind: 'skipped', subscription: Subscription, skipped: import('./types.js').Skipped}
+ *   | {kind: 'left_out', subscription: Subscription, error: ServerError}
  *   | {kind: 'refused', subscription: Subscription, error: ServerError}
  *   | {kind: 'resubscribed', subscription: Subscription}
  *   | {kind: 'reply', id: number, data: any}
@@ -271,6 +273,9 @@ export class Session {
     const error = errorOf(message);
     const asked = message.id === undefined ? undefined : this.#waiting.get(message.id);
     if (message.id !== undefined) this.#waiting.delete(message.id);
+    const about = message.id === undefined && error.code === MESSAGE_UNSAYABLE ? error.details?.target : undefined;
+    const missing = about === undefined ? null : this.#liveSubscription(about, error.details.scope);
+    if (missing) return [{ kind: 'left_out', subscription: missing, error }];
     if (!asked?.subscription) return [{ kind: 'error', id: message.id, error }];
     if (!this.#isCurrent(asked.subscription)) return [];
     asked.subscription.state = 'refused';

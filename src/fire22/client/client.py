@@ -24,6 +24,7 @@ the oldest messages of a full inbox (a stream never drops silently).
 import asyncio
 import logging
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -54,13 +55,15 @@ from fire22.core.interest import (
     Ticked,
     earlier,
 )
-from fire22.core.message import Json, decode_json
+from fire22.core.message import Json, Message, decode_json
+from fire22.core.sayable import left_out, salvage, sayable_part
 from fire22.core.session import DISCONNECTED, ClientSession
 from fire22.core.times import to_datetime
 
 HEARTBEAT_S: Final = 25.0
 HISTORY_MESSAGES: Final = 100
 INBOX_MESSAGES_MAX: Final = 1_000
+ERRORS_MAX: Final = 100
 MESSAGE_BYTES_MAX: Final = 16 * 2**20
 
 _encoder: Final = msgspec.json.Encoder()
@@ -109,7 +112,12 @@ def connect(
 
 
 class Client:
-    """A connection that comes back; made by `connect`."""
+    """A connection that comes back; made by `connect`.
+
+    Attributes:
+        errors: the newest errors that no command and no subscription awaits, such as `message_unsayable`: a message
+            held a value that cannot be read here, and was left out. `details` say of which topic, and its offset.
+    """
 
     def __init__(self, settings: Settings, position: str | None, inbox_messages_max: int, clock: Clock) -> None:
         self._start = position
@@ -120,6 +128,7 @@ class Client:
         self._subscriptions: dict[Interest, Subscription] = {}
         self._direct: list[Direct] = []
         self._answers = Answers()
+        self.errors: deque[ServerError] = deque(maxlen=ERRORS_MAX)
         self._tasks = asyncio.TaskGroup()
         self._owned: set[asyncio.Task[None]] = set()
         self._ended: ConnectionEnded | None = None
@@ -417,7 +426,7 @@ class Client:
 
     async def receive(self, frame: str | bytes) -> None:
         """Take a frame, message by message, as the inboxes have room."""
-        for message in decode_json(frame):
+        for message in _read(frame):
             await self.wait_readable()
             self._receive(self._session.receive(message, now_ms=self._clock.wall_ms()))
             if message.type in ("tick", "reply"):
@@ -433,7 +442,10 @@ class Client:
         if isinstance(effect, Answered):
             self._answers.settle(effect.id, effect.data)
         elif isinstance(effect, Failed):
-            self._answers.settle(effect.id, server_error(effect.error))
+            error = server_error(effect.error)
+            self._answers.settle(effect.id, error)
+            if effect.id is None:
+                self.errors.append(error)
         elif isinstance(effect, ConnectionFailed):
             self._connection.said = effect.error
         elif isinstance(effect, Ticked):
@@ -473,6 +485,28 @@ class Client:
         await self._clock.sleep(wait_s)
         self._session.retry(interest)
         self._refresh()
+
+
+def _read(frame: str | bytes) -> list[Message]:
+    """The messages of a frame; an error in the place of each that holds what cannot be read.
+
+    Raises:
+        msgspec.DecodeError: the frame is not JSON, or holds something else than messages.
+    """
+    try:
+        return decode_json(frame)
+    except msgspec.DecodeError as error:
+        try:
+            said = salvage(frame)
+        except ValueError:
+            raise error from None
+    found: list[Message] = []
+    for each in said if isinstance(said, list) else [said]:
+        rest, lost = sayable_part(each)
+        if rest is not None:
+            found.append(msgspec.convert(rest, Message))
+        found += map(left_out, lost)
+    return found
 
 
 def _put(event: asyncio.Event, is_set: bool) -> None:

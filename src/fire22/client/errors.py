@@ -6,6 +6,7 @@ from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import Fire22Error
 from fire22.core.interest import ErrorBody
+from fire22.core.message import Json
 
 CLOSED: Final = "closed"  # the code where the server ended the connection and said no other
 
@@ -17,12 +18,16 @@ class ServerError(Fire22Error):
         code: a word out of PROTOCOL.md; `error.code.name` gives it back.
         message: for a person.
         retry_after_s: seconds after which to try again, if the server said so.
+        details: further facts, if the server said some.
     """
 
-    def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retry_after_s: float | None = None, details: dict[str, Json] | None = None
+    ) -> None:
         known = codes.ALL.get(code) or Code(code, False, message)
         temporary = known.temporary or retry_after_s is not None
         super().__init__(known, message, retry_after_s=retry_after_s, temporary=temporary)
+        self.details: dict[str, Json] | None = details  # type: ignore[assignment]
 
 
 class ConnectionEnded(ServerError):
@@ -38,4 +43,4 @@ class ConnectionEnded(ServerError):
 
 def server_error(body: ErrorBody) -> ServerError:
     """The error that the server wrote."""
-    return ServerError(body.code, body.message, retry_after_s=body.retryAfter)
+    return ServerError(body.code, body.message, retry_after_s=body.retryAfter, details=body.details)

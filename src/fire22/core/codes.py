@@ -59,6 +59,9 @@ SUBSCRIPTIONS_EXCEEDED: Final = _code(
     "subscriptions_exceeded", "The connection has `subscriptions_max` subscriptions already."
 )
 NOT_SUPPORTED: Final = _code("not_supported", "The field is reserved and not served by this version.")
+MESSAGE_UNSAYABLE: Final = _code(
+    "message_unsayable", "A message holds a value that cannot be delivered here; it was left out."
+)
 EVENT_INVALID: Final = _code("event_invalid", "A field of the event is missing or has a wrong type or value.")
 ID_CONFLICT: Final = _code(
     "id_conflict", "An event with this id, or a command with this key, and other content was accepted before."

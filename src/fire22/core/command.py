@@ -7,16 +7,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.core.event import SubmittedEvent
+from fire22.core.event import NO_TEXT, SubmittedEvent
 from fire22.core.message import Json
+from fire22.core.sayable import is_sayable, salvage
 
 LAST_MAX: Final = 500
 RATE_HZ_MIN: Final = 0.1
 RATE_HZ_MAX: Final = 1_000
+INTEGER_MAX: Final = 2**63 - 1  # what SQLite and every codec can hold
+DIGITS_MAX: Final = 18
 
 
 class _Command(Struct, frozen=True, tag_field="command", tag=str.lower, forbid_unknown_fields=True):
-    id: int
+    id: Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 
 
 class Subscribe(_Command, frozen=True):
@@ -53,7 +56,7 @@ class History(_Command, frozen=True):
     target: str
     scope: str | None = None
     filter: dict[str, Json] | None = None
-    before: Annotated[int, Meta(ge=1)] | None = None
+    before: Annotated[int, Meta(ge=1, le=INTEGER_MAX)] | None = None
     limit: Annotated[int, Meta(ge=1, le=LAST_MAX)] = 100
 
 
@@ -84,6 +87,11 @@ class CommandError(RequestError):
     id: int | None = None
 
 
+def as_number(text: str) -> int | str:
+    """A whole number of a path or a query, where the text is one that SQLite could hold; else the text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX else text
+
+
 def parse_command(frame: str | bytes) -> Command:
     """Read one frame.
 
@@ -95,7 +103,7 @@ def parse_command(frame: str | bytes) -> Command:
     except msgspec.ValidationError as error:
         why = str(error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CommandError(codes.JSON_INVALID, f"The frame is not JSON: {error}.") from None
+        raise _explain_text(frame, str(error)) from None
     except RecursionError:
         raise CommandError(codes.JSON_INVALID, "The frame is nested too deep.") from None
     raise _explain(frame, why)
@@ -110,7 +118,10 @@ def parse_binary_command(frame: bytes) -> Command:
     if frame.lstrip()[:1] == b"{":
         return parse_command(frame)
     try:
-        return parse_command(msgspec.json.encode(msgspec.msgpack.decode(frame)))
+        said = msgspec.msgpack.decode(frame)
+        if not is_sayable(said):
+            raise CommandError(codes.JSON_INVALID, "The frame holds a number that JSON does not have.")
+        return parse_command(msgspec.json.encode(said))
     except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
         raise CommandError(codes.JSON_INVALID, f"The frame is not MessagePack: {error}.") from None
 
@@ -132,6 +143,23 @@ def _explain(frame: str | bytes, why: str) -> CommandError:
         found = CommandError(codes.EVENT_INVALID, f"The event is not valid: {why}.")
     else:
         found = CommandError(codes.COMMAND_INVALID, f"The {loose.command} command is not valid: {why}.")
-    if isinstance(loose.id, int) and not isinstance(loose.id, bool):
-        found.id = loose.id
-    return found
+    return _answering(found, loose.id)
+
+
+def _explain_text(frame: str | bytes, why: str) -> CommandError:
+    """What is wrong with a frame that cannot be read: it is no JSON, or a text in it is none."""
+    try:
+        said = salvage(frame.decode() if isinstance(frame, bytes) else frame)
+    except ValueError:
+        return CommandError(codes.JSON_INVALID, f"The frame is not JSON: {why}.")
+    if not isinstance(said, dict):
+        return CommandError(codes.COMMAND_INVALID, "The frame is no object.")
+    code = codes.EVENT_INVALID if said.get("command") == "publish" else codes.COMMAND_INVALID
+    return _answering(CommandError(code, NO_TEXT), said.get("id"))
+
+
+def _answering(error: CommandError, id: object) -> CommandError:
+    """The error with the sender's id, where that is one."""
+    if isinstance(id, int) and not isinstance(id, bool) and -INTEGER_MAX <= id <= INTEGER_MAX:
+        error.id = id
+    return error

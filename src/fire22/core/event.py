@@ -14,6 +14,8 @@ from msgspec import Meta, Raw, Struct
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.core.message import Json
+from fire22.core.sayable import is_grammatical, why_unsayable
 from fire22.core.times import to_ms
 
 
@@ -27,6 +29,7 @@ class Priority(IntEnum):
 
 
 DEPTH_MAX: Final = 64  # of arrays and objects in each other; readers recurse, each with a limit of its own
+NO_TEXT: Final = "A text holds half of a surrogate pair, which is no text in UTF-8."
 TIME_MS_MAX: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write
 
 Time = Annotated[datetime, Meta(tz=True)]
@@ -66,7 +69,7 @@ class Event(Struct, frozen=True, rename="camel"):
         type: dotted, lower case, past tense: `wager.placed`.
         source: who says it.
         timestamp: when it happened; aware, and in the years 1970 to 9999 UTC.
-        data: any JSON value, as raw bytes; nested at most `DEPTH_MAX` deep.
+        data: any JSON value that every codec can say (`core/sayable.py`), as raw bytes; at most `DEPTH_MAX` deep.
         metadata: address and shape.
     """
 
@@ -96,8 +99,7 @@ class SubmittedEvent(Event, frozen=True, rename="camel"):
     def __post_init__(self) -> None:
         if not 0 <= self.at_ms < TIME_MS_MAX:
             raise ValueError("`timestamp` is not between the years 1970 and 9999 UTC")
-        if too_deep(self.data):
-            raise ValueError(f"`data` is nested more than {DEPTH_MAX} deep")
+        check_data(bytes(self.data))
 
 
 class EncodedEvent(Struct, frozen=True):
@@ -123,6 +125,19 @@ def too_deep(data: bytes | Raw) -> bool:
             return False
         brackets = _EMPTY.sub(b"", brackets)
     return bool(brackets)
+
+
+def check_data(data: bytes) -> None:
+    """Refuse JSON that a reader or a codec could not take.
+
+    Raises:
+        ValueError: what is wrong with the field `data`, for a person.
+    """
+    if too_deep(data):
+        raise ValueError(f"`data` is nested more than {DEPTH_MAX} deep")
+    why = why_unsayable(data)
+    if why:
+        raise ValueError(f"`data` cannot be delivered: {why}")
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -154,6 +169,8 @@ def parse_events(body: bytes) -> list[Event]:
     except msgspec.ValidationError as error:
         raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if is_grammatical(body):
+            raise RequestError(codes.EVENT_INVALID, NO_TEXT) from None
         raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
     except RecursionError:
         raise RequestError(codes.EVENT_INVALID, f"The event is nested more than {DEPTH_MAX} deep.") from None
@@ -190,8 +207,27 @@ def join_event(id: str, type: str, source: str, timestamp: str, data: bytes, met
 
 
 def same_content(one: bytes, other: bytes) -> bool:
-    """Whether two encoded events say the same, whatever the order of their keys."""
+    """Whether two encoded events say the same, however they write it.
+
+    The order of keys, a default that is said, `1.0` for `1` and the offset of a time are ways of writing.
+    """
     if one == other:
         return True
-    sort = msgspec.json.Encoder(order="sorted")
-    return sort.encode(msgspec.json.decode(one)) == sort.encode(msgspec.json.decode(other))
+    first, second = decode_event(one), decode_event(other)
+    if msgspec.structs.replace(first, data=second.data) != second:
+        return False
+    try:
+        return same_value(msgspec.json.decode(first.data), msgspec.json.decode(second.data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # an older log may hold what cannot be read
+        return bytes(first.data) == bytes(second.data)
+
+
+def same_value(one: Json, other: Json) -> bool:
+    """Whether two JSON values are the same: `1` and `1.0` are one number, `true` and `1` are not."""
+    if isinstance(one, dict):
+        if not isinstance(other, dict) or one.keys() != other.keys():
+            return False
+        return all(same_value(value, other[name]) for name, value in one.items())
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(same_value, one, other))
+    return one == other and isinstance(one, bool) is isinstance(other, bool)

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fire22.core import codes
+from fire22.core.command import as_number
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
@@ -84,7 +85,7 @@ def parse(query: Mapping[str, str]) -> Asked:
     Raises:
         RequestError: `command_invalid` names what is wrong.
     """
-    asked = {name: int(value) if name == "limit" and value.isdecimal() else value for name, value in query.items()}
+    asked = {name: as_number(value) if name == "limit" else value for name, value in query.items()}
     try:
         return msgspec.convert(asked, Asked)
     except msgspec.ValidationError as error:

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fire22.core import codes
-from fire22.core.command import History
+from fire22.core.command import History, as_number
 from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.event import Time, parse_events
 from fire22.core.message import Json
@@ -101,8 +101,8 @@ def application(
         Route("/v1/query/{name}", handlers.query),
         Route("/v1/events", handlers.events, methods=["POST"]),
         Route("/v1/commands/{name}", handlers.command, methods=["POST"]),
-        Route("/v1/dead-letters/{seq:int}/replay", handlers.replay_letter, methods=["POST"]),
-        Route("/v1/dead-letters/{seq:int}/dismiss", handlers.dismiss_letter, methods=["POST"]),
+        Route("/v1/dead-letters/{seq}/replay", handlers.replay_letter, methods=["POST"]),
+        Route("/v1/dead-letters/{seq}/dismiss", handlers.dismiss_letter, methods=["POST"]),
         Route("/healthz", handlers.healthz),
         Route("/readyz", handlers.readyz),
         Route("/metrics", handlers.metrics_text),
@@ -156,7 +156,7 @@ class _Handlers:
             return _json(self._session(self._principal(request)))
         try:
             wanted = msgspec.json.decode(await self._body(request), type=_SignIn)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(codes.JSON_INVALID, f'The body must be {{"code": "..."}}: {error}.') from None
         principal = service.sign_in.redeem(wanted.code, now_ms=service.now_ms())
         token = service.tokens.sign(
@@ -206,7 +206,7 @@ class _Handlers:
         service = self._service
         principal = self._principal(request)
         _check_parameters(request, {"scope", "before", "limit"})
-        asked = {name: int(value) if value.isdecimal() else value for name, value in request.query_params.items()}
+        asked = {name: as_number(value) for name, value in request.query_params.items()}
         try:
             command = msgspec.convert({"id": 0, "target": request.path_params["topic"]} | asked, History)
         except msgspec.ValidationError as error:
@@ -271,15 +271,13 @@ class _Handlers:
         principal = self._principal(request)
         body = await self._body(request)
         asked = _parse(body, _Replay) if body.strip() else _Replay()
-        return await self._done(
-            self._service.replay_letter(principal, request.path_params["seq"], asked.data, asked.timestamp)
-        )
+        return await self._done(self._service.replay_letter(principal, _seq(request), asked.data, asked.timestamp))
 
     async def dismiss_letter(self, request: Request) -> Response:
         """Put a dead letter away; answered once that is durable."""
         principal = self._principal(request)
         asked = _parse(await self._body(request), _Dismiss)
-        return await self._done(self._service.dismiss_letter(principal, request.path_params["seq"], asked.reason))
+        return await self._done(self._service.dismiss_letter(principal, _seq(request), asked.reason))
 
     async def _done(self, appending: "asyncio.Future[list[Appended]]") -> Response:
         [appended] = await appending
@@ -335,6 +333,20 @@ def _check_parameters(request: Request, known: set[str]) -> None:
             raise RequestError(
                 codes.COMMAND_INVALID, f"There is no parameter {name[:64]}; known are: {', '.join(sorted(known))}."
             )
+
+
+def _seq(request: Request) -> int:
+    """The number of a dead letter in the path.
+
+    Raises:
+        RequestError: `not_found`, it is none; `command_invalid`, it has more digits than any.
+    """
+    text = request.path_params["seq"]
+    seq = as_number(text)
+    if isinstance(seq, int):
+        return seq
+    code = codes.COMMAND_INVALID if text.isdecimal() else codes.NOT_FOUND
+    raise RequestError(code, "A dead letter is named by its `seq`, a whole number.")
 
 
 def _parse(body: bytes, type: type[Body]) -> Body:

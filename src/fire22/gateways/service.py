@@ -13,7 +13,7 @@ from fire22.core import codes, letter
 from fire22.core.address import is_address, parse_address
 from fire22.core.command import History, Subscribe
 from fire22.core.errors import AuthError, Fire22Error, RequestError
-from fire22.core.event import DEPTH_MAX, Event, encode_event, too_deep
+from fire22.core.event import Event, check_data, encode_event
 from fire22.core.filter import parse_filter
 from fire22.core.message import Json
 from fire22.core.position import Position
@@ -224,8 +224,10 @@ class Service:
         """
         document = self._letter(principal, seq)
         if not isinstance(data, UnsetType):
-            if too_deep(data):
-                raise RequestError(codes.EVENT_INVALID, f"`data` is nested more than {DEPTH_MAX} deep.")
+            try:
+                check_data(bytes(data))
+            except ValueError as error:
+                raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
             self._check_data(str(document["type"]), data, None)
         return self._append_own(letter.REPLAYED, letter.LetterReplayed(seq, principal.subject, data, timestamp))
 

@@ -59,6 +59,7 @@ from fire22.gateways.service import Follow, Service, page_data, reply, subscribe
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
 from fire22.hub.lane import Cohort, LaneKey, Recipient, Subscriber
 from fire22.hub.past import Page
+from fire22.observability.logging import get_logger
 from fire22.security.tokens import Principal
 
 # Set without a path, so that a browser keeps it to `/v1/` under whatever path a proxy serves the page.
@@ -578,6 +579,10 @@ class WebSocket(asyncio.Protocol, Subscriber):
             except Fire22Error as error:
                 self._answer_error(error, id)
                 self._performed()
+            except Exception as error:  # whatever it is, it costs this command alone
+                get_logger().error("command failed", exc_info=error)
+                self._answer_error(RequestError(codes.INTERNAL, codes.INTERNAL.meaning), id)
+                self._performed()
 
         self.shared.tasks.create_task(perform())
 
@@ -629,6 +634,10 @@ class WebSocket(asyncio.Protocol, Subscriber):
             (appended,) = await future
         except Fire22Error as error:
             self._answer_error(error, id)
+            return
+        except Exception as error:
+            get_logger().error("command failed", exc_info=error)
+            self._answer_error(RequestError(codes.INTERNAL, codes.INTERNAL.meaning), id)
             return
         repeat = b"true" if appended.repeat else b"false"
         self._answer(id, b'{"seq":%d,"repeat":%b}' % (appended.seq, repeat))

@@ -1,4 +1,8 @@
-"""How messages become the bytes of a connection. One codec each for every way of writing them."""
+"""How messages become the bytes of a connection. One codec each for every way of writing them.
+
+What enters is checked, so every codec can say it. A message of an older log may still hold what one cannot: it is left
+out on the connections that use that codec, an error takes its place, and all else goes on.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Final, Protocol
@@ -7,6 +11,9 @@ import msgspec
 
 from fire22.core.deflate import deflate
 from fire22.core.frames import Opcode, binary_frame, deflated_frame, text_frame
+from fire22.core.message import Json, encode_json
+from fire22.core.sayable import left_out, salvage, sayable_part
+from fire22.observability.logging import get_logger
 
 DEFLATE_BYTES_MIN: Final = 128  # smaller payloads gain nothing
 ANSWER_DEFLATE_BYTES_MIN: Final = 1024
@@ -22,6 +29,10 @@ class Codec(Protocol):
     @property
     def joins(self) -> bool:
         """Whether many messages packed together are much shorter than each by itself."""
+
+    @property
+    def left_out(self) -> int:
+        """Messages that it could not say, since the process began."""
 
     def pack(self, messages: list[bytes]) -> bytes:
         """The bytes to write for at least one message."""
@@ -43,6 +54,7 @@ class _Frames(ABC):
 
     def __init__(self, *, deflates: bool = False) -> None:
         self._deflates = deflates
+        self.left_out = 0
         if deflates:
             self.name = f"{self.name}+deflate"
 
@@ -53,11 +65,32 @@ class _Frames(ABC):
 
     def pack(self, messages: list[bytes]) -> bytes:
         """See Codec."""
-        return self.frame(self.payload(messages))
+        try:
+            return self.frames(messages)
+        except _UNSAYABLE:
+            return self.frames(self._sayable(messages))
 
     def answer(self, message: bytes) -> bytes:
         """Compressed only where it is long: nobody shares the work."""
-        return self.frame(self.payload([message]), ANSWER_DEFLATE_BYTES_MIN)
+        try:
+            return self.frame(self.payload([message]), ANSWER_DEFLATE_BYTES_MIN)
+        except _UNSAYABLE:
+            return self.frames(self._sayable([message]))
+
+    def frames(self, messages: list[bytes]) -> bytes:
+        """All of them."""
+        return self.frame(self.payload(messages))
+
+    def _sayable(self, messages: list[bytes]) -> list[bytes]:
+        """The messages, with an error in the place of each that cannot be said."""
+        found: list[bytes] = []
+        for message in messages:
+            rest, lost = sayable_part(salvage(message))
+            if rest is not None:
+                found.append(_to_json(rest))
+            found += map(_error, lost)
+            self.left_out += len(lost)
+        return found
 
     @abstractmethod
     def payload(self, messages: list[bytes]) -> bytes:
@@ -77,11 +110,11 @@ class _Plain(_Frames):
     opcode = Opcode.TEXT
     batches = False
 
-    def pack(self, messages: list[bytes]) -> bytes:
-        return b"".join(map(self.frame, messages))
+    def frames(self, messages: list[bytes]) -> bytes:
+        return b"".join([self.frame(_text(message)) for message in messages])
 
     def payload(self, messages: list[bytes]) -> bytes:
-        return messages[0]
+        return _text(messages[0])
 
 
 class _JsonBatch(_Frames):
@@ -91,7 +124,7 @@ class _JsonBatch(_Frames):
     opcode = Opcode.TEXT
 
     def payload(self, messages: list[bytes]) -> bytes:
-        return b"[%b]" % b",".join(messages)
+        return _text(b"[%b]" % b",".join(messages))
 
 
 class _MsgpackBatch(_Frames):
@@ -104,6 +137,22 @@ class _MsgpackBatch(_Frames):
         return _to_msgpack(_from_json(b"[%b]" % b",".join(messages)))
 
 
+def _text(payload: bytes) -> bytes:
+    """The payload of a text frame; a peer ends the connection over one that is no UTF-8."""
+    if not payload.isascii():
+        payload.decode()
+    return payload
+
+
+def _error(message: Json) -> bytes:
+    """What is said in the place of a message that cannot be."""
+    error = left_out(message)
+    get_logger().warning("message left out", code=error.code, **(error.details or {}))
+    return encode_json(error)
+
+
+_UNSAYABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
+_to_json: Final = msgspec.json.Encoder().encode
 _from_json: Final = msgspec.json.Decoder().decode
 _to_msgpack: Final = msgspec.msgpack.Encoder().encode
 
@@ -115,3 +164,4 @@ DEFLATED: Final[dict[str, Codec]] = {
     "json": _JsonBatch(deflates=True),
     "msgpack": _MsgpackBatch(deflates=True),
 }
+ALL: Final[tuple[Codec, ...]] = (PLAIN, JSON_BATCH, MSGPACK_BATCH, *DEFLATED.values())

@@ -112,7 +112,7 @@ class Tokens:
             if claims.nbf * 1000 > now_ms:
                 raise ValueError("not yet valid")
             scope = parse_scope(claims.scope)
-        except (jwt.PyJWTError, msgspec.DecodeError, ValueError, RequestError) as error:
+        except (jwt.PyJWTError, msgspec.DecodeError, ValueError, RecursionError, RequestError) as error:
             raise AuthError(
                 codes.TOKEN_INVALID, "The token is not valid here; `fire22 token` prints one that is."
             ) from error

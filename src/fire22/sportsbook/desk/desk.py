@@ -213,21 +213,33 @@ def new_id(at_ms: int) -> str:
 
 
 def _read(name: str, type: type[Command], body: bytes) -> tuple[Command, bytes]:
-    """A command and the digest of its content, whatever the order of its keys and its blanks.
+    """A command and the digest of its content, however it is written.
 
     Raises:
         RequestError: `json_invalid` or `command_invalid`.
     """
     try:
         raw: Json = msgspec.json.decode(body)
+    except msgspec.ValidationError as error:
+        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is not valid: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RequestError(codes.JSON_INVALID, "The body is not JSON in UTF-8.") from None
+    except RecursionError:
+        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is nested too deep.") from None
     try:
         command = msgspec.convert(raw, type)
     except msgspec.ValidationError as error:
         raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is not valid: {error}.") from None
-    content = msgspec.json.encode([name, raw], order="sorted")
+    content = msgspec.json.encode([name, _said(command)], order="sorted")
     return command, hashlib.sha256(content).digest()
+
+
+def _said(value: Any) -> Any:
+    """What a command says beyond its defaults, so that the same is the same however it is written."""
+    if isinstance(value, Struct):
+        fields = ((each, getattr(value, each.name)) for each in msgspec.structs.fields(value))
+        return {each.encode_name: _said(given) for each, given in fields if given != each.default}
+    return [_said(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _answered(connection: apsw.Connection, principal: str, key: str, digest: bytes) -> bytes | None:
