@@ -4,6 +4,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from random import Random
 from typing import Any, get_args
 
 import msgspec
@@ -17,11 +18,13 @@ from fire22.core import codes
 from fire22.core.codes import Close
 from fire22.core.command import NAMES
 from fire22.core.message import MessageType
+from fire22.sportsbook.catalogue import FULL
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.commands import COMMANDS
 from fire22.sportsbook.desk.permits import GRANTS
 from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.roles import roles
+from fire22.sportsbook.simulation import tree
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -141,6 +144,12 @@ def test_commands_in_the_readme_exist(line: str) -> None:
     for argument in arguments:
         if argument.startswith("-"):
             assert argument in known, f"{name} has no {argument}"
+
+
+@pytest.mark.parametrize("scope", sorted(set(re.findall(r"--scope (/[\w/]+)|scope=\"(/\w+)\"", README))))
+def test_the_agents_in_the_readme_are_in_the_demo(scope: tuple[str, str]) -> None:
+    """Who types what the README says against the demo sees somebody's figures."""
+    assert "".join(scope) in {agent.path for agent in tree.agents(Random(1), 0, FULL.levels)}
 
 
 def test_every_command_is_in_the_readme() -> None:

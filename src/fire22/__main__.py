@@ -1,5 +1,27 @@
-"""`python -m fire22`."""
+"""The program's entry point: `fire22`, and `python -m fire22`.
 
-from fire22.cli import main
+Without the extra `server` the package is the Python client alone: nothing here may need more than the standard
+library.
+"""
 
-main()
+import sys
+
+
+def main() -> None:
+    """Run the program, or say what it needs to run."""
+    try:
+        from fire22.cli import main as run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "fire22":
+            raise
+        print(
+            f"fire22: The program needs the server's libraries, and {error.name} is missing; this is the Python client "
+            "alone.\n        Install them:  pip install 'fire22-flows[server]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(1) from None
+    run()
+
+
+if __name__ == "__main__":
+    main()

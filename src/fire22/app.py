@@ -414,7 +414,9 @@ async def running(config: Config) -> AsyncIterator[Application]:
             async with asyncio.TaskGroup() as tasks:
                 application = Application(config, sock, tasks)
                 await application.start()
-                application.logger.info("listening", url=application.address.url)
+                at = application.address
+                everywhere = {"on": "every address of this machine"} if at.is_everywhere else {}
+                application.logger.info("listening", url=at.url, **everywhere)
                 try:
                     yield application
                 finally:

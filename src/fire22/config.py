@@ -1,12 +1,10 @@
 """The configuration: every limit, unit and default, once.
 
 Read from TOML; `FIRE22_<SECTION>__<KEY>` in the environment overrides a key, and `FIRE22_DATA` the folder. Units are in
-the names. An unknown key or a wrong unit is an error that names the key.
+the names. Unknown keys and wrong values are one error that names every one of them.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
@@ -18,6 +16,7 @@ from msgspec import Meta, Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError
+from fire22.core.strict import Problem, parse_toml, problems, sentence
 from fire22.sportsbook.alerts import RiskSettings
 
 Positive = Annotated[int, Meta(gt=0)]
@@ -31,7 +30,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where clients connect, and what one of them may cost.
 
     Args:
-        host: address to listen on.
+        host: address to listen on; empty is every address of this machine.
         port: of HTTP and WebSocket alike; 0 takes a free one.
         connections_max: open WebSockets; 0 derives it from the descriptor limit.
         connections_user_max: open WebSockets with tokens of one user; 0 is no limit of its own.
@@ -279,40 +278,51 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     """Read a configuration file and the environment.
 
     Raises:
-        SetupError: `config_invalid`, naming the key.
+        SetupError: `config_invalid`, naming every key that is wrong.
     """
     raw: dict[str, Any] = {}
     if path is not None:
         try:
-            raw = tomllib.loads(path.read_text())
+            raw = parse_toml(path.read_bytes())
         except OSError as error:
             raise SetupError(codes.CONFIG_INVALID, f"{path} cannot be read: {error.strerror}.") from None
-        except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
+        except ValueError as error:
             raise SetupError(codes.CONFIG_INVALID, f"{path} is not TOML: {error}.") from None
-    return convert(_overlay(raw, environment))
+    raw, names = _overlay(raw, environment)
+    return convert(raw, names)
 
 
-def convert(raw: dict[str, Any]) -> Config:
+def convert(raw: dict[str, Any], names: Mapping[str, str] | None = None) -> Config:
     """Check raw values.
 
+    Args:
+        names: of the variables in the environment that keys come from.
+
     Raises:
-        SetupError: `config_invalid`, naming the key.
+        SetupError: `config_invalid`, naming every key that is wrong.
     """
-    _check_keys(raw, Config, "")
-    try:
-        config = msgspec.convert(raw, Config, strict=True)
-    except msgspec.ValidationError as error:
-        raise SetupError(codes.CONFIG_INVALID, f"The configuration is not valid: {_named(str(error))}.") from None
-    try:
-        ZoneInfo(config.book.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"The configuration is not valid: book.time_zone: there is no {config.book.time_zone}."
-        raise SetupError(codes.CONFIG_INVALID, message) from None
-    return config
+    found = [*problems(raw, Config), *_of_zone(raw)]
+    if found:
+        told = [f"{each} ({names[each.place]})" if names and each.place in names else each for each in found]
+        raise SetupError(codes.CONFIG_INVALID, sentence("The configuration", told))
+    return msgspec.convert(raw, Config, strict=True)
 
 
-def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def _of_zone(raw: dict[str, Any]) -> list[Problem]:
+    book = raw.get("book")
+    zone = book.get("time_zone") if isinstance(book, dict) else None
+    if isinstance(zone, str):
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return [Problem("book.time_zone", f"there is no {zone}")]
+    return []
+
+
+def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values with those of the environment over them, and the names of the variables by key."""
     result = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    names: dict[str, str] = {}
     for name, value in sorted(environment.items()):
         if not name.startswith(ENVIRONMENT):
             continue
@@ -324,33 +334,13 @@ def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, A
         inner = result.setdefault(section, {})
         if isinstance(inner, dict):
             inner[key] = _value(value)
-    return result
+            names[f"{section}.{key}"] = name
+    return result, names
 
 
 def _value(text: str) -> object:
     """A value from the environment: TOML where it is some, else a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
+        return parse_toml(f"value = {text}".encode())["value"]
+    except ValueError:
         return text
-
-
-def _check_keys(raw: Mapping[str, Any], type: type[Struct], prefix: str) -> None:
-    fields = {field.name: field for field in msgspec.structs.fields(type)}
-    for key, value in raw.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1, 0.5)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are: {', '.join(fields)}"
-            raise SetupError(codes.CONFIG_INVALID, f"There is no configuration key {prefix}{key}{hint}")
-        inner = fields[key].type
-        if isinstance(value, dict) and isinstance(inner, type_of_structs) and issubclass(inner, Struct):
-            _check_keys(value, inner, f"{prefix}{key}.")
-
-
-type_of_structs: Final = type(Struct)
-
-
-def _named(error: str) -> str:
-    """msgspec's sentence with the key first: `hub.heartbeat_s: Expected float, got str`."""
-    text, _, path = error.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {text}" if path else text

@@ -8,12 +8,15 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
+
+EVERYWHERE: Final = ("", "0.0.0.0", "::")
 
 
 class Address(Struct, frozen=True):
@@ -23,9 +26,14 @@ class Address(Struct, frozen=True):
     port: int
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether it listens on every address of this machine."""
+        return self.host in EVERYWHERE
+
+    @property
     def url(self) -> str:
         """For a browser on this machine."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+        host = "127.0.0.1" if self.is_everywhere else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 

@@ -370,6 +370,34 @@ def test_a_wrong_mapping_names_the_key(tmp_path: Path, change: tuple[str, str], 
     assert word in caught.value.message
 
 
+def test_every_mistake_of_a_mapping_is_told_at_once(tmp_path: Path) -> None:
+    """A new mapping has many mistakes: of keys, of types, of units and of sense, and each is told with its place."""
+    path = tmp_path / "map.toml"
+    text = (ROOT / "examples" / "northbet.toml").read_text()
+    for old, new in (
+        ('time_zone = "Europe/London"', 'time_zone = "Europe/Lundon"'),
+        ('money = "major"', 'money = "pounds"'),
+        ("accepted = [", "akzepted = ["),
+        ('channel = { value = "web" }', 'channel = { value = "web", colum = "Stake" }'),
+        ('code = "Login"', 'code = { column = "Login", odds = "american" }'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    with pytest.raises(SetupError) as caught:
+        read_book_mapping(path)
+    for word in (
+        "not valid in 6 places",
+        "time_zone: there is no Europe/Lundon",
+        "money: Invalid enum value 'pounds'",
+        "tables.wagers.columns.status.codes.akzepted",
+        "tables.wagers.columns.channel.colum: there is no such key; did you mean tables.wagers.columns.channel.column?",
+        "tables.agents.columns.code.odds: it holds no odds",
+        "tables.customers.columns.code.odds: it holds no odds",
+    ):
+        assert word in caught.value.message
+
+
 def test_a_report_of_changes_goes_by_the_versions_of_wagers(tmp_path: Path) -> None:
     """Without them nobody could say which change a line of the report is about."""
     path = tmp_path / "map.toml"

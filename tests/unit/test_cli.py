@@ -1,6 +1,7 @@
 """The program: what a person types, and what it answers when that is wrong."""
 
 import asyncio
+import re
 import socket
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import apsw
 import pytest
 from typer.testing import CliRunner, Result
 
-from fire22 import app
+from fire22 import __version__, app
 from fire22.cli import program
 from fire22.log.file import meta, open_file
 from fire22.security.tokens import Tokens, load_key
@@ -69,6 +70,26 @@ def test_a_token_is_for_the_server_on_the_folder(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "token.key").stat().st_mode & 0o777 == 0o600
 
 
+async def agents_of(data: Path) -> None:
+    """A log that has told of an agent and a customer."""
+    agent = {"agentId": "a", "path": "/M1", "name": "M1", "level": 1, "status": "active"}
+    customer = {"customerId": "C1", "agentId": "a", "path": "/M1", "name": "C", "status": "active"}
+    async with opened(data / "flows.db") as storage, folding(storage, app.build_engine(())):
+        facts = (("1", "agent.created", agent), ("2", "customer.created", customer))
+        await storage.log.append([encoded(id, type=type, data=body) for id, type, body in facts])
+        await wait_folded(storage, 2)
+
+
+def test_a_token_for_a_scope_that_nobody_knows_comes_with_a_warning(data: Path) -> None:
+    """A mistyped agent is noticed at once, and not by an empty page; the token is printed all the same."""
+    asyncio.run(agents_of(data))
+    for scope, known in (("/", True), ("/M1", True), ("/M1/@C1", True), ("/NOPE", False), ("/M1/@C2", False)):
+        result = fire22("token", "--data", data, "--scope", scope)
+        assert result.exit_code == 0
+        assert result.stdout.count(".") == 2
+        assert (f"has told of no {scope} yet" in result.stderr) is not known, scope
+
+
 def test_a_token_may_name_a_client(tmp_path: Path) -> None:
     """`fire22 token --client` prints a token for one device or installation; an id that none can have is refused."""
     result = fire22("token", "--data", tmp_path / "data", "--client", "till-3")
@@ -82,7 +103,7 @@ def test_wrong_arguments_are_named(tmp_path: Path, book: Path) -> None:
     """A wrong role, scope, rate, speed or mapping is one sentence that says what would be right."""
     assert "there are: admin" in refused("config_invalid", "token", "--data", tmp_path, "--role", "boss")
     assert "/M1/A7" in refused("scope_invalid", "token", "--data", tmp_path, "--scope", "M1")
-    assert "5000" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--rate", "0")
+    assert "5000" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--rate", "-1")
     assert "steam@SECONDS" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--incident", "goal@3")
     assert "5000" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--markets", "0")
     assert "seconds" in refused("config_invalid", "demo", "--data", tmp_path / "d", "--incidents-every", "-1")
@@ -230,3 +251,40 @@ def test_a_restored_backup_has_a_new_epoch(data: Path, tmp_path: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:5000])
     refused("storage_corrupt", "restore", "--data", data, copy, "--replace")
     assert (data / "flows.db").exists()
+
+
+def test_the_version_is_said() -> None:
+    """`fire22 --version` is what a report of a fault begins with."""
+    result = fire22("--version")
+    assert (result.exit_code, result.output) == (0, f"fire22 {__version__}\n")
+
+
+def test_a_check_goes_on_where_the_book_has_faults(tmp_path: Path, data: Path) -> None:
+    """Of a mapped book without its mapping `check --replay` names `--mapping`, and compares the log all the same."""
+    book, map = tmp_path / "northbet.db", ROOT / "examples" / "northbet.toml"
+    connection = apsw.Connection(str(book))
+    connection.execute(TABLES)
+    result = fire22("check", "--data", data, "--book", book, "--replay")
+    assert result.exit_code == 1
+    assert "--mapping FILE" in " ".join(result.stderr.split())
+    assert "byte for byte" in result.stdout
+    assert fire22("install-triggers", book, "--mapping", map).exit_code == 0
+    connection.execute("INSERT INTO Agents VALUES(1, 'M1', NULL, 7, NULL)")
+    connection.close()
+    result = fire22("check", "--data", data, "--book", book, "--mapping", map, "--replay")
+    said = " ".join(result.stdout.split())
+    assert "Agents.Closed = 7 is no known code" in said
+    assert "1 values cannot be mapped, and facts of rows that have them are set aside" in said
+    assert "byte for byte" in said
+    assert result.exit_code == 0, result.output
+
+
+def test_the_running_day_has_no_report_yet(data: Path) -> None:
+    """Who asks for today's report learns when it comes, and what to follow until then."""
+    asyncio.run(agents_of(data))
+    said = refused("not_found", "report", "--data", data)
+    day = re.search(r"The day (\d{4}-\d\d-\d\d) is still running", said)
+    assert day is not None, said
+    assert f"`fire22 tail kpi --data {data}`" in said.replace("\n", "")
+    assert "still running" in refused("not_found", "report", "--data", data, "--key", day[1])
+    assert "still running" not in refused("not_found", "report", "--data", data, "--key", "2001-01-01")

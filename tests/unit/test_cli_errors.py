@@ -45,3 +45,30 @@ def test_open_topics(tmp_path: Path, topic: str, answer: str) -> None:
 def test_address_of_no_server(url: str) -> None:
     """What cannot be a server's address is said before anything is tried."""
     assert "is not the address of a server" in said("tail", "kpi", "--url", url, "--token", "x")
+
+
+def test_every_mistake_of_a_configuration_is_told_at_once(tmp_path: Path) -> None:
+    """Who has written five things wrongly corrects five things, and starts the program once."""
+    config = tmp_path / "fire22.toml"
+    config.write_text(
+        "daat = 1\n[server]\nprot = 80\nhost = 5\n[hub]\nheartbeat_s = '25s'\n[book]\ntime_zone = 'Mars/Olympus'\n"
+        "[relay]\nopen_topics = ['fine', 'Bad!', 7]\n[risk.velocity]\nenabld = false\n"
+    )
+    told = said("check", "-c", config)
+    assert "not valid in 8 places" in told
+    for each in (
+        "daat: there is no such key; did you mean data?",
+        "server.prot: there is no such key; did you mean server.port?",
+        "server.host: Expected `str`, got `int`",
+        "hub.heartbeat_s: Expected `float`, got `str`",
+        "relay.open_topics[1]: Expected `str` matching",
+        "relay.open_topics[2]: Expected `str`, got `int`",
+        "risk.velocity.enabld: there is no such key",
+        "book.time_zone: there is no Mars/Olympus",
+    ):
+        assert each in told
+
+
+def test_what_was_typed_is_shown_as_it_was_typed(tmp_path: Path) -> None:
+    """Brackets in an argument are no markup of the terminal."""
+    assert "There is no role [/red];" in said("token", "--data", tmp_path, "--role", "[/red]")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -276,6 +277,17 @@ async def test_snapshot_then_live(server: FakeServer, clock: FakeClock) -> None:
     assert state_of(client) is ClientState.CLOSED
     assert [message async for message in wagers] == []
     assert client.position == at(11)
+
+
+async def test_attempts_that_reach_no_server_end_it(clock: FakeClock) -> None:
+    """With `attempts_max` a program ends with a code where it has reached no server in so many attempts."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with connect(f"http://127.0.0.1:{port}", clock=clock, proxy=None, attempts_max=3) as client:
+        with pytest.raises(ConnectionEnded) as caught:
+            await anext(aiter(client.subscribe("wagers")))
+    assert caught.value.code.name == "unreachable"
+    assert len(clock.slept) == 2
 
 
 async def test_resumes_without_gap_or_repeat(server: FakeServer, clock: FakeClock) -> None:

@@ -71,11 +71,11 @@ def test_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        ({"serve": {}}, "There is no configuration key serve; did you mean server?"),
-        ({"server": {"prot": 1}}, "There is no configuration key server.prot; did you mean server.port?"),
-        ({"hub": {"heartbeat_ms": 25_000}}, "hub.heartbeat_ms; did you mean hub.heartbeat_s?"),
-        ({"feed": {"retention_h": 7}}, "feed.retention_h; did you mean feed.retention_hours?"),
-        ({"log": {"xyzzy": 1}}, "There is no configuration key log.xyzzy; known are: group_ms, pending_max"),
+        ({"serve": {}}, "serve: there is no such key; did you mean server?"),
+        ({"server": {"prot": 1}}, "server.prot: there is no such key; did you mean server.port?"),
+        ({"hub": {"heartbeat_ms": 25_000}}, "hub.heartbeat_ms: there is no such key; did you mean hub.heartbeat_s?"),
+        ({"feed": {"retention_h": 7}}, "feed.retention_h: there is no such key; did you mean feed.retention_hours?"),
+        ({"log": {"xyzzy": 1}}, "log.xyzzy: there is no such key; known are: group_ms, pending_max"),
     ],
 )
 def test_unknown_keys(raw: dict[str, Any], said: str) -> None:
@@ -126,9 +126,13 @@ def test_wrong_values(raw: dict[str, Any], key: str) -> None:
 def test_wrong_environment() -> None:
     """A wrong value in the environment is named by the key that it overrides."""
     for name, value, said in (
-        ("FIRE22_SERVER__PORT", "eighty", "server.port: Expected `int`, got `str`"),
-        ("FIRE22_SERVER__PROT", "80", "server.prot; did you mean server.port?"),
-        ("FIRE22_SERVR__PORT", "80", "servr; did you mean server?"),
+        ("FIRE22_SERVER__PORT", "eighty", "server.port: Expected `int`, got `str` (FIRE22_SERVER__PORT)"),
+        (
+            "FIRE22_SERVER__PROT",
+            "80",
+            "did you mean server.port? (FIRE22_SERVER__PROT)",
+        ),
+        ("FIRE22_SERVR__PORT", "80", "servr: there is no such key; did you mean server?"),
     ):
         with pytest.raises(SetupError) as caught:
             load(None, {name: value})
@@ -148,3 +152,10 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(SetupError, match=said) as caught:
             load(path, {})
         assert str(path) in caught.value.message
+
+
+def test_byte_order_mark(tmp_path: Path) -> None:
+    """An editor that puts a byte order mark before a file, as those of Windows do, makes no difference."""
+    path = tmp_path / "fire22.toml"
+    path.write_bytes(b"\xef\xbb\xbfdata = 'B\xc3\xbcro'\n")
+    assert load(path, {}).data == "Büro"

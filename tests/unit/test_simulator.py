@@ -18,12 +18,14 @@ from msgspec import Raw, Struct
 from fire22.core.errors import BookError
 from fire22.sources.outbox import install
 from fire22.sportsbook import book, simulator
+from fire22.sportsbook.catalogue import SMALL
 from fire22.sportsbook.changes import Change, PlaceWager, SetMarketStatus
 from fire22.sportsbook.domain import decode
 from fire22.sportsbook.simulation import simulation
 from fire22.sportsbook.simulation.agenda import BEHIND_MS_MAX
 from fire22.sportsbook.simulation.simulation import Simulation
 from fire22.sportsbook.simulation.world import World
+from tests.simulated import lived, new_world
 
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000
@@ -199,6 +201,14 @@ def test_a_book_without_customers_has_no_wagers() -> None:
     assert {type(item).__name__ for item in decided} <= {"AddEvent", "AddMarket", "SetPrice", "SetMarketStatus"}
 
 
+def test_at_rate_0_nobody_bets() -> None:
+    """A book for who wants to bet in it by hand: customers, games and prices as ever, and no wager in half an hour."""
+    made = Simulation(new_world(1, SMALL), seed="1", rate_hz=0, now_ms=NOW_MS)
+    counts = Counter(type(item).__name__ for item in lived(made, NOW_MS + 30 * MINUTE_MS))
+    assert counts["PlaceWager"] == 0
+    assert counts["SetMarketStatus"] > 0
+
+
 def test_the_rate_follows_the_day() -> None:
     """The evening is busier than the morning, and the mean of a day is the rate that was asked for."""
     hours = [simulation.rhythm(hour * simulation.HOUR_MS) for hour in range(24)]
@@ -255,7 +265,7 @@ def test_a_missing_book_is_said(tmp_path: Path) -> None:
         simulator.run(tmp_path / "none.db", rate_hz=1, seed=1, wait=lambda _: False)
 
 
-@pytest.mark.parametrize("rate", ["0", "-1", "1e9", "nan"])
+@pytest.mark.parametrize("rate", ["-1", "1e9", "nan"])
 def test_a_rate_out_of_bounds_is_refused(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The rate has limits with a unit."""
     with pytest.raises(SystemExit):

@@ -4,11 +4,12 @@
 """
 
 from fire22.cli import running, access, books, storage  # isort: skip
-from fire22.cli.terminal import program
+from fire22.cli.terminal import printed, program
 
 __all__ = ["access", "books", "main", "program", "running", "storage"]
 
 
 def main() -> None:
     """The entry point."""
-    program()
+    with printed():
+        program()

@@ -1,5 +1,6 @@
 """The commands for who follows a server: `token`, `tail`."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -9,27 +10,30 @@ from typing import Annotated
 import typer
 
 from fire22 import app as application
-from fire22.cli.terminal import DataOption, make_folder, program, run, told
+from fire22.cli.terminal import DataOption, err, make_folder, program, run, told
 from fire22.client import connect as connect_client
 from fire22.client.connection import websocket_url
 from fire22.config import load
 from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.core.message import encode_json
-from fire22.core.scope import parse_scope
+from fire22.core.scope import ROOT, is_customer, parse_scope
+from fire22.log.file import connect as connect_file
+from fire22.log.file import storage_errors
 from fire22.observability.logging import configure as configure_logging
 from fire22.security.tokens import Tokens, check_client, load_key
 from fire22.sportsbook.desk.permits import FLAGS
 from fire22.sportsbook.roles import roles
 
 TOKEN_HOURS_MAX = 87_600
+ATTEMPTS_MAX = 8  # about half a minute
 
 
 @program.command()
 def token(
     data: DataOption,
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(roles(()))}.")] = "admin",
-    scope: Annotated[str, typer.Option(help="The sub-tree it may see: /, /M1/A7, /M1/A7/@C12.")] = "/",
+    scope: Annotated[str, typer.Option(help="The sub-tree it may see: /, /M1/A2, /M1/A2/@C12.")] = "/",
     subject: Annotated[str, typer.Option(help="The user's id.")] = "cli",
     client: Annotated[
         str | None,
@@ -62,6 +66,20 @@ def token(
             may=tuple(may or ()),
         )
         print(signed)
+        _warn_of_unknown(data / "flows.db", scope)
+
+
+def _warn_of_unknown(file: Path, scope: str) -> None:
+    """Say so where the book has told of no such agent or customer: a mistyped scope sees nothing at all."""
+    if scope == ROOT or not file.is_file():
+        return
+    with storage_errors(), contextlib.closing(connect_file(file)) as connection:
+        among = ("balances",) if is_customer(scope) else ("agents",)
+        known = connection.execute("SELECT 1 FROM document WHERE topic = ? AND scope = ?", (*among, scope)).get
+    if known is None:
+        err.print(
+            f"[yellow]The book has told of no {scope} yet; until it does, this token sees nothing.[/]", highlight=False
+        )
 
 
 def _key_is_elsewhere() -> bool:
@@ -70,11 +88,14 @@ def _key_is_elsewhere() -> bool:
 
 @program.command()
 def tail(
-    topic: Annotated[str, typer.Argument(help="kpi, wagers, activity, or an open topic.")],
+    topic: Annotated[str, typer.Argument(help="Such as kpi, wagers, activity, alerts, exposure, or an open topic.")],
     url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
     data: Annotated[Path | None, typer.Option(help="Folder whose key signs a token for this call.")] = None,
     bearer: Annotated[str | None, typer.Option("--token", envvar="FIRE22_TOKEN", help="Or a token.")] = None,
     scope: Annotated[str | None, typer.Option(help="Instead of the token's own.")] = None,
+    attempts: Annotated[
+        int, typer.Option(min=0, help="End after so many in a row that reach no server; 0 goes on for ever.")
+    ] = ATTEMPTS_MAX,
     last: Annotated[int, typer.Option(help="Begin with the newest so many.")] = 10,
     delta: Annotated[bool, typer.Option("--delta", help="Changes of a view instead of whole documents.")] = False,
 ) -> None:
@@ -88,7 +109,7 @@ def tail(
                 raise SetupError(codes.AUTH_REQUIRED, "Name the server's data folder with --data, or give a --token.")
             tokens = Tokens(load_key(data / "token.key"))
             bearer = tokens.sign(subject="tail", role="admin", scope="/", ttl_s=86400, now_ms=application.now_ms())
-    run(_tail(url, bearer, topic, scope, last, delta))
+    run(_tail(url, bearer, topic, scope, attempts, last, delta))
 
 
 def _check_url(url: str) -> None:
@@ -98,8 +119,8 @@ def _check_url(url: str) -> None:
         raise SetupError(codes.CONFIG_INVALID, str(error)) from None
 
 
-async def _tail(url: str, bearer: str, topic: str, scope: str | None, last: int, delta: bool) -> None:
-    async with connect_client(url, token=bearer) as client:
+async def _tail(url: str, bearer: str, topic: str, scope: str | None, attempts: int, last: int, delta: bool) -> None:
+    async with connect_client(url, token=bearer, attempts_max=attempts or None) as client:
         async for message in client.subscribe(topic, scope=scope, last=last, delta=delta):
             sys.stdout.buffer.write(encode_json(message) + b"\n")
             sys.stdout.buffer.flush()

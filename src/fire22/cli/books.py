@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from fire22.cli.terminal import MappingOption, err, out, program, told
 from fire22.core import codes
-from fire22.core.errors import SetupError
+from fire22.core.errors import BookError, SetupError
 from fire22.core.times import to_text
 from fire22.observability.logging import configure as configure_logging
 from fire22.sources import outbox
@@ -113,22 +113,32 @@ def _reading(book: Path) -> Iterator[apsw.Connection]:
 
 
 def _plan(book: Path, mapping: BookMapping | None, *, bootstrap: bool) -> outbox.Plan:
-    with _reading(book) as connection:
-        return outbox.plan(connection, outbox_of(mapping), bootstrap=bootstrap)
+    try:
+        with _reading(book) as connection:
+            return outbox.plan(connection, outbox_of(mapping), bootstrap=bootstrap)
+    except BookError as error:
+        if mapping is not None or error.code is not codes.BOOK_SCHEMA:
+            raise
+        hint = "A book with tables of its own needs its mapping: --mapping FILE, or book.mapping in the configuration."
+        raise BookError(error.code, f"{error.message} {hint}") from None
 
 
-def _check_values(book: Path, mapping: BookMapping) -> None:
-    """Say every value that the mapping cannot make ours, and end there if there is one."""
+def _list_values(book: Path, mapping: BookMapping) -> int:
+    """Say every value that the mapping cannot make ours; returns how many there are."""
     with _reading(book) as connection:
         found = unmapped(connection, mapping)
     for one in found:
         out.print(f"  {_line(one)}", highlight=False, markup=False, soft_wrap=True)
-    if found:
-        message = (
-            f"{len(found):,} values of {book.name} cannot be mapped by {mapping.name}; correct the mapping or them."
-        )
+    if not found:
+        out.print(f"values: ok, all that were looked at are mapped by {mapping.name}", highlight=False)
+    return len(found)
+
+
+def _check_values(book: Path, mapping: BookMapping) -> None:
+    """Say every value that the mapping cannot make ours, and end there if there is one."""
+    if count := _list_values(book, mapping):
+        message = f"{count:,} values of {book.name} cannot be mapped by {mapping.name}; correct the mapping or them."
         raise SetupError(codes.MAPPING_INVALID, message)
-    out.print(f"values: ok, all that were looked at are mapped by {mapping.name}", highlight=False)
 
 
 def _line(one: Unmapped) -> str:
@@ -163,10 +173,12 @@ def check_book(path: Path, mapping: Path | None) -> None:
     """
     mapped = read_book_mapping(mapping) if mapping else None
     plan = _plan(path, mapped, bootstrap=True)
+    if plan.empty:
+        count = _list_values(path, mapped) if mapped else 0
+        aside = f"; {count:,} values cannot be mapped, and facts of rows that have them are set aside" if count else ""
+        out.print(f"book: ok, triggers are in place{aside}", highlight=False, soft_wrap=True)
+        return
     if mapped:
         _check_values(path, mapped)
-    if plan.empty:
-        out.print("book: ok, triggers are in place")
-    else:
-        run_it = f"fire22 install-triggers {path}" + (f" --mapping {mapping}" if mapping else "")
-        raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")
+    run_it = f"fire22 install-triggers {path}" + (f" --mapping {mapping}" if mapping else "")
+    raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from fire22 import app as application
 from fire22.cli.terminal import ConfigOption, DataOption, checked, make_folder, out, override, program, run, told
@@ -17,7 +18,7 @@ from fire22.config import Config, RelayConfig, load
 from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.observability.logging import configure as configure_logging
-from fire22.process import wait_for_signal
+from fire22.process import Address, wait_for_signal
 from fire22.sources import outbox
 from fire22.sportsbook import book as books
 from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
@@ -30,7 +31,7 @@ def demo(
     data: DataOption = Path("demo-data"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of HTTP and WebSocket; 0 takes a free one.")] = 8080,
-    rate: Annotated[float, typer.Option(help="Wagers a second, on average.")] = 20.0,
+    rate: Annotated[float, typer.Option(help="Wagers a second, on average; 0 for none.")] = 20.0,
     seed: Annotated[int, typer.Option(help="Decides what happens.")] = 1,
     markets: Annotated[int, typer.Option(help="Open markets, about.")] = FULL.markets,
     incident: Annotated[
@@ -53,8 +54,8 @@ def demo(
             relay=RelayConfig(tuple(dict.fromkeys((*config.relay.open_topics, "bench")))),
         )
         config = checked(config)
-        if not 0 < rate <= 5000:
-            raise SetupError(codes.CONFIG_INVALID, f"--rate is between 0 and 5000 wagers a second, not {rate:g}.")
+        if not 0 <= rate <= 5000:
+            raise SetupError(codes.CONFIG_INVALID, f"--rate is from 0 to 5000 wagers a second, not {rate:g}.")
         if not 1 <= markets <= MARKETS_MAX:
             raise SetupError(codes.CONFIG_INVALID, f"--markets is from 1 to {MARKETS_MAX}, not {markets}.")
         if not incidents_every >= 0:
@@ -74,11 +75,20 @@ def demo(
 async def _demo(config: Config, book: Path, rate: float, options: list[str]) -> None:
     async with application.running(config) as server:
         with _simulator(book, options):
-            out.print(f"\n  [bold]Fire22 Flows[/] runs on the invented book [cyan]{book}[/], {rate:g} wagers a second.")
+            on = f"the invented book [cyan]{escape(str(book))}[/]"
+            out.print(f"\n  [bold]Fire22 Flows[/] runs on {on}, {rate:g} wagers a second.")
+            _print_where(server.address, "  ")
             out.print("  Open this link; it signs one browser in, once:\n")
             out.print(f"  [bold green]{server.link()}[/]\n", soft_wrap=True, highlight=False)
             out.print("  [dim]Ctrl-C ends it. What was written stays; the next start goes on from there.[/]\n")
             await wait_for_signal()
+
+
+def _print_where(address: Address, margin: str) -> None:
+    """Nobody should be open to the network without knowing it."""
+    if address.is_everywhere:
+        text = f"{margin}[yellow]Listens on every address of this machine, port {address.port}[/] (server.host)."
+        out.print(text, highlight=False)
 
 
 def _incident(text: str) -> tuple[str, float]:
@@ -126,5 +136,6 @@ def serve(
 
 async def _serve(config: Config) -> None:
     async with application.running(config) as server:
+        _print_where(server.address, "")
         out.print(f"Sign in with [bold green]{server.link()}[/]", soft_wrap=True, highlight=False)
         await wait_for_signal()

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Annotated
 
 import apsw
+import msgspec
 import typer
+from msgspec import Struct
 
 from fire22 import app as application
 from fire22.cli.books import check_book
-from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, override, program, told
+from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, override, program, tell, told
 from fire22.config import Config, load
 from fire22.core import codes, letter
-from fire22.core.errors import SetupError
-from fire22.core.scope import parse_scope
+from fire22.core.errors import BookError, SetupError
+from fire22.core.scope import ROOT, parse_scope
 from fire22.feed.sqlite import read_documents
 from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
 from fire22.flows.replay_check import check_replay
@@ -29,6 +31,14 @@ from fire22.sportsbook.reports import archive_key
 LETTERS_SHOWN_MAX = 20
 
 
+class _Period(Struct):
+    key: str
+
+
+class _KeyFigures(Struct):
+    periods: dict[str, _Period]
+
+
 @program.command()
 def check(
     config: ConfigOption = None,
@@ -37,22 +47,35 @@ def check(
     mapping: MappingOption = None,
     replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
 ) -> None:
-    """Check the configuration, the book and the log's file, before or instead of a start."""
+    """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
+    fit = True
     with told():
         settings = override(load(config), data, None, None, book, ())
         out.print("configuration: ok")
         if settings.book.path:
             named = mapping or (Path(settings.book.mapping) if settings.book.mapping else None)
-            check_book(Path(settings.book.path), named)
-        if not settings.storage.exists():
+            fit = _fits(Path(settings.book.path), named)
+        if settings.storage.exists():
+            with locked(settings.folder):
+                report = maintenance.check(settings.storage)
+                out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
+                _list_letters(settings)
+                if replay:
+                    _check_replay(settings)
+        else:
             out.print(f"log: none yet at {settings.storage}", highlight=False)
-            return
-        with locked(settings.folder):
-            report = maintenance.check(settings.storage)
-            out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
-            _list_letters(settings)
-            if replay:
-                _check_replay(settings)
+    if not fit:
+        raise SystemExit(1)
+
+
+def _fits(book: Path, mapping: Path | None) -> bool:
+    """Whether the book is fit to be read; what is wrong with it says nothing of the log."""
+    try:
+        check_book(book, mapping)
+    except (SetupError, BookError) as error:
+        tell(error)
+        return False
+    return True
 
 
 def _list_letters(settings: Config) -> None:
@@ -86,14 +109,15 @@ def report(
     data: DataOption,
     period: Annotated[str, typer.Option(help="day, week or month.")] = "day",
     key: Annotated[str, typer.Option(help="2026-11-24 (of a week its first day), 2026-11; or how several begin.")] = "",
-    scope: Annotated[str, typer.Option(help="/, /M1/A7, /M1/A7/@C12.")] = "/",
+    scope: Annotated[str, typer.Option(help="Whose: /, an agent's /M1/A2.")] = "/",
     format: Annotated[str, typer.Option(help="json or csv.")] = "json",
     revisions: Annotated[bool, typer.Option("--revisions", help="Every revision, not only the newest.")] = False,
     anew: Annotated[bool, typer.Option("--recompute", help="Work it out from the log, and say what differs.")] = False,
 ) -> None:
     """Print the reports of a scope, also while a server runs; with --recompute as the log gives them."""
     with told():
-        wanted = Wanted(REPORTS, parse_scope(scope), archive_key(_period(period), key))
+        kind = _period(period)
+        wanted = Wanted(REPORTS, parse_scope(scope), archive_key(kind, key))
         if format not in ("json", "csv"):
             raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
         file = data / "flows.db"
@@ -103,9 +127,10 @@ def report(
             connection = connect_file(file)
             try:
                 found = _recomputed(connection, wanted) if anew else Recomputed(0, read_wanted(connection, wanted), [])
+                running = "" if found.documents else _running(connection, wanted.scope, kind, key, data)
             finally:
                 connection.close()
-        _print_reports(wanted, found, format, revisions=revisions)
+        _print_reports(wanted, found, format, running, revisions=revisions)
         if found.differences:
             raise SetupError(codes.STORAGE_CORRUPT, "The archive is not what the log gives with this version's flows.")
 
@@ -126,12 +151,26 @@ def _recomputed(connection: apsw.Connection, wanted: Wanted) -> Recomputed:
     return found
 
 
-def _print_reports(wanted: Wanted, found: Recomputed, format: str, *, revisions: bool) -> None:
+def _running(connection: apsw.Connection, scope: str, kind: PeriodKind, key: str, data: Path) -> str:
+    """A sentence on the period that still runs, where it is the one that was asked for."""
+    body = connection.execute("SELECT body FROM document WHERE topic = 'kpi' LIMIT 1").get  # all know the same periods
+    if not body:
+        return ""
+    now = msgspec.json.decode(body, type=_KeyFigures).periods[kind].key
+    if not now.startswith(key):
+        return ""
+    where = f"`fire22 tail kpi --data {data}{'' if scope == ROOT else f' --scope {scope}'}`"
+    return f" The {kind} {now} is still running, and is reported when it ends; until then {where} follows its figures."
+
+
+def _print_reports(wanted: Wanted, found: Recomputed, format: str, running: str, *, revisions: bool) -> None:
     documents = found.documents
     if not revisions:
         documents = list({each.key: each for each in documents}.values())
     if not documents and not found.differences:
-        raise SetupError(codes.NOT_FOUND, f"There is no report of {wanted.scope} under {wanted.key}.")
+        raise SetupError(
+            codes.NOT_FOUND, f"There is no report of {wanted.scope} under {wanted.key.rstrip(':')}.{running}"
+        )
     if format == "csv":
         sys.stdout.buffer.write(archive.as_csv(documents))
     else:

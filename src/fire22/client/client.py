@@ -90,6 +90,7 @@ def connect(
     heartbeat_s: float = HEARTBEAT_S,
     inbox_messages_max: int = INBOX_MESSAGES_MAX,
     message_bytes_max: int = MESSAGE_BYTES_MAX,
+    attempts_max: int | None = None,
     proxy: str | Literal[True] | None = True,
     tls: ssl.SSLContext | None = None,
     clock: Clock | None = None,
@@ -103,11 +104,12 @@ def connect(
         heartbeat_s: the server's; a connection on which nothing comes for 2.5 of them is given up.
         inbox_messages_max: for each stream; see the module about what happens then.
         message_bytes_max: of one frame from the server.
+        attempts_max: so many in a row that reach no server end it (`unreachable`); None goes on for ever.
         proxy: as for `websockets`: True takes it from the environment, None takes none.
         tls: how to check an https server; None for the usual way.
         clock: for tests.
     """
-    settings = Settings(websocket_url(url), token, heartbeat_s, message_bytes_max, proxy, tls)
+    settings = Settings(websocket_url(url), token, heartbeat_s, message_bytes_max, proxy, tls, attempts_max)
     return Client(settings, position, inbox_messages_max, Clock() if clock is None else clock)
 
 

@@ -21,7 +21,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from fire22.client.clock import Clock, backoff_s
-from fire22.client.errors import CLOSED, ConnectionEnded
+from fire22.client.errors import CLOSED, UNREACHABLE, ConnectionEnded
 from fire22.core.codes import Close
 from fire22.core.interest import ErrorBody
 from fire22.core.session import SessionError
@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
     message_bytes_max: int
     proxy: str | Literal[True] | None
     tls: ssl.SSLContext | None
+    attempts_max: int | None = None
 
 
 class Connection:
@@ -108,6 +109,10 @@ class Connection:
             ended = self._judge(error)
             if ended is not None:
                 logger.warning("connection to %s ended: %s", self._settings.url, ended)
+                return ended
+            if self._attempt + 1 == self._settings.attempts_max:
+                ended = ConnectionEnded(UNREACHABLE, f"No server answers at {self._settings.url}: {_words(error)}")
+                logger.warning("%s", ended.message)
                 return ended
             wait_s = backoff_s(self._attempt, self._clock.random(), self._retry_after_s)
             logger.info("no connection to %s (%s); next attempt in %.2f s", self._settings.url, error, wait_s)
@@ -256,6 +261,12 @@ def websocket_url(url: str) -> str:
         raise ValueError(f"{url!r} is not the address of a server, such as http://127.0.0.1:8080.")
     path = parts.path.rstrip("/")
     return urlunsplit((scheme, parts.netloc, path if path.endswith("/v1/ws") else f"{path}/v1/ws", parts.query, ""))
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, as a sentence."""
+    text = str(error).strip() or type(error).__name__
+    return text if text.endswith(".") else f"{text}."
 
 
 def _said_over_http(body: bytes | bytearray | None) -> ErrorBody | None:

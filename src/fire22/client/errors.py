@@ -9,6 +9,7 @@ from fire22.core.interest import ErrorBody
 from fire22.core.message import Json
 
 CLOSED: Final = "closed"  # the code where the server ended the connection and said no other
+UNREACHABLE: Final = "unreachable"  # the code where `attempts_max` attempts reached no server
 
 
 class ServerError(Fire22Error):
@@ -31,7 +32,7 @@ class ServerError(Fire22Error):
 
 
 class ConnectionEnded(ServerError):
-    """The connection is closed and does not come back: the token was refused, or the server said so.
+    """The connection is closed and does not come back: the token was refused, the server said so, or none answers.
 
     `close_code` is the WebSocket's, None where it never opened or the application closed it.
     """

@@ -125,6 +125,7 @@ MAPPING_INVALID: Final = _code(
     "mapping_invalid", "A mapping has an unknown key or a wrong type, or a value that it cannot map."
 )
 INPUT_INVALID: Final = _code("input_invalid", "A row of the recorded file cannot be read.")
+OUTPUT_FAILED: Final = _code("output_failed", "What a command printed could not be written.")
 PORT_IN_USE: Final = _code("port_in_use", "Another program listens on the configured address.")
 
 

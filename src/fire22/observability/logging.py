@@ -1,5 +1,6 @@
 """Logs: a line when something opens, one when it closes, one where an error is swallowed. JSON when not a terminal."""
 
+import contextlib
 import io
 import logging
 import sys
@@ -9,13 +10,19 @@ import structlog
 
 
 class _StandardError(io.TextIOBase):
-    """Whatever standard error is when a line is written: who replaces it for a while takes it away again."""
+    """Whatever standard error is when a line is written: who replaces it for a while takes it away again.
+
+    A line that cannot be written, since the disk is full or the reader has gone, is lost; the server goes on.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:

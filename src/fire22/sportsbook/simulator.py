@@ -62,7 +62,7 @@ def run(
 
     Args:
         path: an existing book.
-        rate_hz: wagers a second on average over a day.
+        rate_hz: wagers a second on average over a day; 0 for none.
         seed: with the book's number of wagers, decides what happens.
         wait: sleeps for at most so many seconds, and says whether to go on.
         size: how many games and markets are kept open.
@@ -121,7 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The program; returns its exit status."""
     parser = argparse.ArgumentParser(prog="simulator", description="Writes invented wagers to a demo book.")
     parser.add_argument("--book", type=Path, required=True, help="the book's SQLite file; it must exist")
-    parser.add_argument("--rate", type=_rate, default=20.0, help="wagers a second on average over a day (20)")
+    parser.add_argument(
+        "--rate", type=_rate, default=20.0, help="wagers a second on average over a day (20); 0 for none"
+    )
     parser.add_argument("--seed", type=int, default=1, help="decides what happens (1)")
     parser.add_argument("--markets", type=_markets, default=FULL.markets, help=f"open markets ({FULL.markets})")
     parser.add_argument(
@@ -186,8 +188,8 @@ def _is_piped(descriptor: int) -> bool:
 
 def _rate(text: str) -> float:
     rate = float(text)
-    if not 0 < rate <= RATE_HZ_MAX:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most {RATE_HZ_MAX:g} wagers a second")
+    if not 0 <= rate <= RATE_HZ_MAX:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {RATE_HZ_MAX:g} wagers a second")
     return rate
 
 

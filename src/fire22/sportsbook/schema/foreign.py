@@ -27,11 +27,9 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from msgspec import Meta, Struct
 
-from fire22.core import codes
-from fire22.core.errors import SetupError
+from fire22.sportsbook.mapping import read_mapping_file
 from fire22.sportsbook.schema.columns import NEEDED, TABLES, Column
 
 Name = Annotated[str, Meta(pattern=r'^[^"\x00]+\Z')]
@@ -95,16 +93,7 @@ def read_book_mapping(path: Path) -> BookMapping:
     Raises:
         SetupError: `mapping_invalid`; the message names the key.
     """
-    try:
-        mapping = msgspec.toml.decode(path.read_bytes(), type=BookMapping)
-    except OSError as error:
-        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} cannot be read: {error.strerror}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} is not valid: {error}") from None
-    problems = [*_of_zone(mapping), *_of_tables(mapping)]
-    if problems:
-        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} is not valid: {'; '.join(problems)}.")
-    return mapping
+    return read_mapping_file(path, BookMapping, lambda mapping: [*_of_zone(mapping), *_of_tables(mapping)])
 
 
 def _of_zone(mapping: BookMapping) -> list[str]:

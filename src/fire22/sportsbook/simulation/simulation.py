@@ -46,7 +46,7 @@ class Simulation:
     Args:
         world: the state of the book; kept up to date as changes are decided.
         seed: with the same world and the same times, the same decisions.
-        rate_hz: wagers a second, on average over a day.
+        rate_hz: wagers a second, on average over a day; 0 for none.
         now_ms: when it begins.
         size: how many games and markets are kept open.
         tell: told of each incident as it begins.
@@ -70,7 +70,7 @@ class Simulation:
         self._sessions = sessions = Sessions(rng, world.customers, rate_hz, self._came)
         self._cashier = cashier = Cashier(rng, agenda, sessions)
         grading = Grading(rng, agenda, world, cashier.settled)
-        modest = min(1.0, FULL_STAKES_HZ * len(world.customers) / rate_hz)
+        modest = min(1.0, FULL_STAKES_HZ * len(world.customers) / rate_hz) if rate_hz else 1.0
         deep = max(1.0, modest * rate_hz / USUAL_RATE_HZ)
         bookmaker = Bookmaker(rng, agenda, world, boards, grading, size, deep=deep, excited=self._excite)
         corrections = Corrections(rng, agenda, world, cashier.settled)
@@ -88,7 +88,8 @@ class Simulation:
             (bookmaker.look, looks_hz),
             (cashier.change_customer, limits_hz),
         ):
-            agenda.arrive(now_ms, partial(_rate_hz, mean_hz), decide)
+            if mean_hz:
+                agenda.arrive(now_ms, partial(_rate_hz, mean_hz), decide)
 
     @property
     def next_ms(self) -> int:
