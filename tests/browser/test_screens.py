@@ -1,5 +1,7 @@
 """The screens beside the overview, in a real Chromium: what is set aside, the cashier's queue, the tree."""
 
+import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from tests.browser.page import open_page
 from tests.integration.processes import Server, serving
 
 pytestmark = pytest.mark.browser
+
+READY_S = 0.45  # before it no question takes an answer
 
 # Publishes an event with the page's own session; returns the HTTP status.
 PUBLISH = """async ([id, type, data]) => (await fetch('/v1/events', {
@@ -56,17 +60,24 @@ async def test_a_fact_that_was_set_aside_is_seen_mended_and_tried_again(demo: Se
         await page.wait_for_selector(".card:has-text('tried 2 times')")
         await publish(page, "t2", "customer.created", CUSTOMER)
         await letter.get_by_role("button", name="Try again").click()
+        await page.mouse.move(0, 0)
         await page.wait_for_selector("text=Every fact that the book told could be used.")
 
 
 async def test_a_payment_is_decided_on_the_page(demo: Server, chromium: str) -> None:
-    """A click in the cashier's queue moves the payment in the book, and the page says so."""
+    """A click asks, with amount and person, and the answer moves the payment in the book, of which the page tells."""
     async with serving(demo), open_page(chromium, demo.link) as page:
         await page.wait_for_selector(".tabs")
         await show(page, "Cashier")
         # The newest: the simulated cashier takes some seconds for each step.
-        await page.locator(".cashier .buttons .button", has_text="Approve").last.click(timeout=30_000)
-        await page.wait_for_selector(".notice:has-text('The payment is approved.')")
+        row = page.locator(".cashier [role=row]", has=page.locator("button:text-is('Approve')")).last
+        amount = await row.locator(".c-amount").inner_text(timeout=30_000)
+        await row.get_by_role("button", name="Approve").click()
+        asked = await page.locator(".confirm").inner_text()
+        assert amount in asked and re.search(r"\w+ \w+ \(C\d+\)", asked), asked
+        await asyncio.sleep(READY_S)
+        await page.locator(".confirm .button-main").click()
+        await page.wait_for_selector(f".notice:has-text('The deposit of {amount}'):has-text('approved')")
 
 
 async def test_the_tree_is_walked_by_links(demo: Server, chromium: str) -> None:

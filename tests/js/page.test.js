@@ -8,7 +8,7 @@ import { freshness } from '../../src/fire22/dashboard/freshness.js';
 import { SAMPLES_MAX, addSample, loadSamples, noSamples, saveSamples } from '../../src/fire22/dashboard/samples.js';
 import { codeIn } from '../../src/fire22/dashboard/sign_in.js';
 import { shape } from '../../src/fire22/dashboard/views/sparkline.js';
-import { bookResult, outcomeOf, tierOf } from '../../src/fire22/dashboard/wager.js';
+import { betOf, bookResult, legsText, marketName, outcomeOf, tierOf } from '../../src/fire22/dashboard/wager.js';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -21,7 +21,7 @@ test('money has two decimals, thousands separators and a true minus; nothing is 
   assert.equal(format.formatSigned(5), '+5.00');
   assert.equal(format.formatSigned(-5), '−5.00');
   assert.equal(format.formatSigned(0.001), '0.00');
-  assert.equal(format.formatPercent(-4.56), '−4.6\u202f%');
+  assert.equal(format.formatPercent(-4.56), '−4.6%');
 });
 
 test('money has the decimals of the book\'s currency', () => {
@@ -32,9 +32,14 @@ test('money has the decimals of the book\'s currency', () => {
   format.setDecimals(2);
 });
 
-test('odds are shown as they come', () => {
-  const shown = [150, -110, 1.91, '5/2', undefined].map(format.formatOdds);
-  assert.deepEqual(shown, ['+150', '−110', '1.91', '5/2', '']);
+test('odds are decimal, with as many decimals as tell them apart', () => {
+  const shown = [1.95, 1.909091, 1.333, 2, 151, 1.2005, undefined].map(format.formatOdds);
+  assert.deepEqual(shown, ['1.95', '1.91', '1.333', '2.00', '151.00', '1.20', '']);
+});
+
+test('how long something took is told in one or two units', () => {
+  const shown = [0.04, 8.49, 59.999, 60, 431, 3600, 86_400, 90_061].map(format.formatSeconds);
+  assert.deepEqual(shown, ['0 s', '8.4 s', '59.9 s', '1 min', '7 min 11 s', '1 h', '24 h', '25 h 1 min']);
 });
 
 test('an age is told in the two units that matter', () => {
@@ -167,4 +172,20 @@ test('third-party files are those of the manifest, each with its licence', () =>
     assert.equal(createHash('sha256').update(readFileSync(new URL(file, vendor))).digest('hex'), sha256, file);
     assert.ok(readFileSync(new URL(licenceFile, vendor), 'utf8').length > 100, licenceFile);
   }
+});
+
+const SIDE = { marketId: 'm1', selectionId: 's1', odds: 1.91, event: 'Oak Valley - Cedar Falls', market: 'spread', period: 'first_half', line: -3.5, selection: 'Cedar Falls +3.5' };
+
+test('what was bet on is told by name, where that is known', () => {
+  assert.deepEqual(betOf({ type: 'straight', legs: [SIDE] }), { main: 'Cedar Falls +3.5', rest: 'Oak Valley - Cedar Falls · Spread, first half' });
+  assert.deepEqual(betOf({ type: 'each_way', legs: [SIDE] }).rest, 'Each way · Oak Valley - Cedar Falls · Spread, first half');
+  assert.deepEqual(betOf({ type: 'round_robin', legs: [SIDE, { marketId: 'm2', selectionId: 's2', odds: 2 }] }), { main: 'Round robin of 2', rest: 'Cedar Falls +3.5, s2' });
+  assert.deepEqual(betOf({ type: 'straight' }), { main: '', rest: '' });
+  assert.equal(legsText([SIDE, { marketId: 'm2', selectionId: 's2', odds: 2 }]), 'Cedar Falls +3.5 1.91 – Oak Valley - Cedar Falls · Spread, first half\ns2 2.00');
+});
+
+test('a market is called by its type, its line where nobody else says it, and its period where it is not the game', () => {
+  assert.equal(marketName({ type: 'spread', line: -3.5, period: 'game' }), 'Spread −3.5');
+  assert.equal(marketName({ type: 'total', line: 43, period: 'second_half' }, 'Over 43'), 'Total, second half');
+  assert.equal(marketName({ type: 'in_play', period: 'next' }), 'In play');
 });

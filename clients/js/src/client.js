@@ -180,6 +180,16 @@ export class Client {
     return () => void listeners.delete(run);
   }
 
+  /** When the last frame came, by the local clock; 0 before the first one of this connection. */
+  get lastFrameMs() {
+    return this.#connection.lastFrameMs;
+  }
+
+  /** Leave a connection that seems open and does not answer, and come back. @param {string} reason */
+  reconnect(reason) {
+    if (this.#connection.state.name === 'open') this.#connection.drop(new Error(reason));
+  }
+
   /** Do not wait for the next attempt. */
   retryNow() {
     this.#connection.retryNow();

@@ -61,6 +61,11 @@ export class Connection {
     return this.#state;
   }
 
+  /** When the last frame came, by the local clock; when the socket opened, before the first one. */
+  get lastFrameMs() {
+    return this.#lastFrameMs;
+  }
+
   open() {
     const generation = ++this.#generation;
     this.#setState({ name: 'connecting' });

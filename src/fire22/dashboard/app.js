@@ -8,6 +8,7 @@ import { freshness } from './freshness.js';
 import { setDecimals } from './format.js';
 import { html } from './html.js';
 import { send } from './desk.js';
+import { remedy } from './liveness.js';
 import { loadSamples, saveSamples } from './samples.js';
 import { SCREENS, scopeIn, screenIn } from './screens.js';
 import { codeIn, currentSession, signIn, takeCodeFromAddress } from './sign_in.js';
@@ -21,7 +22,6 @@ const PAINT_MS_MIN = 50;
 const UNREACHABLE_RETRY_MS = 3000;
 const SAVE_MS = 10_000;
 const SESSION_CHECK_MS = 5000;
-const ASK_MS = 2000;
 const NOTICE_MS = 8000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById('page'));
@@ -31,6 +31,7 @@ let paintedMs = 0;
 /** @type {import('/client/client.js').Client | null} */ let client = null;
 /** @type {Map<string, {scope: string | null, unsubscribe: () => void}>} */ const followed = new Map();
 let sessionCheckedMs = 0;
+let askedMs = 0;
 
 /** @param {import('./store.js').Action} action */
 function dispatch(action) {
@@ -52,7 +53,7 @@ const on = {
   /** @param {string} path  of an address of the server @param {object} body @param {string} done  what to say when it is done */
   send: (path, body, done) => {
     dispatch({ type: 'notice', notice: null });
-    void send(path, body).then((problem) => {
+    return send(path, body).then((problem) => {
       const notice = { text: problem ?? done, problem: problem !== null };
       dispatch({ type: 'notice', notice });
       setTimeout(() => state.notice === notice && dispatch({ type: 'notice', notice: null }), NOTICE_MS);
@@ -169,11 +170,16 @@ async function checkSession() {
   dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'Your session has ended. Sign in again to go on.' } });
 }
 
-/** A quiet book sends a tick only every heartbeat; asking tells sooner whether its figures still are of now. */
-async function askWatermark() {
-  const { tick, connection } = state;
+/** A quiet book sends a tick only every heartbeat; asking tells sooner whether its figures still are of now, and whether the server is. */
+async function listen() {
   const asked = client;
-  if (!asked || !tick || connection.name !== 'live' || Date.now() - tick.receivedMs < ASK_MS) return;
+  const { name } = state.connection;
+  if (!asked || (name !== 'live' && name !== 'catching-up')) return;
+  const nowMs = Date.now();
+  const what = remedy({ nowMs, heardMs: asked.lastFrameMs, askedMs });
+  if (what === 'give-up') asked.reconnect('nobody has answered for too long');
+  if (what !== 'ask') return;
+  askedMs = nowMs;
   try {
     const { time, watermark } = /** @type {{time: string, watermark: string}} */ (await asked.request('ping', {}));
     if (asked === client) dispatch({ type: 'watermark', time, watermark, nowMs: Date.now() });
@@ -187,11 +193,11 @@ function save() {
 }
 
 setInterval(() => {
-  dispatch({ type: 'clock', nowMs: Date.now() });
+  void listen();
+  dispatch({ type: 'clock', nowMs: Date.now(), heardMs: client?.lastFrameMs ?? 0 });
   const title = titleOf(state, freshness(state));
   if (document.title !== title) document.title = title;
 }, CLOCK_MS);
-setInterval(() => void askWatermark(), ASK_MS);
 setInterval(save, SAVE_MS);
 window.addEventListener('pagehide', save);
 window.addEventListener('hashchange', () => (window.location.hash.startsWith('#code=') ? window.location.reload() : show()));

@@ -33,6 +33,11 @@ export function formatMoney(value) {
   return withMinus(money, value);
 }
 
+/** @param {number} minor  cents, or whatever the currency's smallest unit is */
+export function formatMinor(minor) {
+  return formatMoney(minor / 10 ** decimals);
+}
+
 /** @param {number} value */
 export function formatCount(value) {
   return withMinus(count, value);
@@ -44,15 +49,31 @@ export function formatSigned(value, format = formatMoney) {
   return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
 }
 
-/** One decimal. @param {number} percent */
+/** One decimal, as the titles of alerts have it. @param {number} percent */
 export function formatPercent(percent) {
-  return `${percent.toFixed(1).replace('-', MINUS)}\u202f%`;
+  return `${percent.toFixed(1).replace('-', MINUS)}%`;
 }
 
-/** Odds as they come: American (+150, −110) or decimal (1.91). @param {unknown} odds */
+/** Decimal odds: two decimals, or three where the price has no more. Every price on the wire is decimal. @param {unknown} odds */
 export function formatOdds(odds) {
   if (typeof odds !== 'number') return odds === undefined || odds === null ? '' : String(odds);
-  return Math.abs(odds) >= 100 ? formatSigned(odds, formatCount) : odds.toFixed(2);
+  const thousandths = Math.round(1000 * odds);
+  const isExact = Math.abs(1000 * odds - thousandths) < 1e-6;
+  return odds.toFixed(isExact && thousandths % 10 !== 0 ? 3 : 2);
+}
+
+/** How long something took: 8.4 s, 7 min 11 s, 24 h. The titles of alerts say it in the same way. @param {number} seconds */
+export function formatSeconds(seconds) {
+  const ms = Math.round(1000 * seconds);
+  const whole = Math.floor(ms / 1000);
+  if (whole < 60) return `${Math.floor(ms / 100) / 10} s`;
+  const parts = whole < 3600 ? [[60, 'min'], [1, 's']] : [[3600, 'h'], [60, 'min']];
+  let left = whole;
+  return parts.flatMap(([unit, name]) => {
+    const count = Math.floor(left / Number(unit));
+    left -= count * Number(unit);
+    return count ? [`${formatCount(count)} ${name}`] : [];
+  }).join(' ');
 }
 
 /** How old something is: < 1 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. @param {number} ms */

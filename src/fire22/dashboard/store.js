@@ -1,6 +1,7 @@
 // The page's state as a pure function of what happened: (state, action) → state. No clock, no network, no document.
 
 import { freshness } from './freshness.js';
+import { standing } from './liveness.js';
 import { addSample, noSamples } from './samples.js';
 
 export const TICKER_ROWS_MAX = 200;
@@ -40,6 +41,8 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {import('/client/client.js').ClientState} connection
  * @property {TickState | null} tick
  * @property {number} nowMs
+ * @property {number} heardMs  when the last frame came from the server; 0 before the first
+ * @property {number} awaySinceMs  since when there is no connection that takes part; 0 while there is one
  * @property {Kpi | null} kpi
  * @property {import('./samples.js').Samples} samples
  * @property {{loaded: boolean, rows: Row[], paused: boolean, held: Row[], heldCount: number}} wagers  newest first
@@ -57,7 +60,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'connection', connection: import('/client/client.js').ClientState}
  *   | {type: 'watermark', time: string, watermark: string, nowMs: number}
  *   | {type: 'tick', tick: {position: string, watermark: string, clockDifferenceMs: number}, nowMs: number}
- *   | {type: 'clock', nowMs: number}
+ *   | {type: 'clock', nowMs: number, heardMs: number}
  *   | {type: 'kpi', data: Kpi | undefined}
  *   | {type: 'samples', samples: import('./samples.js').Samples}
  *   | {type: 'snapshot', topic: 'wagers' | 'activity', messages: Message[]}
@@ -78,6 +81,8 @@ export function initialState(nowMs) {
     connection: { name: 'connecting' },
     tick: null,
     nowMs,
+    heardMs: 0,
+    awaySinceMs: nowMs,
     kpi: null,
     samples: noSamples(''),
     wagers: { loaded: false, rows: [], paused: false, held: [], heldCount: 0 },
@@ -95,10 +100,10 @@ export function initialState(nowMs) {
 export function reduce(state, action) {
   switch (action.type) {
     case 'sign-in': return { ...state, signIn: action.signIn };
-    case 'connection': return { ...state, connection: action.connection };
+    case 'connection': return connected(state, action.connection);
     case 'tick': return ticked(state, action);
     case 'watermark': return asked(state, action);
-    case 'clock': return sampled({ ...state, nowMs: action.nowMs });
+    case 'clock': return sampled({ ...state, nowMs: action.nowMs, heardMs: action.heardMs });
     case 'kpi': return sampled({ ...state, kpi: action.data ?? null });
     case 'samples': return { ...state, samples: action.samples };
     case 'snapshot': return snapshot(state, action.topic, action.messages);
@@ -112,6 +117,12 @@ export function reduce(state, action) {
     case 'pause': return { ...state, wagers: { ...state.wagers, paused: true } };
     case 'resume': return resumed(state);
   }
+}
+
+/** @param {State} state @param {State['connection']} connection @returns {State} */
+function connected(state, connection) {
+  const takesPart = connection.name === 'live' || connection.name === 'catching-up';
+  return { ...state, connection, awaySinceMs: takesPart ? 0 : state.awaySinceMs || state.nowMs };
 }
 
 /** The answer to a ping: as a tick, without a position. @param {State} state @param {Extract<Action, {type: 'watermark'}>} action @returns {State} */
@@ -129,8 +140,8 @@ function ticked(state, { tick, nowMs }) {
 
 /** Only what the server vouches for becomes a part of the line. @param {State} state @returns {State} */
 function sampled(state) {
-  const { kpi, connection, samples, nowMs } = state;
-  if (!kpi || connection.name !== 'live' || samples.name === '' || freshness(state).kind === 'stale') return state;
+  const { kpi, samples, nowMs } = state;
+  if (!kpi || standing(state).name !== 'live' || samples.name === '' || freshness(state).kind === 'stale') return state;
   const longer = addSample(samples, nowMs, FIGURES.map((name) => kpi[name]));
   return longer === samples ? state : { ...state, samples: longer };
 }

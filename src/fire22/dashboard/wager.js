@@ -1,6 +1,6 @@
 // How a wager reads from the book's side of the counter.
 
-import { roundMoney } from './format.js';
+import { formatOdds, formatWord, roundMoney } from './format.js';
 
 /** Stakes from which a row stands out, in major units. */
 export const TIERS = [
@@ -48,4 +48,58 @@ export function outcomeOf(wager) {
   const profit = bookResult(wager) ?? 0;
   const label = RESULTS[result ?? ''] ?? ACTIONS.settled;
   return { label, tone: profit > 0 ? 'good' : profit < 0 ? 'bad' : 'even' };
+}
+
+/**
+ * @typedef {object} BetLeg  by the names of the bet
+ * @property {string} selectionId
+ * @property {string} [selection]
+ * @property {string} marketId
+ * @property {string} [event]
+ * @property {string} [market]  its type
+ * @property {string} [period]
+ * @property {number} [line]
+ * @property {number} odds
+ */
+
+/**
+ * What was bet on, in two parts: the one that is read first, and where that is. Without names the ids are told.
+ *
+ * @param {{type?: string, legs?: BetLeg[]}} wager
+ */
+export function betOf({ type = '', legs = [] }) {
+  const isPlain = type === 'straight' || type === '';
+  if (legs.length === 0) return { main: isPlain ? '' : formatWord(type), rest: '' };
+  if (legs.length === 1) {
+    const [leg] = legs;
+    return { main: sideOf(leg), rest: [isPlain ? '' : formatWord(type), placeOf(leg)].filter(Boolean).join(' · ') };
+  }
+  return { main: `${formatWord(isPlain ? 'parlay' : type)} of ${legs.length}`, rest: legs.map(sideOf).join(', ') };
+}
+
+/** Every leg in a line of its own, with its price. @param {BetLeg[]} legs */
+export function legsText(legs = []) {
+  return legs.map((leg) => [`${sideOf(leg)} ${formatOdds(leg.odds)}`, placeOf(leg)].filter(Boolean).join(' – ')).join('\n');
+}
+
+/** @param {BetLeg} leg */
+function sideOf({ selection, selectionId }) {
+  return selection || selectionId;
+}
+
+/** @param {BetLeg} leg */
+function placeOf({ event, market, period, line, selection = '' }) {
+  return [event, market && marketName({ type: market, period, line }, selection)].filter(Boolean).join(' · ');
+}
+
+/**
+ * "Spread +3.5, first half".
+ *
+ * @param {{type: string, period?: string, line?: number}} market
+ * @param {string} [selection]  whose name may have the line in it, so that it is not said twice
+ */
+export function marketName({ type, period = '', line }, selection = '') {
+  const saysLine = line === undefined || selection.includes(String(Math.abs(line)));
+  const name = saysLine ? formatWord(type) : `${formatWord(type)} ${line}`.replace('-', '\u2212');
+  return period && !['game', 'next'].includes(period) ? `${name}, ${formatWord(period).toLowerCase()}` : name;
 }

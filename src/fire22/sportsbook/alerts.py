@@ -73,7 +73,7 @@ class Alerts(Flow):
     """
 
     name: ClassVar[str] = "risk"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(
         self, registry: Registry, balances: Balances, exposure: Exposure, rules: Iterable[type[Rule]] = RULES

@@ -24,6 +24,7 @@ from fire22.core.message import Json
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts, payments
+from fire22.sportsbook.money import Major
 from fire22.sportsbook.payments import Payment
 from fire22.sportsbook.registry import MOVES, Movement, OpenWager, Registry
 from fire22.sportsbook.ticker import customer_path
@@ -97,7 +98,7 @@ class Ledger(Flow):
     """Comes after the registry; `balance_minor` is for the flows after it."""
 
     name: ClassVar[str] = "ledger"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ class Ledger(Flow):
         self._accounts: Table[Account] = Table("account", Account)
         self._payments: Table[Payment] = Table("payment", Payment)
         self._adjusted: Table[tuple[str, str, int]] = Table("adjusted", tuple[str, str, int])
-        self._queue = WaitingList(payments.document, payments.amounts)
+        self._queue = WaitingList(self._waiting, payments.amounts)
         self._holders: dict[str, Holder] = {}
         self._touched: list[Holder] = []
         self._unsaid: list[Holder] = []
@@ -178,6 +179,10 @@ class Ledger(Flow):
             for holder in touched:
                 holder.is_unsaid = False
         return sorted(touched, key=attrgetter("customer_id"))
+
+    def _waiting(self, payment_id: str, payment: Payment, major: Major) -> dict[str, Json]:
+        customer = self._book.customer(payment.customer_id)
+        return payments.document(payment_id, payment, customer.name if customer is not None else "", major)
 
     # What other flows may ask.
 

@@ -61,7 +61,7 @@ class Money(Struct, frozen=True, dict=True):
 
     def text(self, minor: int) -> str:
         """An amount as a person reads it: 1,234.50."""
-        return f"{minor / self.unit:,.{self.decimals}f}"
+        return f"{minor / self.unit:,.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
     def minor(self, major: str | int | Decimal) -> int:
         """Minor units of an amount in major units.

@@ -89,9 +89,9 @@ def amounts(payment: Payment) -> dict[str, int]:
     return {"deposits": payment.amount if deposit else 0, "withdrawals": 0 if deposit else payment.amount}
 
 
-def document(payment_id: str, payment: Payment, major: Major) -> dict[str, Json]:
-    """What the queue shows of a payment; money in major units."""
-    return {
+def document(payment_id: str, payment: Payment, name: str, major: Major) -> dict[str, Json]:
+    """What the queue shows of a payment; money in major units. `name` is the customer's, empty where there is none."""
+    shown: dict[str, Json] = {
         "paymentId": payment_id,
         "customerId": payment.customer_id,
         "agentId": payment.agent_id,
@@ -102,3 +102,4 @@ def document(payment_id: str, payment: Payment, major: Major) -> dict[str, Json]
         "status": payment.state,
         "requestedAt": to_text(payment.requested_ms),
     }
+    return shown | ({"name": name} if name else {})

@@ -29,6 +29,7 @@ Ratio = Annotated[float, Meta(ge=0, le=1_000)]
 WAGER_IDS_MAX: Final = 20  # of an alert; the newest
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
+MINUS: Final = "\N{MINUS SIGN}"
 NEVER: Final = -1
 EVER: Final = 1 << 62
 
@@ -236,13 +237,41 @@ def title_of(market: Market | None, market_id: str) -> str:
     if market is None:
         return market_id
     line = f" {market.line:g}" if market.line is not None else ""
-    return f"{market.event_name or market.event_id}, {market.type}{line}"
+    return f"{market.event_name or market.event_id}, {market.type.replace('_', ' ')}{line}"
 
 
 def side_of(market: Market | None, market_id: str, selection_id: str) -> str:
     """A selection, as people call it."""
     selection = market.selections.get(selection_id) if market is not None else None
     return f"{title_of(market, market_id)}: {selection.name if selection is not None else selection_id}"
+
+
+# How a title says what its evidence holds. The page shows evidence in the same way, so both agree to the last digit.
+
+
+def percent(share: float) -> str:
+    """A share with one decimal, as it is in the evidence rounded to three."""
+    return f"{share + 0.0:.1%}".replace("-", MINUS)
+
+
+def priced(odds: float) -> str:
+    """Decimal odds: two decimals, or three where the price has no more."""
+    exact = abs(odds * 1_000 - round(odds * 1_000)) < 1e-6 and round(odds * 1_000) % 10
+    return f"{odds:.3f}" if exact else f"{odds:.2f}"
+
+
+def lasted(ms: int) -> str:
+    """How long something took: 8.4 s, 7 min 11 s, 24 h."""
+    whole = ms // 1_000
+    if whole < 60:
+        return f"{ms // 100 / 10:g} s"
+    units = ((60, "min"), (1, "s")) if whole < HOUR_S else ((HOUR_S, "h"), (60, "min"))
+    parts = []
+    for unit, name in units:
+        count, whole = divmod(whole, unit)
+        if count:
+            parts.append(f"{count:,} {name}")
+    return " ".join(parts)
 
 
 def listed(values: Iterable[str | float]) -> list[Json]:

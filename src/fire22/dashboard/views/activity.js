@@ -43,7 +43,7 @@ class Entry extends Component {
     return html`<li class=${`entry icon-${data.icon} ${fresh ? 'is-fresh' : ''}`}>
       <span class="entry-icon"><${Icon} name=${data.icon} /></span>
       <span class="entry-text"><b>${data.userId}</b> ${data.action}</span>
-      <span class="entry-amount">${data.amount === undefined ? '' : formatMoney(data.amount)}</span>
+      <span class="entry-amount figure">${data.amount === undefined ? '' : formatMoney(data.amount)}</span>
       <time class="entry-time">${formatTime(atMs)}</time>
     </li>`;
   }

@@ -18,31 +18,47 @@ export function Figures({ state, stale }) {
   const all = lines(state);
   return html`<${Screen} title="Weekly figures" topic="figures" state=${state} stale=${stale} empty="Nobody has figures here this week."
     aside=${html`<${Crumbs} screen="figures" state=${state} />`}>
-    ${total && html`<div class="grid-table figures" role="table" aria-label="Weekly figures">
-      <div role="row" class="grid-row grid-head"><span role="columnheader">Who</span><span role="columnheader" class="right">Carry</span>
-        ${weekdays(total.week).map(({ name, title }) => html`<span role="columnheader" class="right" key=${name}>${title}</span>`)}
-        <span role="columnheader" class="right">Week</span><span role="columnheader" class="right" title="Deposits, withdrawals, charge-backs and what the desk moved">Payments</span><span role="columnheader" class="right">Balance</span></div>
-      ${all.map(({ key, data }) => html`<${Line} key=${key} who=${whoOf(key)} to=${linkOf(state, key)} figure=${data} />`)}
-      <${Line} who="Total" to=${null} figure=${total} />
+    ${total && html`<div>
+      <p class="legend"><b>The customers’ figures:</b> <span class="tone-good">+</span> they won or paid in, <span class="tone-bad">−</span> they lost or took out.
+        The book’s result has the opposite sign. Balance = carry + week + payments; above zero the book owes the customer.</p>
+      <div class="grid-table figures" role="table" aria-label="Weekly figures, as the customers see them">
+        <div role="row" class="grid-row grid-head">${columnsOf(total.week).map(({ name, title, hint }) => html`<span role="columnheader" class=${name === 'who' ? 'c-who' : `right c-${name}`} title=${hint} key=${name}>${title}</span>`)}</div>
+        ${all.map(({ key, data }) => html`<${Line} key=${key} who=${whoOf(key)} name=${data.name} to=${linkOf(state, key)} figure=${data} />`)}
+        <${Line} who="Total" to=${null} figure=${total} isTotal />
+      </div>
     </div>`}
   </${Screen}>`;
 }
 
-/** @param {{who: string, to: string | null, figure: any}} props */
-function Line({ who, to, figure }) {
-  return html`<div role="row" class="grid-row">
-    <span role="cell"><b>${to ? html`<a href=${to}>${who}</a>` : who}</b></span>
-    <${Amount} value=${figure.carry} />
-    ${weekdays(figure.week).map(({ name }) => html`<${Amount} key=${name} value=${figure.days?.[name]} />`)}
-    <${Amount} value=${figure.figure} strong /><${Amount} value=${payments(figure)} /><${Amount} value=${figure.balance} strong />
+/** @param {string} week @returns {{name: string, title: string, hint?: string}[]} */
+function columnsOf(week) {
+  return [
+    { name: 'who', title: 'Who' },
+    { name: 'carry', title: 'Carry', hint: 'The balance that the week began with' },
+    ...weekdays(week).map(({ title }) => ({ name: 'day', title })),
+    { name: 'week', title: 'Week', hint: 'What the customers won (+) or lost (−) in the week' },
+    { name: 'payments', title: 'Payments', hint: 'Deposits less withdrawals and charge-backs, and what the desk adjusted' },
+    { name: 'balance', title: 'Balance', hint: 'Carry + week + payments; above zero the book owes the customer' },
+  ];
+}
+
+/** @param {{who: string, name?: string, to: string | null, figure: any, isTotal?: boolean}} props */
+function Line({ who, name, to, figure, isTotal }) {
+  const columns = columnsOf(figure.week);
+  const days = weekdays(figure.week).map((day) => figure.days?.[day.name]);
+  const values = [figure.carry, ...days, figure.figure, payments(figure), figure.balance];
+  return html`<div role="row" class=${`grid-row ${isTotal ? 'is-total' : ''}`}>
+    <span role="rowheader" class="c-who"><b>${to ? html`<a href=${to}>${who}</a>` : who}</b>${name && html` <span class="dim">${name}</span>`}</span>
+    ${values.map((value, index) => html`<${Amount} key=${index} column=${columns[index + 1]} value=${value} />`)}
   </div>`;
 }
 
-/** @param {{value: number | undefined, strong?: boolean}} props */
-function Amount({ value, strong }) {
-  if (!value) return html`<span role="cell" class="right dim">–</span>`;
-  const text = formatSigned(value);
-  return html`<span role="cell" class=${`right ${value < 0 ? 'tone-bad' : 'tone-good'}`}>${strong ? html`<b>${text}</b>` : text}</span>`;
+/** @param {{value: number | undefined, column: {name: string, title: string}}} props */
+function Amount({ value, column: { name, title } }) {
+  const strong = name === 'week' || name === 'balance';
+  const tone = !value ? 'dim is-nothing' : value < 0 ? 'tone-bad' : 'tone-good';
+  const text = value ? formatSigned(value) : '–';
+  return html`<span role="cell" class=${`right figure c-${name} ${tone}`} data-title=${title}>${strong ? html`<b>${text}</b>` : text}</span>`;
 }
 
 /** The days of a week in their order, as the documents name them and as a person does. @param {string} week  its first day, 2026-11-24 */

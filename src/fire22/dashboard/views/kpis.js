@@ -18,7 +18,8 @@ const CARDS = [
 
 /** @param {{state: import('../store.js').State, stale: boolean}} props */
 export function Kpis({ state: { kpi, samples, refused }, stale }) {
-  return html`<section class=${`kpis ${stale ? 'is-stale' : ''}`} aria-label="Key figures">
+  const longest = kpi ? Math.max(...CARDS.map((card) => textOf(card, kpi).length)) : 0;
+  return html`<section class=${`kpis ${stale ? 'is-stale' : ''} ${longest > WIDE_CHARS ? 'is-wide' : ''}`} aria-label="Key figures, the book’s view">
     ${CARDS.map((card, index) => html`<article class="kpi" key=${card.field}>
       <h2 title=${card.hint}>${card.name}</h2>
       ${kpi ? figures(card, kpi) : html`<p class="kpi-value is-empty">${refused.kpi ? 'Not available' : '–'}</p><p class="kpi-change">${refused.kpi?.message ?? 'no figure yet'}</p>`}
@@ -28,15 +29,26 @@ export function Kpis({ state: { kpi, samples, refused }, stale }) {
   </section>`;
 }
 
+/** From so many characters on a figure wants a card for itself on a phone. */
+const WIDE_CHARS = 14;
+
 /** @param {typeof CARDS[number]} card @param {Kpi} kpi */
-function figures({ field, format, better }, kpi) {
+function textOf({ field, format }, kpi) {
+  return `${field === 'totalLiability' && kpi.liabilityIsBound ? '≤ ' : ''}${format(kpi[field])}`;
+}
+
+/** @param {typeof CARDS[number]} card @param {Kpi} kpi */
+function figures(card, kpi) {
+  const { field, format, better } = card;
   const change = kpi.change?.[field];
+  const text = textOf(card, kpi);
+  const bound = text.startsWith('≤');
   return html`
-    <p class=${`kpi-value ${field === 'revenue' && kpi.revenue < 0 ? 'is-bad' : ''}`}>
-      ${field === 'totalLiability' && kpi.liabilityIsBound && html`<span class="kpi-bound" title="At most this much">≤ </span>`}${format(kpi[field])}
+    <p class=${`kpi-value figure ${field === 'revenue' && kpi.revenue < 0 ? 'is-bad' : ''}`} style=${{ '--chars': text.length }}>
+      ${bound && html`<span class="kpi-bound" title="At most this much">≤ </span>`}${bound ? text.slice(2) : text}
     </p>
     <p class="kpi-change">
-      ${change !== undefined && html`<span class=${toneOf(change, better)}>${change > 0 ? '▲' : change < 0 ? '▼' : '■'} ${formatSigned(change, format)}</span> <span class="dim" title="Since the start of the business day">today</span>`}
+      ${change !== undefined && html`<span class=${`figure ${toneOf(change, better)}`}>${change > 0 ? '▲' : change < 0 ? '▼' : '■'} ${formatSigned(change, format)}</span> <span class="dim" title="Since the start of the business day">today</span>`}
     </p>`;
 }
 

@@ -1,5 +1,6 @@
 import { freshness } from '../freshness.js';
 import { html } from '../html.js';
+import { isAway } from '../liveness.js';
 import { Activity } from './activity.js';
 import { Alerts } from './alerts.js';
 import { Cashier } from './cashier.js';
@@ -19,7 +20,7 @@ export function Page({ state, on }) {
   if (signIn.name === 'unreachable') return html`<${Waiting} text="The server cannot be reached. Trying again …" />`;
   if (signIn.name === 'signed-out') return html`<${SignIn} signIn=${signIn} on=${on} />`;
   const fresh = freshness(state);
-  const stale = fresh.kind === 'stale' || state.connection.name === 'closed';
+  const stale = fresh.kind === 'stale' || isAway(state);
   return html`<div class="page">
     <header class="top">
       <h1><img src="assets/icon.svg" alt="" width="26" height="26" />Fire22 <span>Flows</span></h1>

@@ -2,18 +2,20 @@
 
 import { formatAge, formatDateTime, formatTime } from '../format.js';
 import { html } from '../html.js';
+import { isAway, standing } from '../liveness.js';
 
 /** @typedef {import('../store.js').State} State */
 /** @typedef {import('../freshness.js').Freshness} Freshness */
 
-/** @type {Record<State['connection']['name'], string>} */
+/** @type {Record<ReturnType<typeof standing>['name'], string>} */
 const NAMES = {
-  connecting: 'Connecting', live: 'Live', 'catching-up': 'Catching up', reconnecting: 'Reconnecting', offline: 'Offline', closed: 'Closed',
+  silent: 'No answer', connecting: 'Connecting', live: 'Live', 'catching-up': 'Catching up', reconnecting: 'Reconnecting', offline: 'Offline', closed: 'Closed',
 };
 
 /** One word for how things stand. @param {State} state @param {Freshness} fresh */
-function wordOf({ connection }, fresh) {
-  if (connection.name !== 'live') return NAMES[connection.name];
+function wordOf(state, fresh) {
+  const { name } = standing(state);
+  if (name !== 'live') return NAMES[name];
   return fresh.kind === 'stale' ? 'Stale' : NAMES.live;
 }
 
@@ -29,7 +31,7 @@ export function Status({ state, fresh }) {
   const word = wordOf(state, fresh);
   return html`<div class="status">
     <span class="age">${ageText(fresh)}</span>
-    <span class=${`pill pill-${word === 'Stale' ? 'stale' : state.connection.name}`}><i></i>${word}</span>
+    <span class=${`pill pill-${word === 'Stale' ? 'stale' : standing(state).name}`}><i></i>${word}</span>
     <span class="visually-hidden" role="status">${fresh.kind === 'stale' ? 'The figures are stale.' : ''} Connection: ${word}.</span>
   </div>`;
 }
@@ -43,9 +45,9 @@ function ageText({ kind, ageMs, watermarkMs }) {
 
 /** What to say when the figures cannot be relied upon. @param {{state: State, fresh: Freshness, on: Record<string, any>}} props */
 export function Banner({ state, fresh, on }) {
-  const { connection } = state;
+  const connection = standing(state);
   const closed = connection.name === 'closed';
-  if (fresh.kind !== 'stale' && !closed && !isSlowStart(state, fresh)) return null;
+  if (fresh.kind !== 'stale' && !isAway(state) && !isSlowStart(state, fresh)) return null;
   const age = fresh.kind === 'waiting' ? 'No figures yet: ' : `Figures are ${formatAge(fresh.ageMs)} old: `;
   return html`<div class=${`banner ${closed ? 'banner-closed' : ''}`}>
     <p><strong>${age}</strong>${reasonOf(state, fresh)}</p>
@@ -60,11 +62,14 @@ function isSlowStart({ connection }, fresh) {
 }
 
 /** @param {State} state @param {Freshness} fresh */
-function reasonOf({ connection, nowMs }, { watermarkMs }) {
+function reasonOf(state, { watermarkMs }) {
+  const { nowMs } = state;
+  const connection = standing(state);
   switch (connection.name) {
+    case 'silent': return `the server has not answered for ${formatAge(nowMs - connection.sinceMs)}; the network may be down. Asking again …`;
     case 'reconnecting': return `${said(connection.error) ?? 'the connection to the server is lost.'} Next attempt ${inTime(connection.atMs - nowMs)}.`;
     case 'offline': return `this device is offline. Next attempt ${inTime(connection.atMs - nowMs)}.`;
-    case 'connecting': return 'the connection to the server is lost. Connecting …';
+    case 'connecting': return state.tick ? 'the connection to the server is lost. Connecting …' : 'the server has not answered yet. Connecting …';
     case 'catching-up': return 'connected again, and catching up on what was missed.';
     case 'closed': return said(connection.error) ?? `the server has ended the connection${connection.code ? ` (${connection.code})` : ''}.`;
     case 'live': return `the server answers, but nothing from the book has reached it since ${formatTime(watermarkMs)}.`;

@@ -1,15 +1,20 @@
-import { formatCount, formatMoney, formatOdds, formatSigned, formatTime, formatWord } from '../format.js';
+import { formatCount, formatMoney, formatOdds, formatSigned, formatTime } from '../format.js';
 import { html } from '../html.js';
 import { Component } from '../vendor/preact.js';
-import { bookResult, outcomeOf, tierOf } from '../wager.js';
+import { betOf, bookResult, legsText, outcomeOf, tierOf } from '../wager.js';
 import { Icon } from './icons.js';
 
 /** @typedef {import('../store.js').Row} Row */
 
 const COLUMNS = [
-  ['time', 'Time'], ['what', 'Event'], ['wager', 'Wager'], ['customer', 'Customer'], ['agent', 'Agent'],
-  ['type', 'Type'], ['odds', 'Odds'], ['stake', 'Stake'], ['towin', 'To win'], ['book', 'Book'],
+  ['time', 'Time'], ['what', 'What'], ['wager', 'Wager'], ['customer', 'Customer'], ['agent', 'Agent'], ['bet', 'Bet on'],
+  ['odds', 'Odds'], ['stake', 'Stake'], ['towin', 'To win'], ['book', 'Book'],
 ];
+const HINTS = /** @type {Record<string, string>} */ ({
+  odds: 'Decimal; of several legs their product', towin: 'The customer’s profit if it wins', book: 'What the book won (+) or lost (−)',
+});
+/** The least room of a column of amounts, in characters. */
+const AMOUNT_CHARS_MIN = 9;
 
 /** @typedef {{wagers: import('../store.js').State['wagers'], error?: import('../store.js').ServerError, stale: boolean, on: Record<string, any>}} Props */
 
@@ -31,7 +36,7 @@ function panel({ wagers, error, stale, on }) {
   const { loaded, rows, paused, heldCount } = wagers;
   return html`<section class=${`panel ticker ${stale ? 'is-stale' : ''}`} aria-labelledby="ticker-title">
     <header class="panel-head">
-      <h2 id="ticker-title">Wagers</h2>
+      <h2 id="ticker-title">Wagers <span class="dim">the book’s view</span></h2>
       ${paused && html`<span class="held">${formatCount(heldCount)} held back</span>`}
       ${(rows.length > 0 || paused) && html`<button type="button" class="button" aria-pressed=${paused ? 'true' : 'false'} onClick=${paused ? on.resume : on.pause}>
         <${Icon} name=${paused ? 'play' : 'pause'} />${paused ? 'Go on' : 'Pause'}
@@ -45,12 +50,29 @@ function panel({ wagers, error, stale, on }) {
 
 /** @param {Row[]} rows */
 function table(rows) {
-  return html`<div class=${`table ${isFlood(rows) ? 'is-flood' : ''}`} role="table" aria-label="Wagers">
+  return html`<div class=${`table ${isFlood(rows) ? 'is-flood' : ''}`} style=${widths(rows)} role="table" aria-label="Wagers">
     <div class="row row-head" role="row">
-      ${COLUMNS.map(([name, title]) => html`<span role="columnheader" class=${`c-${name}`} key=${name}>${title}</span>`)}
+      ${COLUMNS.map(([name, title]) => html`<span role="columnheader" class=${`c-${name}`} title=${HINTS[name]} key=${name}>${title}</span>`)}
     </div>
     ${rows.map((row) => (row.data === null ? html`<${GapRow} key=${row.id} />` : html`<${WagerRow} key=${row.id} row=${row} />`))}
   </div>`;
+}
+
+/** How many characters the columns of amounts need, so that none is ever cut; the others give way. @param {Row[]} rows */
+function widths(rows) {
+  let stake = 0;
+  let toWin = 0;
+  let book = 0;
+  for (const { data } of rows) {
+    if (data === null) continue;
+    stake = Math.max(stake, data.amount);
+    toWin = Math.max(toWin, data.toWin ?? 0);
+    book = Math.max(book, Math.abs(bookResult(data) ?? 0));
+  }
+  const chars = (/** @type {string} */ text) => Math.max(AMOUNT_CHARS_MIN, text.length);
+  return {
+    '--stake': `${chars(formatMoney(stake))}`, '--towin': `${chars(formatMoney(toWin))}`, '--book': `${chars(formatSigned(book))}`,
+  };
 }
 
 /** More than forty rows a second. @param {Row[]} rows */
@@ -80,19 +102,26 @@ class WagerRow extends Component {
       <span role="cell" class="c-what"><span class=${`chip chip-${tone}`}>${label}</span></span>
       <span role="cell" class="c-wager">${data.wagerNumber === undefined ? data.wagerId : `#${data.wagerNumber}`}</span>
       <span role="cell" class="c-customer">${data.customerId}</span>
-      <span role="cell" class="c-agent" title=${data.agentPath}>${data.agentPath ?? data.agentId}</span>
-      <span role="cell" class="c-type">${typeOf(data)}</span>
+      <span role="cell" class="c-agent" title=${data.agentPath}>${agent(data)}</span>
+      <span role="cell" class="c-bet" title=${legsText(data.legs)}>${bet(data)}</span>
       <span role="cell" class="c-odds">${formatOdds(data.odds)}</span>
-      <span role="cell" class="c-stake">${formatMoney(data.amount)}</span>
-      <span role="cell" class="c-towin">${data.toWin === undefined ? '' : formatMoney(data.toWin)}</span>
-      <span role="cell" class=${`c-book tone-${tone}`}>${profit === undefined ? '' : formatSigned(profit)}</span>
+      <span role="cell" class="c-stake figure">${formatMoney(data.amount)}</span>
+      <span role="cell" class="c-towin figure">${data.toWin === undefined ? '' : formatMoney(data.toWin)}</span>
+      <span role="cell" class=${`c-book figure tone-${tone}`}>${profit === undefined ? '' : formatSigned(profit)}</span>
     </div>`;
   }
 }
 
-/** @param {{type?: string, freePlay?: boolean, channel?: string}} wager */
-function typeOf({ type = '', freePlay, channel }) {
-  return html`${formatWord(type)}${freePlay && html`<span class="tag">free</span>`}${channel && html`<span class="dim"> · ${channel}</span>`}`;
+/** The path as far as there is room for it; the agent itself always. @param {{agentId: string, agentPath?: string}} wager */
+function agent({ agentId, agentPath = '' }) {
+  const above = agentPath.slice(0, agentPath.lastIndexOf('/') + 1);
+  return html`<span class="above">${above}</span>${agentPath.slice(above.length) || agentId}`;
+}
+
+/** @param {any} wager */
+function bet(wager) {
+  const { main, rest } = betOf(wager);
+  return html`${wager.freePlay && html`<span class="tag">free</span> `}<b>${main}</b> <span class="dim">${rest}</span>`;
 }
 
 function GapRow() {

@@ -64,6 +64,7 @@ class CorrelatedParlay(Rule):
             title=f"{called(scene)} combines related legs to win {self.said(bet.to_win)}.",
             evidence={
                 "eventId": one[1].event_id,
+                "event": one[1].event_name or one[1].event_id,
                 "markets": [title_of(one[1], one[0]), title_of(other[1], other[0])],
                 "legs": len(bet.legs),
                 "risk": self.major(bet.risk),

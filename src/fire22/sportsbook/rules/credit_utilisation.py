@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from fire22.sportsbook import facts
 from fire22.sportsbook.registry import Customer
-from fire22.sportsbook.rule import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, who
+from fire22.sportsbook.rule import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, percent, who
 
 
 class CreditUtilisationSettings(RuleSettings, frozen=True):
@@ -67,6 +67,7 @@ class CreditUtilisation(Rule):
         limit, used = customer.credit_limit_minor, cash - balance
         if limit <= 0 or used < limit * self.settings.share or used <= 0:
             return None
+        share = round(used / limit, 3)
         severity: Severity = "critical" if used >= limit * self.settings.critical_share else self.settings.severity
         return Finding(
             cause=customer_id,
@@ -74,11 +75,11 @@ class CreditUtilisation(Rule):
             severity=severity,
             path=customer.path,
             at_ms=at_ms,
-            title=f"{who(customer_id, customer)} uses {used / limit:.0%} of a credit of {self.said(limit)}.",
+            title=f"{who(customer_id, customer)} uses {percent(share)} of a credit of {self.said(limit)}.",
             evidence={
                 "used": self.major(used),
                 "creditLimit": self.major(limit),
-                "share": round(used / limit, 4),
+                "share": share,
                 "openRisk": self.major(cash),
                 "balance": self.major(balance),
             },

@@ -134,6 +134,7 @@ class DepositAml(Rule):
     ) -> Finding:
         customer = self.book.customer(payment.customer_id)
         name, total = who(payment.customer_id, customer), self.said(_total(deposits))
+        threshold = self.settings.suspicious_minor if kind == "suspicious" else self.settings.daily_minor
         title = {
             "daily": f"{name} deposited {total} within a day.",
             "suspicious": f"{name} deposited {total} within a day in ways that leave no trace.",
@@ -148,6 +149,7 @@ class DepositAml(Rule):
             title=title,
             evidence={
                 "kind": kind,
+                "threshold": self.major(threshold),
                 "deposits": len(deposits),
                 "total": self.major(_total(deposits)),
                 "amounts": listed(self.major(one.amount) for one in deposits),

@@ -12,7 +12,7 @@ from msgspec import Meta
 from fire22.core.scope import ROOT, ancestors
 from fire22.flows.base import Table
 from fire22.sportsbook.registry import Movement
-from fire22.sportsbook.rule import DAY_S, HOUR_S, Entity, Finding, Minor, Ratio, Rule, RuleSettings, Seconds
+from fire22.sportsbook.rule import DAY_S, HOUR_S, Entity, Finding, Minor, Ratio, Rule, RuleSettings, Seconds, percent
 
 DAY_MS: Final = DAY_S * 1_000
 HOUR_MS: Final = HOUR_S * 1_000
@@ -139,16 +139,16 @@ class HoldDrop(Rule):
         revenue, handle = sums
         agent = self.book.agent(scope)
         name = "The book" if scope == ROOT else f"{agent.name if agent else ''} ({scope})".lstrip()
-        hold = revenue / handle
+        hold = round(revenue / handle, 3)
         return Finding(
             cause=scope,
             entity=Entity("agent", scope, agent.name if agent else ""),
             severity=self.settings.severity,
             path=scope,
             at_ms=now_ms,
-            title=f"{name} held {hold:.1%} of {self.said(handle)} over {self.settings.days} days.",
+            title=f"{name} held {percent(hold)} of {self.said(handle)} over {self.settings.days} days.",
             evidence={
-                "hold": round(hold, 4),
+                "hold": hold,
                 "threshold": self.settings.hold,
                 "revenue": self.major(revenue),
                 "settledHandle": self.major(handle),

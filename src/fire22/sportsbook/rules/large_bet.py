@@ -60,7 +60,7 @@ class LargeBet(Rule):
             "threshold": self.major(settings.risk_minor),
         }
         if largest > 0:
-            evidence |= {"maxWager": self.major(largest), "shareOfMax": round(bet.risk / largest, 4)}
+            evidence |= {"maxWager": self.major(largest), "shareOfMax": round(bet.risk / largest, 3)}
         return Finding(
             cause=bet.customer_id,
             entity=of_customer(scene),

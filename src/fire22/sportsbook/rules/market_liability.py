@@ -7,7 +7,7 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT
 from fire22.sportsbook.recall import Ended
 from fire22.sportsbook.registry import Movement
-from fire22.sportsbook.rule import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, title_of
+from fire22.sportsbook.rule import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, percent, title_of
 
 UNLIMITED: Final = inf
 
@@ -94,13 +94,13 @@ class MarketLiability(Rule):
     def _found(self, market_id: str, wager_id: str, limit: int, at_ms: int) -> Finding:
         market, amount = self.book.market(market_id), self.recall.exposure.market_liability(ROOT, market_id)
         severity: Severity = "critical" if amount >= limit * self.settings.critical_share else self.settings.severity
-        name = title_of(market, market_id)
+        name, share = title_of(market, market_id), round(amount / limit, 3)
         shown = self.recall.exposure.market(ROOT, market_id) or {}
         worst = market.selections.get(str(shown.get("worst"))) if market is not None else None
         evidence: dict[str, Json] = {
             "liability": self.major(amount),
             "limit": self.major(limit),
-            "share": round(amount / limit, 4),
+            "share": share,
             "risk": shown.get("risk", 0.0),
             "worstSelectionId": shown.get("worst", ""),
         }
@@ -110,7 +110,7 @@ class MarketLiability(Rule):
             severity=severity,
             path=ROOT,
             at_ms=at_ms,
-            title=f"{name} may cost {self.said(amount)}, {amount / limit:.0%} of its limit.",
+            title=f"{name} may cost {self.said(amount)}, {percent(share)} of its limit.",
             evidence=evidence | ({"worstSelection": worst.name} if worst is not None else {}),
             wager_ids=(wager_id,),
             market_id=market_id,

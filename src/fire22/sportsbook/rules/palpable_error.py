@@ -30,6 +30,8 @@ from fire22.sportsbook.rule import (
     Seconds,
     Severity,
     called,
+    percent,
+    priced,
     side_of,
 )  # fmt: skip
 
@@ -176,7 +178,8 @@ class PalpableError(Rule):
             severity="critical",
             path=ROOT,
             at_ms=at_ms,
-            title=f"{name} was {jump.odds:.2f} between {jump.before:.2f} and {change.new_odds:.2f}, and was struck.",
+            title=f"{name} was {priced(jump.odds)} between {priced(jump.before)} and {priced(change.new_odds)}, "
+            "and was struck.",
             evidence={
                 "oddsBefore": jump.before,
                 "odds": jump.odds,
@@ -210,7 +213,7 @@ class PalpableError(Rule):
     def _stands(self, market_id: str, row: Wrong, now_ms: int) -> Finding:
         market = self.book.market(market_id)
         name = side_of(market, market_id, row.selection_id)
-        evidence: dict[str, Json] = {"overround": row.overround, "oddsBefore": row.before}
+        evidence: dict[str, Json] = dict(_wrong(row))
         odds = self.recall.odds(market, row.selection_id)
         return Finding(
             cause=row.selection_id or market_id,
@@ -218,7 +221,7 @@ class PalpableError(Rule):
             severity=self.settings.severity,
             path=ROOT,
             at_ms=now_ms,
-            title=f"The prices with {name} imply only {row.overround:.1%} together.",
+            title=f"The prices with {name} imply only {percent(round(row.overround, 3))} together.",
             evidence=evidence | ({"odds": odds} if odds is not None else {}),
             market_id=market_id,
         )
@@ -237,7 +240,7 @@ class PalpableError(Rule):
                 self._struck(scene, leg, jump)
             wrong = self._wrong.get(leg.market_id)
             if wrong is not None and wrong.selection_id in ("", leg.selection_id):
-                return self._found(scene, leg, {"overround": wrong.overround, "oddsBefore": wrong.before})
+                return self._found(scene, leg, _wrong(wrong))
             market = self.book.market(leg.market_id)
             selection = market.selections.get(leg.selection_id) if market is not None else None
             if selection is not None and leg.odds > selection.odds * self._off:
@@ -272,8 +275,13 @@ class PalpableError(Rule):
             severity=severity,
             path=ROOT,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} struck {leg.odds:.2f} on {name}.",
+            title=f"{called(scene)} struck {priced(leg.odds)} on {name}.",
             evidence={"odds": leg.odds, **evidence, "risk": self.major(bet.risk), "toWin": self.major(bet.to_win)},
             wager_ids=(bet.wager_id,),
             market_id=leg.market_id,
         )
+
+
+def _wrong(row: Wrong) -> dict[str, float]:
+    """The evidence of prices that are wrong together; what the raised one was before, where that is known."""
+    return {"overround": round(row.overround, 3)} | ({"oddsBefore": row.before} if row.before else {})

@@ -8,7 +8,19 @@ from msgspec import Meta
 from fire22.core.times import to_text
 from fire22.sportsbook.recall import deadline_ms
 from fire22.sportsbook.registry import Market
-from fire22.sportsbook.rule import EVER, NEVER, Entity, Finding, Rule, RuleSettings, Scene, Severity, called, title_of
+from fire22.sportsbook.rule import (
+    EVER,
+    NEVER,
+    Entity,
+    Finding,
+    Rule,
+    RuleSettings,
+    Scene,
+    Severity,
+    called,
+    lasted,
+    title_of,
+)
 
 
 class PastPostSettings(RuleSettings, frozen=True):
@@ -71,18 +83,18 @@ class PastPost(Rule):
     def _found(self, scene: Scene, market_id: str, closed_ms: int, at_ms: int) -> Finding:
         market, bet = self.book.market(market_id), scene.bet
         name = title_of(market, market_id)
-        late_s = (at_ms - closed_ms) / 1_000
+        late_ms = at_ms - closed_ms
         return Finding(
             cause=market_id,
             entity=Entity("market", market_id, name),
             severity=self.settings.severity,
             path=bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} has a wager of {late_s:,.1f} s after {name} closed.",
+            title=f"{called(scene)} has a wager of {lasted(late_ms)} after {name} closed.",
             evidence={
                 "acceptedAt": to_text(at_ms),
                 "closedAt": to_text(closed_ms),
-                "lateSeconds": round(late_s, 3),
+                "lateSeconds": late_ms / 1_000,
                 "risk": self.major(bet.risk),
                 "toWin": self.major(bet.to_win),
             },

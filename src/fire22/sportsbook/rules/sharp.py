@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 from msgspec import Meta, Struct
 
 from fire22.flows.base import Table
-from fire22.sportsbook.rule import DAY_S, Entity, Finding, Ratio, Rule, RuleSettings, Scene, Seconds, who
+from fire22.sportsbook.rule import DAY_S, Entity, Finding, Ratio, Rule, RuleSettings, Scene, Seconds, percent, who
 
 MILLION: Final = 1_000_000
 COUNT_MAX: Final = 400  # then the past counts half
@@ -93,6 +93,7 @@ class Sharp(Rule):
         if count < settings.bets or known.sum < settings.value * MILLION * count:
             return None
         mean = known.sum / count
+        value = round(mean / MILLION, 3)
         error = sqrt(max(0.0, known.squares / count - mean * mean) / count)
         customer = self.recall.customer(scene.player, scene.bet)
         name = who(scene.bet.customer_id, customer)
@@ -104,9 +105,9 @@ class Sharp(Rule):
             severity=settings.severity,
             path=scene.bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{name} beats the closing line by {mean / MILLION:.1%} over {count} wagers.",
+            title=f"{name} beats the closing line by {percent(value)} over {count} wagers.",
             evidence={
-                "closingLineValue": round(mean / MILLION, 6),
+                "closingLineValue": value,
                 "standardError": round(error / MILLION, 6),
                 "bets": count,
                 "segment": customer.segment,

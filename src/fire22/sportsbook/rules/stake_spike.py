@@ -65,7 +65,7 @@ class StakeSpike(Rule):
         median = before[middle] if len(before) % 2 else (before[middle - 1] + before[middle]) / 2
         if stake <= median * settings.times_median or stake <= before[-1] * settings.times_largest:
             return None
-        times = stake / median
+        times = round(stake / median, 1)
         return Finding(
             cause=scene.bet.customer_id,
             entity=of_customer(scene),
@@ -77,7 +77,7 @@ class StakeSpike(Rule):
                 "stake": self.major(stake),
                 "median": self.major(half_up(Fraction(median))),
                 "largest": self.major(before[-1]),
-                "times": round(times, 2),
+                "times": times,
                 "bets": len(before),
             },
             wager_ids=(scene.bet.wager_id,),

@@ -21,6 +21,7 @@ from fire22.sportsbook.rule import (
     Scene,
     Seconds,
     listed,
+    priced,
     side_of,
 )  # fmt: skip
 
@@ -134,14 +135,14 @@ class Steam(Rule):
             path=common([one.path for one in run]),
             at_ms=at_ms,
             title=f"{len(customers)} customers put {self.said(money)} on {name}; "
-            f"it went from {before:.2f} to {now:.2f}.",
+            f"it went from {priced(before)} to {priced(now)}.",
             evidence={
                 "customers": len(customers),
                 "customerIds": listed(customers),
                 "money": self.major(money),
                 "oddsBefore": before,
                 "oddsNow": now,
-                "lineMove": round(1 - now / before, 4),
+                "lineMove": round(1 - now / before, 3),
                 "tookSeconds": (run[-1].at_ms - run[0].at_ms) / 1_000,
             },
             wager_ids=tuple(one.wager_id for one in run),

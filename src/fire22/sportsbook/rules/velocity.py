@@ -10,7 +10,18 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fire22.sportsbook.player import BETS_KEPT
-from fire22.sportsbook.rule import HOUR_S, Finding, Ratio, Rule, RuleSettings, Scene, Seconds, called, of_customer
+from fire22.sportsbook.rule import (
+    HOUR_S,
+    Finding,
+    Ratio,
+    Rule,
+    RuleSettings,
+    Scene,
+    Seconds,
+    called,
+    lasted,
+    of_customer,
+)
 
 
 class VelocitySettings(RuleSettings, frozen=True):
@@ -71,7 +82,7 @@ class Velocity(Rule):
             severity=settings.severity,
             path=scene.bet.path,
             at_ms=scene.move.at_ms,
-            title=f"{called(scene)} placed {settings.bets} wagers within {max(1, took_ms // 1_000)} s.",
+            title=f"{called(scene)} placed {settings.bets} wagers within {lasted(took_ms)}.",
             evidence={
                 "bets": settings.bets,
                 "tookSeconds": took_ms / 1_000,
