@@ -320,7 +320,7 @@ class History:
         status = random.choice(("requested", "review"))
         asked = facts.WagerPlaced(
             f"w{self._number}", self._number, **of_customer, type="straight", risk_minor=500, to_win_minor=450,
-            free_play=False, channel="web", status=status, version=1, legs=(self._leg(),),
+            free_play=False, channel="web", status=status, version=1, legs=(self._leg(),), terms=None,
         )  # fmt: skip
         self._asked[asked.wager_id] = asked
         return self._event("wager.requested", asked, self._moment(0))

@@ -50,7 +50,7 @@ from fire22.sources.outbox import is_current
 from fire22.sources.sqlite import SqliteSource
 from fire22.sportsbook import domain
 from fire22.sportsbook.alerts import Alerts
-from fire22.sportsbook.desk.case import House
+from fire22.sportsbook.desk.case import House, Teaser
 from fire22.sportsbook.desk.desk import Alert, Desk, is_demo
 from fire22.sportsbook.roles import roles
 from fire22.sportsbook.schema import outbox as outbox_of
@@ -290,7 +290,12 @@ class Application:
         desk = self.config.desk
         return Desk(
             path,
-            house=House(desk.over_limit, desk.max_wager_minor, desk.max_to_win_minor),
+            house=House(
+                desk.over_limit,
+                desk.max_wager_minor,
+                desk.max_to_win_minor,
+                tuple([Teaser(each.points, each.pays, each.ties) for each in desk.teasers]),
+            ),
             alert=self._alert,
             now_ms=now_ms,
             busy_timeout_ms=int(desk.busy_timeout_s * 1000),

@@ -137,6 +137,30 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     online_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 15.0
 
 
+ODDS: Final = r"^([+-][0-9]{3,9}|[0-9]{1,7}\.[0-9]{1,12}|[0-9]{1,9}/[0-9]{1,9})\Z"
+
+
+class TeaserConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A teaser that the desk takes.
+
+    Args:
+        points: by how many the lines are moved.
+        pays: the odds by the number of teams: American with a sign, decimal with a point, or fractional.
+        ties: what a tie does: `push` takes the team out, `loss` and `win` count as such.
+    """
+
+    points: Annotated[float, Meta(gt=0, le=1_000)]
+    pays: dict[Annotated[str, Meta(pattern=r"^[1-9][0-9]?\Z")], Annotated[str, Meta(pattern=ODDS)]]
+    ties: Literal["push", "loss", "win"] = "push"
+
+
+TEASERS: Final = (
+    TeaserConfig(6.0, {"2": "-110", "3": "+160", "4": "+265", "5": "+450", "6": "+700"}),
+    TeaserConfig(6.5, {"2": "-120", "3": "+145", "4": "+240", "5": "+400", "6": "+600"}),
+    TeaserConfig(7.0, {"2": "-130", "3": "+130", "4": "+215", "5": "+350", "6": "+500"}),
+)
+
+
 class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Commands that act on the book.
 
@@ -147,6 +171,7 @@ class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
         busy_timeout_s: how long a command waits for another writer of the book; then `book_locked`.
         pending_max: commands that may wait; above it `overloaded`.
         keys_days: for how long, at least, a command's key is known; the same key later is a new command.
+        teasers: that are taken; one that was accepted keeps its terms.
     """
 
     over_limit: Literal["reject", "review"] = "reject"
@@ -155,6 +180,7 @@ class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
     busy_timeout_s: Seconds = 2.0
     pending_max: Positive = 1_000
     keys_days: Annotated[int, Meta(gt=0, le=3650)] = 30
+    teasers: tuple[TeaserConfig, ...] = TEASERS
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):

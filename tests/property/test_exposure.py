@@ -22,10 +22,11 @@ from fire22.sportsbook.exposure import Exposures
 from fire22.sportsbook.money import Money
 from fire22.sportsbook.odds import parse_odds
 from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.settlement import LOSS, PUSH, WIN, Leg, LegResult, settle
+from fire22.sportsbook.settlement import LOSS, PUSH, WIN, Leg, LegResult
 from fire22.sportsbook.what_if import what_if
 from tests.folding import Folding
 from tests.histories import MARKETS, SCOPES, History
+from tests.slips import settle
 from tests.storage import START_MS
 
 YEAR_MS = 365 * 24 * 3_600_000

@@ -15,10 +15,9 @@ from fire22.sportsbook.settlement import (
     Leg,
     LegResult,
     Settlement,
-    dead_heat,
     post,
-    settle,
 )
+from tests.slips import dead_heat, settle
 
 CENTS = st.integers(101, 2_000)
 RESULT = st.one_of(

@@ -17,10 +17,11 @@ from msgspec import Struct
 from fire22.sportsbook import changes
 from fire22.sportsbook.catalogue import FULL, Size
 from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.settlement import LOSS, Leg, LegResult, settle
+from fire22.sportsbook.settlement import LOSS, Leg, LegResult
 from fire22.sportsbook.simulation.prices import implied, truth
 from fire22.sportsbook.simulation.simulation import Simulation
 from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
+from tests.slips import settle
 
 MINUTES = 40
 RATE_HZ = 20.0

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 
+from fire22.sportsbook import payoff
 from fire22.sportsbook.errors import AmountError, StateError
 from fire22.sportsbook.odds import decimal_odds
 from fire22.sportsbook.settlement import (
@@ -20,12 +21,10 @@ from fire22.sportsbook.settlement import (
     Settlement,
     cash_risk_minor,
     customer_profit_minor,
-    dead_heat,
-    is_decided,
     multiplier,
     post,
-    settle,
 )
+from tests.slips import dead_heat, settle
 
 AT_195 = Fraction("1.95")
 
@@ -144,7 +143,7 @@ def test_a_free_play_parlay() -> None:
 def test_a_wager_is_decided_by_a_loss_or_by_all(results: list[LegResult | None], decided: bool) -> None:
     """A wager is settled as soon as nothing can change it, and no sooner."""
     legs = [Leg(AT_195, result) for result in results]
-    assert is_decided(legs) is decided
+    assert (payoff.returned(payoff.Bet(tuple(legs), 100)) is not None) is decided
     if not decided:
         with pytest.raises(StateError, match="no result"):
             settle(legs, 100)
@@ -196,13 +195,6 @@ def test_a_dead_heat_leaves_a_share(share: Fraction) -> None:
     """Nobody wins more than the whole stake, and a share of nothing is no win."""
     with pytest.raises(AmountError, match="dead heat"):
         LegResult(won=True, dead_heat=share)
-
-
-@pytest.mark.parametrize(("sharing", "places"), [(0, 1), (2, 0)])
-def test_a_dead_heat_of_nobody_is_refused(sharing: int, places: int) -> None:
-    """Counts are at least one."""
-    with pytest.raises(AmountError, match="dead heat"):
-        dead_heat(sharing, places)
 
 
 def test_what_is_no_wager_is_refused() -> None:

@@ -121,6 +121,7 @@ def test_an_accepted_wager_is_placed_with_its_legs(book: Book) -> None:
         "status": "accepted",
         "version": 1,
         "legs": LEGS,
+        "terms": None,
         "at": AT,
     }
     assert book.told() == [("wager.placed", placed)]
@@ -130,7 +131,7 @@ def test_a_wager_in_review_is_placed_when_it_is_accepted(book: Book) -> None:
     """Requested and reviewed wagers are nobody's risk yet; each step is told."""
     book.run(f"{book.leg()}; {book.wager(status='requested')}")
     book.run("UPDATE wagers SET status = 'review'")
-    asked = {**IDENTITY, **WEB, "version": 1, "legs": LEGS}
+    asked = {**IDENTITY, **WEB, "version": 1, "legs": LEGS, "terms": None}
     told = [(kind, {name: data[name] for name in (*asked, "status")}) for kind, data in book.told()]
     assert told == [("wager.requested", asked | {"status": status}) for status in ("requested", "review")]
     book.run("UPDATE wagers SET status = 'accepted'")
@@ -206,7 +207,15 @@ def test_a_deleted_settlement_holds_no_longer(book: Book) -> None:
     assert (kind, {name: data[name] for name in again}) == ("wager.resettled", again)
     book.run("DELETE FROM settlements")
     ((kind, data),) = book.told()
-    open = {**IDENTITY, **WEB, "status": "accepted", "version": 1, "legs": LEGS, "settledReturnMinor": 2100}
+    open = {
+        **IDENTITY,
+        **WEB,
+        "status": "accepted",
+        "version": 1,
+        "legs": LEGS,
+        "terms": None,
+        "settledReturnMinor": 2100,
+    }
     assert (kind, {name: data[name] for name in open}) == ("wager.reopened", open)
     book.run(f"UPDATE wagers SET status = 'accepted', updated_at = '{LATEST}'")
     assert [(kind, data.get("settledReturnMinor")) for kind, data in book.told()] == [("wager.reopened", None)]
@@ -429,7 +438,7 @@ def test_changed_amounts_of_an_open_wager_are_a_modification(book: Book) -> None
     book.run(f"UPDATE wagers SET risk_cents = 550, to_win_cents = 500, version = 2, updated_at = '{LATER}'")
     modified = {
         **IDENTITY, "riskMinor": 550, "toWinMinor": 500, "version": 2,
-        "before": {"riskMinor": 1100, "toWinMinor": 1000}, "legs": LEGS, "at": LATER,
+        "before": {"riskMinor": 1100, "toWinMinor": 1000}, "legs": LEGS, "terms": {}, "at": LATER,
     }  # fmt: skip
     assert book.told() == [("wager.modified", modified)]
 
@@ -657,6 +666,7 @@ def test_what_is_there_is_imported(tmp_path: Path) -> None:
         "status": "accepted",
         "version": 1,
         "legs": LEGS,
+        "terms": None,
         "at": AT,
     }
     assert told[6][1] == imported

@@ -77,6 +77,11 @@ MARKET_CLOSED: Final = _code("market_closed", "The market takes no wagers now.")
 PRICE_CHANGED: Final = _code("price_changed", "The odds are others now; `details` says which.")
 LIMIT_EXCEEDED: Final = _code("limit_exceeded", "The amount is above a limit; `details` says which, and whose it is.")
 CREDIT_EXCEEDED: Final = _code("credit_exceeded", "The customer's balance and credit do not cover the amount.")
+WAGER_TYPE_UNKNOWN: Final = _code("wager_type_unknown", "Nobody knows wagers of this type here, so none is paid.")
+WAGER_INVALID: Final = _code("wager_invalid", "The wager's type cannot have such legs, terms or results.")
+PAYOUT_DISPUTED: Final = _code(
+    "payout_disputed", "What the wager was written to win is not what its prices say; `details` has both."
+)
 FACT_CONFLICT: Final = _code("fact_conflict", "The fact contradicts what was told before.")
 TRANSITION_ILLEGAL: Final = _code("transition_illegal", "What this is about is in a state that does not allow it.")
 CURRENCY_MISMATCH: Final = _code("currency_mismatch", "The amount is in another currency than the book's.")

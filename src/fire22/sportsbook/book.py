@@ -265,9 +265,14 @@ def _grade_market(connection: apsw.Connection, item: changes.GradeMarket) -> Non
     at = to_text(item.at_ms)
     for one in item.grades:
         connection.execute(
-            "UPDATE selections SET result = ?, void_factor = ?, dead_heat = ?, updated_at = ? WHERE id = ?",
-            (one.result, one.void, one.dead_heat, at, one.selection_id),
+            "UPDATE selections SET result = ?, void_factor = ?, dead_heat = ?, position = ?, tied = ?, updated_at = ?"
+            " WHERE id = ?",
+            (one.result, one.void, one.dead_heat, one.position, one.tied, at, one.selection_id),
         )
+    connection.execute("DELETE FROM market_deductions WHERE market_id = ?", (item.market_id,))
+    for each in item.deductions:
+        before = None if each.before_ms is None else to_text(each.before_ms)
+        connection.execute("INSERT INTO market_deductions VALUES(?, ?, ?)", (item.market_id, each.percent, before))
     connection.execute("UPDATE markets SET status = ?, updated_at = ? WHERE id = ?", (item.status, at, item.market_id))
 
 
@@ -276,16 +281,17 @@ def _place(connection: apsw.Connection, item: changes.PlaceWager) -> None:
         connection.execute(
             "INSERT INTO wager_legs(wager_id, leg_no, selection_id, odds_decimal, odds_american, line)"
             " VALUES(?, ?, ?, ?, ?, ?)",
-            (item.id, number, leg.selection_id, stored_odds(leg.price), leg.price, leg.line),
+            (item.id, number, leg.selection_id, leg.odds or stored_odds(leg.price), leg.price, leg.line),
         )
     at = to_text(item.at_ms)
     connection.execute(
         "INSERT INTO wagers(id, wager_number, customer_id, agent_id, agent_path, type, risk_cents, to_win_cents,"
-        " is_freeplay, channel, ip, status, accepted_at, updated_at, idempotency_key) VALUES(?,"
+        " is_freeplay, channel, ip, status, accepted_at, updated_at, idempotency_key, terms) VALUES(?,"
         " coalesce(?, (SELECT coalesce(max(wager_number), 0) + 1 FROM wagers)),"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (item.id, item.number, item.customer_id, item.agent_id, item.agent_path, item.type, item.risk_minor,
-         item.to_win_minor, item.free_play, item.channel, item.ip, item.status, at, at, item.id),
+         item.to_win_minor, item.free_play, item.channel, item.ip, item.status, at, at, item.id,
+         msgspec.json.encode(item.terms).decode()),
     )  # fmt: skip
 
 
@@ -366,9 +372,11 @@ def _modify(connection: apsw.Connection, item: changes.ModifyWager) -> None:
     at = to_text(item.at_ms)
     after = {"riskMinor": item.risk_minor, "toWinMinor": item.to_win_minor}
     _record_change(connection, item.wager_id, "modified", item.actor, item.reason, at, after)
+    terms = None if item.terms is None else msgspec.json.encode(item.terms).decode()
     connection.execute(
-        "UPDATE wagers SET risk_cents = ?, to_win_cents = ?, version = version + 1, updated_at = ? WHERE id = ?",
-        (item.risk_minor, item.to_win_minor, at, item.wager_id),
+        "UPDATE wagers SET risk_cents = ?, to_win_cents = ?, terms = coalesce(?, terms), version = version + 1,"
+        " updated_at = ? WHERE id = ?",
+        (item.risk_minor, item.to_win_minor, terms, at, item.wager_id),
     )
 
 

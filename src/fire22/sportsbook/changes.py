@@ -1,11 +1,14 @@
 """What can be changed in the demo book, as data: decided by the simulation or read from a file, written by `book.py`.
 
-Times are milliseconds since 1970 UTC, amounts integer minor units, prices American odds.
+Times are milliseconds since 1970 UTC, amounts integer minor units, prices American odds. Where a price
+is none, `odds` are the decimal odds, and `price` is how they are shown.
 """
 
 from typing import Literal
 
 from msgspec import Struct
+
+from fire22.sportsbook.facts import NO_TERMS, Terms
 
 
 class AddAgent(Struct, frozen=True):
@@ -138,12 +141,26 @@ class Grade(Struct, frozen=True):
         result: 1 if it won, or the part of it that was not void.
         void: the share of a stake that goes back: 0, 0.5 or 1.
         dead_heat: the share of a stake in play at full odds.
+        position: the place it finished in, None where that is not told; `tied` selections share it.
     """
 
     selection_id: str
     result: int
     void: float = 0.0
     dead_heat: float = 1.0
+    position: int | None = None
+    tied: int = 1
+
+
+class Deduction(Struct, frozen=True):
+    """What is kept of winnings because a runner was withdrawn (Rule 4).
+
+    Args:
+        before_ms: of wagers that were accepted before; None is of all.
+    """
+
+    percent: float
+    before_ms: int | None = None
 
 
 class GradeMarket(Struct, frozen=True):
@@ -153,6 +170,7 @@ class GradeMarket(Struct, frozen=True):
     grades: tuple[Grade, ...]
     status: Literal["resulted", "voided"]
     at_ms: int
+    deductions: tuple[Deduction, ...] = ()
 
 
 class NewLeg(Struct, frozen=True):
@@ -161,6 +179,7 @@ class NewLeg(Struct, frozen=True):
     selection_id: str
     price: int
     line: float | None = None
+    odds: float | None = None
 
 
 class PlaceWager(Struct, frozen=True):
@@ -180,6 +199,7 @@ class PlaceWager(Struct, frozen=True):
     number: int | None = None
     ip: str | None = None
     status: Literal["accepted", "requested", "review"] = "accepted"
+    terms: Terms = NO_TERMS
 
 
 class AcceptWager(Struct, frozen=True):
@@ -239,7 +259,7 @@ class DeleteWager(Struct, frozen=True):
 
 
 class ModifyWager(Struct, frozen=True):
-    """An open wager gets other amounts."""
+    """An open wager gets other amounts; its terms stay unless they are given."""
 
     wager_id: str
     risk_minor: int
@@ -247,6 +267,7 @@ class ModifyWager(Struct, frozen=True):
     reason: str
     actor: str
     at_ms: int
+    terms: Terms | None = None
 
 
 class RequestPayment(Struct, frozen=True):

@@ -189,6 +189,33 @@ class Leg(Fact, frozen=True, gc=False):
 Legs = Annotated[tuple[Leg, ...], Meta(max_length=LEGS_MAX)]
 
 
+class Terms(Fact, frozen=True, gc=False):
+    """What a wager was agreed on besides its legs; see `wager_types.py`. What a type does not need is absent.
+
+    Args:
+        by: how many legs each parlay of a round robin has.
+        points: by how much the lines of a teaser were moved.
+        pays: of a teaser, the odds by the number of teams, as texts: `-110`, `1.909`, `10/11`.
+        ties: how a tie counts: `push`, `loss`, `win` in a teaser; `stop`, `go` in an if-bet.
+        fraction: of the odds that a place pays each way, such as `1/5`.
+        places: how many are placed.
+        agreed: whether what the wager wins was agreed on as an amount, whatever its prices say.
+        part_of: the wager that this was a part of until it was cashed out.
+    """
+
+    by: Annotated[tuple[Annotated[int, Meta(ge=1, le=LEGS_MAX)], ...], Meta(max_length=LEGS_MAX)] = ()
+    points: Annotated[float, Meta(ge=0, le=1_000)] = 0.0
+    pays: Annotated[dict[str, Annotated[str, Meta(max_length=32)]], Meta(max_length=LEGS_MAX)] | None = None
+    ties: Annotated[str, Meta(max_length=16)] = ""
+    fraction: Annotated[str, Meta(max_length=16)] = ""
+    places: Annotated[int, Meta(ge=0, le=500)] = 0
+    agreed: bool = False
+    part_of: Annotated[str, Meta(max_length=200)] = ""
+
+
+NO_TERMS: Final = Terms()
+
+
 class WagerFact(Fact, frozen=True, gc=False):
     """What every fact of a wager says: whose it is and what is at stake.
 
@@ -222,6 +249,7 @@ class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
     legs: Legs = ()
     ip: str = ""
     currency: Currency | None = None
+    terms: Terms | None = None
 
 
 class WagerReopened(WagerPlaced, frozen=True, gc=False, kw_only=True):
@@ -282,6 +310,7 @@ class WagerModified(WagerFact, frozen=True, gc=False, kw_only=True):
     version: Ordinal
     before: Stake
     legs: Legs = ()
+    terms: Terms | None = None
 
 
 class Payment(Fact, frozen=True, gc=False):

@@ -42,6 +42,24 @@ def decimal_odds(american: int) -> Fraction:
     return 1 + (Fraction(american, 100) if american > 0 else Fraction(100, -american))
 
 
+def struck_odds(decimal: float, american: int) -> Fraction:
+    """The exact decimal odds of a price that a book keeps in both ways.
+
+    The decimal odds are the price; an American one is a way to show it, and mostly rounded: 1.95 is shown as −105,
+    which would be 41/21. But six decimals cannot say every American price: where they are that price rounded, as
+    1.909091 is −110, they mean it.
+
+    Raises:
+        AmountError: the odds are not above 1.
+    """
+    exact = checked(Fraction(repr(decimal)))
+    if abs(american) >= 100:
+        shown = decimal_odds(american)
+        if round(shown, ODDS_DECIMALS) == exact:
+            return shown
+    return exact
+
+
 def american_odds(odds: Fraction) -> int:
     """The American price nearest to decimal odds; even money is +100.
 

@@ -359,7 +359,9 @@ class Registry(Flow):
         before = self._wagers.open.get(wager.wager_id)
         if before is None:
             raise self._illegal(wager, self._state(wager.wager_id), "accepted")
-        if (wager.version, wager.risk_minor, wager.to_win_minor) == (before.version, before.risk, before.to_win):
+        terms = before.terms if wager.terms is None else wager.terms
+        known = (before.version, before.risk, before.to_win, before.terms)
+        if (wager.version, wager.risk_minor, wager.to_win_minor, terms) == known:
             raise Repeated
         started = (wager.before.risk_minor, wager.before.to_win_minor)
         if started != (before.risk, before.to_win) or not _is_of(wager, before):
@@ -373,6 +375,7 @@ class Registry(Flow):
             to_win=wager.to_win_minor,
             version=wager.version,
             legs=self._legs.of(wager.legs) or before.legs,
+            terms=terms,
         )
         self._wagers.put(wager.wager_id, after)
         self.move = Movement("modified", wager, self.counts_at(fact), after, before, handle=after.cash - before.cash)
@@ -486,7 +489,7 @@ class Registry(Flow):
         return OpenWager(
             wager.wager_id, wager.wager_number, bettor.customer_id, bettor.agent_id, bettor.path, intern(wager.type),
             risk, 0 if wager.free_play else risk, wager.to_win_minor, self.counts_at(fact), wager.version,
-            bettor.channel, bettor.ip, self._legs.of(wager.legs),
+            bettor.channel, bettor.ip, self._legs.of(wager.legs), wager.terms or facts.NO_TERMS,
         )  # fmt: skip
 
     def _vouched(self, wager: facts.WagerPlaced) -> Bettor:

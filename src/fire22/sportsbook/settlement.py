@@ -1,26 +1,20 @@
-"""What a wager returns once its legs have results: exact fractions, rounded half up once, at the end.
+"""How a leg ended and what it multiplies a stake with; what a settlement is, and what it moves.
 
-A leg multiplies the stake with v + (1 − v)·r·h·d: r is 1 if it won, v the share of the stake that is void, h the share
-that a dead heat leaves in play, d the decimal odds. A parlay multiplies all its legs; a void leg multiplies with 1, so
-it drops out. A free play is staked with the book's own money: it returns its profit only, and a loss earns the book
-nothing.
+A leg multiplies the stake with v + (1 − v)·r·h·(1 + (d − 1)·(1 − q)): r is 1 if it won, v the share of the stake that
+is void, h the share that a dead heat leaves in play, d the decimal odds, q what is deducted from the winnings because
+another runner was withdrawn (Rule 4). How legs are put together is the business of the wager's type
+(`wager_types.py`), and what is then paid of `payoff.py`.
 
-Limits: parlays at the odds of their legs. Payout tables, teasers and the void rules of same-game parlays differ from
-book to book and are not here.
-
-Source: domain rules, "Settlement", "Parlay", "Free play".
+Source: domain rules, "Settlement", "Parlay", "Free play"; Tattersalls' Rule 4.
 """
 
-from collections.abc import Sequence
 from fractions import Fraction
-from math import prod
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from fire22.sportsbook.errors import AmountError, StateError
-from fire22.sportsbook.money import half_up
+from fire22.sportsbook.errors import AmountError
 from fire22.sportsbook.odds import checked
 
 ONE: Final = Fraction(1)
@@ -37,6 +31,7 @@ class LegResult(Struct, frozen=True):
         won: whether it won, or the part of it that was not void.
         void: the share of the stake that goes back: 0, 1/2 or 1.
         dead_heat: the share of the stake in play at full odds where several share a place; above 0, at most 1.
+        deduction: the share of the winnings that is kept because another runner was withdrawn; at least 0, below 1.
 
     Raises:
         AmountError: a share is out of its bounds.
@@ -45,12 +40,15 @@ class LegResult(Struct, frozen=True):
     won: bool
     void: Fraction = NONE
     dead_heat: Fraction = ONE
+    deduction: Fraction = NONE
 
     def __post_init__(self) -> None:
         if self.void not in (NONE, HALF, ONE):
             raise AmountError(f"a stake is void whole, half or not at all: {self.void}")
         if not 0 < self.dead_heat <= 1:
             raise AmountError(f"the share of a dead heat is above 0 and at most 1: {self.dead_heat}")
+        if not 0 <= self.deduction < 1:
+            raise AmountError(f"a deduction is a share of the winnings below 1: {self.deduction}")
 
     @property
     def name(self) -> Result:
@@ -88,6 +86,7 @@ class Leg(Struct, frozen=True):
     Args:
         odds: decimal, as struck; above 1.
         result: None while there is none.
+        place: of the part that bets on a place; None while there is none, or where the result says it.
 
     Raises:
         AmountError: the odds are not above 1.
@@ -95,6 +94,7 @@ class Leg(Struct, frozen=True):
 
     odds: Fraction
     result: LegResult | None = None
+    place: LegResult | None = None
 
     def __post_init__(self) -> None:
         checked(self.odds)
@@ -132,56 +132,23 @@ class Posting(Struct, frozen=True):
     revenue_minor: int
 
 
-def dead_heat(sharing: int, places: int = 1) -> LegResult:
-    """A win that `sharing` selections share, where there are `places` for them: the stake is divided.
-
-    Raises:
-        AmountError: nobody shares, or there is no place.
-    """
-    if sharing < 1 or places < 1:
-        raise AmountError(f"a dead heat is of at least one selection for at least one place: {sharing}, {places}")
-    return LegResult(won=True, dead_heat=min(ONE, Fraction(places, sharing)))
-
-
 def multiplier(odds: Fraction, result: LegResult) -> Fraction:
-    """What a leg multiplies the stake with: v + (1 − v)·r·h·d."""
-    won = result.dead_heat * odds if result.won else NONE
+    """What a leg multiplies the stake with: v + (1 − v)·r·h·(1 + (d − 1)·(1 − q))."""
+    won = NONE
+    if result.won:
+        won = result.dead_heat * (1 + (odds - 1) * (1 - result.deduction) if result.deduction else odds)
     return result.void + (1 - result.void) * won
 
 
-def is_decided(legs: Sequence[Leg]) -> bool:
-    """Whether a wager can be settled: one leg has lost, or each has a result."""
-    names = [leg.result and leg.result.name for leg in legs]
-    return "loss" in names or None not in names
-
-
-def settle(legs: Sequence[Leg], risk_minor: int, *, free_play: bool = False) -> Settlement:
-    """Settle a straight wager (one leg) or a parlay (several).
+def place_share(position: int, tied: int, places: int) -> Fraction:
+    """The share of a stake in play of a selection that finished at a position with others; with 0 it has no place.
 
     Args:
-        legs: at least one; some may have no result where another has lost.
-        risk_minor: the stake, minor units; not negative.
-        free_play: the stake is the book's own.
-
-    Returns:
-        The first settlement; `post` compares it with one before it.
-
-    Raises:
-        AmountError: there is no leg, or the stake is negative.
-        StateError: the wager is not decided.
+        position: from 1 on; how many finished before it, and one.
+        tied: how many share the position, itself included.
+        places: how many there are.
     """
-    if not legs or risk_minor < 0:
-        raise AmountError(f"a wager has a leg and a stake that is not negative: {len(legs)}, {risk_minor}")
-    if not is_decided(legs):
-        raise StateError("accepted", "settled", "a leg has no result.")
-    graded = [(leg.odds, leg.result) for leg in legs if leg.result is not None]
-    factor = prod((multiplier(odds, result) for odds, result in graded), start=ONE)
-    returned = half_up(risk_minor * factor)
-    if free_play:
-        returned = max(0, returned - risk_minor)
-    counted = [result for _, result in graded if result.void != 1]
-    profit = customer_profit_minor(risk_minor, returned, free_play=free_play)
-    return Settlement(_result(counted, factor), len(counted), returned, profit)
+    return max(NONE, min(ONE, Fraction(places - position + 1, tied)))
 
 
 def post(before: Settlement | None, after: Settlement) -> Posting:
@@ -208,14 +175,3 @@ def cash_risk_minor(risk_minor: int, *, free_play: bool) -> int:
 def customer_profit_minor(risk_minor: int, return_minor: int, *, free_play: bool) -> int:
     """The customer's profit on a settled wager; the book's gross revenue is the same, negative. Minor units."""
     return return_minor - cash_risk_minor(risk_minor, free_play=free_play)
-
-
-def _result(counted: Sequence[LegResult], factor: Fraction) -> Result:
-    """The word for a wager: of its one leg that counts; of several by whether the stake grew."""
-    if not counted:
-        return "push"
-    if len(counted) == 1:
-        return counted[0].name
-    if factor == 1:
-        return "push"
-    return "win" if factor > 1 else "loss"

@@ -15,6 +15,14 @@ from fire22.sportsbook.desk.reads import Reader
 OverLimit = Literal["reject", "review"]
 
 
+class Teaser(Struct, frozen=True):
+    """A teaser that the house offers: `facts.Terms` says what the fields mean."""
+
+    points: float
+    pays: dict[str, str]
+    ties: str = "push"
+
+
 class House(Struct, frozen=True):
     """The platform's own rules.
 
@@ -22,11 +30,13 @@ class House(Struct, frozen=True):
         over_limit: what becomes of a wager above a limit.
         max_wager_minor: of any wager; 0 is no limit. Minor units.
         max_to_win_minor: what any wager may win; 0 is no limit. Minor units.
+        teasers: those that are offered; one for each number of points.
     """
 
     over_limit: OverLimit = "reject"
     max_wager_minor: int = 0
     max_to_win_minor: int = 0
+    teasers: tuple[Teaser, ...] = ()
 
 
 class Done(Struct, frozen=True):

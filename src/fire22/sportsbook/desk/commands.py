@@ -5,13 +5,17 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from fire22.sportsbook.desk.permits import Action
-from fire22.sportsbook.facts import LEGS_MAX, MINOR_MAX, Direction, Minor, Odds, Ordinal, Share, SignedMinor
+from fire22.sportsbook.facts import LEGS_MAX, MINOR_MAX, Direction, Minor, Odds, Ordinal, Share, SignedMinor, Time
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=500)]
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Stake = Annotated[int, Meta(gt=0, le=MINOR_MAX)]
 Ids = Annotated[tuple[Id, ...], Meta(max_length=500)]
+
+
+Percent = Annotated[float, Meta(ge=0, lt=100)]
+Outcome = Literal["win", "loss", "push", "half_win", "half_loss"]
 
 
 class Command(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -26,9 +30,12 @@ class Leg(Command, frozen=True):
 
 
 class PlaceWager(Command, frozen=True):
-    """`wager.place`: a straight wager (one leg) or a parlay.
+    """`wager.place`: a wager of a type of `wager_types.py`; `risk_minor` is the whole stake.
 
     Args:
+        legs: in the order of an if-bet.
+        type: without it a straight wager (one leg) or a parlay.
+        by, points, ties, fraction, places: what the type needs; see `facts.Terms`.
         price_tolerance: by how much of the odds shown the odds now may differ; the wager is struck at those of now.
         free_play: the stake is the house's own, and only the house gives it.
     """
@@ -36,6 +43,12 @@ class PlaceWager(Command, frozen=True):
     customer_id: Id
     legs: Annotated[tuple[Leg, ...], Meta(min_length=1, max_length=LEGS_MAX)]
     risk_minor: Stake
+    type: Annotated[str, Meta(max_length=32)] = ""
+    by: Annotated[tuple[Annotated[int, Meta(ge=1, le=LEGS_MAX)], ...], Meta(max_length=LEGS_MAX)] = ()
+    points: Annotated[float, Meta(ge=0, le=1_000)] = 0.0
+    ties: Annotated[str, Meta(max_length=16)] = ""
+    fraction: Annotated[str, Meta(max_length=16)] = ""
+    places: Annotated[int, Meta(ge=0, le=500)] = 0
     price_tolerance: Share = 0.0
     free_play: bool = False
     channel: Annotated[str, Meta(min_length=1, max_length=32)] = "desk"
@@ -60,11 +73,16 @@ class SelectionResult(Command, frozen=True):
 
     Args:
         dead_heat: the share of the stake in play at full odds; of a win alone.
+        rule4_percent: what of the winnings is kept because another runner was withdrawn.
+        place, place_dead_heat: of a part that bets on a place; without it, as the book has it.
     """
 
     selection_id: Id
-    result: Literal["win", "loss", "push", "half_win", "half_loss"]
+    result: Outcome
     dead_heat: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    rule4_percent: Percent = 0.0
+    place: Outcome | None = None
+    place_dead_heat: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class SettleWager(Command, frozen=True):
@@ -75,15 +93,17 @@ class SettleWager(Command, frozen=True):
 
 
 class CashOutWager(Command, frozen=True):
-    """`wager.cash_out`: an open wager ends by an amount that its customer was offered and has taken.
+    """`wager.cash_out`: an open wager, or a part of it, ends by an amount that its customer was offered and has taken.
 
     Args:
         return_minor: what the customer gets, stake included (for a free play only the profit).
+        risk_minor: the part of the stake that ends; the rest stays open. Without it the whole.
         version: the one that the offer was made for; without it, whichever there is.
     """
 
     wager_id: Id
     return_minor: Minor
+    risk_minor: Stake | None = None
     version: Ordinal | None = None
 
 
@@ -105,7 +125,7 @@ class ModifyWager(Command, frozen=True):
     """`wager.modify`: an open wager gets another stake.
 
     Args:
-        to_win_minor: without it, by the odds of the legs.
+        to_win_minor: what it wins from now on, whatever its odds say; without it, by the odds of the legs.
         version: which one is changed; without it, whichever there is.
     """
 
@@ -123,22 +143,39 @@ class ReopenWager(Command, frozen=True):
     reason: Reason
 
 
+class Deduction(Command, frozen=True):
+    """What is kept of winnings because a runner was withdrawn (Rule 4).
+
+    Args:
+        struck_before: of wagers that were accepted before; without it of all.
+    """
+
+    percent: Percent
+    struck_before: Time | None = None
+
+
 class SettleMarket(Command, frozen=True):
     """`market.settle`: the result of a market, and of all its wagers that it decides; also once more.
 
     Args:
-        winners, pushes, half_wins, half_losses: selections; those not named have lost.
-        places: for how many winners there is a place; more share them in a dead heat.
+        winners, tied, pushes, half_wins, half_losses: selections; those not named have lost. Those that are tied share
+            the places that the winners leave.
+        order: in the place of winners and tied: the order of finishing, each place with those that share it.
+        places: for how many winners there is a place.
         void: all stakes go back.
+        deductions: what is kept of winnings.
     """
 
     market_id: Id
     winners: Ids = ()
+    tied: Ids = ()
+    order: Annotated[tuple[Ids, ...], Meta(max_length=500)] = ()
     pushes: Ids = ()
     half_wins: Ids = ()
     half_losses: Ids = ()
     places: Annotated[int, Meta(ge=1, le=500)] = 1
     void: bool = False
+    deductions: Annotated[tuple[Deduction, ...], Meta(max_length=20)] = ()
 
 
 class SetMarketStatus(Command, frozen=True):

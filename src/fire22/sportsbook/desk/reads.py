@@ -15,10 +15,14 @@ from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.core.scope import ancestors, covers
-from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.settlement import Leg, LegResult
+from fire22.sportsbook.facts import Terms
+from fire22.sportsbook.odds import struck_odds
+from fire22.sportsbook.payoff import Bet
+from fire22.sportsbook.settlement import LOSS, NONE, Leg, LegResult, place_share
 from fire22.sportsbook.ticker import customer_path
+from fire22.sportsbook.wager_types import invalid
 
+DEDUCTED_MAX: Final = Fraction(9, 10)  # by several withdrawals together, as Rule 4 has it
 _SHARES_MAX: Final = 1_000  # a dead heat is kept as a number with a point, and was a fraction with a small divisor
 
 
@@ -58,6 +62,11 @@ class Offer(Struct, frozen=True):
     odds: float
     line: float | None
 
+    @property
+    def exact(self) -> Fraction:
+        """The price as it counts."""
+        return struck_odds(self.odds, self.price)
+
 
 class Wager(Struct, frozen=True, array_like=True):
     """A wager as it stands; minor units. `revision` and `returned` are of its latest settlement, 0 without one."""
@@ -75,6 +84,20 @@ class Wager(Struct, frozen=True, array_like=True):
     result: str
     revision: int
     returned: int
+    type: str
+    terms: str
+    agent_id: str
+    channel: str
+    ip: str | None
+
+
+class WrittenLeg(Struct, frozen=True):
+    """A leg as it is written in the book."""
+
+    selection_id: str
+    price: int
+    odds: float
+    line: float | None
 
 
 class Market(Struct, frozen=True):
@@ -175,11 +198,26 @@ class Reader:
             ORDER BY w.wager_number"""
         return [_wager(row) for row in self._rows(sql, market_id)]
 
-    def legs(self, wager_id: str) -> list[tuple[str, Leg]]:
-        """The legs of a wager in order: each selection, at its odds, with its result in the book."""
-        sql = """SELECT l.selection_id, l.odds_american, s.result, s.void_factor, s.dead_heat
-            FROM wager_legs l JOIN selections s ON s.id = l.selection_id WHERE l.wager_id = ? ORDER BY l.leg_no"""
-        return [_leg(row) for row in self._rows(sql, wager_id)]
+    def bet(self, wager: Wager) -> tuple[list[str], Bet]:
+        """A wager as it is paid, with the results that the book has: the selections of its legs, and it.
+
+        Raises:
+            RequestError: `wager_invalid`, its terms cannot be read.
+        """
+        try:
+            terms = msgspec.json.decode(wager.terms, type=Terms)
+        except msgspec.DecodeError as error:
+            raise invalid(f"The terms of the wager cannot be read: {error}.") from None
+        rows = list(self._rows(_LEGS_SQL, wager.id))
+        legs = tuple([_leg(row, terms.places) for row in rows])
+        bet = Bet(legs, wager.risk, wager.to_win, wager.type, terms, free_play=wager.free_play)
+        return [row[0] for row in rows], bet
+
+    def written_legs(self, wager_id: str) -> list[WrittenLeg]:
+        """The legs of a wager in order, as they are written."""
+        sql = """SELECT selection_id, odds_american, odds_decimal, line FROM wager_legs WHERE wager_id = ?
+            ORDER BY leg_no"""
+        return [WrittenLeg(*row) for row in self._rows(sql, wager_id)]
 
     def market(self, market_id: str) -> Market:
         """A market and its selections.
@@ -223,7 +261,8 @@ class Reader:
 
 _WAGER_SQL: Final = """
     SELECT w.id, w.wager_number, w.customer_id, c.code, w.agent_path, w.status, w.version, w.risk_cents, w.to_win_cents,
-      w.is_freeplay, coalesce(s.result, ''), coalesce(s.revision, 0), coalesce(s.return_cents, 0)
+      w.is_freeplay, coalesce(s.result, ''), coalesce(s.revision, 0), coalesce(s.return_cents, 0), w.type, w.terms,
+      w.agent_id, w.channel, w.ip
     FROM wagers w JOIN customers c ON c.id = w.customer_id LEFT JOIN settlements s ON s.wager_id = w.id
       AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)"""
 
@@ -232,13 +271,35 @@ def _wager(row: tuple[Any, ...]) -> Wager:
     return msgspec.convert(row, Wager, strict=False)
 
 
-def _leg(row: tuple[Any, ...]) -> tuple[str, Leg]:
-    selection_id, price, won, void, shared = row
-    result = None
-    if won is not None:
-        dead_heat = Fraction(shared).limit_denominator(_SHARES_MAX)
-        result = LegResult(won=bool(won), void=Fraction(void), dead_heat=dead_heat)
-    return selection_id, Leg(decimal_odds(price), result)
+# Each leg with its result, where it finished and how many did so there, in how many places anybody is known to have
+# finished, and what is deducted.
+_LEGS_SQL: Final = """
+    SELECT l.selection_id, l.odds_decimal, l.odds_american, s.result, s.void_factor, s.dead_heat, s.position, s.tied,
+      (SELECT count(*) FROM selections o WHERE o.market_id = s.market_id AND o.position IS NOT NULL),
+      (SELECT coalesce(sum(d.percent), 0) FROM market_deductions d WHERE d.market_id = s.market_id
+        AND (d.before_at IS NULL OR w.accepted_at < d.before_at))
+    FROM wager_legs l JOIN selections s ON s.id = l.selection_id JOIN wagers w ON w.id = l.wager_id
+    WHERE l.wager_id = ? ORDER BY l.leg_no"""
+
+
+def _leg(row: tuple[Any, ...], places: int) -> Leg:
+    _, decimal, price, won, void, shared, position, tied, known, percent = row
+    odds = struck_odds(decimal, price)
+    if won is None:
+        return Leg(odds)
+    deduction = deducted(percent)
+    dead_heat = Fraction(shared).limit_denominator(_SHARES_MAX)
+    result = LegResult(won=bool(won), void=Fraction(void), dead_heat=dead_heat, deduction=deduction)
+    if not places or result.void == 1 or (position is None and known < places):
+        return Leg(odds, result)
+    share = NONE if position is None else place_share(position, tied, places)
+    place = msgspec.structs.replace(LOSS if not share else LegResult(won=True, dead_heat=share), deduction=deduction)
+    return Leg(odds, result, place)
+
+
+def deducted(percent: float) -> Fraction:
+    """The share of the winnings that is kept; never all of them."""
+    return min(Fraction(repr(float(percent))) / 100, DEDUCTED_MAX)
 
 
 def _unknown(code: Code, what: str, field: str, id: str) -> RequestError:

@@ -1,8 +1,6 @@
 """What the desk does with one wager."""
 
-from collections.abc import Sequence
 from fractions import Fraction
-from math import prod
 from typing import Literal, cast
 
 import msgspec
@@ -11,14 +9,17 @@ from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
-from fire22.sportsbook import changes, lifecycle, settlement
+from fire22.sportsbook import changes, lifecycle, payoff, settlement
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.permits import permit
-from fire22.sportsbook.desk.reads import Customer, Offer, Wager
+from fire22.sportsbook.desk.reads import Customer, Offer, Wager, deducted
+from fire22.sportsbook.facts import Terms
 from fire22.sportsbook.lifecycle import State
-from fire22.sportsbook.odds import profit_minor, to_win_minor
-from fire22.sportsbook.settlement import ONE, Leg, LegResult, cash_risk_minor
+from fire22.sportsbook.money import half_up
+from fire22.sportsbook.payoff import Bet
+from fire22.sportsbook.settlement import Leg, LegResult, cash_risk_minor
+from fire22.sportsbook.wager_types import invalid
 
 
 def place(case: Case, command: commands.PlaceWager) -> Done:
@@ -31,8 +32,8 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
     offers = [_offered(case, leg, command.price_tolerance) for leg in command.legs]
     if len({offer.market_id for offer in offers}) < len(offers):
         raise RequestError(codes.COMMAND_INVALID, "A market can be in a wager once.")
-    prices = [offer.price for offer in offers]
-    to_win = to_win_minor(command.risk_minor, prices)
+    bet = _asked(case, command, offers)
+    to_win = payoff.to_win_minor(bet)
     over = limits.over_limit(limits.largest_wager(customer, agents, case.house), case.house, command.risk_minor, to_win)
     if over is not None and case.house.over_limit == "reject":
         raise over
@@ -47,15 +48,16 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
                 customer.id,
                 customer.agent_id,
                 customer.path,
-                "straight" if len(offers) == 1 else "parlay",
+                bet.kind().name,
                 command.risk_minor,
                 to_win,
                 case.now_ms,
                 command.channel,
                 command.free_play,
-                legs=tuple(changes.NewLeg(offer.id, offer.price, offer.line) for offer in offers),
+                legs=tuple(changes.NewLeg(offer.id, offer.price, offer.line, offer.odds) for offer in offers),
                 ip=command.ip or None,
                 status=status,
+                terms=bet.terms,
             )
         ]
     )
@@ -70,7 +72,7 @@ def accept(case: Case, command: commands.AcceptWager) -> Done:
     customer = case.read.customer(wager.customer)
     agents = case.read.agents(customer.path)
     _check_active(customer, [agent.status for agent in agents])
-    for selection_id, _ in case.read.legs(wager.id):
+    for selection_id in case.read.bet(wager)[0]:
         _check_open(case, case.read.offer(selection_id))
     if not wager.free_play:
         limits.check_credit(case, customer, agents, wager.risk)
@@ -88,25 +90,26 @@ def reject(case: Case, command: commands.RejectWager) -> Done:
 def settle(case: Case, command: commands.SettleWager) -> Done:
     """A wager is settled by the results of its legs, or settled again; the same settlement changes nothing."""
     wager = _wager(case, command.wager_id, "settled")
-    given = {one.selection_id: _result(one) for one in command.results}
-    legs = case.read.legs(wager.id)
-    strange = given.keys() - {selection_id for selection_id, _ in legs}
+    given = {one.selection_id: one for one in command.results}
+    selections, bet = case.read.bet(wager)
+    strange = given.keys() - set(selections)
     if strange:
         raise RequestError(codes.COMMAND_INVALID, f"The wager has no leg on {min(strange)[:64]}.")
-    graded = [msgspec.structs.replace(leg, result=given.get(id, leg.result)) for id, leg in legs]
-    change = settlement_of(wager, graded, case, batch_id=None)
+    legs = [_graded(leg, given[id]) if id in given else leg for id, leg in zip(selections, bet.legs, strict=True)]
+    change = settlement_of(wager, msgspec.structs.replace(bet, legs=tuple(legs)), case, batch_id=None)
     if change is not None:
         case.write([change])
     return _done(case, wager.id, _state(wager))
 
 
-def settlement_of(wager: Wager, legs: Sequence[Leg], case: Case, *, batch_id: str | None) -> changes.SettleWager | None:
+def settlement_of(wager: Wager, bet: Bet, case: Case, *, batch_id: str | None) -> changes.SettleWager | None:
     """The change that settles a wager, or None where it is settled so already.
 
     Raises:
-        StateError: a leg has no result, and none has lost.
+        StateError: it is not decided.
+        RequestError: `wager_type_unknown`, `wager_invalid` or `payout_disputed`.
     """
-    after = settlement.settle(legs, wager.risk, free_play=wager.free_play)
+    after = payoff.settle(bet)
     if wager.status == "settled" and (wager.result, wager.returned) == (after.result, after.return_minor):
         return None
     return changes.SettleWager(
@@ -118,16 +121,50 @@ def cash_out(case: Case, command: commands.CashOutWager) -> Done:
     """An open wager ends by an amount that was offered: from nothing up to what it could return at most."""
     wager = _wager(case, command.wager_id, "cashed_out")
     _check_version(wager, command.version)
-    most = cash_risk_minor(wager.risk, free_play=wager.free_play) + wager.to_win
-    if command.return_minor > most:
-        message = f"The wager returns {most} at most, not {command.return_minor}."
-        raise RequestError(
-            codes.LIMIT_EXCEEDED, message, details={"limitMinor": most, "amountMinor": command.return_minor}
-        )
+    if command.risk_minor is not None and command.risk_minor != wager.risk:
+        return _cash_out_part(case, wager, command.risk_minor, command.return_minor)
+    _check_offer(wager, command.return_minor)
     case.write(
         [changes.SettleWager(wager.id, "cashed_out", command.return_minor, case.now_ms, settled_by=case.actor.subject)]
     )
     return _done(case, wager.id, _state(wager))
+
+
+def _cash_out_part(case: Case, wager: Wager, risk: int, returned: int) -> Done:
+    """A part of the stake becomes a wager of its own, with the same legs, and is cashed out; the rest stays open."""
+    if risk > wager.risk:
+        details: Details = {"limitMinor": wager.risk, "amountMinor": risk}
+        raise RequestError(codes.LIMIT_EXCEEDED, f"The stake is {wager.risk}, not {risk}.", details=details)
+    to_win = half_up(Fraction(wager.to_win * risk, wager.risk))
+    terms = msgspec.structs.replace(case.read.bet(wager)[1].terms, part_of=wager.id)
+    part = changes.PlaceWager(
+        case.new_id(), wager.customer_id, wager.agent_id, wager.path, wager.type, risk, to_win, case.now_ms,
+        wager.channel, wager.free_play, ip=wager.ip, terms=terms,
+        legs=tuple(changes.NewLeg(*msgspec.structs.astuple(leg)) for leg in case.read.written_legs(wager.id)),
+    )  # fmt: skip
+    _check_offer(msgspec.structs.replace(wager, risk=risk, to_win=to_win), returned)
+    who = case.actor.subject
+    left = wager.risk - risk, wager.to_win - to_win
+    case.write(
+        [
+            changes.ModifyWager(wager.id, *left, f"cashed out in part: {part.id}", who, case.now_ms),
+            part,
+            changes.SettleWager(part.id, "cashed_out", returned, case.now_ms, settled_by=who),
+        ]
+    )
+    return _done(case, wager.id, _state(wager), {"part": _state(case.read.wager(part.id))})
+
+
+def _check_offer(wager: Wager, returned: int) -> None:
+    """Whether a wager could return so much.
+
+    Raises:
+        RequestError: `limit_exceeded`.
+    """
+    most = cash_risk_minor(wager.risk, free_play=wager.free_play) + wager.to_win
+    if returned > most:
+        details: Details = {"limitMinor": most, "amountMinor": returned}
+        raise RequestError(codes.LIMIT_EXCEEDED, f"It returns {most} at most, not {returned}.", details=details)
 
 
 def void(case: Case, command: commands.VoidWager) -> Done:
@@ -141,19 +178,28 @@ def cancel(case: Case, command: commands.CancelWager) -> Done:
 
 
 def modify(case: Case, command: commands.ModifyWager) -> Done:
-    """An open wager gets another stake; what it wins follows from its odds unless it is given."""
+    """An open wager gets another stake; what it wins follows from its odds unless it is given: then that is agreed."""
     wager = _wager(case, command.wager_id, "accepted")
     if wager.status != "accepted":
         raise RequestError(codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has no amounts to change yet.")
     _check_version(wager, command.version)
-    to_win = command.to_win_minor
-    if to_win is None:
-        odds = prod((leg.odds for _, leg in case.read.legs(wager.id)), start=Fraction(1))
-        to_win = profit_minor(command.risk_minor, odds)
-    case.write(
-        [changes.ModifyWager(wager.id, command.risk_minor, to_win, command.reason, case.actor.subject, case.now_ms)]
-    )
+    struck = msgspec.structs.replace(case.read.bet(wager)[1], risk_minor=command.risk_minor, to_win_minor=None)
+    to_win, terms = _agreed(struck, command.to_win_minor)
+    who = case.actor.subject
+    case.write([changes.ModifyWager(wager.id, command.risk_minor, to_win, command.reason, who, case.now_ms, terms)])
     return _done(case, wager.id, _state(wager))
+
+
+def _agreed(struck: Bet, given: int | None) -> tuple[int, Terms]:
+    """What a wager wins from now on, and its terms: an amount that its prices do not say was agreed as such.
+
+    Raises:
+        RequestError: `wager_type_unknown` or `wager_invalid`, nothing says what it wins.
+    """
+    if given is None:
+        return payoff.to_win_minor(struck), msgspec.structs.replace(struck.terms, agreed=False)
+    as_struck = payoff.is_as_struck(msgspec.structs.replace(struck, to_win_minor=given))
+    return given, msgspec.structs.replace(struck.terms, agreed=not as_struck)
 
 
 def reopen(case: Case, command: commands.ReopenWager) -> Done:
@@ -213,11 +259,48 @@ def _state(wager: Wager) -> dict[str, Json]:
     return state
 
 
-def _result(one: commands.SelectionResult) -> LegResult:
-    share = Fraction(one.dead_heat).limit_denominator(1_000)
-    if share != 1 and one.result != "win":
+def _graded(leg: Leg, one: commands.SelectionResult) -> Leg:
+    """A leg with the result that a command gives it."""
+    deduction = deducted(one.rule4_percent)
+    result = _result(one.result, one.dead_heat, deduction)
+    place = None if one.place is None else _result(one.place, one.place_dead_heat, deduction)
+    return msgspec.structs.replace(leg, result=result, place=place or leg.place)
+
+
+def _result(word: commands.Outcome, dead_heat: float, deduction: Fraction) -> LegResult:
+    share = Fraction(dead_heat).limit_denominator(1_000)
+    if share != 1 and word != "win":
         raise RequestError(codes.COMMAND_INVALID, "Only a win is shared in a dead heat.")
-    return LegResult(won=True, dead_heat=share) if share != ONE else settlement.RESULTS[one.result]
+    return msgspec.structs.replace(settlement.RESULTS[word], dead_heat=share, deduction=deduction)
+
+
+def _asked(case: Case, command: commands.PlaceWager, offers: list[Offer]) -> Bet:
+    """The wager that a command asks for, at the prices of now.
+
+    Raises:
+        RequestError: `wager_type_unknown` or `wager_invalid`.
+    """
+    legs = tuple([Leg(offer.exact) for offer in offers])
+    given = Terms(
+        by=command.by, points=command.points, ties=command.ties, fraction=command.fraction, places=command.places
+    )
+    bet = Bet(legs, command.risk_minor, None, command.type, given, command.free_play)
+    kind = bet.kind()
+    strange = [each for each in given.__struct_fields__ if getattr(given, each) and each not in kind.takes]
+    if strange:
+        raise invalid(f"A wager of the type {kind.name} has no {', '.join(strange)}.")
+    if kind.name == "teaser":
+        bet = msgspec.structs.replace(bet, terms=_teaser(case, command.points, len(legs)))
+    return bet
+
+
+def _teaser(case: Case, points: float, teams: int) -> Terms:
+    """The terms of a teaser as the house offers it; they stay with the wager, whatever it offers later."""
+    offered = next((each for each in case.house.teasers if each.points == points), None)
+    if offered is None or str(teams) not in offered.pays:
+        raise invalid(f"No teaser of {teams} teams by {points:g} points is offered.")
+    pays = {count: odds for count, odds in offered.pays.items() if int(count) <= teams}
+    return Terms(points=points, pays=pays, ties=offered.ties)
 
 
 def _check_active(customer: Customer, agents: list[str]) -> None:

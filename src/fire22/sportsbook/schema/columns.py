@@ -158,6 +158,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "accepted_at": Column("time", required=True),
         "updated_at": _NO_TIME,
         "idempotency_key": Column("key", empty=True),
+        "terms": Column("json", "{}"),
     },
     "wager_legs": {
         "wager_id": _refers("wagers"),

@@ -1,5 +1,8 @@
 -- The demo book, in SQLite. Times are RFC 3339 UTC text with milliseconds; money is integer minor units (`*_cents`);
--- prices are decimal odds with at most six decimals (the shortest text of the REAL is the price).
+-- prices are decimal odds with at most six decimals (the shortest text of the REAL is the price; where that is an
+-- American price rounded, it means the American one). `odds_american` is how a price is shown. `position` is the place that
+-- a selection finished in, and `tied` how many share it. The `terms` of a wager are a JSON object: what its type needs
+-- (`wager_types.py`).
 --
 -- Order of writing inside a transaction, so that the triggers find what they tell:
 --   1. a wager's legs are written BEFORE the wager (their foreign key is checked at commit);
@@ -62,9 +65,16 @@ CREATE TABLE selections(
   id TEXT PRIMARY KEY, market_id TEXT NOT NULL REFERENCES markets(id) DEFERRABLE INITIALLY DEFERRED, name TEXT NOT NULL,
   odds_decimal REAL NOT NULL CHECK(odds_decimal >= 1), odds_american INTEGER NOT NULL,
   result INTEGER CHECK(result IN (0, 1)), void_factor REAL NOT NULL DEFAULT 0, dead_heat REAL NOT NULL DEFAULT 1,
-  updated_at TEXT NOT NULL
+  updated_at TEXT NOT NULL, position INTEGER CHECK(position >= 1), tied INTEGER NOT NULL DEFAULT 1 CHECK(tied >= 1)
 ) STRICT;
 CREATE INDEX selections_market ON selections(market_id);
+
+-- What is kept of winnings because a runner was withdrawn, of wagers that were accepted before a time, or of all.
+CREATE TABLE market_deductions(
+  market_id TEXT NOT NULL REFERENCES markets(id), percent REAL NOT NULL CHECK(percent >= 0 AND percent < 100),
+  before_at TEXT
+) STRICT;
+CREATE INDEX market_deductions_market ON market_deductions(market_id);
 
 CREATE TABLE odds_history(
   id INTEGER PRIMARY KEY AUTOINCREMENT, selection_id TEXT NOT NULL REFERENCES selections(id),
@@ -80,7 +90,7 @@ CREATE TABLE wagers(
   status TEXT NOT NULL CHECK(status IN ('requested', 'review', 'accepted', 'rejected', 'expired', 'settled',
                                         'cancelled', 'voided', 'cashed_out')),
   version INTEGER NOT NULL DEFAULT 1, accepted_at TEXT NOT NULL, settled_at TEXT, updated_at TEXT NOT NULL,
-  idempotency_key TEXT UNIQUE
+  idempotency_key TEXT UNIQUE, terms TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX wagers_customer ON wagers(customer_id, accepted_at);
 CREATE INDEX wagers_open ON wagers(accepted_at) WHERE status = 'accepted';

@@ -23,6 +23,11 @@ _ROLLED_BACK: Final = (
     "SELECT max(r.after ->> '$.revision') FROM wager_changes r WHERE r.wager_id = @.id AND r.action = 'reopened'"
 )
 
+# What is no JSON is told as a text, which is refused with the fact.
+_TERMS: Final = (
+    "iif(json_valid(CAST(@.terms AS TEXT)), CAST(@.terms AS TEXT), json_quote(CAST(coalesce(@.terms, '') AS TEXT)))"
+)
+
 # `@` stands for the row.
 EXPRESSIONS: Final[dict[str, str]] = {
     "now": _NOW,
@@ -57,7 +62,8 @@ EXPRESSIONS: Final[dict[str, str]] = {
         " 'path', @.agent_path, 'type', @.type, 'riskMinor', @.risk_cents, 'toWinMinor', @.to_win_cents,"
         " 'freePlay', json(iif(@.is_freeplay, 'true', 'false'))"
     ),
-    "channel": "'channel', @.channel, 'ip', coalesce(@.ip, '')",
+    "channel": f"'channel', @.channel, 'ip', coalesce(@.ip, ''), 'terms', json(nullif({_TERMS}, '{{}}'))",
+    "terms": f"'terms', json({_TERMS})",
     "plan": (
         "json_object('agentId', CAST(a.code AS TEXT), 'path', a.path, 'type', @.type, 'rate', @.rate,"
         " 'perHeadMinor', @.per_head_cents, 'brackets', json((SELECT json_group_array(json_object("

@@ -22,7 +22,7 @@ from fire22.sportsbook.schema.foreign import BookMapping, TableMapping
 from fire22.sportsbook.schema.statements import EXPRESSIONS, statements
 from fire22.sportsbook.schema.values import Values, literal, offsets_view, quoted
 
-VERSION: Final = 4
+VERSION: Final = 5
 DEMO: Final = "fire22-demo"
 
 _HEAD: Final = re.compile(

@@ -167,7 +167,7 @@ BEGIN
       AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided');
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.modified', {time:NEW.updated_at}, json_object({wager:NEW}, 'version', NEW.version, 'before',
-      json_object('riskMinor', r.data -> '$.riskMinor', 'toWinMinor', r.data -> '$.toWinMinor'), 'legs', {legs:NEW})
+      json_object('riskMinor', r.data -> '$.riskMinor', 'toWinMinor', r.data -> '$.toWinMinor'), 'legs', {legs:NEW}, {terms:NEW})
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
       AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
       AND (r.data ->> '$.riskMinor' <> NEW.risk_cents OR r.data ->> '$.toWinMinor' <> NEW.to_win_cents);
@@ -236,13 +236,13 @@ WHEN OLD.status IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('can
     (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version))));
 END;
 
-CREATE TRIGGER fire22_wagers_modify AFTER UPDATE OF risk_cents, to_win_cents ON wagers
+CREATE TRIGGER fire22_wagers_modify AFTER UPDATE OF risk_cents, to_win_cents, terms ON wagers
 WHEN OLD.status = 'accepted' AND NEW.status = 'accepted'
-  AND (OLD.risk_cents <> NEW.risk_cents OR OLD.to_win_cents <> NEW.to_win_cents)
+  AND (OLD.risk_cents <> NEW.risk_cents OR OLD.to_win_cents <> NEW.to_win_cents OR OLD.terms IS NOT NEW.terms)
 BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.modified', {changed}, json_object({wager:NEW},
     'version', NEW.version, 'before', json_object('riskMinor', OLD.risk_cents, 'toWinMinor', OLD.to_win_cents),
-    'legs', {legs:NEW}));
+    'legs', {legs:NEW}, {terms:NEW}));
 END;
 
 CREATE TRIGGER fire22_wagers_delete BEFORE DELETE ON wagers

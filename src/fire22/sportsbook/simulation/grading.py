@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 from random import Random
 from typing import Final
 
-from fire22.sportsbook import changes, settlement
+from fire22.sportsbook import changes, payoff, settlement
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.odds import decimal_odds
 from fire22.sportsbook.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, LegResult
@@ -83,5 +83,6 @@ def _settled(
     legs: tuple[tuple[int, LegResult | None], ...], risk_minor: int, free_play: bool
 ) -> settlement.Settlement | None:
     """The settlement of legs at American prices, None while it is not decided; many wagers have the same."""
-    graded = [settlement.Leg(decimal_odds(price), result) for price, result in legs]
-    return settlement.settle(graded, risk_minor, free_play=free_play) if settlement.is_decided(graded) else None
+    graded = tuple([settlement.Leg(decimal_odds(price), result) for price, result in legs])
+    bet = payoff.Bet(graded, risk_minor, free_play=free_play)
+    return None if payoff.returned(bet) is None else payoff.settle(bet)
