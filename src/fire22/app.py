@@ -19,12 +19,14 @@ from msgspec import Raw
 import fire22
 from fire22.config import Config
 from fire22.core import codes, letter
-from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError
+from fire22.core.errors import BookError, Fire22Error, RequestError, SetupError, StorageError
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
 from fire22.feed.sqlite import SqliteFeed, begin_again, read_state
+from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
+from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
 from fire22.gateways.deadlines import Deadlines
@@ -36,7 +38,7 @@ from fire22.gateways.websocket import WebSocket, WebSockets
 from fire22.gauges import samples
 from fire22.hub.hub import Hub
 from fire22.hub.loop import HubLoop
-from fire22.log.file import open_file
+from fire22.log.file import open_file, set_stopped
 from fire22.log.sqlite import SqliteLog
 from fire22.log.writer import Writer
 from fire22.observability.logging import get_logger
@@ -77,11 +79,15 @@ def build_engine(open_topics: tuple[str, ...]) -> Engine:
     Raises:
         SetupError: `config_invalid`, an open topic has the name of one of the book's own.
     """
-    own = domain.flows()
-    for topic in (letter.TOPIC, *(topic.name for flow in own for topic in flow.topics)):
+
+    def flows() -> tuple[Flow, ...]:
+        return (*domain.flows(), Relay(open_topics))
+
+    made = flows()
+    for topic in (letter.TOPIC, *(topic.name for flow in made[:-1] for topic in flow.topics)):
         if topic in open_topics:
             raise SetupError(codes.CONFIG_INVALID, f"The topic {topic} is the book's own; open one of another name.")
-    return Engine((*own, Relay(open_topics)), domain.decode)
+    return Engine(made, domain.decode, remake=flows)
 
 
 def flow_settings(config: Config) -> dict[str, Json]:
@@ -137,8 +143,14 @@ class Application:
         self.feed = SqliteFeed(
             self._writer, connection, config.storage, self._loop, ring_bytes_max=config.feed.ring_bytes_max
         )
-        self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
-        self.runner = Runner(self.log, self.feed, self.engine, rejected=self._rejected, failed=self._failed("feed"))
+        self.runner = Runner(
+            self.log,
+            self.feed,
+            self.engine,
+            rejected=self._rejected,
+            failed=self._failed("feed"),
+            faulty=self._faulty,
+        )
         self.hub = HubLoop(
             Hub(self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=config.hub.block_bytes_max),
             self.feed,
@@ -148,6 +160,11 @@ class Application:
             shed_ms=config.hub.shed_ms,
             failed=self._failed("hub"),
         )
+        set_stopped(connection, "")  # this start tries again
+        try:
+            self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
+        except FoldStopped as stopped:
+            self.runner.stop(stopped)
         self.sources: list[Source] = [self._book(Path(config.book.path))] if config.book.path else []
         self.clock = ClockSource(
             self.log,
@@ -206,7 +223,7 @@ class Application:
     async def _fold_rest(self) -> None:
         """Bring the feed up to the end of the log before anybody is shown a figure; an upgrade makes all of it anew."""
         told_s = self._loop.time()
-        while not self.shows_all:
+        while not self.shows_all and self.runner.stopped is None:
             await asyncio.sleep(FOLDED_S)
             if self._loop.time() - told_s >= PROGRESS_S:
                 told_s = self._loop.time()
@@ -215,7 +232,7 @@ class Application:
     async def _configure(self) -> None:
         """A change of the flows or their settings is an event, so that a replay makes it at the same place."""
         wanted = configuration(self.engine.flows, flow_settings(self.config))
-        if wanted != self.engine.configuration:
+        if wanted != self.engine.configuration and self.runner.stopped is None:
             at_ms = now_ms()
             event = Event(f"configured:{at_ms}", CONFIGURED, "server", to_datetime(at_ms), Raw(wanted))
             await self.log.append([encode_event(event)])
@@ -305,9 +322,21 @@ class Application:
 
     def _alert(self, alert_id: str) -> Alert | None:
         """An alert as the rules know it now."""
-        rules = next(flow for flow in self.engine.flows if isinstance(flow, Alerts))
+        rules = next(flow for flow in self._flows() if isinstance(flow, Alerts))
         found = rules.alert(alert_id)
         return Alert(found.path, found.status) if found is not None else None
+
+    def _flows(self) -> tuple[Flow, ...]:
+        """The flows as they are now, for who asks them.
+
+        Raises:
+            RequestError: `overloaded`, they are being made anew; `fold_stopped`, they are not to be had.
+        """
+        if self.engine.is_whole:
+            return self.engine.flows
+        if self.runner.stopped is not None:
+            raise RequestError(codes.FOLD_STOPPED, codes.FOLD_STOPPED.meaning)
+        raise RequestError(codes.OVERLOADED, "The figures are being made anew.", retry_after_s=1)
 
     def _service(self) -> Service:
         server = self.config.server
@@ -336,7 +365,7 @@ class Application:
             count_error=self.metrics.count_error,
             desk=self.desk,
             about=domain.about(self.config.book.currency),
-            queries={name: Query(*each) for name, each in domain.queries(self.engine.flows).items()},
+            queries={name: Query(*each) for name, each in domain.queries(self._flows).items()},
         )
 
     def _server(self) -> Server:
@@ -371,6 +400,8 @@ class Application:
         """Every stage, `ok` or what is wrong."""
         behind = self.runner.behind
         parts = {"flows": "ok" if behind <= BEHIND_MAX else f"{behind} events behind"}
+        if self.runner.stopped is not None:
+            parts["flows"] = codes.FOLD_STOPPED.name
         since = self._loop.time() - PROBLEM_S
         parts |= {stage: code if at > since else "ok" for stage, (code, at) in self._problems.items()}
         for source in self.sources:
@@ -389,6 +420,16 @@ class Application:
             self.logger.warning("tried again", stage=stage, code=error.code.name, reason=error.message)
 
         return tell
+
+    def _faulty(self, fault: FlowFailed | FoldStopped) -> None:
+        """A flow raised. What that was is for the log alone: an event's data may be in it."""
+        if isinstance(fault, FlowFailed):
+            self.logger.error("a flow failed on an event", seq=fault.seq, type=fault.type, exc_info=fault.__cause__)
+            return
+        self.metrics.count_error(codes.FOLD_STOPPED.name)
+        self.logger.error("the figures stop", seq=fault.seq, at=fault.what, exc_info=fault.__cause__)
+        self._writer.submit(lambda connection: set_stopped(connection, f"{fault.seq} {fault.what}"))
+        self.hub.fail(codes.FOLD_STOPPED, now_ms())
 
     def _rejected(self, rejected: Rejected) -> None:
         self.metrics.count_error(rejected.code.name)

@@ -80,6 +80,10 @@ test('a replayed recording is not alarming, unless the connection is lost too', 
   assert.deepEqual([lost.kind, lost.ageMs], ['stale', 20_000]);
 });
 
+test('figures that the server cannot go on with are stale, however young they are', () => {
+  assert.deepEqual([fresh('live', 10, { problem: 'fold_stopped' }).kind, fresh('live', 3000 * DAY_MS, { problem: 'fold_stopped' }).kind], ['stale', 'stale']);
+});
+
 test('before the first tick there is no age to tell', () => {
   assert.equal(freshness({ tick: null, nowMs: NOW, connection: { name: 'live' } }).kind, 'waiting');
 });

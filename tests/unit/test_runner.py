@@ -84,6 +84,13 @@ class FakeFeed:
         self.written.append(batch)
         self._grown.set()
 
+    async def state(self) -> list[tuple[str, str, bytes]]:
+        """The rows of all batches."""
+        rows: dict[tuple[str, str], bytes | None] = {}
+        for batch in self.written:
+            rows.update(((table, key), value) for table, key, value in batch.each_row())
+        return [(table, key, value) for (table, key), value in sorted(rows.items()) if value is not None]
+
     async def wait_seq(self, seq: int) -> None:
         """Until the batch that ends at `seq` is written."""
         while not self.written or self.written[-1].seq < seq:

@@ -78,6 +78,7 @@
  * @property {string} position  everything up to here has arrived
  * @property {string} time  the server's clock, RFC 3339
  * @property {string} watermark  all facts up to here are in the figures, RFC 3339
+ * @property {string} [problem]  the code of what keeps the server from going on with the figures
  * @property {(Skipped & {target: string, scope?: string})[]} [skipped]  what was left out of lossy streams
  */
 

@@ -22,7 +22,7 @@ from fire22.flows.replay_check import check_replay
 from fire22.gateways import archive
 from fire22.log import maintenance
 from fire22.log.file import connect as connect_file
-from fire22.log.file import storage_errors
+from fire22.log.file import meta, storage_errors
 from fire22.process import locked
 from fire22.sportsbook.periods import KINDS, PeriodKind
 from fire22.sportsbook.reports import TOPIC as REPORTS
@@ -59,6 +59,7 @@ def check(
             with locked(settings.folder):
                 report = maintenance.check(settings.storage)
                 out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
+                _tell_stopped(settings)
                 _list_letters(settings)
                 if replay:
                     _check_replay(settings)
@@ -76,6 +77,22 @@ def _fits(book: Path, mapping: Path | None) -> bool:
         tell(error)
         return False
     return True
+
+
+def _tell_stopped(settings: Config) -> None:
+    """A failure of the flows at which the last server stopped folding."""
+    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        stopped, seq = meta(connection, "stopped"), meta(connection, "seq")
+    finally:
+        connection.close()
+    if stopped:
+        at, _, what = str(stopped).partition(" ")
+        line = (
+            f"figures: stopped at event {at} ({what}), as of event {seq}; the log is whole, and a version without this"
+            f" fault goes on from there ({codes.FOLD_STOPPED.name})"
+        )
+        out.print(line, highlight=False, markup=False)
 
 
 def _list_letters(settings: Config) -> None:

@@ -105,6 +105,10 @@ RESTARTING: Final = _code("restarting", "The server shuts down; come back after 
 STALLED: Final = _code("stalled", "The connection took no byte for `stall_s`.", temporary=True)
 PEER_GONE: Final = _code("peer_gone", "The peer acknowledged nothing for two heartbeats.", temporary=True)
 INTERNAL: Final = _code("internal", "The server failed; the failure is in its log.", temporary=True)
+FLOW_FAILED: Final = _code("flow_failed", "The server failed on this event and set it aside; no figure has seen it.")
+FOLD_STOPPED: Final = _code(
+    "fold_stopped", "The server cannot go on with the figures; what it serves is true as of the watermark."
+)
 
 # The log's file.
 STORAGE_FULL: Final = _code("storage_full", "The disk of the log is full; nothing was accepted.", temporary=True)

@@ -181,8 +181,8 @@ async function listen() {
   if (what !== 'ask') return;
   askedMs = nowMs;
   try {
-    const { time, watermark } = /** @type {{time: string, watermark: string}} */ (await asked.request('ping', {}));
-    if (asked === client) dispatch({ type: 'watermark', time, watermark, nowMs: Date.now() });
+    const { time, watermark, problem } = /** @type {{time: string, watermark: string, problem?: string}} */ (await asked.request('ping', {}));
+    if (asked === client) dispatch({ type: 'watermark', time, watermark, problem, nowMs: Date.now() });
   } catch {
     // The connection says itself what became of it.
   }

@@ -12,6 +12,7 @@ export const RECORDING_MS = 30 * 86_400_000;
 /**
  * @typedef {object} Freshness
  * @property {'waiting' | 'fresh' | 'stale' | 'recording'} kind  waiting: there is nothing yet whose age could be told
+ * @property {string} [problem]  the code of what keeps the server from going on with the figures
  * @property {number} ageMs  the server's now minus the watermark
  * @property {number} watermarkMs  all facts up to then are in the figures
  */
@@ -25,6 +26,8 @@ export function freshness({ tick, connection, nowMs }) {
   const { watermarkMs, clockDifferenceMs, receivedMs } = tick;
   const ageMs = Math.max(0, nowMs + clockDifferenceMs - watermarkMs);
   const connected = connection.name === 'live' || connection.name === 'catching-up';
+  // However young they are: nothing that happens now moves them.
+  if (tick.problem) return { kind: 'stale', ageMs, watermarkMs, problem: tick.problem };
   // A recording's own age says nothing; whether its figures still move does.
   if (ageMs > RECORDING_MS) {
     const silent = !connected && nowMs - receivedMs > STALE_DISCONNECTED_MS;

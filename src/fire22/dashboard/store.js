@@ -16,7 +16,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 
 /** @typedef {{subject: string, role: string, scope: string, expiresAt?: string, currency?: string, decimals?: number}} User */
 /** @typedef {{name: 'checking'} | {name: 'signed-out', problem?: string, busy?: boolean} | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
-/** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number}} TickState */
+/** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number, problem?: string}} TickState */
 
 /**
  * @typedef {{revenue: number, activePlayers: number, pending: number, totalLiability: number, handle?: number, hold?: number,
@@ -58,8 +58,8 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /**
  * @typedef {{type: 'sign-in', signIn: SignIn}
  *   | {type: 'connection', connection: import('/client/client.js').ClientState}
- *   | {type: 'watermark', time: string, watermark: string, nowMs: number}
- *   | {type: 'tick', tick: {position: string, watermark: string, clockDifferenceMs: number}, nowMs: number}
+ *   | {type: 'watermark', time: string, watermark: string, problem?: string, nowMs: number}
+ *   | {type: 'tick', tick: {position: string, watermark: string, problem?: string, clockDifferenceMs: number}, nowMs: number}
  *   | {type: 'clock', nowMs: number, heardMs: number}
  *   | {type: 'kpi', data: Kpi | undefined}
  *   | {type: 'samples', samples: import('./samples.js').Samples}
@@ -126,16 +126,16 @@ function connected(state, connection) {
 }
 
 /** The answer to a ping: as a tick, without a position. @param {State} state @param {Extract<Action, {type: 'watermark'}>} action @returns {State} */
-function asked(state, { time, watermark, nowMs }) {
+function asked(state, { time, watermark, problem, nowMs }) {
   if (!state.tick) return state;
   const clockDifferenceMs = Date.parse(time) - nowMs;
-  return { ...state, nowMs, tick: { ...state.tick, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs } };
+  return { ...state, nowMs, tick: { position: state.tick.position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs, ...(problem && { problem }) } };
 }
 
 /** @param {State} state @param {Extract<Action, {type: 'tick'}>} action @returns {State} */
 function ticked(state, { tick, nowMs }) {
-  const { position, watermark, clockDifferenceMs } = tick;
-  return { ...state, nowMs, tick: { position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs } };
+  const { position, watermark, problem, clockDifferenceMs } = tick;
+  return { ...state, nowMs, tick: { position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs, ...(problem && { problem }) } };
 }
 
 /** Only what the server vouches for becomes a part of the line. @param {State} state @returns {State} */

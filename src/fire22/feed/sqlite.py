@@ -169,6 +169,10 @@ class SqliteFeed:
             lambda reader: list(read_archive(reader, f"{where} ORDER BY key, revision LIMIT ?7", values))
         )
 
+    async def state(self) -> list[tuple[str, str, bytes]]:
+        """The flows' rows as of the last batch that is on disk, from the file."""
+        return await self._read(lambda reader: list(read_state(reader)))
+
     def trim(self, *, before_ms: int, bytes_max: int, records_max: int = 500) -> "asyncio.Future[int]":
         """Delete the oldest records that are too old or too much; at most `records_max`, so that nothing waits long.
 

@@ -1,6 +1,7 @@
 """The engine: all flows, folded by hand. Pure: groups in, batches out.
 
-The runner drives it from the log; tests, the replay check and benchmarks drive it from anything.
+The runner drives it from the log; tests, the replay check and benchmarks drive it from anything. What becomes of an
+event on which a flow raises: `faults.py`.
 """
 
 import hashlib
@@ -19,11 +20,13 @@ from fire22.core.patch import diff
 from fire22.core.topic import Topic
 from fire22.feed.base import Archived, Batch, Checkpoint, Document, Entry, Record, Rows
 from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated, Table
+from fire22.flows.faults import FAILED, UNTRIED, Breaker, FlowFailed, FoldStopped
 from fire22.flows.letters import Failure, Letters
 from fire22.log.base import Group
 
 CLOCK: Final = "system.clock"
 CONFIGURED: Final = "system.configured"
+_ITS_OWN: Final = (CLOCK, CONFIGURED)  # what the flows do on them belongs to no single event
 FUTURE_MS_MAX: Final = 60_000  # an event further ahead of the watermark dates its record as this far ahead
 _ENGINE: Final = "engine"  # the table of the engine's own rows
 _encode: Final = msgspec.json.Encoder().encode
@@ -69,19 +72,41 @@ _Compared = tuple[str, dict[str, Json] | None, dict[str, Json] | None, bytes, by
 class Engine(Emitter):
     """Folds events and gathers what the flows say.
 
+    Attributes:
+        is_whole: whether the flows hold what they have folded; not from a failure of one on until it is rebuilt.
+
     Args:
         flows: in the order in which they see each event.
         decode: reads an event's data as the domain's type for it; None for a type it does not know.
             Raises msgspec.ValidationError where the data does not fit.
+        remake: makes the flows anew, for `rebuild`; None where nobody calls it.
     """
 
-    def __init__(self, flows: tuple[Flow, ...], decode: Callable[[str, Raw], object]) -> None:
+    def __init__(
+        self,
+        flows: tuple[Flow, ...],
+        decode: Callable[[str, Raw], object],
+        *,
+        remake: Callable[[], tuple[Flow, ...]] | None = None,
+    ) -> None:
+        self.rejected: list[Rejected] = []
+        self.is_whole = True
+        self._decode = decode
+        self._remake = remake
+        self._bodies: list[bytes] = []  # of the running group
+        self._aside: dict[int, Failure] = {}  # its events on which a flow failed
+        self._is_wary = False  # whether any has, or may
+        self._flushed = Checkpoint(0, 0, 0)
+        self._documents: dict[tuple[str, str, str], Document] = {}
+        self._begin(flows)
+
+    def _begin(self, flows: tuple[Flow, ...]) -> None:
+        """Begin with flows that have folded nothing."""
         self.letters = Letters()
         self.flows = (*flows, self.letters)
         self.topics: dict[str, Topic] = {topic.name: topic for flow in self.flows for topic in flow.topics}
-        self.rejected: list[Rejected] = []
         self.configuration: bytes = b""
-        self._decode = decode
+        self._breaker = Breaker()
         handlers: dict[str, list[Handler]] = {}
         for flow in self.flows:
             flow.out = self
@@ -90,22 +115,21 @@ class Engine(Emitter):
         self._tables: dict[str, Table[object]] = {
             f"{flow.name}/{table.name}": table for flow in self.flows for table in flow.tables
         }
+        self._tables[f"{_ENGINE}/{self._breaker.table.name}"] = self._breaker.table  # type: ignore[assignment]
         self._any = tuple(handlers.pop("*", ()))
         self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
         self._own: dict[str, Callable[[Event], None]] = {
             CLOCK: self._clock,
             CONFIGURED: self._configured_by,
-            REPLAYED: self._replay,
+            REPLAYED: lambda event: self._replay(event, None),
             DISMISSED: self.letters.dismiss,
             ROW_REJECTED: lambda event: self.letters.add_row(self._seq, event),
         }
         self._seq = 0
         self._offset = 0
-        self._flushed_seq = 0
         self._watermark_ms = 0
         self._group_ms = 0
         self._configured = False
-        self._documents: dict[tuple[str, str, str], Document] = {}
         self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
         self._changed: dict[str, list[_Said]] = {}
         self._last_compared: _Compared = ("", None, None, b"", b"")
@@ -135,17 +159,59 @@ class Engine(Emitter):
         rows: Iterable[tuple[str, str, bytes]],
         documents: Iterable[Document],
     ) -> None:
-        """Go on from a stored checkpoint with the rows and documents stored with it."""
-        self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
-        self._flushed_seq = self._seq
+        """Go on from a stored checkpoint with the rows and documents stored with it.
+
+        Raises:
+            FoldStopped: a flow cannot make anything of its rows.
+        """
         self._documents = {(each.topic, each.scope, each.key): each for each in documents if each.body is not None}
-        self._load_rows(rows)
-        if self.configuration:
-            self._configure(self.configuration)
-        for flow in self.flows:
-            flow.watermark_ms = self._watermark_ms
-            flow.loaded()
+        self._flushed = checkpoint
+        self._load(rows)
+
+    def rebuild(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        """Go back to before an event on which a flow failed: to the last flush, and fold what has come since again.
+
+        Args:
+            rows: as they are stored with the batch of the last flush.
+
+        Raises:
+            FlowFailed: another event fails now.
+            FoldStopped: a failure that belongs to no event.
+        """
+        bodies = self._bodies
+        self._go_back(rows)
+        for body in bodies:
+            self.fold(body)
+        self.is_whole = True
+
+    def rewind(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        """Go back to the last flush; what has been folded since is to be folded again."""
+        self._go_back(rows)
+        self.is_whole = True
+
+    def _go_back(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        if self._remake is None:
+            raise AssertionError("this engine cannot make its flows anew")
+        self._bodies = []
+        self.rejected.clear()
+        self._begin(self._remake())
+        self._load(rows)
+
+    def _load(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        checkpoint = self._flushed
+        self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
+        try:
+            self._load_rows(rows)
+            if self.configuration:
+                self._configure(self.configuration)
+            for flow in self.flows:
+                flow.watermark_ms = self._watermark_ms
+                flow.loaded()
+        except Exception as error:
+            self.is_whole = False
+            raise FoldStopped(self._seq, "load") from error
         self._configured = False
+        self._is_wary = bool(self._aside) or len(self._breaker.table) > 0
 
     def _load_rows(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
         """Give each table its rows. Those of one table come together from storage, and there may be millions."""
@@ -164,33 +230,96 @@ class Engine(Emitter):
             table.loaded()
 
     def fold(self, body: bytes) -> None:
-        """Fold the next event of the log."""
-        self._seq += 1
-        event = decode_event(body)
-        at_ms = event.at_ms
-        # Retention goes by this; one event with a wrong clock must not keep the feed for years.
-        watermark_ms = self._watermark_ms
-        dated_ms = at_ms if at_ms <= watermark_ms + FUTURE_MS_MAX or not watermark_ms else watermark_ms + FUTURE_MS_MAX
-        if dated_ms > self._group_ms:
-            self._group_ms = dated_ms
-        failure = self._hand_on(event, at_ms)
-        if failure is not None:
-            self.rejected.append(Rejected(self._seq, event.id, event.type, failure.code, failure.reason))
-            self.letters.add(self._seq, event, failure, self._watermark_ms or at_ms)
+        """Fold the next event of the log.
 
-    def fold_group(self, group: Group) -> Batch:
-        """Fold and flush a whole group."""
+        Raises:
+            FlowFailed: a flow raised on it; `rebuild` sets it aside, and nothing else is to be called before.
+            FoldStopped: the same where nothing can be set aside.
+        """
+        self._seq += 1
+        self._bodies.append(body)
+        type = ""
+        try:
+            event = decode_event(body)
+            type = event.type
+            at_ms = event.at_ms
+            # Retention goes by this; one event with a wrong clock must not keep the feed for years.
+            mark_ms = self._watermark_ms
+            dated_ms = at_ms if at_ms <= mark_ms + FUTURE_MS_MAX or not mark_ms else mark_ms + FUTURE_MS_MAX
+            if dated_ms > self._group_ms:
+                self._group_ms = dated_ms
+            failure = self._fold_warily(event, at_ms) if self._is_wary else self._hand_on(event, at_ms)
+            if failure is not None:
+                self.rejected.append(Rejected(self._seq, event.id, event.type, failure.code, failure.reason))
+                self.letters.add(self._seq, event, failure, self._watermark_ms or at_ms)
+        except Exception as error:
+            self.is_whole = False
+            # Memory that is short is no event's fault, and was perhaps not when the log was folded first.
+            if not type or type in _ITS_OWN or isinstance(error, MemoryError) or self._seq in self._aside:
+                raise FoldStopped(self._seq, type or "unreadable") from error
+            self._aside[self._seq] = FAILED
+            self._is_wary = True
+            raise FlowFailed(self._seq, type) from error
+
+    def _fold_warily(self, event: Event, at_ms: int) -> Failure | None:
+        """Hand on an event while others fail."""
+        failure = self._aside.get(self._seq)
+        if event.type == REPLAYED:  # somebody asked for it: it is tried in any case
+            if failure is None:
+                return self._hand_on(event, at_ms)
+            self._replay(event, failure)
+            return None
+        if failure is None and not self._breaker.is_tried(event.type):
+            failure = UNTRIED
+        if failure is not None:
+            self._breaker.failed(event.type)
+            return failure
+        failure = self._hand_on(event, at_ms)
+        if failure is None:
+            self._breaker.succeeded(event.type)
+        return failure
+
+    def fold_group(self, group: Group, stored: Callable[[], Iterable[tuple[str, str, bytes]]] | None = None) -> Batch:
+        """Fold and flush a whole group.
+
+        Args:
+            stored: the rows as of the last flush, so that an event on which a flow raises can be set aside.
+
+        Raises:
+            FlowFailed: it cannot, without them.
+            FoldStopped: a failure that belongs to no event.
+        """
         if group.first != self._seq + 1:
             raise AssertionError(f"group {group.first} does not follow event {self._seq}")
         for body in group.bodies:
-            self.fold(body)
+            try:
+                self.fold(body)
+            except FlowFailed:
+                if stored is None:
+                    raise
+                self.rebuild(stored())
         return self.flush()
 
     def flush(self) -> Batch:
-        """End a commit group: let the flows speak, and number what they said."""
+        """End a commit group: let the flows speak, and number what they said.
+
+        Raises:
+            FoldStopped: a flow failed; the batches before this one are whole.
+        """
+        try:
+            batch = self._flush()
+        except Exception as error:
+            self.is_whole = False
+            raise FoldStopped(self._seq, "flush") from error
+        self._flushed = self.checkpoint
+        self._bodies, self._aside = [], {}
+        self._is_wary = len(self._breaker.table) > 0
+        return batch
+
+    def _flush(self) -> Batch:
         for flow in self.flows:
             flow.flush()
-        expected, expected_seq = self._offset, self._flushed_seq
+        flushed = self._flushed
         spoken = [name for name in self.topics if self._streams[name]]
         records: list[Record] = []
         documents: list[Document] = []
@@ -208,13 +337,12 @@ class Engine(Emitter):
                     self._documents[name_of] = document
                 documents.append(document)
         self._group_ms = 0
-        self._flushed_seq = self._seq
         archived, self._archived = tuple(self._archived), []
         return Batch(
             self._seq,
             self._offset,
-            expected,
-            expected_seq,
+            flushed.offset,
+            flushed.seq,
             self._watermark_ms,
             tuple(records),
             self._rows(),
@@ -317,14 +445,18 @@ class Engine(Emitter):
                 handler(fact)
         return None
 
-    def _replay(self, event: Event) -> None:
-        """Fold a letter's event again: at its own time, at this place in the log."""
+    def _replay(self, event: Event, failed: Failure | None) -> None:
+        """Fold a letter's event again: at its own time, at this place in the log.
+
+        Args:
+            failed: a flow raises on it.
+        """
         asked = msgspec.json.decode(event.data, type=LetterReplayed)
         letter = self.letters.get(asked.seq)
         if letter is None:
             return  # it has been dealt with meanwhile
         again = self.letters.event(letter, asked)
-        failure = again if isinstance(again, Failure) else self._hand_on(again, again.at_ms)
+        failure = again if isinstance(again, Failure) else failed or self._hand_on(again, again.at_ms)
         if failure is None:
             self.letters.replayed(letter, event.at_ms)
         else:

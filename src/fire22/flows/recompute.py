@@ -11,6 +11,7 @@ from fire22.feed.base import Archived, after_all
 from fire22.feed.sqlite import read_archive, read_checkpoint
 from fire22.flows.engine import Engine
 from fire22.flows.replay_check import read_groups
+from fire22.flows.replica import Replica
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,8 +64,9 @@ def recompute(connection: apsw.Connection, engine: Engine, wanted: Wanted) -> Re
     connection.execute("BEGIN")  # one state of the file, whatever is written meanwhile
     try:
         made: dict[tuple[str, int], Archived] = {}
+        replica = Replica(engine)
         for group in read_groups(connection, read_checkpoint(connection).seq):
-            found = (each for each in engine.fold_group(group).archived if wanted.covers(each))
+            found = (each for each in replica.fold(group).archived if wanted.covers(each))
             made.update(((each.key, each.revision), each) for each in found)
         kept = {(each.key, each.revision): each for each in read_wanted(connection, wanted)}
     finally:

@@ -12,6 +12,7 @@ from fire22.core.errors import StorageError
 from fire22.feed.base import Archived, Document, decode_entries
 from fire22.feed.sqlite import read_archive, read_checkpoint, read_documents, read_state
 from fire22.flows.engine import Engine
+from fire22.flows.replica import Replica
 from fire22.log.base import Group
 from fire22.log.file import query
 
@@ -40,11 +41,10 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
     expected = next(kept, None)
     compared = 0
     documents: dict[tuple[str, str, str], Document] = {}
-    state: dict[tuple[str, str], bytes | None] = {}
+    replica = Replica(engine)
     archive: dict[tuple[str, str, str, int], bytes] = {}
     for group in read_groups(connection, checkpoint.seq):
-        batch = engine.fold_group(group)
-        state.update(((table, key), value) for table, key, value in batch.each_row())
+        batch = replica.fold(group)
         documents.update(((each.topic, each.scope, each.key), each) for each in batch.documents)
         archive.update((_name(each), _digest(each)) for each in batch.archived)
         for record in batch.records:
@@ -60,7 +60,7 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
         raise StorageError(codes.STORAGE_CORRUPT, f"Record {expected[0]} in the feed does not come from the log.")
     if engine.checkpoint != checkpoint:
         raise _differs("The checkpoint of the feed")
-    _compare(state, {(table, key): value for table, key, value in read_state(connection)}, "State")
+    _compare(replica.rows, {(table, key): value for table, key, value in read_state(connection)}, "State")
     # Of removed documents retention leaves the newest alone.
     kept_documents = {(each.topic, each.scope, each.key): each for each in read_documents(connection)}
     made = {key: each for key, each in documents.items() if each.body is not None or key in kept_documents}

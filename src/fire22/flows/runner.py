@@ -2,18 +2,24 @@
 
 It folds in slices, so that a large group does not hold the loop, and folds on while earlier batches are on their way to
 the disk. What cannot be written is tried again in order; nothing is skipped.
+
+An event on which a flow raises is set aside (`faults.py`): the runner waits until the batches before it are on disk and
+rebuilds the engine from there. A failure that belongs to no event ends the folding and nothing else: the engine goes
+back to the last batch, and the next start tries again.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, StorageError
 from fire22.feed.base import Batch
 from fire22.flows.engine import Engine, Rejected
+from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.log.base import Group, Log
 
 BATCHES_MAX: Final = 16  # folded and not yet on disk
@@ -27,6 +33,9 @@ class FeedWriter(Protocol):
     def append(self, batch: Batch) -> "asyncio.Future[None]":
         """Write a batch; done once it is on disk."""
 
+    async def state(self) -> Iterable[tuple[str, str, bytes]]:
+        """The flows' rows as they are on disk, those of one table together."""
+
 
 class Runner:
     """Owns the engine while it runs.
@@ -34,7 +43,11 @@ class Runner:
     Args:
         rejected: told about each event that no flow could use.
         failed: told about each failure that is tried again.
+        faulty: told about each event on which a flow raised, and about what has ended the folding.
         sleep: waits before a retry; seconds.
+
+    Attributes:
+        stopped: what has ended the folding; None while it goes on.
     """
 
     def __init__(
@@ -45,6 +58,7 @@ class Runner:
         *,
         rejected: Callable[[Rejected], None] = lambda _: None,
         failed: Callable[[Fire22Error], None] = lambda _: None,
+        faulty: Callable[[FlowFailed | FoldStopped], None] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._log = log
@@ -52,6 +66,8 @@ class Runner:
         self._engine = engine
         self._rejected = rejected
         self._failed = failed
+        self._faulty = faulty
+        self.stopped: FoldStopped | None = None
         self._sleep = sleep
         self._news = asyncio.Event()
         self._batches: deque[Batch] = deque()
@@ -75,22 +91,29 @@ class Runner:
             tasks.create_task(self._write_all(), name="write-feed")
 
     async def _fold_all(self) -> None:
-        while True:
-            self._news.clear()
-            groups = await self._log.groups(self._engine.checkpoint.seq)
-            for group in groups:
-                await self._fold(group)
-            if not groups:
-                await self._news.wait()
+        if self.stopped is not None:
+            return
+        try:
+            while True:
+                self._news.clear()
+                groups = await self._log.groups(self._engine.checkpoint.seq)
+                for group in groups:
+                    await self._fold(group)
+                if not groups:
+                    await self._news.wait()
+        except FoldStopped as stopped:
+            await self._stop(stopped)
 
     async def _fold(self, group: Group) -> None:
         while len(self._batches) >= BATCHES_MAX:
-            self._room.clear()
-            await self._room.wait()
+            await self._some_written()
         engine = self._engine
         began = time.perf_counter()
         for index, body in enumerate(group.bodies):
-            engine.fold(body)
+            try:
+                engine.fold(body)
+            except FlowFailed as failed:
+                await self._rebuild(failed)
             if index & 31 == 31 and time.perf_counter() - began > SLICE_S:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
@@ -99,6 +122,32 @@ class Runner:
         for rejected in engine.rejected:
             self._rejected(rejected)
         engine.rejected.clear()
+
+    async def _rebuild(self, failed: FlowFailed) -> None:
+        """Set aside the event on which a flow raised. In a thread, so that everybody is served meanwhile."""
+        self._faulty(failed)
+        await asyncio.to_thread(self._engine.rebuild, await self._stored())
+
+    async def _stop(self, stopped: FoldStopped) -> None:
+        """Fold no more; what has been folded stays true."""
+        # Where not even that goes, the documents are still what they were.
+        with contextlib.suppress(FoldStopped):
+            await asyncio.to_thread(self._engine.rewind, await self._stored())
+        self.stop(stopped)
+
+    def stop(self, stopped: FoldStopped) -> None:
+        """Never fold, or no more."""
+        self.stopped = stopped
+        self._faulty(stopped)
+
+    async def _stored(self) -> Iterable[tuple[str, str, bytes]]:
+        while self._batches:
+            await self._some_written()
+        return await self._feed.state()
+
+    async def _some_written(self) -> None:
+        self._room.clear()
+        await self._room.wait()
 
     async def _write_all(self) -> None:
         while True:

@@ -45,6 +45,7 @@ _STATUS: Final[dict[Code, int]] = {
     codes.OVERLOADED: 503,
     codes.CONNECTIONS_EXCEEDED: 503,
     codes.RESTARTING: 503,
+    codes.FOLD_STOPPED: 503,
     codes.STORAGE_FULL: 507,
     codes.STORAGE_FAILED: 503,
 }

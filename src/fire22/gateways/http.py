@@ -69,6 +69,7 @@ class _View(Struct, omit_defaults=True):
     position: str
     watermark: str
     documents: Raw
+    problem: str = ""
 
 
 def application(
@@ -198,7 +199,7 @@ class _Handlers:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
         messages = Raw(b"[%b]" % b",".join(map(whole_message, documents)))
-        view = _View(name, scope, str(hub.position(hub.flushed)), to_text(hub.watermark_ms), messages)
+        view = _View(name, scope, str(hub.position(hub.flushed)), to_text(hub.watermark_ms), messages, hub.problem)
         return _json(view, headers={"etag": tag, "cache-control": "no-cache"})
 
     async def history(self, request: Request) -> Response:

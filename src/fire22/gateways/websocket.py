@@ -18,6 +18,8 @@ from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
+import msgspec
+
 from fire22.core import codes
 from fire22.core.codes import Close as CloseCode
 from fire22.core.command import (
@@ -49,7 +51,6 @@ from fire22.core.frames import (
     Ping as PingFrame,
 )
 from fire22.core.message import encode_json
-from fire22.core.times import to_text
 from fire22.gateways import handshake
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.errors import as_message, close_code
@@ -75,6 +76,7 @@ GATHERED_MAX = 8  # answers that are written in one call
 GATHERED_BYTES_MAX = 4096  # of an answer; with a longer one what was gathered is written at once
 SLICE_S = 0.002  # a sweep holds the loop no longer than this and one connection more
 _NO_DESCRIPTOR: Final = -1
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class WebSockets:
@@ -516,8 +518,7 @@ class WebSocket(asyncio.Protocol, Subscriber):
         elif isinstance(command, Publish):
             self._publish(command, self.principal)
         elif isinstance(command, Ping):
-            now, watermark = to_text(service.now_ms()), to_text(service.hub.hub.watermark_ms)
-            self._answer(command.id, f'{{"time":"{now}","watermark":"{watermark}"}}'.encode())
+            self._answer(command.id, _encode(service.hub.hub.stand(self)))
         elif isinstance(command, History):
             return self._history(command, self.principal)
         return True

@@ -81,6 +81,7 @@ class Hub:
     Attributes:
         load: how far load is shed: 0 not at all, 1 views are written to once a second at most, 2 lossy streams are cut
             to their newest message in each flush as well.
+        problem: the code of what keeps the feed from going on, for the ticks; empty where nothing does.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Hub:
         self.topics = dict(topics)
         self.statistics = Statistics()
         self.load = 0
+        self.problem = ""
         self._feed = feed
         self._now_ms = now_ms
         self._flushed = feed.checkpoint.offset
@@ -113,7 +115,7 @@ class Hub:
         self._behind: dict[Subscriber, None] = {}
         self._waiting: dict[Subscriber, None] = {}  # ahead of a lane that holds back
         self._flushing = False
-        self._last_tick: tuple[tuple[str, int, int, int], bytes] = (("", 0, 0, 0), b"")
+        self._last_tick: tuple[tuple[str, int, int, int, str], bytes] = (("", 0, 0, 0, ""), b"")
 
     # What it knows, as of `flushed`.
 
@@ -338,6 +340,19 @@ class Hub:
                 tick = self._tick(cohort.codec, self._level_of(cohort))
                 yield from self._write(cohort, tuple(cohort.members), tick)
 
+    def stand(self, subscriber: Subscriber) -> dict[str, Json]:
+        """What a connection is told of time between two ticks."""
+        stand: dict[str, Json] = {"time": to_text(self._now_ms()), "watermark": to_text(self._watermark_ms)}
+        return stand | ({"problem": self.problem} if self.problem else {})
+
+    def announce(self, message: bytes) -> Iterator[None]:
+        """Send to every connection what is in no feed: what becomes of the server itself."""
+        for cohort in list(self._cohorts.values()):
+            data = cohort.codec.pack([message, self._tick_message(self._level_of(cohort))])
+            yield from self._write(cohort, tuple(cohort.members), data)
+        for subscriber in (*self._behind, *self._waiting):
+            subscriber.write(subscriber.codec.pack([message]))
+
     # A flush, step by step.
 
     def _collect(self) -> tuple[dict[Lane, None], list[Item]]:
@@ -547,7 +562,7 @@ class Hub:
     def _tick(self, codec: Codec, offset: int, skipped: list[Skipped] | None = None) -> bytes:
         if skipped:
             return codec.pack([self._tick_message(offset, skipped)])
-        name = (codec.name, offset, self._now_ms(), self._watermark_ms)
+        name = (codec.name, offset, self._now_ms(), self._watermark_ms, self.problem)
         if self._last_tick[0] != name:
             self._last_tick = (name, codec.pack([self._tick_message(offset)]))
         return self._last_tick[1]
@@ -559,6 +574,8 @@ class Hub:
             "time": now,
             "watermark": to_text(self._watermark_ms),
         }
+        if self.problem:
+            data["problem"] = self.problem
         if skipped:
             data["skipped"] = [
                 {"target": each.target, "scope": each.scope, "from": each.first, "to": each.last, "count": each.count}

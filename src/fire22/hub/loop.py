@@ -11,7 +11,10 @@ new connections are refused. What was taken up is let go when flushes take half 
 import asyncio
 from collections.abc import Callable, Iterator
 
+from fire22.core.codes import Code
 from fire22.core.errors import Fire22Error
+from fire22.core.message import Json, Message, encode_json
+from fire22.core.times import to_text
 from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Feed
 from fire22.hub.hub import Hub
@@ -59,6 +62,7 @@ class HubLoop:
         self._work = asyncio.Event()  # somebody may catch up
         self._writing = asyncio.Lock()
         self._changes: list[Callable[[], None]] = []
+        self._announced: list[bytes] = []
         self.flush_s = 0.0  # what the last flush took
         self._flushed_at_s = float("-inf")
         feed.on_batch(self._deliver)
@@ -82,6 +86,14 @@ class HubLoop:
         else:
             act()
             self._work.set()
+
+    def fail(self, code: Code, now_ms: int) -> None:
+        """Tell everybody, now and with each tick, that the feed cannot go on."""
+        self.hub.problem = code.name
+        data: dict[str, Json] = {"code": code.name, "message": code.meaning}
+        self._announced.append(encode_json(Message("alert", to_text(now_ms), data, priority="critical")))
+        self._news.set()
+        self._now.set()
 
     def resumed(self) -> None:
         """A connection takes bytes again."""
@@ -148,6 +160,8 @@ class HubLoop:
                 if self.hub.urgent:
                     await _sliced(self.hub.overtake())
                 await self._sliced_flush(began)
+                while self._announced:
+                    await _sliced(self.hub.announce(self._announced.pop(0)))
             self._flushed_at_s = loop.time()
             self.flush_s = self._flushed_at_s - began
             self.hub.load = _load(self.hub.load, self.flush_s / self._shed_s)

@@ -103,6 +103,14 @@ def meta(connection: apsw.Connection, key: str) -> str | int | None:
     return value if isinstance(value, str | int) else None
 
 
+def set_stopped(connection: apsw.Connection, what: str) -> None:
+    """Remember, for whoever looks at the file, at which event the figures stop and at what; empty where they do not."""
+    if what:
+        connection.execute("REPLACE INTO meta VALUES('stopped', ?)", (what,))
+    else:
+        connection.execute("DELETE FROM meta WHERE key = 'stopped'")
+
+
 def query(
     connection: apsw.Connection, sql: str, bindings: tuple[str | int | bytes, ...] = ()
 ) -> Iterator[tuple[Any, ...]]:

@@ -55,10 +55,18 @@ def flows() -> tuple[Flow, ...]:
     )
 
 
-def queries(flows: Iterable[Flow]) -> dict[str, tuple[str, Answer]]:
-    """What can be asked of the flows, by name: the topic that the asker must be allowed to follow, and the answer."""
-    (exposures,) = (each for each in flows if isinstance(each, Exposures))
-    return {"what-if": ("exposure", exposures.what_if)}
+def queries(flows: Callable[[], Iterable[Flow]]) -> dict[str, tuple[str, Answer]]:
+    """What can be asked of the flows, by name: the topic that the asker must be allowed to follow, and the answer.
+
+    Args:
+        flows: gives them as they are when somebody asks.
+    """
+
+    def what_if(scope: str, parameters: Mapping[str, Sequence[str]]) -> Json:
+        (exposures,) = (each for each in flows() if isinstance(each, Exposures))
+        return exposures.what_if(scope, parameters)
+
+    return {"what-if": ("exposure", what_if)}
 
 
 def about(currency: str) -> dict[str, Json]:

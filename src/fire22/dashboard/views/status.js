@@ -62,7 +62,7 @@ function isSlowStart({ connection }, fresh) {
 }
 
 /** @param {State} state @param {Freshness} fresh */
-function reasonOf(state, { watermarkMs }) {
+function reasonOf(state, { watermarkMs, problem }) {
   const { nowMs } = state;
   const connection = standing(state);
   switch (connection.name) {
@@ -72,7 +72,7 @@ function reasonOf(state, { watermarkMs }) {
     case 'connecting': return state.tick ? 'the connection to the server is lost. Connecting …' : 'the server has not answered yet. Connecting …';
     case 'catching-up': return 'connected again, and catching up on what was missed.';
     case 'closed': return said(connection.error) ?? `the server has ended the connection${connection.code ? ` (${connection.code})` : ''}.`;
-    case 'live': return `the server answers, but nothing from the book has reached it since ${formatTime(watermarkMs)}.`;
+    case 'live': return problem ? `the server has stopped at a fault of its own (${problem}). They are true as of ${formatDateTime(watermarkMs)}; what has happened since is kept, and counted after an upgrade.` : `the server answers, but nothing from the book has reached it since ${formatTime(watermarkMs)}.`;
   }
 }
 
