@@ -1,5 +1,6 @@
 """What a subscriber can ask for, over real WebSockets: rates, lossy streams, history, messages addressed to it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest_asyncio
 
 from fire22 import app
 from fire22.core.message import Json, Message
+from tests.hub_world import position_of
 from tests.integration.inside import Talk, bench_event, make_config, talking
 
 
@@ -69,11 +71,21 @@ async def test_history_from_storage(tmp_path: Path) -> None:
 
 async def test_a_rate(server: app.Application) -> None:
     """With `max_rate_hz` messages gather and come together; none is lost, and no tick passes what is held."""
+    rate_hz, writes, loop = 8, 6, asyncio.get_running_loop()
     async with talking(server) as talk, talking(server) as publisher:
-        await talk.ask("subscribe", target="bench", max_rate_hz=1)
-        await publish(publisher, "e0", "e1", "e2")
-        messages = [await talk.update() for _ in range(3)]
-        assert [said(message) for message in messages] == ["e0", "e1", "e2"]
+        await talk.ask("subscribe", target="bench", max_rate_hz=rate_hz)
+        began_s = loop.time()
+        for number in range(writes):  # the next one is asked for when the one before has come: so many writes
+            await publish(publisher, f"e{number}")
+            assert said(await talk.update()) == f"e{number}"
+        # Time is cut into slots, and each has at most one write: between the first and the last lie whole ones.
+        assert loop.time() - began_s >= (writes - 2) / rate_hz
+        await publish(publisher, "a", "b", "c")
+        gathered = [await talk.update() for _ in range(3)]
+        assert [said(message) for message in gathered] == ["a", "b", "c"]
+        offset = gathered[-1].offset
+        assert offset is not None
+        assert all(position_of(tick) < offset for tick in talk.messages if tick.type == "tick")
 
 
 async def test_a_lossy_stream(server: app.Application) -> None:

@@ -1,6 +1,7 @@
 """How the hub shapes what it delivers: filters on rows, rates, lossy streams, critical and addressed messages, load."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,10 @@ from fire22.core.position import Position
 from fire22.core.topic import DIRECT
 from fire22.feed.base import Document
 from fire22.hub import views
-from fire22.hub.codec import DEFLATED
+from fire22.hub.codec import DEFLATED, PLAIN
 from fire22.hub.hub import HELD_MAX, LOSSY_OFFSETS, OVERTAKE_BYTES, Resumed
 from fire22.hub.index import LaneIndex
-from fire22.hub.lane import Lane, LaneKey, Recipient
+from fire22.hub.lane import Lane, Recipient
 from fire22.hub.loop import REFUSING_S, HubLoop
 from fire22.hub.past import BLOCK_RECORDS
 from fire22.hub.saying import Item
@@ -150,7 +151,7 @@ def test_more_changes_than_a_block(world: World) -> None:
     """After more changes than are read at once a slow reader gets the documents as they are."""
     set_row(world, "one", {"total": 0, "text": "x" * 200})
     reader = world.join(key("desk", delta=True))
-    world.hub._demote(reader, reader.cohort) if reader.cohort else None
+    world.fall_behind(reader)
     for number in range(BLOCK_RECORDS + 1):
         set_row(world, "one", {"total": number + 1, "text": "x" * 200})
     world.catch_up(reader)
@@ -320,7 +321,7 @@ def test_joining_a_view_that_holds_back(world: World) -> None:
     lane = key("desk", delta=True, max_rate_hz=1)
     first, slow = world.join(lane), world.join(lane)
     set_row(world, "one", {"total": 1, "text": "x" * 200})
-    world.hub._demote(slow, slow.cohort) if slow.cohort else None
+    world.fall_behind(slow)
     world.flush(after_s=1)
     set_row(world, "one", {"total": 2, "text": "x" * 200})
     set_row(world, "one", {"total": 3, "text": "x" * 200})
@@ -453,7 +454,7 @@ def test_a_critical_message_overtakes_what_is_held(world: World) -> None:
 def test_a_critical_message_overtakes_a_backlog(world: World) -> None:
     """Who is behind gets it first, and once more in its place, which a client drops."""
     reader = world.join(key("wagers", "/M1", filter={"status": "open"}))
-    world.hub._demote(reader, reader.cohort) if reader.cohort else None
+    world.fall_behind(reader)
     other = world.join(key("wagers", "/M1", filter={"status": "open"}))
     for _ in range(5):
         world.wager("/M1", status="open")
@@ -636,11 +637,25 @@ def test_a_thousand_filters(world: World) -> None:
     assert world.hub.statistics.messages == 3
 
 
-def test_lane_keys_tell_options_apart() -> None:
-    """Subscriptions that differ in any option are different lanes."""
-    keys = {key("wagers"), key("wagers", lossy=True), key("wagers", max_rate_hz=1), key("wagers", max_rate_hz=2)}
-    assert len(keys) == 4
-    assert LaneKey("wagers", "/", None, False, "plain") in keys
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lossy": True},
+        {"max_rate_hz": 1},
+        {"filter": {"status": "open"}},
+        {"scope": "/M1"},
+        {"codec": DEFLATED["json"]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_subscriptions_that_differ_in_an_option_share_nothing(world: World, options: dict[str, Any]) -> None:
+    """Each is written as it asked; two that ask for the same share one lane and one cohort."""
+    usual, same = world.join(key("wagers")), world.join(key("wagers"))
+    other = world.join(key("wagers", **options), codec=options.get("codec", PLAIN))
+    assert usual.cohort is not None
+    assert usual.cohort is same.cohort
+    assert other.cohort is not None
+    assert set(other.cohort.lanes).isdisjoint(usual.cohort.lanes)
 
 
 def test_overload_ends_with_time() -> None:
