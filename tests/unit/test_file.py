@@ -1,5 +1,6 @@
 """The log's file: made whole, checked when it is opened, never silently replaced."""
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Final
@@ -11,9 +12,11 @@ from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError, StorageError
 from fire22.feed.sqlite import read_archive, read_state
+from fire22.flows.replay_check import check_replay
 from fire22.log import file as log_file
+from fire22.log import maintenance
 from fire22.log.base import Appended, SourcePosition
-from fire22.log.file import APPLICATION_ID, FORMAT, meta, open_file
+from fire22.log.file import APPLICATION_ID, FORMAT, connect, meta, open_file
 from fire22.log.maintenance import backup, check, restore
 from fire22.process import locked
 from tests import archiver
@@ -299,6 +302,75 @@ async def test_the_epoch_changes_when_a_backup_is_copied_over_the_file(path: Pat
     second = epoch(path)
     assert second != first
     assert epoch(path) == second
+
+
+async def test_a_backup_ends_however_often_the_server_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy is one snapshot: commits between its steps neither begin it anew nor get into it."""
+    monkeypatch.setattr(maintenance, "BACKUP_PAGES", 2)
+    await write(path, 500)
+    server = connect(path)
+    pages = server.pragma("page_count")
+    steps: list[tuple[int, int]] = []
+
+    def commit(done: int, of: int) -> None:
+        steps.append((done, of))
+        assert len(steps) <= of, "the copy begins anew with each commit"
+        server.execute("REPLACE INTO source VALUES('late', ?)", (str(done),))
+
+    copy = path.with_name("backup.db")
+    backup(path, copy, commit)
+    assert len(steps) > 10
+    assert steps == [(min(2 * number, of), of) for number, (_, of) in enumerate(steps, 1)]
+    assert {of for _, of in steps} == {pages}
+    assert check(copy).events == 500
+    assert connect(copy).execute("SELECT count(*) FROM source WHERE name = 'late'").get == 0
+    server.close()
+    assert sorted(each.name for each in path.parent.iterdir()) == ["backup.db", "flows.db"]
+
+
+async def test_a_backup_under_load_is_the_source_as_of_one_event(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While events come and are folded, what is copied is what the log gives up to one event: feed, documents, state."""
+    monkeypatch.setattr(maintenance, "BACKUP_PAGES", 1)
+    copy = path.with_name("backup.db")
+    async with opened(path) as storage, folding(storage, archiver.engine()):
+        loop = asyncio.get_running_loop()
+        number = 0
+
+        async def say() -> None:
+            nonlocal number
+            for _ in range(20):
+                number += 1
+                await storage.log.append([archiver.number(f"n{number}", f"k{number % 7}", number)])
+
+        for _ in range(10):
+            await say()
+        copied = asyncio.Event()
+        begun = number
+        told = lambda done, of: asyncio.run_coroutine_threadsafe(say(), loop).result(20)  # noqa: E731
+        task = asyncio.create_task(asyncio.to_thread(backup, path, copy, told))
+        task.add_done_callback(lambda _: copied.set())
+        await copied.wait()
+        await task
+        await wait_folded(storage, number)
+    assert number > begun + 100
+    connection = open_file(copy)
+    report = check_replay(connection, archiver.engine())
+    assert begun - 20 <= report.events <= begun
+    taken = [body for group in stored_groups(copy) for body in group.bodies]
+    assert [body for group in stored_groups(path) for body in group.bodies][: len(taken)] == taken
+    connection.close()
+
+
+async def test_a_backup_that_fails_leaves_nothing(path: Path) -> None:
+    """What could not be copied whole is not left lying about under the name of a backup."""
+    await write(path)
+
+    def fail(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backup(path, path.with_name("backup.db"), fail)
+    assert [each.name for each in path.parent.iterdir()] == ["flows.db"]
 
 
 async def test_a_restored_backup_has_another_epoch_and_the_events(path: Path) -> None:

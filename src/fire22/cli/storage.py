@@ -8,6 +8,7 @@ import apsw
 import msgspec
 import typer
 from msgspec import Struct
+from rich.progress import Progress
 
 from fire22 import app as application
 from fire22.cli.books import check_book
@@ -199,7 +200,11 @@ def _print_reports(wanted: Wanted, found: Recomputed, format: str, running: str,
 def backup(data: DataOption, target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
     """Copy the log and the feed, also while a server runs on them."""
     with told():
-        maintenance.backup(data / "flows.db", target)
+        with Progress(console=err, transient=True) as progress:
+            task = progress.add_task("Copying", total=None)
+            maintenance.backup(
+                data / "flows.db", target, lambda done, pages: progress.update(task, completed=done, total=pages)
+            )
         out.print(f"Wrote {target}.", highlight=False)
 
 

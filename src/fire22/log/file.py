@@ -167,15 +167,16 @@ def _create(path: Path, vfs: str | None) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing does it too, but ignores what fails
     connection.close()
     fresh.rename(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def _run(connection: apsw.Connection, script: str) -> None:
     connection.execute(script)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file durable, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
