@@ -25,7 +25,8 @@ from fire22.app import build_engine, flow_settings
 from fire22.config import Config
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.feed.sqlite import SqliteFeed, begin_again, read_state
+from fire22.feed.rows import begin_again, read_state
+from fire22.feed.sqlite import SqliteFeed
 from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.base import Group
 from fire22.log.file import open_file

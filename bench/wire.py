@@ -18,6 +18,7 @@ from msgspec import Raw
 from bench.report import Report, Row
 from fire22.app import build_engine, flow_settings
 from fire22.config import Config
+from fire22.core.errors import Fire22Error
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record
@@ -48,6 +49,10 @@ class _Reader(Subscriber):
 
     def write(self, data: bytes) -> None:
         self.bytes += len(data)
+
+    def fail(self, error: Fire22Error) -> None:
+        """Nothing can be read: the test ends."""
+        raise error
 
     def overtaken(self) -> None:
         raise AssertionError("it is always live")

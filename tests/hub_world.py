@@ -1,5 +1,6 @@
 """A hub that is run by hand, on a feed that is a list, and connections that keep what they are written."""
 
+from fire22.core.errors import Fire22Error
 from fire22.core.filter import parse_filter
 from fire22.core.frames import ServerFrameParser, Text
 from fire22.core.message import Json, Message, decode_json
@@ -33,6 +34,10 @@ class Reader(Subscriber):
         self.writes.append(data)
         if self.full_after is not None and len(self.writes) >= self.full_after:
             self.paused = True
+
+    def fail(self, error: Fire22Error) -> None:
+        """Nothing can be read: the test ends."""
+        raise error
 
     def overtaken(self) -> None:
         self.was_overtaken = True

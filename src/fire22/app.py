@@ -23,7 +23,8 @@ from fire22.core.errors import BookError, Fire22Error, RequestError, SetupError,
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
-from fire22.feed.sqlite import SqliteFeed, begin_again, read_state
+from fire22.feed.rows import begin_again, read_state
+from fire22.feed.sqlite import SqliteFeed
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.faults import FlowFailed, FoldStopped
@@ -407,6 +408,8 @@ class Application:
         for source in self.sources:
             status = source.status()
             parts[status.name] = status.problem or "ok"
+        if self.feed.damage is not None:
+            parts["storage"] = self.feed.damage.code.name
         if self.service.draining:
             parts["server"] = codes.RESTARTING.name
         return Health("ok" if all(part == "ok" for part in parts.values()) else "degraded", parts)
@@ -415,7 +418,9 @@ class Application:
         self._problems.setdefault(stage, ("ok", -PROBLEM_S))
 
         def tell(error: Fire22Error) -> None:
-            self._problems[stage] = (error.code.name, self._loop.time())
+            # Damage does not pass by being met only once.
+            met = float("inf") if error.code is codes.STORAGE_CORRUPT else self._loop.time()
+            self._problems[stage] = (error.code.name, met)
             self.metrics.count_error(error.code.name)
             self.logger.warning("tried again", stage=stage, code=error.code.name, reason=error.message)
 

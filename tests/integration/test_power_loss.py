@@ -19,7 +19,7 @@ from fire22 import app
 from fire22.core.errors import Fire22Error, StorageError
 from fire22.core.event import EncodedEvent, encode_event
 from fire22.feed.base import Checkpoint
-from fire22.feed.sqlite import read_checkpoint
+from fire22.feed.rows import read_checkpoint
 from fire22.flows.replay_check import check_replay
 from fire22.flows.runner import Runner
 from fire22.log.base import Appended, SourcePosition

@@ -22,7 +22,7 @@ from fire22.log.maintenance import backup, check
 from fire22.sportsbook import domain
 from tests import archiver
 from tests.histories import OPEN_TOPICS, History
-from tests.storage import feed_bytes, folding, opened, read_feed, stored_groups, wait_folded
+from tests.storage import feed_bytes, folding, opened, read_feed, reseal, stored_groups, wait_folded
 
 EVENTS = 3000
 ROOT = Path(__file__).parents[2]
@@ -132,6 +132,7 @@ def refused(path: Path, sql: str, *words: str) -> None:
     """After the change the replay check names what differs."""
     connection = apsw.Connection(str(path))
     connection.execute(sql)
+    reseal(connection)
     with pytest.raises(StorageError) as found:
         check_replay(connection, app.build_engine(OPEN_TOPICS))
     connection.close()
@@ -169,7 +170,7 @@ def test_the_check_finds_a_record_too_many(recorded: Path) -> None:
     """A message that nothing in the log says is named."""
     refused(
         recorded,
-        f"INSERT INTO feed SELECT offset + entries, topic, seq, idx, cnt, at_ms, entries, crc, body FROM feed "
+        f"INSERT INTO feed SELECT offset + entries, topic, seq, idx, cnt, at_ms, entries, prev, crc, body FROM feed "
         f"WHERE offset = {LAST}",
         "does not come from the log",
     )
@@ -207,6 +208,7 @@ async def test_the_check_finds_what_the_archive_should_not_say(tmp_path: Path, s
     connection = apsw.Connection(str(path))
     check_replay(connection, archiver.engine())
     connection.execute(sql)
+    reseal(connection)
     with pytest.raises(StorageError, match=words):
         check_replay(connection, archiver.engine())
     connection.close()

@@ -13,9 +13,8 @@ from typer.testing import CliRunner, Result
 from fire22 import app
 from fire22.cli import program
 from fire22.core.event import encode_event
-from fire22.log.file import checksum
 from tests.histories import History
-from tests.storage import folding, opened, wait_folded
+from tests.storage import folding, opened, reseal, wait_folded
 
 EVENTS = 900
 
@@ -97,13 +96,14 @@ def test_each_difference_is_said(data: Path, tmp_path: Path) -> None:
     changed, gone = days[-1], days[-2]
     body = msgspec.json.decode(connection.execute(f"SELECT body FROM archive WHERE {where}", (changed,)).get)
     forged = msgspec.json.encode({**body, "revenue": 1234.5})
-    connection.execute(f"UPDATE archive SET body = ?, crc = ? WHERE {where}", (forged, checksum(forged), changed))
+    connection.execute(f"UPDATE archive SET body = ?, crc = ? WHERE {where}", (forged, 0, changed))
     connection.execute(f"DELETE FROM archive WHERE {where}", (gone,))
     connection.execute(
         "INSERT INTO archive SELECT topic, scope, key, 99, at_ms, crc, body FROM archive"
         " WHERE topic = 'reports' AND scope = '/' AND key = ? LIMIT 1",
         (days[0],),
     )
+    reseal(connection)
     connection.close()
     result = report(tmp_path, "--recompute")
     assert result.exit_code == 1

@@ -11,12 +11,13 @@ from fire22.core import codes
 from fire22.core.errors import StorageError
 from fire22.core.event import encode_event
 from fire22.core.position import Position
-from fire22.feed.sqlite import begin_again
+from fire22.feed.rows import begin_again
 from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect, meta
 from fire22.log.maintenance import check
 from tests.histories import History
 from tests.integration.inside import make_config, talking, until
+from tests.storage import reseal
 
 EVENTS = 400
 
@@ -36,6 +37,7 @@ def change(folder: Path, sql: str) -> None:
     """Change the file of a stopped server."""
     connection = apsw.Connection(str(make_config(folder).storage))
     connection.execute(sql)
+    reseal(connection)
     connection.close()
 
 

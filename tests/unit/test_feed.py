@@ -282,7 +282,7 @@ async def test_a_damaged_record_is_named(path: Path) -> None:
         await storage.writer.submit(
             lambda connection: connection.execute("UPDATE feed SET body = zeroblob(20) WHERE offset = 2") and None
         )
-        with pytest.raises(StorageError, match="Record 2 ") as damaged:
+        with pytest.raises(StorageError, match=r"feed 2 is damaged: .*--repair") as damaged:
             await storage.feed.read("a", 0, 3, records_max=5)
         assert damaged.value.code is codes.STORAGE_CORRUPT
 

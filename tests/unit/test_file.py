@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
+import zlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError, StorageError
-from fire22.feed.sqlite import read_archive, read_state
+from fire22.feed.rows import read_archive
 from fire22.flows.replay_check import check_replay
 from fire22.log import file as log_file
 from fire22.log import maintenance
 from fire22.log.base import Appended, SourcePosition
 from fire22.log.file import APPLICATION_ID, FORMAT, connect, meta, open_file
-from fire22.log.maintenance import backup, check, restore
+from fire22.log.maintenance import StorageReport, backup, check, restore
+from fire22.log.sqlite import LogReader
 from fire22.process import locked
 from tests import archiver
 from tests.storage import encoded, folding, opened, stored_groups, wait_folded
@@ -140,7 +142,7 @@ async def test_a_flipped_byte_in_an_old_event_is_found_by_the_full_check(path: P
         check(path)
     assert found.value.code is codes.STORAGE_CORRUPT
     async with opened(path) as storage:
-        with pytest.raises(StorageError, match="Event 14 ") as met:
+        with pytest.raises(StorageError, match=r"log 14 .*restore a backup") as met:
             await storage.log.groups(0)
     assert met.value.code is codes.STORAGE_CORRUPT
     assert not met.value.temporary
@@ -175,6 +177,7 @@ async def test_an_older_format_is_brought_up_step_by_step(path: Path, monkeypatc
 
     monkeypatch.setattr(log_file, "FORMAT", FORMAT + 2)
     monkeypatch.setattr(log_file, "MIGRATIONS", {FORMAT: first, FORMAT + 1: second})
+    monkeypatch.setattr(log_file, "_check_schema", lambda _: None)
     connection = open_file(path)
     assert connection.pragma("user_version") == FORMAT + 2
     assert connection.execute("SELECT count(*) FROM added").get == 1
@@ -182,34 +185,70 @@ async def test_an_older_format_is_brought_up_step_by_step(path: Path, monkeypatc
     connection.close()
 
 
-STATE_OF_FORMAT_2: Final = """
-DROP TABLE state;
+FORMER: Final = """
+ALTER TABLE log RENAME TO sealed;
+CREATE TABLE log(
+    seq INTEGER PRIMARY KEY, grp INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, crc INTEGER NOT NULL, body BLOB NOT NULL);
+INSERT INTO log SELECT seq, grp, id, crc32(body), body FROM sealed;
+DROP TABLE sealed; DROP TABLE meta; DROP TABLE source; DROP TABLE state; DROP TABLE feed; DROP TABLE document;
+DROP TABLE archive;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE source(name TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE state(flow TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(flow, key)) WITHOUT ROWID;
-INSERT INTO state VALUES('kpi', 'scope:/', x'01'), ('kpi', 'scope:/M1', x'02'), ('risk', 'bets:a:b', x'03'),
-    ('engine', 'configuration', x'04');
+CREATE TABLE feed(offset INTEGER PRIMARY KEY, topic TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX feed_topic ON feed(topic, offset);
+CREATE TABLE document(
+    topic TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY(topic, scope, key)) WITHOUT ROWID;
+INSERT INTO meta VALUES('epoch', 'aaaaaaaa'), ('inode', 7), ('seq', 5), ('offset', 9), ('shape', 'x');
+INSERT INTO source VALUES('book', '41');
+INSERT INTO document VALUES('kpi', '/', '', '{}');
 """
 
 
-@pytest.mark.parametrize(
-    ("format", "script"), [(1, f"DROP TABLE archive; {STATE_OF_FORMAT_2}"), (2, STATE_OF_FORMAT_2)]
-)
-async def test_a_file_of_an_older_format_becomes_what_a_new_one_is(path: Path, format: int, script: str) -> None:
-    """A file without an archive, or with its state by flow, gets the schema of today and keeps its events and state."""
+def crc32(*values: Any) -> int:
+    """The checksum of former formats, as a function of SQL."""
+    return zlib.crc32(values[0])
+
+
+async def former(path: Path, format: int) -> list[tuple[object, ...]]:
+    """A file of an older format with five events, and the schema of today."""
     await write(path, 5)
     connection = apsw.Connection(str(path))
-    schema = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
-    connection.execute(f"{script} PRAGMA user_version={format}")
+    schema = list(connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name"))
+    connection.create_scalar_function("crc32", crc32)
+    connection.execute(f"{FORMER} PRAGMA user_version={format}")
     connection.close()
+    return schema
+
+
+@pytest.mark.parametrize("format", [1, 2, 3])
+async def test_a_file_of_an_older_format_becomes_what_a_new_one_is(path: Path, format: int) -> None:
+    """An older file gets the schema of today and seals: its events and positions stay, and all that follows from them
+    is made again, under another epoch."""
+    schema = await former(path, format)
     connection = open_file(path)
     assert connection.pragma("user_version") == FORMAT
-    assert connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall() == schema
-    assert connection.execute("SELECT count(*) FROM log").get == 5
-    assert list(read_state(connection)) == [
-        ("engine", "configuration", b"\x04"),
-        ("kpi/scope", "/", b"\x01"),
-        ("kpi/scope", "/M1", b"\x02"),
-        ("risk/bets", "a:b", b"\x03"),
-    ]
+    assert list(connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name")) == schema
+    assert [meta(connection, key) for key in ("seq", "offset", "shape")] == [0, 0, None]
+    assert meta(connection, "epoch") != "aaaaaaaa"
+    connection.close()
+    assert check(path) == StorageReport(5, 0)
+    assert [len(group.bodies) for group in stored_groups(path)] == [5]
+    reader = LogReader(path)
+    assert reader.source_position("book") == "41"
+    reader.close()
+
+
+async def test_damage_in_an_older_file_is_not_sealed(path: Path) -> None:
+    """An event that has been changed before its format was brought up is named, and the file stays as it is."""
+    await former(path, 3)
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE log SET body = replace(body, 'e3', 'f3') WHERE seq = 4")
+    connection.close()
+    refused(path, codes.STORAGE_CORRUPT, "log 4 ")
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("user_version") == 3
     connection.close()
 
 
@@ -237,7 +276,7 @@ async def test_a_flipped_byte_in_the_archive_is_named(path: Path) -> None:
     with pytest.raises(StorageError, match="archive kpi / 2026-03-01 1"):
         check(path)
     async with opened(path) as storage:
-        with pytest.raises(StorageError, match="kpi / 2026-03-01, revision 1, in the archive is damaged") as met:
+        with pytest.raises(StorageError, match=r"archive kpi / 2026-03-01 1 is damaged: .*--repair") as met:
             await storage.feed.archived("kpi", "/", limit=10)
     assert met.value.code is codes.STORAGE_CORRUPT
 
@@ -315,7 +354,7 @@ async def test_a_backup_ends_however_often_the_server_commits(path: Path, monkey
     def commit(done: int, of: int) -> None:
         steps.append((done, of))
         assert len(steps) <= of, "the copy begins anew with each commit"
-        server.execute("REPLACE INTO source VALUES('late', ?)", (str(done),))
+        server.execute("REPLACE INTO source VALUES('late', 0, ?)", (str(done),))
 
     copy = path.with_name("backup.db")
     backup(path, copy, commit)
@@ -329,7 +368,7 @@ async def test_a_backup_ends_however_often_the_server_commits(path: Path, monkey
 
 
 async def test_a_backup_under_load_is_the_source_as_of_one_event(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While events come and are folded, what is copied is what the log gives up to one event: feed, documents, state."""
+    """While events come and are folded, the copy is what the log gives up to one event: feed, documents, state."""
     monkeypatch.setattr(maintenance, "BACKUP_PAGES", 1)
     copy = path.with_name("backup.db")
     async with opened(path) as storage, folding(storage, archiver.engine()):

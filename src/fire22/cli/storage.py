@@ -15,9 +15,10 @@ from fire22.cli.books import check_book
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, override, program, tell, told
 from fire22.config import Config, load
 from fire22.core import codes, letter
-from fire22.core.errors import BookError, SetupError
+from fire22.core.errors import BookError, SetupError, StorageError
 from fire22.core.scope import ROOT, parse_scope
-from fire22.feed.sqlite import read_documents
+from fire22.feed.rows import read_documents
+from fire22.flows.rebuild import DAMAGED, rebuild
 from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
 from fire22.flows.replay_check import check_replay
 from fire22.gateways import archive
@@ -47,6 +48,7 @@ def check(
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
     mapping: MappingOption = None,
     replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Make again from the log what is damaged.")] = False,
 ) -> None:
     """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
     fit = True
@@ -58,7 +60,7 @@ def check(
             fit = _fits(Path(settings.book.path), named)
         if settings.storage.exists():
             with locked(settings.folder):
-                report = maintenance.check(settings.storage)
+                report = _check_storage(settings, repair=repair)
                 out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
                 _tell_stopped(settings)
                 _list_letters(settings)
@@ -94,6 +96,25 @@ def _tell_stopped(settings: Config) -> None:
             f" fault goes on from there ({codes.FOLD_STOPPED.name})"
         )
         out.print(line, highlight=False, markup=False)
+
+
+def _check_storage(settings: Config, *, repair: bool) -> maintenance.StorageReport:
+    """Read the log's file whole; make again from the log what follows from it, where that is damaged and asked for."""
+    try:
+        return maintenance.check(settings.storage)
+    except StorageError as error:
+        if not repair or error.code is not codes.STORAGE_CORRUPT:
+            raise
+        out.print(error.message, highlight=False, soft_wrap=True)
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task("Making it again", total=None)
+        rebuild(
+            settings.storage,
+            application.build_engine(settings.relay.open_topics),
+            lambda done, events: progress.update(task, completed=done, total=events),
+        )
+    out.print(f"repaired; the damaged file is kept as {settings.storage.name}{DAMAGED}", highlight=False)
+    return maintenance.check(settings.storage)
 
 
 def _list_letters(settings: Config) -> None:

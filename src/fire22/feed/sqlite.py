@@ -8,24 +8,27 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import TypeVar
 
 import apsw
-import msgspec
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.core.message import Json
-from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record, after_all, decode_entries, encode_entries
+from fire22.feed import rows
+from fire22.feed.base import (
+    Archived,
+    Batch,
+    Checkpoint,
+    Document,
+    Record,
+    after_all,
+)
 from fire22.feed.ring import Ring
-from fire22.log.file import FEED_BEGINS, checksum, connect, meta, new_epoch, query, storage_errors
+from fire22.log.file import connect, meta, storage_errors
+from fire22.log.seal import damaged
 from fire22.log.writer import Writer
 
-_SELECT: Final = "SELECT offset, topic, seq, idx, cnt, at_ms, crc, body FROM feed "
-REMOVED: Final = b"null"  # the body of a document that is gone; kept as long as the feed reaches back to its removal
 Found = TypeVar("Found")
-_document_decoder: Final = msgspec.json.Decoder(dict[str, Json] | None)
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class SqliteFeed:
@@ -55,13 +58,14 @@ class SqliteFeed:
         self._vfs = vfs
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="feed-reader")
         self._reader: apsw.Connection | None = None
-        self._epoch = str(meta(connection, "epoch"))
-        self._checkpoint = read_checkpoint(connection)
-        self._written = self._checkpoint.offset
-        oldest = connection.execute("SELECT min(offset) FROM feed").get
-        self._lost = oldest - 1 if isinstance(oldest, int) else self._checkpoint.offset
+        self.damage: StorageError | None = None  # what reading has met
+        with storage_errors():
+            self._epoch = str(meta(connection, "epoch"))
+            self._checkpoint = rows.read_checkpoint(connection)
+            self._lost = rows.read_lost(connection)
+            self._newest = rows.read_newest(connection)
+            self._documents = rows.read_documents(connection)
         self._ring = Ring(ring_bytes_max, self._checkpoint.offset)
-        self._documents = read_documents(connection)
         self._listeners: list[Callable[[Batch], None]] = []
 
     @property
@@ -98,9 +102,8 @@ class SqliteFeed:
         Raises (in the future):
             StorageError: nothing was written; `temporary` tells whether to try again.
         """
-        bodies = [encode_entries(record.entries) for record in batch.records]
-        documents = [_encode(document.body) for document in batch.documents]
-        future = self._writer.submit(lambda connection: self._write(connection, batch, bodies, documents))
+        bodies, documents = rows.encoded(batch)
+        future = self._writer.submit(lambda connection: rows.write(connection, batch, bodies, documents))
         result: asyncio.Future[None] = self._loop.create_future()
 
         def done(written: "asyncio.Future[None]") -> None:
@@ -123,12 +126,25 @@ class SqliteFeed:
 
     async def read(self, topic: str, after: int, upto: int, *, records_max: int) -> list[Record]:
         """From the file. A record that begins at or before `after` and ends behind it is included."""
-        return await self._query(
+        newest = self._newest.get(topic, 0)
+
+        def ask(reader: apsw.Connection) -> list[Record]:
             # The subquery takes one step in the index; with the test of the record's end in it, it would walk them all.
-            "WHERE topic = ?1 AND offset <= ?3 AND offset + entries - 1 > ?2 AND offset >= coalesce("
-            "(SELECT max(offset) FROM feed WHERE topic = ?1 AND offset <= ?2), 0) ORDER BY offset LIMIT ?4",
-            (topic, after, upto, records_max),
-        )
+            # One record more than asked for shows that none is missing before it.
+            found = rows.read_chain(
+                reader,
+                "WHERE topic = ?1 AND offset + entries - 1 > ?2 AND offset >= coalesce("
+                "(SELECT max(offset) FROM feed WHERE topic = ?1 AND offset <= ?2), 0) ORDER BY offset LIMIT ?3",
+                (topic, after, records_max + 1),
+            )
+            begins = max(after, rows.read_lost(reader))
+            if found and found[0].prev > begins:
+                raise damaged("feed", found[0].prev)
+            if len(found) <= records_max and (found[-1].record.last if found else begins) < newest:
+                raise damaged("feed", newest)
+            return [each.record for each in found[:records_max] if each.record.offset <= upto]
+
+        return await self._read(ask)
 
     def back_nowait(self, topic: str, before: int) -> tuple[Iterator[Record], bool]:
         """From memory, newest first; and whether storage has nothing older."""
@@ -136,9 +152,21 @@ class SqliteFeed:
 
     async def read_back(self, topic: str, before: int, *, records_max: int) -> list[Record]:
         """From the file, newest first."""
-        return await self._query(
-            "WHERE topic = ? AND offset < ? ORDER BY offset DESC LIMIT ?", (topic, before, records_max)
-        )
+        newest = self._newest.get(topic, 0)
+
+        def ask(reader: apsw.Connection) -> list[Record]:
+            where = "WHERE topic = ? AND offset < ? ORDER BY offset DESC LIMIT ?"
+            found = rows.read_chain(reader, where, (topic, before, records_max))[::-1]
+            # What comes next on the topic says where that before it ends.
+            after = rows.read_chain(reader, "WHERE topic = ? AND offset >= ? ORDER BY offset LIMIT 1", (topic, before))
+            ends, lost = after[0].prev if after else newest, rows.read_lost(reader)
+            if ends > (found[0].record.last if found else lost):
+                raise damaged("feed", ends)
+            if len(found) < records_max and found and found[-1].prev > lost:
+                raise damaged("feed", found[-1].prev)
+            return [each.record for each in found]
+
+        return await self._read(ask)
 
     async def archived(
         self,
@@ -166,19 +194,19 @@ class SqliteFeed:
         end = "" if key_to is None else after_all(key_to)
         values = (topic, scope, max(key_from, key_after), end, key_after, revision_after, limit)
         return await self._read(
-            lambda reader: list(read_archive(reader, f"{where} ORDER BY key, revision LIMIT ?7", values))
+            lambda reader: list(rows.read_archive(reader, f"{where} ORDER BY key, revision LIMIT ?7", values))
         )
 
     async def state(self) -> list[tuple[str, str, bytes]]:
         """The flows' rows as of the last batch that is on disk, from the file."""
-        return await self._read(lambda reader: list(read_state(reader)))
+        return await self._read(lambda reader: list(rows.read_state(reader)))
 
     def trim(self, *, before_ms: int, bytes_max: int, records_max: int = 500) -> "asyncio.Future[int]":
         """Delete the oldest records that are too old or too much; at most `records_max`, so that nothing waits long.
 
         Returns (in the future): how many were deleted; call again until it is 0.
         """
-        future = self._writer.submit(lambda connection: _trim(connection, before_ms, bytes_max, records_max))
+        future = self._writer.submit(lambda connection: rows.trim(connection, before_ms, bytes_max, records_max))
         result: asyncio.Future[int] = self._loop.create_future()
 
         def done(trimmed: "asyncio.Future[tuple[int, int | None]]") -> None:
@@ -205,170 +233,25 @@ class SqliteFeed:
         self._checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
         self._documents = []  # those who need them have them
         for record in batch.records:
+            self._newest[record.topic] = record.last
             self._ring.append(record)
         for listener in self._listeners:
             listener(batch)
-
-    def _write(self, connection: apsw.Connection, batch: Batch, bodies: list[bytes], documents: list[bytes]) -> None:
-        seq, offset = meta(connection, "seq"), meta(connection, "offset")
-        if (seq, offset) != (batch.expected_seq, batch.expected):
-            raise StorageError(
-                codes.FEED_MOVED,
-                f"The feed is at message {offset} of event {seq}, "
-                f"not at {batch.expected} of {batch.expected_seq} as expected.",
-            )
-        if batch.records:
-            connection.executemany(
-                "INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (r.offset, r.topic, r.seq, r.index, r.count, r.at_ms, len(r.entries), checksum(body), body)
-                    for r, body in zip(batch.records, bodies, strict=True)
-                ),
-            )
-        if batch.rows:
-            connection.executemany(
-                "REPLACE INTO state VALUES(?, ?, ?)", (row for row in batch.each_row() if row[2] is not None)
-            )
-            connection.executemany(
-                'DELETE FROM state WHERE "table" = ? AND key = ?',
-                (row[:2] for row in batch.each_row() if row[2] is None),
-            )
-        if documents:
-            connection.executemany(
-                "REPLACE INTO document VALUES(?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (d.topic, d.scope, d.key, d.type, d.offset, d.at_ms, body)
-                    for d, body in zip(batch.documents, documents, strict=True)
-                ),
-            )
-        if batch.archived:
-            connection.executemany(
-                "REPLACE INTO archive VALUES(?, ?, ?, ?, ?, ?, ?)",
-                ((a.topic, a.scope, a.key, a.revision, a.at_ms, checksum(a.body), a.body) for a in batch.archived),
-            )
-        connection.execute(
-            "REPLACE INTO meta VALUES('seq', ?), ('offset', ?), ('watermark_ms', ?), ('feed_bytes', ?)",
-            (
-                batch.seq,
-                batch.offset,
-                batch.watermark_ms,
-                int(meta(connection, "feed_bytes") or 0) + sum(map(len, bodies)),
-            ),
-        )
-
-    async def _query(self, where: str, arguments: tuple[str | int, ...]) -> list[Record]:
-        return await self._read(lambda reader: read_records(reader, where, arguments))
 
     async def _read(self, ask: Callable[[apsw.Connection], Found]) -> Found:
         def run() -> Found:
             with storage_errors():
                 if self._reader is None:
                     self._reader = connect(self._path, vfs=self._vfs)
-                return ask(self._reader)
+                self._reader.execute("BEGIN")  # one state of the file, whatever is written meanwhile
+                try:
+                    return ask(self._reader)
+                finally:
+                    self._reader.execute("ROLLBACK")
 
-        return await self._loop.run_in_executor(self._reading, run)
-
-
-def read_checkpoint(connection: apsw.Connection) -> Checkpoint:
-    """Where the file's feed stands."""
-    seq, offset, watermark = (meta(connection, key) for key in ("seq", "offset", "watermark_ms"))
-    return Checkpoint(int(seq or 0), int(offset or 0), int(watermark or 0))
-
-
-def begin_again(connection: apsw.Connection, path: Path, shape: str) -> bool:
-    """Where the file's feed was made by flows of another shape, forget all that follows from the log.
-
-    The log stays. The feed begins anew, with another epoch: what it says may differ from what was said before.
-
-    Returns:
-        Whether there was something to forget.
-
-    Raises:
-        StorageError: `storage_failed`, the log does not reach back to its first event.
-    """
-    if meta(connection, "shape") == shape:
-        return False
-    with storage_errors(), connection:
-        forgets = read_checkpoint(connection).seq > 0
-        if forgets:
-            if connection.execute("SELECT min(seq) FROM log").get != 1:
-                message = "The figures have to be made again, but the log does not reach back to its first event."
-                raise StorageError(codes.STORAGE_FAILED, message, temporary=False)
-            connection.execute("DELETE FROM feed; DELETE FROM state; DELETE FROM document; DELETE FROM archive")
-            connection.execute(FEED_BEGINS)
-            new_epoch(connection, path)
-        connection.execute("REPLACE INTO meta VALUES('shape', ?)", (shape,))
-    return forgets
-
-
-def read_documents(connection: apsw.Connection, topic: str | None = None) -> list[Document]:
-    """Every view's documents in the file, or those of one topic."""
-    select = "SELECT topic, scope, key, type, offset, at_ms, body FROM document"
-    rows = query(connection, select) if topic is None else query(connection, f"{select} WHERE topic = ?", (topic,))
-    return [
-        Document(topic, scope, key, type, offset, at_ms, _document_decoder.decode(body))
-        for topic, scope, key, type, offset, at_ms, body in rows
-    ]
-
-
-def read_state(connection: apsw.Connection) -> Iterator[tuple[str, str, bytes]]:
-    """Every row of the flows' state in the file, as (table, key, value), one by one: there may be millions."""
-    return cast("Iterator[tuple[str, str, bytes]]", query(connection, 'SELECT "table", key, value FROM state'))
-
-
-def read_records(connection: apsw.Connection, where: str, arguments: tuple[str | int, ...]) -> list[Record]:
-    """Records of the file.
-
-    Raises:
-        StorageError: `storage_corrupt` names the damaged record.
-    """
-    found: list[Record] = []
-    for offset, topic, seq, index, count, at_ms, crc, body in query(connection, _SELECT + where, arguments):
-        if checksum(body) != crc:
-            raise StorageError(codes.STORAGE_CORRUPT, f"Record {offset} in the feed is damaged; restore a backup.")
-        found.append(Record(offset, topic, seq, index, count, at_ms, decode_entries(body)))
-    return found
-
-
-def read_archive(
-    connection: apsw.Connection, where: str = "", arguments: tuple[str | int, ...] = ()
-) -> Iterator[Archived]:
-    """Documents of the file's archive, one by one.
-
-    Raises:
-        StorageError: `storage_corrupt` names the damaged document.
-    """
-    select = "SELECT topic, scope, key, revision, at_ms, crc, body FROM archive "
-    for topic, scope, key, revision, at_ms, crc, body in query(connection, select + where, arguments):
-        if checksum(body) != crc:
-            name = f"{topic} {scope} {key}, revision {revision},"
-            raise StorageError(codes.STORAGE_CORRUPT, f"{name} in the archive is damaged; restore a backup.")
-        yield Archived(topic, scope, key, revision, at_ms, body)
-
-
-def _trim(connection: apsw.Connection, before_ms: int, bytes_max: int, records_max: int) -> tuple[int, int | None]:
-    held = int(meta(connection, "feed_bytes") or 0)
-    excess = held - bytes_max
-    last: int | None = None
-    count = 0
-    freed = 0
-    rows = query(
-        connection, "SELECT offset, entries, at_ms, length(body) FROM feed ORDER BY offset LIMIT ?", (records_max,)
-    )
-    for offset, entries, at_ms, size in rows:
-        if at_ms >= before_ms and excess <= 0:
-            break
-        excess -= size
-        freed += size
-        last = offset + entries - 1
-        count += 1
-    if last is not None:
-        connection.execute("DELETE FROM feed WHERE offset <= ?", (last,))
-        # Of each view's removed documents the newest stays: it says from where on one can know what is gone.
-        connection.execute(
-            "DELETE FROM document WHERE body = ?2 AND offset < (SELECT max(offset) FROM document AS other"
-            " WHERE other.topic = document.topic AND other.body = ?2 AND other.offset <= ?1)",
-            (last, REMOVED),
-        )
-        connection.execute("REPLACE INTO meta VALUES('feed_bytes', ?)", (held - freed,))
-    return count, last
+        try:
+            return await self._loop.run_in_executor(self._reading, run)
+        except StorageError as error:
+            if error.code is codes.STORAGE_CORRUPT:
+                self.damage = error
+            raise

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fire22.core.message import Json
 from fire22.feed.base import Archived, after_all
-from fire22.feed.sqlite import read_archive, read_checkpoint
+from fire22.feed.rows import read_archive, read_checkpoint
 from fire22.flows.engine import Engine
 from fire22.flows.replay_check import read_groups
 from fire22.flows.replica import Replica

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import TypeVar
 
 import apsw
@@ -9,12 +10,12 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.feed.base import Archived, Document, decode_entries
-from fire22.feed.sqlite import read_archive, read_checkpoint, read_documents, read_state
+from fire22.feed.base import Archived, Document
+from fire22.feed.rows import each_record, read_archive, read_checkpoint, read_documents, read_state
 from fire22.flows.engine import Engine
 from fire22.flows.replica import Replica
 from fire22.log.base import Group
-from fire22.log.file import query
+from fire22.log.sqlite import read_rows
 
 Key = TypeVar("Key", bound=tuple[str, ...])
 
@@ -37,7 +38,7 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
             back to its first event.
     """
     checkpoint = read_checkpoint(connection)
-    kept = query(connection, "SELECT offset, topic, seq, idx, cnt, at_ms, body FROM feed ORDER BY offset")
+    kept = each_record(connection)
     expected = next(kept, None)
     compared = 0
     documents: dict[tuple[str, str, str], Document] = {}
@@ -48,16 +49,15 @@ def check_replay(connection: apsw.Connection, engine: Engine) -> ReplayReport:
         documents.update(((each.topic, each.scope, each.key), each) for each in batch.documents)
         archive.update((_name(each), _digest(each)) for each in batch.archived)
         for record in batch.records:
-            if not compared and (expected is None or record.offset < expected[0]):
+            if not compared and (expected is None or record.offset < expected.offset):
                 continue  # no longer kept
-            says = (record.offset, record.topic, record.seq, record.index, record.count, record.at_ms)
             # Compared as read: a record of an older version lacks the fields that came later.
-            if expected is None or says != expected[:6] or record.entries != decode_entries(expected[6]):
+            if record != expected:
                 raise _differs(f"Record {record.offset} on {record.topic}")
             compared += 1
             expected = next(kept, None)
     if expected is not None:
-        raise StorageError(codes.STORAGE_CORRUPT, f"Record {expected[0]} in the feed does not come from the log.")
+        raise StorageError(codes.STORAGE_CORRUPT, f"Record {expected.offset} in the feed does not come from the log.")
     if engine.checkpoint != checkpoint:
         raise _differs("The checkpoint of the feed")
     _compare(replica.rows, {(table, key): value for table, key, value in read_state(connection)}, "State")
@@ -108,7 +108,7 @@ def read_groups(connection: apsw.Connection, upto: int) -> Iterator[Group]:
         StorageError: `storage_failed`, the log does not reach back to its first event.
     """
     number, first, bodies = 0, 0, list[bytes]()
-    for seq, group, body in query(connection, "SELECT seq, grp, body FROM log WHERE seq <= ? ORDER BY seq", (upto,)):
+    for seq, group, _, _, body in takewhile(lambda row: row[0] <= upto, read_rows(connection)):
         if not bodies and seq != 1 and not first:
             raise StorageError(codes.STORAGE_FAILED, "The log does not reach back to its first event.", temporary=False)
         if group != number:

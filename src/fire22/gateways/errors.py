@@ -48,6 +48,7 @@ _STATUS: Final[dict[Code, int]] = {
     codes.FOLD_STOPPED: 503,
     codes.STORAGE_FULL: 507,
     codes.STORAGE_FAILED: 503,
+    codes.STORAGE_CORRUPT: 500,
 }
 
 _CLOSE: Final[dict[Code, int]] = {

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from fire22.core.errors import Fire22Error
 from fire22.core.filter import Filter
 from fire22.feed.base import Document
 from fire22.hub.codec import Codec
@@ -105,6 +106,10 @@ class Subscriber(ABC):
     @abstractmethod
     def overtaken(self) -> None:
         """What it has yet to read is no longer kept: end the connection; it comes back and is told what it lost."""
+
+    @abstractmethod
+    def fail(self, error: Fire22Error) -> None:
+        """What it has yet to read cannot be read: say why, and end the connection."""
 
     @property
     def lanes(self) -> tuple["Lane", ...]:

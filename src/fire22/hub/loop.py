@@ -222,7 +222,10 @@ class HubLoop:
             records = await self._feed.read(need.topic, need.after, need.upto, records_max=BLOCK_RECORDS)
         except Fire22Error as error:
             self._failed(error)
-            await asyncio.sleep(1)
+            if error.temporary:
+                await asyncio.sleep(1)
+            else:  # it is no better the next time, and others wait
+                subscriber.fail(error)
             return
         self.hub.catch_up(subscriber, Supply(need, records))
 

@@ -9,6 +9,8 @@ files (a checkpoint may tear pages under the copy).
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +19,26 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
-from fire22.log.file import connect, new_epoch, open_file, query, storage_errors, sync, verify_rows
+from fire22.log.file import (
+    FEED_TABLES,
+    FORMAT,
+    LOG_TABLES,
+    check_pages,
+    connect,
+    meta,
+    new_epoch,
+    open_file,
+    query,
+    set_meta,
+    storage_errors,
+    sync,
+    verify,
+)
+from fire22.log.seal import RESTORE, damaged
+from fire22.log.sqlite import read_rows
 
-
+EXTRACT_ROWS: Final = 10_000  # in one transaction
+_SUFFIXES: Final = ("", "-wal", "-shm")
 BACKUP_PAGES: Final = 2_000  # between two looks at how far it is
 
 
@@ -70,10 +89,52 @@ def _copy(source: Path, part: Path, told: Callable[[int, int], None]) -> None:
                 told(copy.page_count - copy.remaining, copy.page_count)
         reader.execute("ROLLBACK")
         # No file has inode 0: however the copy is put in place, the next start makes a new epoch.
-        writer.execute("UPDATE meta SET value = 0 WHERE key = 'inode'")
+        set_meta(writer, inode=0)
     finally:
         writer.close()
         reader.close()
+
+
+def extract(source: Path, target: Path) -> int:
+    """Copy the log and the sources' positions into a new file; what follows from them is left behind.
+
+    Returns:
+        How many events there are.
+
+    Raises:
+        StorageError: `storage_corrupt`, the log itself is damaged.
+    """
+    _remove(target)
+    with storage_errors(), closing(connect(source)) as old, closing(open_file(target)) as new:
+        if old.pragma("user_version") != FORMAT:
+            raise StorageError(codes.STORAGE_FORMAT, f"{source.name} is of an older format; {RESTORE}.")
+        for table in ("log", "source"):
+            check_pages(old, table)
+        verify(old, "source")
+        new.executemany("INSERT INTO source VALUES(?, ?, ?)", query(old, "SELECT * FROM source"))
+        count = 0
+        rows = read_rows(old)
+        while some := list(islice(rows, EXTRACT_ROWS)):
+            with new:
+                new.executemany("INSERT INTO log VALUES(?, ?, ?, ?, ?)", some)
+            count += len(some)
+    return count
+
+
+def put_in_place(source: Path, target: Path, ending: str) -> None:
+    """Make a file that nobody has open the log's file; what was there is kept beside it with this ending."""
+    with storage_errors():
+        for suffix in _SUFFIXES:
+            old = target.with_name(target.name + suffix)
+            if old.exists():
+                old.rename(target.with_name(target.name + ending + suffix))
+        source.rename(target)
+        sync(target.parent)
+
+
+def _remove(path: Path) -> None:
+    for suffix in _SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def restore(source: Path, target: Path, *, replace: bool = False) -> str:
@@ -105,17 +166,12 @@ def restore(source: Path, target: Path, *, replace: bool = False) -> str:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    with storage_errors():
-        for suffix in ("", "-wal", "-shm"):
-            old = target.with_name(target.name + suffix)
-            if old.exists():
-                old.rename(target.with_name(target.name + ".replaced" + suffix))
-        part.rename(target)
+    put_in_place(part, target, ".replaced")
     return epoch
 
 
 def check(path: Path) -> StorageReport:
-    """Read everything: the pages, the checksums, the numbers.
+    """Read everything: the pages, the seals, the numbers.
 
     Raises:
         StorageError: `storage_corrupt` names what is damaged.
@@ -123,28 +179,25 @@ def check(path: Path) -> StorageReport:
     with storage_errors():
         connection = open_file(path)
         try:
-            verdict = connection.execute("PRAGMA integrity_check(1)").get
-            if verdict != "ok":
-                raise StorageError(codes.STORAGE_CORRUPT, f"{path.name} is damaged ({verdict}); restore a backup.")
-            events = verify_rows(connection, "SELECT seq, crc, body FROM log ORDER BY seq", "log")
-            records = verify_rows(connection, "SELECT offset, crc, body FROM feed ORDER BY offset", "feed")
-            select = "SELECT topic || ' ' || scope || ' ' || key || ' ' || revision, crc, body FROM archive"
-            verify_rows(connection, select, "archive")
-            _check_numbers(connection, path)
+            counts = {}
+            for table in (*LOG_TABLES, *FEED_TABLES):
+                check_pages(connection, table, pragma="integrity_check")
+                counts[table] = verify(connection, table)
+            _check_numbers(connection)
         finally:
             connection.close()
-    return StorageReport(events, records)
+    return StorageReport(counts["log"], counts["feed"])
 
 
-def _check_numbers(connection: apsw.Connection, path: Path) -> None:
+def _check_numbers(connection: apsw.Connection) -> None:
     """Neither the log nor the feed has a hole."""
     (log_span, log_count), *_ = query(connection, "SELECT coalesce(max(seq) - min(seq) + 1, 0), count(*) FROM log")
     if log_span != log_count:
-        raise StorageError(codes.STORAGE_CORRUPT, f"{path.name}: {log_span - log_count} events are missing in the log.")
-    (feed_span, feed_count), *_ = query(
-        connection, "SELECT coalesce(max(offset + entries) - min(offset), 0), coalesce(sum(entries), 0) FROM feed"
+        raise damaged("log", f"({log_span - log_count} events are missing)")
+    (first, last, count), *_ = query(
+        connection, "SELECT min(offset), max(offset + entries) - 1, coalesce(sum(entries), 0) FROM feed"
     )
-    if feed_span != feed_count:
-        raise StorageError(
-            codes.STORAGE_CORRUPT, f"{path.name}: {feed_span - feed_count} messages are missing in the feed."
-        )
+    lost, newest = int(meta(connection, "lost") or 0), int(meta(connection, "offset") or 0)
+    missing = newest - lost - count
+    if missing or (count and (first, last) != (lost + 1, newest)):
+        raise damaged("feed", f"({missing} messages are missing)")

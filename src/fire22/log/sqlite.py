@@ -6,22 +6,24 @@ the disk only when they are behind.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import apsw
 
 from fire22.core import codes
-from fire22.core.errors import RequestError, StorageError
+from fire22.core.errors import RequestError
 from fire22.core.event import EncodedEvent, same_content
 from fire22.log.base import Appended, Group, SourcePosition
-from fire22.log.file import checksum, connect, query, storage_errors
+from fire22.log.file import connect, query, sealed_source, storage_errors
+from fire22.log.seal import damaged, seal
 from fire22.log.writer import Writer
 
 TAIL_EVENTS_MAX: Final = 20_000
+SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
 
 
 class SqliteLog:
@@ -48,7 +50,8 @@ class SqliteLog:
         self._loop = loop
         self._reader = LogReader(path, vfs=vfs)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
-        newest = connection.execute("SELECT max(seq) FROM log").get
+        with storage_errors():
+            newest = connection.execute("SELECT max(seq) FROM log").get
         self._last = newest if isinstance(newest, int) else 0
         self._pending = 0
         self._pending_max = pending_max
@@ -140,7 +143,7 @@ class SqliteLog:
         before = connection.total_changes()
         connection.executemany(
             "INSERT OR IGNORE INTO log VALUES(?, ?, ?, ?, ?)",
-            ((seq, group, event.id, checksum(event.body), event.body) for seq, event in enumerate(events, start=first)),
+            (_row(seq, group, event) for seq, event in enumerate(events, start=first)),
         )
         if connection.total_changes() - before == len(events):
             result = [Appended(event.id, seq, False) for seq, event in enumerate(events, start=first)]
@@ -150,7 +153,8 @@ class SqliteLog:
             connection.execute("DELETE FROM log WHERE seq >= ?", (first,))
             result = self._insert_new(connection, events, group)
         if position is not None:
-            connection.execute("REPLACE INTO source VALUES(?, ?)", (position.source, position.position))
+            row = sealed_source(position.source, position.position)
+            connection.execute("REPLACE INTO source VALUES(?, ?, ?)", row)
         return result
 
     def _insert_new(self, connection: apsw.Connection, events: Sequence[EncodedEvent], group: int) -> list[Appended]:
@@ -158,9 +162,11 @@ class SqliteLog:
         result: list[Appended] = []
         new: dict[str, tuple[int, EncodedEvent]] = {}
         for event in events:
-            row = next(query(connection, "SELECT seq, body FROM log WHERE id = ?", (event.id,)), None)
+            row = next(query(connection, f"{SELECT} WHERE id = ?", (event.id,)), None)
+            if row is not None:
+                check_row(row)
             known = new.get(event.id)
-            body: bytes | None = known[1].body if known else row[1] if row else None
+            body: bytes | None = known[1].body if known else row[4] if row else None
             if body is not None and not same_content(body, event.body):
                 raise RequestError(
                     codes.ID_CONFLICT,
@@ -175,9 +181,9 @@ class SqliteLog:
                 seq = self._next + len(new)
                 result.append(Appended(event.id, seq, False))
                 new[event.id] = (seq, event)
-        for seq, event in new.values():
-            values = (seq, group, event.id, checksum(event.body), event.body)
-            connection.execute("INSERT INTO log VALUES(?, ?, ?, ?, ?)", values)
+        connection.executemany(
+            "INSERT INTO log VALUES(?, ?, ?, ?, ?)", (_row(seq, group, event) for seq, event in new.values())
+        )
         self._next += len(new)
         self._open.extend(event.body for _, event in new.values())
         return result
@@ -200,10 +206,7 @@ class LogReader:
         found: list[Group] = []
         with storage_errors():
             number, first, bodies = 0, 0, list[bytes]()
-            rows = query(self._open(), "SELECT seq, grp, crc, body FROM log WHERE seq > ? ORDER BY seq", (after,))
-            for seq, group, crc, body in rows:
-                if checksum(body) != crc:
-                    raise StorageError(codes.STORAGE_CORRUPT, f"Event {seq} in the log is damaged; restore a backup.")
+            for seq, group, _, _, body in read_rows(self._open(), after):
                 if group != number:
                     if bodies:
                         found.append(Group(first, tuple(bodies)))
@@ -218,8 +221,11 @@ class LogReader:
     def source_position(self, source: str) -> str | None:
         """The position last stored for a source."""
         with storage_errors():
-            value = self._open().execute("SELECT position FROM source WHERE name = ?", (source,)).get
-        return value if isinstance(value, str) else None
+            for _, crc, position in query(self._open(), "SELECT * FROM source WHERE name = ?", (source,)):
+                if sealed_source(source, position) != (source, crc, position):
+                    raise damaged("source", source)
+                return str(position)
+        return None
 
     def close(self) -> None:
         """Close the connection."""
@@ -230,6 +236,35 @@ class LogReader:
         if self._connection is None:
             self._connection = connect(self._path, vfs=self._vfs)
         return self._connection
+
+
+def read_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
+    """The rows of the log after seq `after`, in order: each as it was written, and none missing.
+
+    Raises:
+        StorageError: `storage_corrupt` names the row that is damaged or missing.
+    """
+    for row in query(connection, f"{SELECT} WHERE seq > ? ORDER BY seq", (after,)):
+        check_row(row)
+        if after and row[0] != after + 1:
+            raise damaged("log", after + 1)
+        after = row[0]
+        yield cast("tuple[int, int, str, int, bytes]", row)
+
+
+def check_row(row: tuple[Any, ...]) -> None:
+    """Whether a row of the log is as it was written.
+
+    Raises:
+        StorageError: `storage_corrupt`.
+    """
+    seq, group, id, crc, body = row
+    if not isinstance(body, bytes) or seal(body, "log", seq, group, id) != crc:
+        raise damaged("log", seq)
+
+
+def _row(seq: int, group: int, event: EncodedEvent) -> tuple[int, int, str, int, bytes]:
+    return seq, group, event.id, seal(event.body, "log", seq, group, event.id), event.body
 
 
 def _first_events(groups: list[Group], events_max: int) -> list[Group]:
