@@ -9,8 +9,9 @@ import pytest
 
 from fire22.core.errors import RequestError
 from fire22.sportsbook import book as books
-from fire22.sportsbook import changes
+from fire22.sportsbook import changes, domain
 from fire22.sportsbook.desk.case import House, Teaser
+from tests.folding import Folding
 from tests.shop import Shop
 from tests.storage import START_MS
 
@@ -317,3 +318,68 @@ def test_what_nobody_knows_is_refused(shop: Types) -> None:
     assert shop.done("wager.void", {"wagerId": wager, "reason": "unknown"})["status"] == "voided"
     broken = written(shop, 10_000, 10_000, legs[1], terms='{"by": "all"}')
     assert shop.refused("wager.settle", {**win, "wagerId": broken}).code.name == "wager_invalid"
+
+
+# What the figures say.
+
+
+@pytest.mark.parametrize(
+    ("type", "legs", "more"),
+    [
+        ("straight", 1, {}),
+        ("parlay", 2, {}),
+        ("round_robin", 3, {"by": [2]}),
+        ("trixie", 3, {}),
+        ("yankee", 4, {}),
+        ("teaser", 2, {"points": 6}),
+        ("if_bet", 2, {}),
+        ("reverse", 2, {}),
+        ("each_way", 1, {"fraction": "1/5", "places": 3}),
+    ],
+)
+def test_every_figure_follows_a_wager_of_each_type(shop: Types, type: str, legs: int, more: dict[str, Any]) -> None:
+    """Placed, cashed out in part, won, lost, void and opened again: balance and revenue are those of the book."""
+    folding = Folding(domain.flows)
+    for code, name, path, level, status in shop.rows(
+        "SELECT code, name, path, level, status FROM agents ORDER BY level"
+    ):
+        folding.tell("agent.created", {"agentId": code, "name": name, "path": path, "level": level, "status": status})
+    told = {"customerId": shop.code, "agentId": "A", "path": shop.tree, "name": "One", "status": "active"}
+    folding.tell("customer.created", told)
+    picks = [shop.runners(2.5, 1.5)[0] for _ in range(legs)]
+    wager = shop.bet(24_000, *picks, type=type, **more)
+    body = {"wagerId": wager["wagerId"]}
+    markets = [f"race-{number}" for number in range(1, legs + 1)]
+
+    def agrees() -> None:
+        shop.now_ms += 10_000
+        folding.group(shop.told())
+        folding.clock(shop.now_ms)
+        assert not folding.refused
+        balance = folding.documents["balances", f"{shop.tree}/@{shop.code}", ""]["balance"]
+        assert balance == shop.balance() / 100
+        revenue = folding.documents["kpi", "/", ""]["revenue"]
+        assert revenue == books.gross_revenue_minor(shop.connection) / 100
+
+    agrees()
+    said = folding.documents["exposure", "/", ""]
+    assert said["grossPotentialPayout"] == (24_000 + wager["toWinMinor"]) / 100
+    shop.done("wager.cash_out", body | {"riskMinor": 6_000, "returnMinor": 5_000})
+    agrees()
+    order = [[picks[0]], ["race-1-01"]] if type == "each_way" else None
+    for won in range(legs):
+        result = {"order": order} if order else {"winners": [picks[won]]}
+        shop.done("market.settle", {"marketId": markets[won], **result})
+    agrees()
+    whole = 18_000 + shop.one("SELECT to_win_cents FROM wagers WHERE id = ?", wager["wagerId"])
+    returned = "SELECT return_cents FROM settlements WHERE wager_id = ? ORDER BY revision DESC LIMIT 1"
+    assert shop.one(returned, wager["wagerId"]) == whole
+    shop.done("market.settle", {"marketId": markets[0], "void": True})
+    agrees()
+    shop.done("market.settle", {"marketId": markets[0], "order": [["race-1-01"], [], [picks[0]]][::2]})
+    agrees()
+    shop.done("wager.reopen", body | {"reason": "x"})
+    agrees()
+    shop.done("wager.void", body | {"reason": "x"})
+    agrees()
+    assert folding.documents["kpi", "/", ""]["pending"] == 0

@@ -46,15 +46,18 @@ class Book(Folding):
         told = {"marketId": id, "eventId": event, "type": "moneyline", "status": "open", "eventName": "A - B"}
         self.tell("market.created", told | {"selections": listed} | more)
 
-    def place(self, id: str, risk: int, to_win: int, legs: Legs, path: str = "/M1/A1", *, free: bool = False) -> None:
-        """A wager; amounts in minor units."""
+    def place(
+        self, id: str, risk: int, to_win: int, legs: Legs, path: str = "/M1/A1", *, free: bool = False, **more: Any
+    ) -> None:
+        """A wager, straight or a parlay unless `type` says otherwise; amounts in minor units."""
         listed = [{"marketId": market, "selectionId": each, "odds": odds} for market, each, odds in legs]
         self._wagers[id] = {
             "wagerId": id, "wagerNumber": len(self._wagers) + 1, "customerId": "C1", "agentId": "A1", "path": path,
             "type": "parlay" if len(legs) > 1 else "straight", "riskMinor": risk, "toWinMinor": to_win,
             "freePlay": free,
         }  # fmt: skip
-        more = {"channel": "web", "status": "accepted", "version": 1, "legs": listed}
+        self._wagers[id]["type"] = more.pop("type", self._wagers[id]["type"])
+        more |= {"channel": "web", "status": "accepted", "version": 1, "legs": listed}
         self.tell("wager.placed", self._wagers[id] | more, self.now_ms)
 
     def settle(self, id: str, result: str, returned: int) -> None:

@@ -195,11 +195,14 @@ class Alerts(Flow):
         if move.at_ms > self._at_ms:
             self._at_ms = move.at_ms
         player = self._players.get(bet.customer_id) or recall.player(bet.customer_id)
+        for hook in self._on_moved:
+            hook(move)
+        if bet.terms is not None and bet.terms.part_of:  # of a wager that was judged when it was placed
+            player.opened(bet)
+            return
         scene.move, scene.bet, scene.player = move, bet, player
         scene.place = recall.placed(player, bet)
         scene.customer = player.row or recall.customer(player, bet)
-        for hook in self._on_moved:
-            hook(move)
         kind = LARGE if bet.risk >= self._least else 0
         legs, offer = bet.legs, None
         for leg in legs:

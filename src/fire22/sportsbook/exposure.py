@@ -8,6 +8,9 @@ at once; linked markets are searched when the watermark moves, each within `stat
 Kept in tables: results of markets, what was found of components, how far the searches have come, which documents there
 are. Derived again at a restart: everything that follows from the open wagers.
 
+A wager that is a sum of parlays (a round robin, a system bet) counts as these. Of any other that is neither straight
+nor a parlay, and of one whose type nobody knows, all that counts is what it wins at most, and the total is a bound.
+
 Limits: markets of one event are taken as independent, which errs upward. A lost parlay that is not settled yet counts
 as nothing, a won one with its profit.
 """
@@ -61,7 +64,7 @@ class Exposures(Flow):
     """
 
     name: ClassVar[str] = "exposure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -195,8 +198,8 @@ class Exposures(Flow):
         """
         market_of = {each: id for id, market in self._registry.markets() for each in market.selections}
         market_of.update((each, id) for id, market in self.books.markets.items() for each in market.places)
-        for parlay in self.books.parlays.values():
-            market_of.update((leg.selection, leg.market) for leg in (parlay.legs if parlay is not None else ()))
+        for parlay in (each for parts in self.books.parlays.values() for each in parts if each is not None):
+            market_of.update((leg.selection, leg.market) for leg in parlay.legs)
         ended = asked(parameters, market_of)
         return what_if(self.books.scopes.get(scope) or ScopeBook(scope, (), {}), ended, self._registry.money.major)
 

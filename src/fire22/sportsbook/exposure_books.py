@@ -2,8 +2,9 @@
 
 from fire22.core.scope import ROOT, ancestors
 from fire22.sportsbook.netting import MarketBook, ScopeBook
-from fire22.sportsbook.parlay import Parlay, Results, certain, graded
+from fire22.sportsbook.parlay import Parlay, Results, certain, graded, shares
 from fire22.sportsbook.registry import OpenWager
+from fire22.sportsbook.wager_types import PLAIN
 
 
 class Leaf:
@@ -31,14 +32,15 @@ class Books:
     Args:
         scopes: by path.
         markets: those with an open wager, by id.
-        parlays: open wagers of several legs by id; None is one that is lost.
+        parlays: the parlays of open wagers by the wager's id; None is one that is lost. Empty where nothing more is
+            known of a wager than what it wins at most.
     """
 
     def __init__(self) -> None:
         self.markets: dict[str, MarketBook] = {}
         self.scopes: dict[str, ScopeBook] = {}
         self.scope(ROOT)
-        self.parlays: dict[str, Parlay | None] = {}
+        self.parlays: dict[str, list[Parlay | None]] = {}
         self._results: dict[str, Results] = {}
         self._leaves: dict[str, Leaf] = {}
         self._touched: list[Leaf] = []
@@ -109,7 +111,7 @@ class Books:
         path, legs = wager.path, wager.legs
         pays = wager.cash + wager.to_win
         leaf = self._leaf(path, pays)
-        if len(legs) != 1:
+        if len(legs) != 1 or wager.type not in PLAIN:
             self._add_parlay(wager, leaf)
             return
         leg = legs[0]
@@ -126,7 +128,7 @@ class Books:
         path, legs = wager.path, wager.legs
         pays = wager.cash + wager.to_win
         leaf = self._leaf(path, -pays)
-        if len(legs) != 1:
+        if len(legs) != 1 or wager.type not in PLAIN:
             self._take_parlay(wager, leaf)
             return
         leg = legs[0]
@@ -139,7 +141,7 @@ class Books:
         self._unnote(market, wager)
 
     def _add_parlay(self, wager: OpenWager, leaf: Leaf) -> None:
-        """A wager of several legs, or of none that is known."""
+        """A wager that is no straight one with a leg that is known."""
         if not wager.legs:
             _add_blind(leaf, wager.to_win, 1)
             return
@@ -147,14 +149,25 @@ class Books:
             market = self._market_of(leg.market_id)
             market.wagers[wager.wager_id] = wager
             leaf.stirred[market.id] = None
-        parlay = self.parlays[wager.wager_id] = graded(wager, self._results)
+        parts = self.parlays[wager.wager_id] = self._parts(wager)
         for scope in leaf.scopes:
             scope.parlays += 1
-        if parlay is None:
-            return
+        if not parts:
+            _add_blind(leaf, wager.to_win, 1)
+        for parlay in parts:
+            if parlay is not None:
+                self._link(wager, parlay, leaf)
+
+    def _parts(self, wager: OpenWager) -> list[Parlay | None]:
+        """The parlays of a wager; none where nothing more is known of it than what it wins at most."""
+        if wager.type in PLAIN:
+            return [graded(wager, self._results)]
+        return shares(wager, self._results) or []
+
+    def _link(self, wager: OpenWager, parlay: Parlay, leaf: Leaf) -> None:
         for id in parlay.markets:
             market = self.markets[id]
-            market.parlays.setdefault(wager.path, {})[wager.wager_id] = parlay
+            market.parlays.setdefault(wager.path, {})[parlay.id] = parlay
             market.link(leaf.scopes, 1)
         for scope in leaf.scopes:
             scope.potential += parlay.profit
@@ -165,11 +178,14 @@ class Books:
         if not wager.legs:
             _add_blind(leaf, -wager.to_win, -1)
             return
-        parlay = self.parlays.pop(wager.wager_id)
+        parts = self.parlays.pop(wager.wager_id)
         for scope in leaf.scopes:
             scope.parlays -= 1
-        if parlay is not None:
-            self._unlink(wager, parlay, leaf)
+        if not parts:
+            _add_blind(leaf, -wager.to_win, -1)
+        for parlay in parts:
+            if parlay is not None:
+                self._unlink(wager, parlay, leaf)
         for id in dict.fromkeys(leg.market_id for leg in wager.legs):
             leaf.stirred[id] = None
             self._unnote(self.markets[id], wager)
@@ -178,7 +194,7 @@ class Books:
         for id in parlay.markets:
             market = self.markets[id]
             of = market.parlays[wager.path]
-            del of[wager.wager_id]
+            del of[parlay.id]
             if not of:
                 del market.parlays[wager.path]
             market.link(leaf.scopes, -1)
@@ -200,7 +216,7 @@ class Books:
 
 
 def _add_blind(leaf: Leaf, profit: int, opened: int) -> None:
-    """A wager whose legs are not known."""
+    """A wager of which nothing is known but what it wins at most."""
     for scope in leaf.scopes:
         scope.potential += profit
         scope.blind += opened

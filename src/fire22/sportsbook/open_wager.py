@@ -63,7 +63,7 @@ class OpenWager(Struct, frozen=True, gc=False, array_like=True):
     channel: str
     ip: str
     legs: tuple[Leg, ...]
-    terms: facts.Terms = facts.NO_TERMS
+    terms: facts.Terms | None = None
 
     @property
     def free_play(self) -> bool:

@@ -11,14 +11,21 @@ Source: domain rules, "Settlement", "Parlays", "Free play".
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from math import prod
 from typing import Final
 
 from msgspec import Struct
 
+from fire22.core.errors import RequestError
+from fire22.sportsbook import settlement
+from fire22.sportsbook.facts import NO_TERMS
 from fire22.sportsbook.money import half_up
+from fire22.sportsbook.payoff import Bet, is_as_struck
 from fire22.sportsbook.registry import Leg, OpenWager
 from fire22.sportsbook.settlement import LegResult, multiplier
+from fire22.sportsbook.wager_types import known, parlays
 
+SHARES_MAX: Final = 32  # parlays of one wager; one of more is a bound
 VOID: Final = ""  # the outcome of a market whose stakes go back
 Results = Mapping[str, LegResult]  # by selection, of one market
 
@@ -88,7 +95,7 @@ class Parlay:
                 struck = False
             else:
                 return None
-        return Parlay(self.id, (self.risk, self.cash, self.to_win), tuple(legs), factor, struck=struck)
+        return type(self)(self.id, (self.risk, self.cash, self.to_win), tuple(legs), factor, struck=struck)
 
     def _pay(self, void: int) -> int:
         if not void and self._struck:
@@ -98,33 +105,91 @@ class Parlay:
             if not void >> index & 1:
                 numerator *= leg.numerator
                 denominator *= leg.denominator
-        returned = (2 * numerator + denominator) // (2 * denominator)
+        returned = self._rounded(numerator, denominator)
         return self.cash + min(max(0, returned - self.risk), self.to_win)
+
+    @staticmethod
+    def _rounded(numerator: int, denominator: int) -> int:
+        return (2 * numerator + denominator) // (2 * denominator)
+
+
+class Share(Parlay):
+    """One of the parlays that a wager is the sum of. The wager is rounded once, so each of them is rounded up."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _rounded(numerator: int, denominator: int) -> int:
+        return -(-numerator // denominator)
 
 
 _ONE: Final = Fraction(1)
 
 
 def graded(wager: OpenWager, results: Mapping[str, Results]) -> Parlay | None:
-    """A wager of several legs after the results so far; None if it is lost.
+    """A parlay after the results so far; None if it is lost.
 
     Args:
         results: by market, of those that have some.
     """
-    legs: list[OpenLeg] = []
+    found = _graded(wager.legs, results)
+    if found is None:
+        return None
+    legs, factor, struck = found
+    return Parlay(wager.wager_id, (wager.risk, wager.cash, wager.to_win), legs, factor, struck=struck)
+
+
+def shares(wager: OpenWager, results: Mapping[str, Results]) -> list[Parlay | None] | None:
+    """The parlays that a wager is the sum of, after the results so far; None is one that is lost.
+
+    Returns:
+        None where it is no such sum, or of too many, or its amounts are not what its prices say: then all that is
+        known of it is what it wins at most. So it is with free plays, where one parlay's loss takes another's win.
+    """
+    kind = known(wager.type)
+    if kind is None or not kind.is_parlays or wager.free_play:
+        return None
+    terms = wager.terms or NO_TERMS
+    legs = tuple([settlement.Leg(exact(leg.odds)) for leg in wager.legs])
+    try:
+        struck = is_as_struck(Bet(legs, wager.risk, wager.to_win, wager.type, terms))
+    except RequestError:
+        return None
+    picks = parlays(kind, terms, len(legs)) if struck else []
+    count = len(picks)
+    if not 0 < count <= min(SHARES_MAX, wager.risk):
+        return None
+    found: list[Parlay | None] = []
+    for number, (share, pick) in enumerate(picks):
+        stake = wager.risk * (number + 1) // count - wager.risk * number // count
+        whole = Fraction(wager.risk) * share / stake
+        pays = stake * whole * prod((legs[each].odds for each in pick), start=_ONE)
+        to_win = -(-pays.numerator // pays.denominator) - stake
+        left = _graded([wager.legs[each] for each in pick], results)
+        if left is None:
+            found.append(None)
+            continue
+        open, factor, _ = left
+        id = f"{wager.wager_id}#{number}"
+        found.append(Share(id, (stake, stake, to_win), open, factor * whole, struck=False))
+    return found
+
+
+def _graded(legs: Iterable[Leg], results: Mapping[str, Results]) -> tuple[tuple[OpenLeg, ...], Fraction, bool] | None:
+    """The open legs of a parlay, what the others multiply its stake with, and whether all of these have won whole."""
+    left: list[OpenLeg] = []
     factor, struck = _ONE, True
-    for leg in wager.legs:
+    for leg in legs:
         result = _result(leg, results)
         if result is None:
             odds = exact(leg.odds)
-            legs.append(OpenLeg(leg.market_id, leg.selection_id, odds.numerator, odds.denominator))
+            left.append(OpenLeg(leg.market_id, leg.selection_id, odds.numerator, odds.denominator))
             continue
         if not result.won and not result.void:
             return None
         struck = struck and result.won and not result.void and result.dead_heat == 1
         factor *= multiplier(exact(leg.odds), result)
-    stake = wager.risk, wager.cash, wager.to_win
-    return Parlay(wager.wager_id, stake, tuple(sorted(legs, key=_by_market)), factor, struck=struck)
+    return tuple(sorted(left, key=_by_market)), factor, struck
 
 
 def certain(wager: OpenWager, results: Mapping[str, Results]) -> int | None:

@@ -359,7 +359,7 @@ class Registry(Flow):
         before = self._wagers.open.get(wager.wager_id)
         if before is None:
             raise self._illegal(wager, self._state(wager.wager_id), "accepted")
-        terms = before.terms if wager.terms is None else wager.terms
+        terms = before.terms if wager.terms is None else _terms(wager.terms)
         known = (before.version, before.risk, before.to_win, before.terms)
         if (wager.version, wager.risk_minor, wager.to_win_minor, terms) == known:
             raise Repeated
@@ -489,7 +489,7 @@ class Registry(Flow):
         return OpenWager(
             wager.wager_id, wager.wager_number, bettor.customer_id, bettor.agent_id, bettor.path, intern(wager.type),
             risk, 0 if wager.free_play else risk, wager.to_win_minor, self.counts_at(fact), wager.version,
-            bettor.channel, bettor.ip, self._legs.of(wager.legs), wager.terms or facts.NO_TERMS,
+            bettor.channel, bettor.ip, self._legs.of(wager.legs), _terms(wager.terms),
         )  # fmt: skip
 
     def _vouched(self, wager: facts.WagerPlaced) -> Bettor:
@@ -528,6 +528,11 @@ def _is_same(before: OpenWager, again: OpenWager) -> bool:
 def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:
     """Whether a fact of an open wager is of the same customer below the same agent."""
     return wager.customer_id == open.customer_id and wager.path == open.path
+
+
+def _terms(told: facts.Terms | None) -> facts.Terms | None:
+    """The terms of a wager; None where it has none, as nearly all."""
+    return told if told != facts.NO_TERMS else None
 
 
 def _conflict(wager: facts.WagerFact, risk: int, to_win: int, why: str) -> Refused:

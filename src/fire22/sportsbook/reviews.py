@@ -16,6 +16,7 @@ from fire22.sportsbook import facts
 from fire22.sportsbook.money import Major
 from fire22.sportsbook.registry import Leg, Registry
 from fire22.sportsbook.ticker import combined_odds, said_leg
+from fire22.sportsbook.wager_types import PLAIN
 from fire22.sportsbook.waiting import WaitingList
 
 
@@ -123,5 +124,7 @@ def _document(wager_id: str, asked: Asked, major: Major) -> dict[str, Json]:
     }
     if asked.legs:
         legs: list[Json] = [msgspec.to_builtins(said_leg(leg)) for leg in asked.legs]
-        document |= {"odds": combined_odds(asked.legs), "legs": legs}
+        document["legs"] = legs
+        if asked.type in PLAIN:
+            document["odds"] = combined_odds(asked.legs)
     return document

@@ -14,8 +14,9 @@ from fire22.core.scope import ROOT
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
 from fire22.sportsbook import facts
-from fire22.sportsbook.open_wager import SELECTIONS_MAX, Leg
+from fire22.sportsbook.open_wager import SELECTIONS_MAX, Leg, OpenWager
 from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.wager_types import PLAIN
 
 FILTERABLE: Final = ("action", "status", "amount", "customerId", "agentId", "type", "channel", "freePlay", "result")
 
@@ -41,6 +42,7 @@ class WagerUpdate(Struct, frozen=True, gc=False, rename="camel"):
     profit: float | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     legs: Raw | UnsetType = UNSET
+    terms: facts.Terms | UnsetType = UNSET
 
 
 class SaidLeg(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -95,11 +97,11 @@ class Ticker(Flow):
         unit = self._book.money.unit
         path, customer_id = wager.path, wager.customer_id
         opened = self._book.move.opened
-        legs, odds = self._legs(opened.legs) if opened is not None else NOTHING
+        legs, odds, terms = self._bet(opened) if opened is not None else NOTHING
         update = WagerUpdate(
             wager.wager_id, wager.status, wager.risk_minor / unit, customer_id, wager.agent_id, "placed",
             wager.wager_number, path, wager.type, wager.to_win_minor / unit, wager.free_play or UNSET, odds,
-            wager.channel, UNSET, UNSET, UNSET, UNSET, legs,
+            wager.channel, UNSET, UNSET, UNSET, UNSET, legs, terms,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
@@ -110,11 +112,11 @@ class Ticker(Flow):
         risk, returned, free_play = wager.risk_minor, wager.return_minor, wager.free_play
         profit = returned if free_play else returned - risk
         closed = self._book.move.closed
-        legs, odds = self._legs(closed.legs) if closed is not None else NOTHING
+        legs, odds, terms = self._bet(closed) if closed is not None else NOTHING
         update = WagerUpdate(
             wager.wager_id, "cashed_out" if result == "cashed_out" else "settled", risk / unit, customer_id,
             wager.agent_id, "settled", wager.wager_number, path, wager.type, wager.to_win_minor / unit,
-            free_play or UNSET, odds, UNSET, result, returned / unit, profit / unit, wager.revision, legs,
+            free_play or UNSET, odds, UNSET, result, returned / unit, profit / unit, wager.revision, legs, terms,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
@@ -135,17 +137,23 @@ class Ticker(Flow):
         unit = self._book.money.unit
         path, customer_id = wager.path, wager.customer_id
         bet = self._book.move.opened or self._book.move.closed
-        legs, odds = self._legs(bet.legs) if bet is not None else NOTHING
+        legs, odds, terms = self._bet(bet) if bet is not None else NOTHING
         update = WagerUpdate(
             wager.wager_id, status, wager.risk_minor / unit, customer_id, wager.agent_id, action, wager.wager_number,
-            path, wager.type, wager.to_win_minor / unit, wager.free_play or UNSET, odds, channel, legs=legs,
+            path, wager.type, wager.to_win_minor / unit, wager.free_play or UNSET, odds, channel,
+            legs=legs, terms=terms,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
+
+    def _bet(self, bet: OpenWager) -> tuple[Raw | UnsetType, float | UnsetType, facts.Terms | UnsetType]:
+        """What a message says of a bet: the legs, their combined odds if it is struck at these, and its terms."""
+        legs, odds = self._legs(bet.legs)
+        return legs, odds if bet.type in PLAIN else UNSET, bet.terms or UNSET
 
     def _legs(self, legs: tuple[Leg, ...]) -> tuple[Raw | UnsetType, float | UnsetType]:
         """What a message says of the legs, and their combined odds."""
         if len(legs) != 1:
-            return (said_legs(legs), combined_odds(legs)) if legs else NOTHING
+            return (said_legs(legs), combined_odds(legs)) if legs else (UNSET, UNSET)
         id = legs[0].selection_id
         known = self._said.get(id)
         if known is not None and known[0] is legs:
@@ -157,7 +165,7 @@ class Ticker(Flow):
         return said, odds
 
 
-NOTHING: Final = (UNSET, UNSET)
+NOTHING: Final = (UNSET, UNSET, UNSET)
 
 
 def said_legs(legs: tuple[Leg, ...]) -> Raw:

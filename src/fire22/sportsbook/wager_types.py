@@ -89,7 +89,8 @@ class WagerType(Struct, frozen=True):
 
 def known(name: str) -> WagerType | None:
     """A type by its name, or by another that is in use for it."""
-    return TYPES.get(name) or TYPES.get(_ALSO.get(name.lower(), ""))
+    lower = name.lower()
+    return TYPES.get(lower) or TYPES.get(_ALSO.get(lower, ""))
 
 
 def type_of(name: str, terms: Terms, legs: int) -> WagerType:
@@ -344,3 +345,6 @@ _ALSO: Final = {
     "treble": "parlay",
     "super_yankee": "canadian",
 }
+_NAMES: Final = ("straight", "parlay", *[also for also, name in _ALSO.items() if name in ("straight", "parlay")])
+# The names of what a figure may take for the product of its legs, by their number.
+PLAIN: Final = frozenset(["", *[form for name in _NAMES for form in (name, name.capitalize(), name.upper())]])
