@@ -199,6 +199,9 @@ setInterval(() => {
   if (document.title !== title) document.title = title;
 }, CLOCK_MS);
 setInterval(save, SAVE_MS);
+const measure = () => dispatch({ type: 'width', width: window.innerWidth });
+measure();
+window.addEventListener('resize', measure);
 window.addEventListener('pagehide', save);
 window.addEventListener('hashchange', () => (window.location.hash.startsWith('#code=') ? window.location.reload() : show()));
 

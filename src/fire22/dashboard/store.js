@@ -41,6 +41,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {import('/client/client.js').ClientState} connection
  * @property {TickState | null} tick
  * @property {number} nowMs
+ * @property {number} width  of the window, in pixels
  * @property {number} heardMs  when the last frame came from the server; 0 before the first
  * @property {number} awaySinceMs  since when there is no connection that takes part; 0 while there is one
  * @property {Kpi | null} kpi
@@ -60,6 +61,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'connection', connection: import('/client/client.js').ClientState}
  *   | {type: 'watermark', time: string, watermark: string, problem?: string, nowMs: number}
  *   | {type: 'tick', tick: {position: string, watermark: string, problem?: string, clockDifferenceMs: number}, nowMs: number}
+ *   | {type: 'width', width: number}
  *   | {type: 'clock', nowMs: number, heardMs: number}
  *   | {type: 'kpi', data: Kpi | undefined}
  *   | {type: 'samples', samples: import('./samples.js').Samples}
@@ -81,6 +83,7 @@ export function initialState(nowMs) {
     connection: { name: 'connecting' },
     tick: null,
     nowMs,
+    width: 1440,
     heardMs: 0,
     awaySinceMs: nowMs,
     kpi: null,
@@ -104,6 +107,7 @@ export function reduce(state, action) {
     case 'tick': return ticked(state, action);
     case 'watermark': return asked(state, action);
     case 'clock': return sampled({ ...state, nowMs: action.nowMs, heardMs: action.heardMs });
+    case 'width': return { ...state, width: action.width };
     case 'kpi': return sampled({ ...state, kpi: action.data ?? null });
     case 'samples': return { ...state, samples: action.samples };
     case 'snapshot': return snapshot(state, action.topic, action.messages);

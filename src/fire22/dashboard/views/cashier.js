@@ -2,6 +2,7 @@
 
 import { formatDateTime, formatMoney, formatTime, formatWord } from '../format.js';
 import { html } from '../html.js';
+import { charsOf, fits, screenRoom } from '../layout.js';
 import { isOpen, personOf, questionOf, stepsOf } from '../payments.js';
 import { Component } from '../vendor/preact.js';
 import { Confirm } from './confirm.js';
@@ -42,13 +43,21 @@ class Queue extends Component {
     const ask = (/** @type {string} */ key, /** @type {any} */ data, /** @type {Step} */ step) => this.setState({ asked: { key, data, step } });
     return html`<${HeldScreen} ...${this.props} items=${queue(this.props.state)} busy=${asked !== null} title="Payments that wait"
       topic="payment_queue" empty="No payment waits." aside=${total && html`<${Total} total=${total} />`}
-      render=${(/** @type {HeldItem[]} */ rows) => html`<div class="grid-table cashier" role="table" aria-label="Payments, the longest waiting first">
+      render=${(/** @type {HeldItem[]} */ rows) => html`<div class=${`grid-table cashier ${isTable(this.props.state.width, rows) ? '' : 'is-cards'}`} role="table" aria-label="Payments, the longest waiting first">
         <div role="row" class="grid-row grid-head"><span role="columnheader">Since</span><span role="columnheader">Customer</span><span role="columnheader">What</span>
           <span role="columnheader">Status</span><span role="columnheader" class="right">Amount</span><span role="columnheader" aria-label="Decide"></span></div>
         ${rows.map((row) => html`<${Row} key=${row.key} row=${row} sent=${sent[row.key]} onAsk=${ask} />`)}
       </div>`} />
       ${asked && html`<${Confirm} key=${asked.key} question=${question(asked, () => this.act(asked.key, asked.data, asked.step))} onDone=${() => this.setState({ asked: null })} />`}`;
   }
+}
+
+/** Everything but the amount, in pixels. */
+const OTHER_PX = 60 + 90 + 130 + 90 + 190 + 5 * 18;
+
+/** @param {number} width @param {HeldItem[]} rows */
+function isTable(width, rows) {
+  return fits(screenRoom(width), OTHER_PX, [charsOf(rows.map(({ data }) => formatMoney(data.amount)))]);
 }
 
 /** @param {{total: {deposits: number, withdrawals: number}}} props */

@@ -2,6 +2,7 @@
 
 import { formatCount, formatMoney, formatOdds, formatSigned } from '../format.js';
 import { html } from '../html.js';
+import { charsOf, fits, screenRoom } from '../layout.js';
 import { marketName } from '../wager.js';
 import { HeldScreen } from './held.js';
 import { Crumbs, documentsOf } from './screen.js';
@@ -17,11 +18,20 @@ export function Exposure({ state, stale }) {
     aside=${html`<${Crumbs} screen="exposure" state=${state} />`}
     render=${(/** @type {import('../hold.js').HeldItem[]} */ rows) => html`
       ${total && html`<${Total} total=${total} />`}
-      <div class="grid-table exposure" role="table" aria-label="Markets by liability, the book’s view">
+      <div class=${`grid-table exposure ${isTable(state.width, markets) ? '' : 'is-cards'}`} role="table" aria-label="Markets by liability, the book’s view">
         <div role="row" class="grid-row grid-head"><span role="columnheader">Market</span><span role="columnheader">If this happens, the book gets</span>
           <span role="columnheader" class="right" title="Cash that customers have at stake">Cash risk</span><span role="columnheader" class="right" title="What the book loses at most on the straight wagers of this market">Liability</span></div>
         ${rows.map(({ key, data, now }) => html`<${Market} key=${key} market=${now ?? data} isOver=${now === undefined} />`)}
       </div>`} />`;
+}
+
+/** Names, outcomes and gaps, in pixels. */
+const OTHER_PX = 150 + 240 + 3 * 18;
+
+/** @param {number} width @param {import('../hold.js').Item[]} markets */
+function isTable(width, markets) {
+  const chars = (/** @type {'risk' | 'liability'} */ name) => charsOf(markets.map(({ data }) => formatMoney(data[name]))) + 2;
+  return fits(screenRoom(width), OTHER_PX, [chars('risk'), chars('liability')]);
 }
 
 /** @param {{total: any}} props */

@@ -41,7 +41,7 @@ const SCREENS = { alerts: Alerts, exposure: Exposure, figures: Figures, cashier:
 function Overview({ state, stale, on }) {
   return html`<main>
     <${Kpis} state=${state} stale=${stale} />
-    <${Ticker} wagers=${state.wagers} error=${state.refused.wagers} stale=${stale} on=${on} />
+    <${Ticker} wagers=${state.wagers} width=${state.width} error=${state.refused.wagers} stale=${stale} on=${on} />
     <${Activity} activity=${state.activity} error=${state.refused.activity} stale=${stale} />
   </main>`;
 }

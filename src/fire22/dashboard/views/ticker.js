@@ -1,5 +1,6 @@
 import { formatCount, formatMoney, formatOdds, formatSigned, formatTime } from '../format.js';
 import { html } from '../html.js';
+import { fits, tickerRoom } from '../layout.js';
 import { Component } from '../vendor/preact.js';
 import { betOf, bookResult, legsText, outcomeOf, tierOf } from '../wager.js';
 import { Icon } from './icons.js';
@@ -16,14 +17,14 @@ const HINTS = /** @type {Record<string, string>} */ ({
 /** The least room of a column of amounts, in characters. */
 const AMOUNT_CHARS_MIN = 9;
 
-/** @typedef {{wagers: import('../store.js').State['wagers'], error?: import('../store.js').ServerError, stale: boolean, on: Record<string, any>}} Props */
+/** @typedef {{wagers: import('../store.js').State['wagers'], width: number, error?: import('../store.js').ServerError, stale: boolean, on: Record<string, any>}} Props */
 
 /** @extends {Component<Props>} */
 export class Ticker extends Component {
   /** @param {Props} next */
   shouldComponentUpdate(next) {
-    const { wagers, error, stale } = this.props;
-    return next.wagers !== wagers || next.error !== error || next.stale !== stale;
+    const { wagers, width, error, stale } = this.props;
+    return next.wagers !== wagers || next.width !== width || next.error !== error || next.stale !== stale;
   }
 
   render() {
@@ -32,7 +33,7 @@ export class Ticker extends Component {
 }
 
 /** @param {Props} props */
-function panel({ wagers, error, stale, on }) {
+function panel({ wagers, width, error, stale, on }) {
   const { loaded, rows, paused, heldCount } = wagers;
   return html`<section class=${`panel ticker ${stale ? 'is-stale' : ''}`} aria-labelledby="ticker-title">
     <header class="panel-head">
@@ -43,14 +44,16 @@ function panel({ wagers, error, stale, on }) {
       </button>`}
     </header>
     <div class="scroll" tabindex="0" role="region" aria-label="Wagers, newest first">
-      ${rows.length ? table(rows) : html`<p class="empty">${emptyText(loaded, error)}</p>`}
+      ${rows.length ? table(rows, width) : html`<p class="empty">${emptyText(loaded, error)}</p>`}
     </div>
   </section>`;
 }
 
-/** @param {Row[]} rows */
-function table(rows) {
-  return html`<div class=${`table ${isFlood(rows) ? 'is-flood' : ''}`} style=${widths(rows)} role="table" aria-label="Wagers">
+/** @param {Row[]} rows @param {number} width */
+function table(rows, width) {
+  const chars = charsOfColumns(rows);
+  const style = Object.fromEntries(Object.entries(chars).map(([name, count]) => [`--${name}`, `${count}`]));
+  return html`<div class=${`table ${isFlood(rows) ? 'is-flood' : ''} ${shapeOf(tickerRoom(width), chars)}`} style=${style} role="table" aria-label="Wagers">
     <div class="row row-head" role="row">
       ${COLUMNS.map(([name, title]) => html`<span role="columnheader" class=${`c-${name}`} title=${HINTS[name]} key=${name}>${title}</span>`)}
     </div>
@@ -58,21 +61,33 @@ function table(rows) {
   </div>`;
 }
 
-/** How many characters the columns of amounts need, so that none is ever cut; the others give way. @param {Row[]} rows */
-function widths(rows) {
+/** How many characters the columns of numbers need. @param {Row[]} rows */
+function charsOfColumns(rows) {
+  let number = 0;
   let stake = 0;
   let toWin = 0;
   let book = 0;
   for (const { data } of rows) {
     if (data === null) continue;
+    number = Math.max(number, data.wagerNumber ?? 0);
     stake = Math.max(stake, data.amount);
     toWin = Math.max(toWin, data.toWin ?? 0);
     book = Math.max(book, Math.abs(bookResult(data) ?? 0));
   }
   const chars = (/** @type {string} */ text) => Math.max(AMOUNT_CHARS_MIN, text.length);
-  return {
-    '--stake': `${chars(formatMoney(stake))}`, '--towin': `${chars(formatMoney(toWin))}`, '--book': `${chars(formatSigned(book))}`,
-  };
+  return { number: Math.max(6, String(number).length + 1), stake: chars(formatMoney(stake)), towin: chars(formatMoney(toWin)), book: chars(formatSigned(book)) };
+}
+
+/** Other columns and gaps, in pixels: all of them, and those that remain when there is less room. */
+const ALL_PX = 60 + 76 + 66 + 46 + 120 + 52 + 9 * 10;
+const FEW_PX = 60 + 76 + 66 + 120 + 52 + 6 * 10;
+const PATH_PX = 200;
+
+/** @param {number} roomPx @param {{number: number, stake: number, towin: number, book: number}} chars */
+function shapeOf(roomPx, { number, stake, towin, book }) {
+  if (fits(roomPx, ALL_PX + PATH_PX, [number, stake, towin, book])) return 'is-roomy';
+  if (fits(roomPx, ALL_PX, [number, stake, towin, book])) return '';
+  return fits(roomPx, FEW_PX, [stake, book]) ? 'is-short' : 'is-cards';
 }
 
 /** More than forty rows a second. @param {Row[]} rows */
