@@ -44,7 +44,7 @@ from fire22.log.sqlite import SqliteLog
 from fire22.log.writer import Writer
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
-from fire22.process import Address, Server, listen, locked, raise_descriptor_limit
+from fire22.process import Address, Server, connections_allowed, listen, locked, raise_descriptor_limit
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
@@ -61,8 +61,10 @@ from fire22.sportsbook.schema.foreign import read_book_mapping
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
+LOOK_S: Final = 5.0  # how often it is tried whether the desk could write
 FOLDED_S: Final = 0.01  # how often a start looks whether the rest of the log is folded ...
 PROGRESS_S: Final = 2.0  # ... and how often it says how much is left
+CONNECTIONS_FEW: Final = 1_000  # with fewer than so many by the system's limit the start says so
 FREEZE_CONNECTIONS: Final = 1_000  # after so many new ones the garbage collector is told to leave what is there alone
 LATE_S: Final = 1.0  # how late, at most, who is late with a request or a token is noticed
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
@@ -194,7 +196,7 @@ class Application:
         await self._fold_rest()
         await self._configure()
         stages = [source.run() for source in self.sources]
-        stages += [self.clock.run(), self._trim(), self._end_late(), self._sweep()]
+        stages += [self.clock.run(), self._trim(), self._end_late(), self._sweep(), self._look_after_desk()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -269,6 +271,12 @@ class Application:
                 gc.collect(1)
                 gc.freeze()
 
+    async def _look_after_desk(self) -> None:
+        """Notice that commands cannot be written before somebody gives one."""
+        while self.desk is not None:
+            await self.desk.look()
+            await asyncio.sleep(LOOK_S)
+
     async def _sweep(self) -> None:
         """Look after the connections that are open."""
         interval_s = min(self.config.hub.heartbeat_s, self.config.server.stall_s)
@@ -284,6 +292,7 @@ class Application:
             now_ms=now_ms,
             failed=self._failed("book"),
             rejected=self._row_rejected,
+            let_go=lambda: self.desk.let_go() if self.desk is not None else None,
         )
         try:
             source.check()
@@ -319,6 +328,7 @@ class Application:
             busy_timeout_ms=int(desk.busy_timeout_s * 1000),
             pending_max=desk.pending_max,
             keys_days=desk.keys_days,
+            read_file=lambda: next((source.file for source in self.sources if isinstance(source, SqliteSource)), None),
         )
 
     def _alert(self, alert_id: str) -> Alert | None:
@@ -349,7 +359,7 @@ class Application:
             sign_in=self.sign_in,
             topics=self.engine.topics,
             limits=Limits(
-                connections_max=server.connections_max or raise_descriptor_limit() - DESCRIPTORS_SPARE,
+                connections_max=self._connections_max(),
                 connections_user_max=server.connections_user_max,
                 connections_address_max=server.connections_address_max,
                 subscriptions_max=server.subscriptions_max,
@@ -368,6 +378,21 @@ class Application:
             about=domain.about(self.config.book.currency),
             queries={name: Query(*each) for name, each in domain.queries(self._flows).items()},
         )
+
+    def _connections_max(self) -> int:
+        """How many connections are taken; says where the system allows the process too few open files for it.
+
+        Raises:
+            SetupError: `config_invalid`, it allows so few that nobody could be served.
+        """
+        descriptors = raise_descriptor_limit()
+        wanted = self.config.server.connections_max
+        allowed = connections_allowed(descriptors, DESCRIPTORS_SPARE, wanted)
+        if allowed < (wanted or CONNECTIONS_FEW):
+            self.logger.warning(
+                "few connections", connections_max=allowed, open_files=descriptors, help="raise it with `ulimit -n`"
+            )
+        return allowed
 
     def _server(self) -> Server:
         page, client = page_folders()
@@ -408,6 +433,8 @@ class Application:
         for source in self.sources:
             status = source.status()
             parts[status.name] = status.problem or "ok"
+        if self.desk is not None:
+            parts["desk"] = self.desk.problem or "ok"
         if self.feed.damage is not None:
             parts["storage"] = self.feed.damage.code.name
         if self.service.draining:

@@ -17,6 +17,7 @@ from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
 
 EVERYWHERE: Final = ("", "0.0.0.0", "::")
+DESCRIPTORS_MAX: Final = 1 << 20  # where the system has no limit
 
 
 class Address(Struct, frozen=True):
@@ -65,9 +66,27 @@ class Server(uvicorn.Server):
 
 def raise_descriptor_limit() -> int:
     """Raise the soft limit of open files to the hard one; returns it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = max(soft, DESCRIPTORS_MAX)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def connections_allowed(descriptors: int, spare: int, wanted: int) -> int:
+    """How many connections so many open files allow: as many as wanted, or as there can be where that is 0.
+
+    Args:
+        spare: open files for all else.
+
+    Raises:
+        SetupError: `config_invalid`, none.
+    """
+    allowed = descriptors - spare
+    if allowed < 1:
+        message = f"The system allows this process {descriptors} open files; more than {spare} are needed: `ulimit -n`."
+        raise SetupError(codes.CONFIG_INVALID, message)
+    return min(wanted, allowed) if wanted else allowed
 
 
 def listen(host: str, port: int) -> socket.socket:

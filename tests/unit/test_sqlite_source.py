@@ -382,7 +382,8 @@ async def test_log_that_is_older(book: Path, tmp_path: Path) -> None:
 
 
 async def test_no_book(tmp_path: Path) -> None:
-    """A book that is not there, or not a book, or has no triggers, is named at once."""
+    """A book that is not there, or not a book, or has no triggers, is named before a start; while a server runs it is
+    missed until it is back."""
     (tmp_path / "text.db").write_text("This is no database, and long enough to be seen as none. " * 20)
     with writing(tmp_path / "bare.db") as connection:
         connection.execute("CREATE TABLE things(id, name)")
@@ -392,7 +393,18 @@ async def test_no_book(tmp_path: Path) -> None:
             ("text.db", "book_corrupt"),
             ("bare.db", "book_missing"),
         ):
-            error = await ending(tmp_path / name, storage)
-            assert error.code.name == code
-            assert name in error.message
+            told: list[Fire22Error] = []
+            source = SqliteSource(tmp_path / name, storage.log, poll_ms=1, now_ms=lambda: NOW_MS, failed=told.append)
+            with pytest.raises(BookError) as caught:
+                source.check()
+            assert caught.value.code.name == code
+            assert name in caught.value.message
+            running = asyncio.create_task(source.run())
+            async with asyncio.timeout(20):
+                while len(told) < 2:
+                    await asyncio.sleep(0.01)
+            assert source.status().problem == code
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
     assert not (tmp_path / "missing.db").exists()

@@ -36,6 +36,7 @@ TRIM_BUSY_MS: Final = 20
 RETRY_S: Final = 0.2
 INODE_S: Final = 1.0
 TEXT_MAX: Final = 200  # characters of a broken row's short texts that are told
+_AWAY: Final = (codes.BOOK_MISSING, codes.BOOK_CORRUPT, codes.BOOK_READONLY, codes.BOOK_SCHEMA)
 CLOCK: Final = "system.clock"  # which a recorded book brings itself
 
 
@@ -67,6 +68,12 @@ class SqliteSource:
         now_ms: the wall clock.
         failed: told, in the loop, about each failure that is tried again.
         rejected: told, in the loop, about each row that is no event (its number and why); the log gets its text.
+        let_go: called in the source's thread before a book is opened: whoever else in this process has one open that is
+            no longer at the path closes it. Two files of one name share SQLite's memory-mapped index of the
+            write-ahead log, and within one process no lock keeps the one from cutting it off under the other.
+
+    Attributes:
+        file: device and inode of the book that is open; None while none is.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class SqliteSource:
         now_ms: Callable[[], int],
         failed: Callable[[Fire22Error], None] = lambda _: None,
         rejected: Callable[[int, str], None] = lambda _number, _why: None,
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._log = log
@@ -85,6 +93,8 @@ class SqliteSource:
         self._now_ms = now_ms
         self._failed = failed
         self._rejected = rejected
+        self._let_go = let_go
+        self.file: tuple[int, int] | None = None
         self._stop = threading.Event()
         self._status = SourceStatus(f"sqlite:{path.name}")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,13 +155,17 @@ class SqliteSource:
         """Open the book and read; after a temporary failure, say so and come back."""
         try:
             with book_errors(self._path):
+                self._let_go()
                 reader = _Reader(self._path, self._position)
+                self.file = reader.file
                 try:
                     self._read(reader)
                 finally:
                     reader.close()
+                    self.file = None
         except Fire22Error as error:
-            if not error.temporary:
+            # A book that was renamed or removed may come back; the server serves what it has until then.
+            if not error.temporary and error.code not in _AWAY:
                 raise
             self._status = msgspec.structs.replace(self._status, problem=error.code.name)
             self._call(lambda error=error: self._failed(error))  # type: ignore[misc]
@@ -223,7 +237,8 @@ class _Reader:
     def __init__(self, path: Path, stored_position: Callable[[str], int]) -> None:
         _check_file(path)
         self._path = path
-        self._inode = path.stat().st_ino
+        found = path.stat()
+        self.file = (found.st_dev, found.st_ino)
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             # What is trimmed twice after a loss of power is not read twice: the position is in the log.
@@ -254,7 +269,8 @@ class _Reader:
     def replaced(self) -> bool:
         """Whether another file is at the path now."""
         try:
-            return self._path.stat().st_ino != self._inode
+            found = self._path.stat()
+            return (found.st_dev, found.st_ino) != self.file
         except FileNotFoundError:
             return True
 

@@ -102,6 +102,9 @@ def book_errors(path: Path) -> Iterator[None]:
         raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise BookError(codes.BOOK_CORRUPT, f"{path.name} is damaged or not an SQLite database.") from error
+    except (apsw.CantOpenError, apsw.IOError) as error:
+        message = f"{path.name} cannot be read or written now."
+        raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
     except apsw.SQLError as error:
         raise BookError(codes.BOOK_SCHEMA, f"{path.name} is not a demo book: {error}.") from error
 

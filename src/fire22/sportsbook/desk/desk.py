@@ -4,12 +4,16 @@ One thread has the one connection that commands are written by. A command is one
 book is read and checked, the change, its audit and the answer are written. So a command that was cut off between its
 commit and its answer gives the first answer again, and one that was refused has left nothing. Keys are forgotten after
 a time, the oldest ones with each new command.
+
+SQLite goes on writing to a file that was renamed or removed, where nobody would read it: a command is answered only if
+the file that it was written to is still the one at the book's path.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +24,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fire22.core import codes
-from fire22.core.errors import RequestError
+from fire22.core.errors import BookError, RequestError
 from fire22.core.message import Json
 from fire22.core.outbox import META
 from fire22.core.scope import covers
@@ -37,6 +41,7 @@ KEY_MAX: Final = 200
 RETRY_S: Final = 0.5
 DAY_MS: Final = 86_400_000
 FORGOTTEN_MAX: Final = 3  # keys, with each command
+_NO_FILE: Final = (0, 0)
 
 _PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
     commands.PlaceWager: wagers.place,
@@ -76,12 +81,17 @@ class _Answer(Struct, frozen=True, rename="camel"):
 class Desk:
     """Commands on one book.
 
+    Attributes:
+        problem: the code of what keeps it from writing to the book, as of the last command or look; else empty.
+
     Args:
         path: of the book, with the demo schema and its triggers.
         alert: finds an alert by its id; asked in the caller's thread.
         busy_timeout_ms: how long a command waits for another writer of the book.
         pending_max: commands that may wait.
         keys_days: for how long keys are known.
+        read_file: device and inode of the book that this process reads now, None for none; another one at the path is
+            not opened before that has been let go (see `SqliteSource`).
     """
 
     def __init__(
@@ -94,6 +104,7 @@ class Desk:
         busy_timeout_ms: int,
         pending_max: int,
         keys_days: int,
+        read_file: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
         self._path = path
         self._house = house
@@ -102,8 +113,11 @@ class Desk:
         self._busy_timeout_ms = busy_timeout_ms
         self._pending_max = pending_max
         self._keys_ms = keys_days * DAY_MS
+        self._read_file = read_file
         self._pending = 0
+        self.problem = ""
         self._connection: apsw.Connection | None = None
+        self._file = _NO_FILE  # that the connection writes to
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
 
     def act(self, actor: Actor, name: str, body: bytes, key: str) -> Awaitable[bytes]:
@@ -136,11 +150,28 @@ class Desk:
         future.add_done_callback(self._left)
         return future
 
+    async def look(self) -> None:
+        """See whether commands could be written now; `problem` says it."""
+
+        def try_out() -> None:
+            with contextlib.suppress(BookError), self._writing() as connection, book.transaction(connection):
+                pass
+
+        await asyncio.wrap_future(self._thread.submit(try_out))
+
+    def let_go(self) -> None:
+        """Close a book that is no longer at its path; waits for the command that is at work. For another thread."""
+
+        def close_replaced() -> None:
+            if self._file != _file(self._path):
+                self._close()
+
+        self._thread.submit(close_replaced).result()
+
     def close(self) -> None:
         """End, after the command that is at work."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._connection is not None:
-            self._connection.close()
+        self._close()
 
     def _left(self, _: object) -> None:
         self._pending -= 1
@@ -163,8 +194,7 @@ class Desk:
     def _perform(
         self, actor: Actor, name: str, grant: Grant, command: Command, key: str, digest: bytes, alert_status: str
     ) -> bytes:
-        with book.book_errors(self._path):
-            connection = self._open()
+        with self._writing() as connection:
             now_ms = self._now_ms()
             with book.transaction(connection):
                 known = _answered(connection, actor.subject, key, digest)
@@ -181,14 +211,61 @@ class Desk:
                 _forget(connection, now_ms - self._keys_ms)
             return msgspec.json.encode(_Answer(name, key, False, Raw(result)))
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[apsw.Connection]:
+        """The connection to the book that is at its path, and still is in the end.
+
+        Raises:
+            BookError: it cannot be written, which may pass; `book_missing` also where it was replaced meanwhile.
+        """
+        try:
+            with book.book_errors(self._path):
+                yield self._open()
+                if _file(self._path) != self._file:
+                    message = f"{self._path.name} was replaced while the command was performed; ask again by its key."
+                    raise BookError(codes.BOOK_MISSING, message)
+        except BookError as error:
+            # Another writer's lock passes by itself.
+            self.problem = "" if error.code is codes.BOOK_LOCKED else error.code.name
+            raise BookError(error.code, error.message, temporary=True) from error
+        except RequestError:
+            self.problem = ""
+            raise
+        self.problem = ""
+
     def _open(self) -> apsw.Connection:
-        if self._connection is None:
-            connection = book.connect(self._path)
+        file = _file(self._path)
+        if self._connection is not None and file == self._file:
+            return self._connection
+        self._close()
+        if self._read_file() not in (None, file):
+            raise BookError(codes.BOOK_MISSING, f"{self._path.name} was replaced, and is opened again in a moment.")
+        connection = book.connect(self._path)
+        try:
+            if not is_demo(self._path):
+                raise BookError(codes.BOOK_SCHEMA, f"{self._path.name} is no longer a book that commands can write to.")
             connection.set_busy_timeout(self._busy_timeout_ms)
             # An answer says that it is on disk, also after a loss of power.
             connection.execute("PRAGMA synchronous=FULL")
-            self._connection = connection
-        return self._connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._file = connection, file
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """What is at a path now: device and inode."""
+    try:
+        found = path.stat()
+    except OSError:
+        return _NO_FILE
+    return found.st_dev, found.st_ino
 
 
 def is_demo(path: Path) -> bool:
