@@ -18,6 +18,7 @@ help:
 	@echo "make test    run the tests                              (TESTS='tests/unit -k log')"
 	@echo "make check   lint and types"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
+	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
 	@echo "make conformance   the Autobahn WebSocket suite         (CASES='9.* 12.* 13.*' leaves some out)"
 
 demo: .venv/server.stamp
@@ -72,6 +73,13 @@ requirements:
 	@echo "Installing what the tests need ..."
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
 	@touch $@
+
+# Takes minutes: every mutant runs the tests that should notice it.
+ONLY ?=
+
+.PHONY: mutants
+mutants: .venv/dev.stamp
+	@$(BIN)/python -m tests.mutants $(ONLY)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis clients/js/node_modules

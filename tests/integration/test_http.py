@@ -134,7 +134,7 @@ async def test_many_events(server: app.Application) -> None:
     [
         (bench_event("taken", 2), 409, "id_conflict"),
         (bench_event("") | {"id": ""}, 400, "event_invalid"),
-        (bench_event("system") | {"type": "system.clock"}, 400, "event_invalid"),
+        (bench_event("system", {}) | {"type": "system.clock"}, 400, "event_invalid"),
         (bench_event("wager") | {"type": "wager.placed", "data": {}}, 400, "event_invalid"),
         (bench_event("direct", tags=["to:role:7"]), 400, "event_invalid"),
     ],
