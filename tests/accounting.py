@@ -133,7 +133,7 @@ class Accounts:
             self._clock(at_ms)
             return
         if self._watermark_ms:
-            at_ms = min(at_ms, self._watermark_ms + AHEAD_MS)
+            at_ms = at_ms if at_ms <= self._watermark_ms + AHEAD_MS else self._watermark_ms
         if isinstance(data, facts.WagerFact):
             self._wager(told.type, data, at_ms)
         elif isinstance(data, facts.Customer):

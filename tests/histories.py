@@ -48,6 +48,7 @@ class History:
     def __init__(self, seed: int, *, start_ms: int = START_MS, late: float = 0.15, noise: bool = True) -> None:
         self.random = Random(seed)
         self.now_ms = start_ms
+        self._tells_time = False
         self.watermark_ms = 0
         self._seed = seed
         self._late = late
@@ -70,7 +71,11 @@ class History:
             yield from self._beginning()
         while True:
             self._advance()
-            yield self._next()
+            event = self._next()
+            yield event
+            if event.type == "system.clock" and not self._tells_time:  # of the server: its clock is no recorded one
+                self._tells_time = True
+                yield self._event("system.now", {}, self.watermark_ms)
 
     # What there is from the start.
 
@@ -348,7 +353,8 @@ class History:
     def _event(self, type: str, data: object, at_ms: int, metadata: Metadata | None = None) -> Event:
         self._number += 1
         raw = Raw(msgspec.json.encode(data))
-        return Event(f"{self._seed}:{self._number}", type, "history", to_datetime(at_ms), raw, metadata or Metadata())
+        source = "clock" if type.startswith("system.") else "history"
+        return Event(f"{self._seed}:{self._number}", type, source, to_datetime(at_ms), raw, metadata or Metadata())
 
 
 def _agent_id(path: str) -> str:

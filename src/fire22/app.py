@@ -195,6 +195,7 @@ class Application:
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
         await self._configure()
+        await self.clock.tell()
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self._trim(), self._end_late(), self._sweep(), self._look_after_desk()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
@@ -324,12 +325,18 @@ class Application:
                 tuple([Teaser(each.points, each.pays, each.ties) for each in desk.teasers]),
             ),
             alert=self._alert,
-            now_ms=now_ms,
+            now_ms=self._book_ms,
             busy_timeout_ms=int(desk.busy_timeout_s * 1000),
             pending_max=desk.pending_max,
             keys_days=desk.keys_days,
             read_file=lambda: next((source.file for source in self.sources if isinstance(source, SqliteSource)), None),
         )
+
+    def _book_ms(self) -> int:
+        """The book's time: what is done in a recorded book happens at its own clock's time."""
+        if self.sources and all(source.status().recorded for source in self.sources):
+            return self.hub.hub.watermark_ms or now_ms()
+        return now_ms()
 
     def _alert(self, alert_id: str) -> Alert | None:
         """An alert as the rules know it now."""

@@ -59,7 +59,7 @@ def configured(calendar: Calendar, at_ms: int, *, documents_max: int = 10_000, i
 
 def clock(at_ms: int) -> Event:
     """The watermark moves."""
-    return Event(f"clock:{at_ms}", "system.clock", "test", to_datetime(at_ms), Raw(b"{}"))
+    return Event(f"clock:{at_ms}", "system.clock", "clock", to_datetime(at_ms), Raw(b"{}"))
 
 
 def plan(random: Random, number: int, at_ms: int) -> Event:

@@ -31,7 +31,7 @@ from tests.netted import Netted, Unpaid
 from tests.storage import START_MS
 
 DAY_MS = 24 * 3_600_000
-AHEAD_MS = 60_000  # a fact further ahead of the watermark counts as this far ahead
+AHEAD_MS = 60_000  # a fact further ahead of the watermark counts as of it
 
 Figures = dict[str, Json]
 
@@ -190,7 +190,7 @@ class Recomputed:
         if isinstance(data, facts.Customer) and data.last_wager_at is not None:
             at_ms = to_ms(data.last_wager_at)
         if self.watermark_ms:
-            at_ms = min(at_ms, self.watermark_ms + AHEAD_MS)
+            at_ms = at_ms if at_ms <= self.watermark_ms + AHEAD_MS else self.watermark_ms
         if isinstance(data, facts.WagerFact | facts.Agent) or getattr(data, "last_wager_at", None):
             self._begin(at_ms)
         late = at_ms < self.day_start_ms and isinstance(data, facts.WagerFact | facts.Customer)

@@ -104,7 +104,7 @@ def test_event() -> None:
 
 
 def test_runs_on() -> None:
-    """Each second says how far it is, never goes back, says nothing where nothing moved, and outlives a full disk."""
+    """Each second says how far it is, never goes back, says what time it is where nothing moved, and outlives a full disk."""
 
     async def main() -> None:
         log, failures = MemoryLog(), list[str]()
@@ -149,7 +149,9 @@ def test_runs_on() -> None:
         await asyncio.sleep(20)
         running.cancel()
         assert loop.time() - began_s == 20
-        assert [decode_event(event.body).at_ms for event in log.events] == [1_000, 3_000]
+        told = [decode_event(event.body) for event in log.events]
+        assert [each.at_ms for each in told if each.type == "system.clock"] == [1_000, 3_000]
+        assert {each.at_ms for each in told if each.type == "system.now"} == {10_000}
         assert failures == ["storage_full"]
 
     virtual_time.run(main())

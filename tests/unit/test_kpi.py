@@ -332,7 +332,7 @@ def test_a_fact_of_the_future_is_held_to_the_watermark() -> None:
     """A wrong clock in the book does not begin tomorrow today, nor keep a player active for a year."""
     book = Book()
     book.clock(START_MS)
-    book.wager("wager.placed", START_MS + 9000 * HOUR)
+    book.wager("wager.placed", START_MS + 99_000 * HOUR)
     book.clock(START_MS + HOUR)
     book.wager("wager.placed", START_MS + HOUR, "w2", customerId="C2")
     assert book.change() == (0.0, 2, 2, 20.0)

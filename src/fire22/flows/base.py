@@ -23,16 +23,18 @@ class Fact(Struct, frozen=True, gc=False):
 
     Args:
         seq: its place in the log.
-        at_ms: when it happened, milliseconds since 1970 UTC.
+        at_ms: when it counts, milliseconds since 1970 UTC: when it happened, or the watermark if it is from the future.
         event: as it was accepted.
         data: the event's data, read as the domain's type for it; None where the domain knows none. A handler of one
             type of event may rely on its type; one of several asks for it (`expect`).
+        future: its own time is later than anything the log knows of time; see the engine.
     """
 
     seq: int
     at_ms: int
     event: Event
     data: Any
+    future: bool = False
 
 
 class Refused(Exception):
@@ -225,6 +227,7 @@ class Flow(ABC):
     def __init__(self) -> None:
         self.out: Emitter
         self.watermark_ms = 0
+        self.latest_ms = 0  # no time that is told can be later
 
     @property
     def tables(self) -> tuple[Table[object], ...]:

@@ -2,9 +2,17 @@
 
 The runner drives it from the log; tests, the replay check and benchmarks drive it from anything. What becomes of an
 event on which a flow raises: `faults.py`.
+
+When a fact counts is decided here, from the log alone. It counts when it happened, unless it is from the future: more
+than a minute later than all that is known of time where it stands. Known are the watermark and the server's own time
+(`system.now`, said whenever the watermark does not move). So the backlog of an outage is never from the future, however
+old the watermark is. In a recorded book, whose facts stand ahead of their clock, the next clock of the same commit
+group tells; where none follows, and in an old log, a fact is believed up to 400 days. What is from the future counts as
+of the watermark.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -27,8 +35,13 @@ from fire22.log.base import Group
 CLOCK: Final = "system.clock"
 CONFIGURED: Final = "system.configured"
 _ITS_OWN: Final = (CLOCK, CONFIGURED)  # what the flows do on them belongs to no single event
-FUTURE_MS_MAX: Final = 60_000  # an event further ahead of the watermark dates its record as this far ahead
+NOW: Final = "system.now"
+CLOCK_SOURCE: Final = "clock"  # whose watermarks are the server's; those of any other source are recorded
+AHEAD_MS_MAX: Final = 60_000  # by which the clocks of writers may differ from ours
+UNTOLD_AHEAD_MS_MAX: Final = 400 * 24 * 3_600_000  # the same where the log does not tell the time
+_IS_CLOCK: Final = b'"system.clock"'
 _ENGINE: Final = "engine"  # the table of the engine's own rows
+_NEVER_MS: Final = 1 << 62
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -94,6 +107,7 @@ class Engine(Emitter):
         self._decode = decode
         self._remake = remake
         self._bodies: list[bytes] = []  # of the running group
+        self._group_clocks: list[tuple[int, int]] = []  # its clocks: seq, ms
         self._aside: dict[int, Failure] = {}  # its events on which a flow failed
         self._is_wary = False  # whether any has, or may
         self._flushed = Checkpoint(0, 0, 0)
@@ -110,6 +124,7 @@ class Engine(Emitter):
         handlers: dict[str, list[Handler]] = {}
         for flow in self.flows:
             flow.out = self
+            flow.latest_ms = _NEVER_MS
             for type, handler in flow.handlers().items():
                 handlers.setdefault(type, []).append(handler)
         self._tables: dict[str, Table[object]] = {
@@ -120,6 +135,7 @@ class Engine(Emitter):
         self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
         self._own: dict[str, Callable[[Event], None]] = {
             CLOCK: self._clock,
+            NOW: self._told_now,
             CONFIGURED: self._configured_by,
             REPLAYED: lambda event: self._replay(event, None),
             DISMISSED: self.letters.dismiss,
@@ -128,6 +144,10 @@ class Engine(Emitter):
         self._seq = 0
         self._offset = 0
         self._watermark_ms = 0
+        self._now_ms = 0
+        self._now_told = False
+        self._clocks: deque[tuple[int, int]] = deque()  # those that are not folded yet
+        self._latest_ms = _NEVER_MS
         self._group_ms = 0
         self._configured = False
         self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
@@ -200,12 +220,15 @@ class Engine(Emitter):
     def _load(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
         checkpoint = self._flushed
         self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
+        self._now_ms, self._now_told, self._clocks = 0, False, deque(self._group_clocks)
         try:
             self._load_rows(rows)
             if self.configuration:
                 self._configure(self.configuration)
             for flow in self.flows:
                 flow.watermark_ms = self._watermark_ms
+            self._bound()
+            for flow in self.flows:
                 flow.loaded()
         except Exception as error:
             self.is_whole = False
@@ -219,7 +242,10 @@ class Engine(Emitter):
         load: Callable[[str, bytes], None] = _pass_over
         for name, key, value in rows:
             if name == _ENGINE:
-                self.configuration = value
+                if key == "now":
+                    self._now_ms = int(value)
+                else:
+                    self.configuration = value
                 continue
             if name != current:
                 table = self._tables.get(name)
@@ -242,13 +268,11 @@ class Engine(Emitter):
         try:
             event = decode_event(body)
             type = event.type
-            at_ms = event.at_ms
-            # Retention goes by this; one event with a wrong clock must not keep the feed for years.
-            mark_ms = self._watermark_ms
-            dated_ms = at_ms if at_ms <= mark_ms + FUTURE_MS_MAX or not mark_ms else mark_ms + FUTURE_MS_MAX
-            if dated_ms > self._group_ms:
-                self._group_ms = dated_ms
-            failure = self._fold_warily(event, at_ms) if self._is_wary else self._hand_on(event, at_ms)
+            at_ms, future = self._counts_at(event)
+            if at_ms > self._group_ms:
+                self._group_ms = at_ms
+            fold = self._fold_warily if self._is_wary else self._hand_on
+            failure = fold(event, at_ms, future)
             if failure is not None:
                 self.rejected.append(Rejected(self._seq, event.id, event.type, failure.code, failure.reason))
                 self.letters.add(self._seq, event, failure, self._watermark_ms or at_ms)
@@ -261,12 +285,12 @@ class Engine(Emitter):
             self._is_wary = True
             raise FlowFailed(self._seq, type) from error
 
-    def _fold_warily(self, event: Event, at_ms: int) -> Failure | None:
+    def _fold_warily(self, event: Event, at_ms: int, future: bool) -> Failure | None:
         """Hand on an event while others fail."""
         failure = self._aside.get(self._seq)
         if event.type == REPLAYED:  # somebody asked for it: it is tried in any case
             if failure is None:
-                return self._hand_on(event, at_ms)
+                return self._hand_on(event, at_ms, future)
             self._replay(event, failure)
             return None
         if failure is None and not self._breaker.is_tried(event.type):
@@ -274,7 +298,7 @@ class Engine(Emitter):
         if failure is not None:
             self._breaker.failed(event.type)
             return failure
-        failure = self._hand_on(event, at_ms)
+        failure = self._hand_on(event, at_ms, future)
         if failure is None:
             self._breaker.succeeded(event.type)
         return failure
@@ -291,6 +315,7 @@ class Engine(Emitter):
         """
         if group.first != self._seq + 1:
             raise AssertionError(f"group {group.first} does not follow event {self._seq}")
+        self.begin(group)
         for body in group.bodies:
             try:
                 self.fold(body)
@@ -299,6 +324,14 @@ class Engine(Emitter):
                     raise
                 self.rebuild(stored())
         return self.flush()
+
+    def begin(self, group: Group) -> None:
+        """Look at the clocks of a group before its events are folded: a later one tells what came before it."""
+        clocks = [(seq, body) for seq, body in enumerate(group.bodies, group.first) if _IS_CLOCK in body]
+        events = [(seq, decode_event(body)) for seq, body in clocks]
+        self._group_clocks = [(seq, event.at_ms) for seq, event in events if event.type == CLOCK]
+        self._clocks = deque(self._group_clocks)
+        self._bound()
 
     def flush(self) -> Batch:
         """End a commit group: let the flows speak, and number what they said.
@@ -416,7 +449,7 @@ class Engine(Emitter):
         self._last_compared = topic, before, document, data, was
         return data, was
 
-    def _hand_on(self, event: Event, at_ms: int) -> Failure | None:
+    def _hand_on(self, event: Event, at_ms: int, future: bool) -> Failure | None:
         """Let the flows fold an event; why they cannot, if so."""
         handlers = self._handlers.get(event.type)
         if handlers is not None:
@@ -424,7 +457,7 @@ class Engine(Emitter):
                 data = self._decode(event.type, event.data)
             except msgspec.MsgspecError as error:
                 return Failure(codes.EVENT_INVALID, str(error))
-            fact = Fact(self._seq, at_ms, event, data)
+            fact = Fact(self._seq, at_ms, event, data, future)
             first, others = handlers
             try:
                 first(fact)
@@ -440,7 +473,7 @@ class Engine(Emitter):
         elif own := self._own.get(event.type):
             own(event)
         if (event.metadata.category or event.metadata.tags) and self._any:
-            fact = Fact(self._seq, at_ms, event, None)
+            fact = Fact(self._seq, at_ms, event, None, future)
             for handler in self._any:
                 handler(fact)
         return None
@@ -456,7 +489,7 @@ class Engine(Emitter):
         if letter is None:
             return  # it has been dealt with meanwhile
         again = self.letters.event(letter, asked)
-        failure = again if isinstance(again, Failure) else failed or self._hand_on(again, again.at_ms)
+        failure = again if isinstance(again, Failure) else failed or self._hand_on(again, *self._counts_at(again))
         if failure is None:
             self.letters.replayed(letter, event.at_ms)
         else:
@@ -465,11 +498,42 @@ class Engine(Emitter):
 
     def _clock(self, event: Event) -> None:
         at_ms = event.at_ms
-        if at_ms > self._watermark_ms:
-            self._watermark_ms = at_ms
+        if event.source != CLOCK_SOURCE and self._now_ms:
+            self._set_now(0)  # a recorded book's time has nothing to do with the server's
+        while self._clocks and self._clocks[0][0] <= self._seq:
+            self._clocks.popleft()
+        moved = at_ms > self._watermark_ms
+        self._watermark_ms = max(at_ms, self._watermark_ms)
+        self._bound()
+        if moved:
             for flow in self.flows:
                 flow.watermark_ms = at_ms
                 flow.clock()
+
+    def _told_now(self, event: Event) -> None:
+        self._set_now(event.at_ms)
+        self._bound()
+
+    def _set_now(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._now_told = True
+
+    def _bound(self) -> None:
+        """Work out anew beyond which time a fact is from the future."""
+        known_ms = self._now_ms or (self._clocks[0][1] if self._clocks else 0)
+        if known_ms:
+            self._latest_ms = max(known_ms, self._watermark_ms) + AHEAD_MS_MAX
+        else:
+            self._latest_ms = self._watermark_ms + UNTOLD_AHEAD_MS_MAX if self._watermark_ms else _NEVER_MS
+        for flow in self.flows:
+            flow.latest_ms = self._latest_ms
+
+    def _counts_at(self, event: Event) -> tuple[int, bool]:
+        """When an event counts, and whether it is from the future."""
+        at_ms = event.at_ms
+        if at_ms <= self._latest_ms:
+            return at_ms, False
+        return self._watermark_ms or self._latest_ms - AHEAD_MS_MAX, True
 
     def _configured_by(self, event: Event) -> None:
         self._configure(bytes(event.data))
@@ -487,6 +551,9 @@ class Engine(Emitter):
         if self._configured:
             self._configured = False
             rows.append(Rows(_ENGINE, [("configuration", self.configuration)]))
+        if self._now_told:
+            self._now_told = False
+            rows.append(Rows(_ENGINE, [("now", b"%d" % self._now_ms)]))
         for name, table in self._tables.items():
             if table.is_changed:
                 rows.append(Rows(name, table.take_changed()))

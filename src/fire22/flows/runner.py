@@ -109,6 +109,7 @@ class Runner:
             await self._some_written()
         engine = self._engine
         began = time.perf_counter()
+        engine.begin(group)
         for index, body in enumerate(group.bodies):
             try:
                 engine.fold(body)

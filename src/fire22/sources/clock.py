@@ -2,6 +2,9 @@
 
 So a backlog after an outage falls into the windows and days where it belongs. A source that has been silent for
 `source_timeout_s` is left out, so that it does not stop the others' time. Recorded sources bring their own clock.
+
+Whenever the watermark does not move, at every start and while no source can be read, `system.now` says what time it is
+instead: facts up to then may be read any moment, and are not from the future.
 """
 
 import asyncio
@@ -65,18 +68,38 @@ class ClockSource:
     async def run(self) -> None:
         """Append until cancelled."""
         while True:
-            watermark_ms = self.watermark_ms()
-            if watermark_ms > self._last_ms:
-                self._last_ms = watermark_ms
-                try:
-                    await self._log.append([clock_event(watermark_ms)])
-                except Fire22Error as error:
-                    if not error.temporary:
-                        raise
-                    self._failed(error)
+            await self.tell()
             await self._sleep(self._interval_s)
+
+    async def tell(self) -> None:
+        """Append the watermark or, where it does not move, the time; before the sources run, too."""
+        watermark_ms = self.watermark_ms()
+        if watermark_ms > self._last_ms:
+            self._last_ms = watermark_ms
+            event = clock_event(watermark_ms)
+        elif self._is_recorded:
+            return
+        else:
+            event = now_event(self._now_ms())
+        try:
+            await self._log.append([event])
+        except Fire22Error as error:
+            if not error.temporary:
+                raise
+            self._failed(error)
+
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether the only time is that of recorded sources."""
+        statuses = [source.status() for source in self._sources]
+        return bool(statuses) and all(status.recorded for status in statuses)
 
 
 def clock_event(at_ms: int) -> EncodedEvent:
     """The event that says how far the sources have been read."""
     return encode_event(Event(f"clock:{at_ms}", "system.clock", "clock", to_datetime(at_ms), msgspec.Raw(b"{}")))
+
+
+def now_event(at_ms: int) -> EncodedEvent:
+    """The event that says what time it is."""
+    return encode_event(Event(f"now:{at_ms}", "system.now", "clock", to_datetime(at_ms), msgspec.Raw(b"{}")))

@@ -113,7 +113,9 @@ class SqliteSource:
             _check_file(self._path)
             connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
             try:
-                _check_installed(self._path, outbox_status(connection))
+                outbox = outbox_status(connection)
+                _check_installed(self._path, outbox)
+                self._status = msgspec.structs.replace(self._status, recorded=outbox.clock == "recorded")
             finally:
                 connection.close()
 

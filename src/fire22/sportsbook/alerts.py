@@ -327,15 +327,14 @@ class Alerts(Flow):
                 hook(ended)
 
     def _acknowledged(self, fact: Fact) -> None:
-        self._queue.decide("acknowledged", expect(fact, facts.AlertDecided), self._book.counts_at(fact))
+        self._queue.decide("acknowledged", expect(fact, facts.AlertDecided), fact.at_ms)
 
     def _closed(self, fact: Fact) -> None:
-        self._queue.decide("closed", expect(fact, facts.AlertDecided), self._book.counts_at(fact))
+        self._queue.decide("closed", expect(fact, facts.AlertDecided), fact.at_ms)
 
     def _counts(self, fact: Fact) -> int:
-        at_ms = self._book.counts_at(fact)
-        self._at_ms = max(self._at_ms, at_ms)
-        return at_ms
+        self._at_ms = max(self._at_ms, fact.at_ms)
+        return fact.at_ms
 
     def _judge(self, fact: Fact, hooks: Hooks, *looked_at: object) -> None:
         self._fact = fact

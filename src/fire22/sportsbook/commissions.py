@@ -128,7 +128,7 @@ class Commissions(Flow):
             document = each.document(self._book.money.major)
             self.out.archive(TOPIC, each.scope, each.key, each.revision, self.watermark_ms, document)
         if ended:
-            self._forget(book.running.weeks[0], book.running.kept_from)
+            self._forget(book.running.restate_from, book.running.kept_from)
         said_ms = self._said.get("ms") or 0
         if ended or self.watermark_ms - said_ms >= self._interval_ms:
             self._said.put("ms", self.watermark_ms)
@@ -148,9 +148,8 @@ class Commissions(Flow):
             raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {told.path}.", path=told.path)
         brackets = tuple((each.from_minor, each.rate) for each in told.brackets)
         first = _ordinal(told.effective_from)
-        running = self._daybook.running
-        if running.day:
-            first = max(first, running.week)
+        if self._daybook.running.day:
+            first = max(first, self._daybook.week_at(fact.at_ms))
         row = PlanRow(first, told.type, told.rate, told.per_head_minor, brackets)
         _arithmetic_plan(row)  # refuses what cannot be figured
         known = self._plans.get(told.path)
@@ -197,7 +196,8 @@ class Commissions(Flow):
         document = self._document(path, first, row)
         document |= {"status": "closed", "revision": row.revision, "difference": self._book.money.major(difference)}
         at_ms = self.watermark_ms
-        self.out.view(TOPIC, path, key_of("week", first), "update", at_ms, document)
+        if first >= self._daybook.running.restate_from:
+            self.out.view(TOPIC, path, key_of("week", first), "update", at_ms, document)
         self.out.archive(TOPIC, path, key_of("week", first), row.revision, at_ms, document)
 
     def _cascade(self, first: int, totals: dict[str, Total | None], *, closed: bool) -> dict[str, arithmetic.Period]:

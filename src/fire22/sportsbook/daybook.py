@@ -175,7 +175,8 @@ class Daybook(Flow):
         elif day > running.day:
             since = self._ending[0] if self._ending else running.day
             self._ending = (since, day)
-            self._ending_weeks += running.advance(day, self.periods, self.settings.restate_weeks)
+            busy = self._days_with_cells(running.day, day)
+            self._ending_weeks += running.advance(day, self.periods, self.settings.restate_weeks, busy)
         else:
             return
         self._row.put("now", running)
@@ -187,7 +188,7 @@ class Daybook(Flow):
         self._merged = {}
         self.ended, self.restated, self.due = [], [], False
         running = self.running
-        if running.hot_next > running.hot:
+        if running.day and (running.hot_next > running.hot or running.known_from > running.weeks[0]):
             self._put_away()
         if running.day:
             self._look_back()
@@ -223,6 +224,13 @@ class Daybook(Flow):
             return known
         days = [sheet for day in range(first, after) if (sheet := self._sheet(day, path))]
         return days[0] if len(days) == 1 else merge(days)
+
+    def week_at(self, at_ms: int) -> int:
+        """The first day of the week of a moment that has not been closed: of a coming week, or else the running one."""
+        day = self._day(at_ms)
+        if day < self.running.week_end:
+            return self.running.week
+        return max(self.periods.first("week", day), self.running.week_end)
 
     def running_week(self) -> dict[str, Total]:
         """Revenue, handle and players of each agent's own customers in the running week as it stands; nothing else."""
@@ -282,7 +290,7 @@ class Daybook(Flow):
         told = expect(fact, facts.Customer)
         if told.customer_id in self._homes:
             return  # it is told of again; what moves its balance comes as facts
-        cell = self._cell(told.path, told.customer_id, self._book.counts_at(fact), moved=told.balance_minor)
+        cell = self._cell(told.path, told.customer_id, fact.at_ms, moved=told.balance_minor)
         cell.new += 1
         cell.opening += told.balance_minor
         self._leaf_day.opening += told.balance_minor
@@ -337,7 +345,7 @@ class Daybook(Flow):
         into_balance = amount if told.direction == "deposit" else -amount
         back = fact.event.type == "payment.charged_back"
         moved = -into_balance if back else into_balance
-        cell = self._cell(told.path, told.customer_id, self._book.counts_at(fact), moved=moved)
+        cell = self._cell(told.path, told.customer_id, fact.at_ms, moved=moved)
         money = self._leaf_day
         if back:
             cell.chargebacks += into_balance
@@ -352,7 +360,7 @@ class Daybook(Flow):
     def _adjusted(self, fact: Fact) -> None:
         told = expect(fact, facts.BalanceAdjusted)
         amount = told.amount_minor
-        cell = self._cell(told.path, told.customer_id, self._book.counts_at(fact), moved=amount)
+        cell = self._cell(told.path, told.customer_id, fact.at_ms, moved=amount)
         cell.adjustments += amount
         self._leaf_day.adjustments += amount
         if told.kind == BONUS:
@@ -369,7 +377,7 @@ class Daybook(Flow):
         running = self.running
         day = self._day(at_ms)
         late = 0
-        if running.day and day < running.weeks[0]:
+        if running.day and day < running.restate_from:
             day, late = running.day, 1
         if day < running.hot:
             cell = self._sheets.cell(day, account.leaf.path, account.customer)
@@ -475,7 +483,8 @@ class Daybook(Flow):
     def _put_away(self) -> None:
         """The cells of ended weeks become sheets; what can no longer be restated is dropped."""
         running = self.running
-        running.hot = running.hot_next
+        running.forget()
+        kept_from = month_of(running.known_from)
         for _, leaf in sorted(self.leaves.items()):
             days: dict[int, Sheet] = {}
             for customer, account in sorted(leaf.accounts.items()):
@@ -493,8 +502,8 @@ class Daybook(Flow):
                 leaf.days.pop(day, None)
                 self._sheets.put(day, leaf.path, sheet)
         self._row.put("now", running)
-        self._sheets.drop(running.kept_from)
-        self._totals.drop(running.kept_from)
+        self._sheets.drop(kept_from)
+        self._totals.drop(kept_from)
 
     def _end(self) -> None:
         """The periods that have ended since the last flush, with their totals."""
@@ -521,7 +530,7 @@ class Daybook(Flow):
             for key in sorted(key for key, _ in self._late if key.startswith(f"{day}|")):
                 self._late.pop(key)
         if weeks:
-            self.running.hot_next = self.running.week
+            self.running.hot_next, self.running.known_from = self.running.week, self.running.restate_from
             self._row.put("now", self.running)
 
     def _days_with_cells(self, since: int, until: int) -> list[int]:

@@ -236,7 +236,7 @@ class Exposures(Flow):
     def _resulted(self, fact: Fact) -> None:
         told = expect(fact, facts.MarketResulted)
         rows = tuple([(each.selection_id, each.result, each.void, each.dead_heat) for each in told.results])
-        at_ms = max(self._registry.counts_at(fact), self.watermark_ms)
+        at_ms = max(fact.at_ms, self.watermark_ms)
         self._catch_up()
         self.books.result(told.market_id, results_of(rows))
         self._results.put(told.market_id, ResultRow(at_ms, rows))

@@ -174,7 +174,7 @@ class Figures(Flow):
 
     def _roll_over(self) -> None:
         self._week = self._daybook.running.week
-        self._revisions.forget(self._daybook.running.weeks[0])
+        self._revisions.forget(self._daybook.running.restate_from)
         for key in sorted(self._by_key):
             self._by_key[key].waits = True
             self._mark(key)

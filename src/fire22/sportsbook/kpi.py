@@ -41,7 +41,7 @@ from fire22.sportsbook.key_figures import (
 )
 from fire22.sportsbook.periods import Periods, Weekday
 from fire22.sportsbook.players import SHOWN, WAGERED, Player, Window, names, new_player
-from fire22.sportsbook.registry import FUTURE_MS_MAX, MOVES, Movement, Registry
+from fire22.sportsbook.registry import MOVES, Movement, Registry
 
 MINUTE_MS: Final = 60_000
 ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
@@ -74,7 +74,7 @@ class Kpi(Flow):
     """One document for each scope; comes after the flows that tell liabilities and commissions."""
 
     name: ClassVar[str] = "kpi"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, registry: Registry, liabilities: Liabilities, commissions: Commissioned) -> None:
         super().__init__()
@@ -161,8 +161,8 @@ class Kpi(Flow):
 
     def clock(self) -> None:
         """The windows of active and online players slide; a new business day may begin."""
-        if self._running.day_ms > self.watermark_ms + FUTURE_MS_MAX:
-            # A fact of before the first watermark began a day that has not come.
+        if self._running.day_ms > self.watermark_ms + MINUTE_MS:
+            # A fact that the clock had not reached began a day that has not come.
             self._running = msgspec.structs.replace(self._running, ends_ms=0)
         self._begin_day(self.watermark_ms)
         self._expire(self.watermark_ms)
@@ -232,7 +232,8 @@ class Kpi(Flow):
     def _customer(self, fact: Fact) -> None:
         customer = expect(fact, facts.Customer)
         if customer.last_wager_at is not None:
-            at_ms = self._time(to_ms(customer.last_wager_at))
+            at_ms = to_ms(customer.last_wager_at)
+            at_ms = self._time(at_ms if at_ms <= self.latest_ms else fact.at_ms)
             self._wagered(self._sums.scope(customer.path), customer.customer_id, at_ms)
 
     def _imported_revenue(self, fact: Fact) -> None:
@@ -295,23 +296,23 @@ class Kpi(Flow):
     def _charged_back(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
         if payment.direction == "deposit":
-            at_ms = self._time(self._book.counts_at(fact))
+            at_ms = self._time(fact.at_ms)
             self._add(payment.path, at_ms, Sums(costs=payment.amount_minor))
 
     def _adjusted(self, fact: Fact) -> None:
         adjusted = expect(fact, facts.BalanceAdjusted)
         if adjusted.kind == BONUS:
-            at_ms = self._time(self._book.counts_at(fact))
+            at_ms = self._time(fact.at_ms)
             self._add(adjusted.path, at_ms, Sums(costs=adjusted.amount_minor))
 
     def _login(self, fact: Fact) -> None:
         session = expect(fact, facts.Session)
         one = self._player(self._sums.scope(session.path), session.customer_id)
-        self._showed(one, session.customer_id, self._time(self._book.counts_at(fact)))
+        self._showed(one, session.customer_id, self._time(fact.at_ms))
 
     def _logout(self, fact: Fact) -> None:
         customer = expect(fact, facts.Session).customer_id
-        at_ms = self._time(self._book.counts_at(fact))
+        at_ms = self._time(fact.at_ms)
         if at_ms <= self._now_ms - self._online_ms:
             return
         self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
@@ -329,9 +330,7 @@ class Kpi(Flow):
         return max(self.watermark_ms, self._running.day_ms)
 
     def _time(self, at_ms: int) -> int:
-        """When a fact counts: its own time, but not far ahead of the watermark. It may begin a business day."""
-        if self.watermark_ms and at_ms > self.watermark_ms + FUTURE_MS_MAX:
-            at_ms = self.watermark_ms + FUTURE_MS_MAX
+        """When a fact counts. It may begin a business day."""
         if at_ms >= self._running.ends_ms:
             self._begin_day(at_ms)
         if at_ms > self._at_ms:

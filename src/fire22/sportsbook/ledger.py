@@ -205,7 +205,7 @@ class Ledger(Flow):
         customer = expect(fact, facts.Customer)
         id = customer.customer_id
         holder = self._holder(id)
-        self._touch(holder, self._book.counts_at(fact))
+        self._touch(holder, fact.at_ms)
         account = holder.account
         if account is None:
             account = Account(customer.agent_id, customer.path)
@@ -221,7 +221,7 @@ class Ledger(Flow):
 
     def _limit(self, fact: Fact) -> None:
         changed = expect(fact, facts.CustomerLimitChanged)
-        self._touch(self._holder(changed.customer_id), self._book.counts_at(fact))
+        self._touch(self._holder(changed.customer_id), fact.at_ms)
 
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
@@ -248,17 +248,16 @@ class Ledger(Flow):
         if before is not None:
             payment = msgspec.structs.replace(before, state=state)
         else:
-            at_ms = self._book.counts_at(fact)
             payment = Payment(
                 state, fact.seq, told.customer_id, told.agent_id, told.path, told.direction, told.method,
-                told.amount_minor, at_ms,
+                told.amount_minor, fact.at_ms,
             )  # fmt: skip
         self._payments.put(id, payment)
         if payment.undecided:
             self._queue.put(id, payment)
         else:
             self._queue.leave(id)
-        self._at_ms = max(self._at_ms, self._book.counts_at(fact))
+        self._at_ms = max(self._at_ms, fact.at_ms)
         path = customer_path(told.path, told.customer_id)
         amount = self._book.money.major(told.amount_minor)
         update = PaymentUpdate(
@@ -268,7 +267,7 @@ class Ledger(Flow):
         moved = payments.balance_minor(state, told.direction, told.amount_minor)
         if moved:
             holder = self._holder(told.customer_id)
-            self._touch(holder, self._book.counts_at(fact))
+            self._touch(holder, fact.at_ms)
             self._post(fact, holder, told, f"{told.direction}_{state}", moved, id)
 
     def _check(self, told: facts.Payment, state: payments.State) -> None:
@@ -315,7 +314,7 @@ class Ledger(Flow):
             )
         self._adjusted.put(told.entry_id, content)
         holder = self._holder(told.customer_id)
-        self._touch(holder, self._book.counts_at(fact))
+        self._touch(holder, fact.at_ms)
         self._post(fact, holder, told, told.kind, told.amount_minor, told.entry_id, told.reason or UNSET)
 
     # What facts do to accounts.

@@ -32,7 +32,6 @@ from fire22.sportsbook.open_wager import OpenWager as OpenWager
 from fire22.sportsbook.settlement import cash_risk_minor
 from fire22.sportsbook.wager_table import ClosedWager, WagerTable
 
-FUTURE_MS_MAX: Final = 60_000  # a fact further ahead of the watermark than this counts as this far ahead
 MOVES: Final = (
     "wager.placed",
     "wager.imported",
@@ -99,7 +98,7 @@ class Movement(Struct, gc=False):
     """What a fact of a wager does to the book; minor units.
 
     Args:
-        at_ms: when it counts: its own time, but not far ahead of the watermark.
+        at_ms: when it counts.
         opened: the wager as it is open from now on; None where it is not.
         closed: the wager as it was open until now; None where it was not. A change of an open wager has both.
         revenue: by which gross revenue moves; the customer's balance moves by the same, negative.
@@ -126,7 +125,7 @@ class Registry(Flow):
     that it ends."""
 
     name: ClassVar[str] = "book"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,11 +183,6 @@ class Registry(Flow):
         }
 
     # What other flows may ask.
-
-    def counts_at(self, fact: Fact) -> int:
-        """When a fact counts: its own time, but not far ahead of the watermark."""
-        limit_ms = self.watermark_ms + FUTURE_MS_MAX
-        return fact.at_ms if fact.at_ms <= limit_ms or not self.watermark_ms else limit_ms
 
     def agent(self, path: str) -> Agent | None:
         """The agent at a path."""
@@ -378,7 +372,7 @@ class Registry(Flow):
             terms=terms,
         )
         self._wagers.put(wager.wager_id, after)
-        self.move = Movement("modified", wager, self.counts_at(fact), after, before, handle=after.cash - before.cash)
+        self.move = Movement("modified", wager, fact.at_ms, after, before, handle=after.cash - before.cash)
 
     def _settled(self, fact: Fact) -> None:
         wager: facts.WagerSettled = fact.data
@@ -395,8 +389,7 @@ class Registry(Flow):
             raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake or customer.")
         over = ClosedWager(state, risk, cash, wager.to_win_minor, wager.revision, returned, counted)
         self._wagers.end(id, over)
-        at_ms = self.counts_at(fact)
-        self.move = Movement(kind, wager, at_ms, None, before, revenue, 0, settled, returned, result)
+        self.move = Movement(kind, wager, fact.at_ms, None, before, revenue, 0, settled, returned, result)
 
     def _corrected(self, fact: Fact, wager: facts.WagerSettled, cash: int, state: State) -> ClosedWager:
         """What a settlement of a wager that is not open replaces."""
@@ -435,7 +428,7 @@ class Registry(Flow):
             self._wagers.end(id, over)
         handle = -cash if counted else 0
         revenue, settled = (known.returned - known.cash, handle) if known is not None else (0, 0)
-        self.move = Movement("cancelled", wager, self.counts_at(fact), None, before, revenue, handle, settled)
+        self.move = Movement("cancelled", wager, fact.at_ms, None, before, revenue, handle, settled)
 
     def _undone(self, wager: facts.WagerCancelled, cash: int, state: State) -> ClosedWager:
         """The settlement that a cancellation takes back."""
@@ -461,7 +454,7 @@ class Registry(Flow):
         revenue = known.returned - known.cash if was_settled else 0
         settled = -known.cash if was_settled and known.counted else 0
         handle = opened.cash + settled
-        self.move = Movement("reopened", wager, self.counts_at(fact), opened, None, revenue, handle, settled)
+        self.move = Movement("reopened", wager, fact.at_ms, opened, None, revenue, handle, settled)
 
     def _rolled_back(self, wager: facts.WagerReopened) -> ClosedWager:
         """What a wager was that is open again."""
@@ -488,7 +481,7 @@ class Registry(Flow):
         risk = wager.risk_minor
         return OpenWager(
             wager.wager_id, wager.wager_number, bettor.customer_id, bettor.agent_id, bettor.path, intern(wager.type),
-            risk, 0 if wager.free_play else risk, wager.to_win_minor, self.counts_at(fact), wager.version,
+            risk, 0 if wager.free_play else risk, wager.to_win_minor, fact.at_ms, wager.version,
             bettor.channel, bettor.ip, self._legs.of(wager.legs), _terms(wager.terms),
         )  # fmt: skip
 

@@ -77,7 +77,7 @@ class Reviews(Flow):
     def _requested(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerPlaced)
         before = self._asked.get(wager.wager_id)
-        at_ms = self._book.counts_at(fact)
+        at_ms = fact.at_ms
         self._at_ms = max(self._at_ms, at_ms)
         asked = Asked(
             wager.status,
@@ -102,7 +102,7 @@ class Reviews(Flow):
         if self._asked.get(wager_id) is not None:
             self._asked.pop(wager_id)
             self._list.leave(wager_id)
-            self._at_ms = max(self._at_ms, self._book.counts_at(fact))
+            self._at_ms = max(self._at_ms, fact.at_ms)
 
 
 def _amounts(asked: Asked) -> dict[str, int]:
