@@ -27,6 +27,7 @@ class Told(NamedTuple):
     type: str
     data: object
     at_ms: int
+    future: bool = False
 
 
 class Spy(Flow):
@@ -48,7 +49,7 @@ class Spy(Flow):
         self.told.append(Told("system.clock", None, self.watermark_ms))
 
     def _note(self, fact: Fact) -> None:
-        self.told.append(Told(fact.event.type, fact.data, fact.at_ms))
+        self.told.append(Told(fact.event.type, fact.data, fact.at_ms, fact.future))
 
 
 class Entry(NamedTuple):
@@ -118,6 +119,7 @@ class Accounts:
         self._wagers: dict[str, Wager] = {}
         self._customers: set[str] = set()
         self._watermark_ms = 0
+        self._future = False
         for each in told:
             self._take(each)
 
@@ -129,6 +131,7 @@ class Accounts:
 
     def _take(self, told: Told) -> None:
         data, at_ms = told.data, told.at_ms
+        self._future = told.future
         if told.type == "system.clock":
             self._clock(at_ms)
             return
@@ -178,7 +181,7 @@ class Accounts:
         if self.today is not None and day < self.kept_from:
             day = self.today
             what = {**what, "late": 1}
-        self.entries.append(Entry(day, path, customer, what, wager))
+        self.entries.append(Entry(day, path, customer, {**what, "future": int(self._future)}, wager))
 
     def _wager(self, type: str, data: facts.WagerFact, at_ms: int) -> None:
         what = self._what(type.partition(".")[2], data)
@@ -312,8 +315,9 @@ def report(accounts: Accounts, kind: str, first: date, after: date, scope: str) 
         document["largestWagerId"] = largest[1]
     if total(entries, "settled_handle"):
         document["hold"] = round(100 * total(entries, "revenue") / total(entries, "settled_handle"), 2)
-    if total(entries, "late"):
-        document["late"] = total(entries, "late")
+    for name in ("late", "future"):
+        if total(entries, name):
+            document[name] = total(entries, name)
     if "@" not in scope:
         document |= _of_many(entries)
     return document

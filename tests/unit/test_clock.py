@@ -104,7 +104,7 @@ def test_event() -> None:
 
 
 def test_runs_on() -> None:
-    """Each second says how far it is, never goes back, says what time it is where nothing moved, and outlives a full disk."""
+    """Each second says how far it is, never goes back, says the time where nothing moved, and outlives a full disk."""
 
     async def main() -> None:
         log, failures = MemoryLog(), list[str]()

@@ -80,8 +80,9 @@ class Book:
             "path": "/M1", "type": "straight", "riskMinor": minor, "toWinMinor": minor, "freePlay": False,
         }  # fmt: skip
         placed = self.event("wager.placed", when, **wager, channel="web", status="accepted", version=1)
-        settled = self.event("wager.settled", when, **wager, revision=1, result="lose", returnMinor=0,
-            previousReturnMinor=0)
+        settled = self.event(
+            "wager.settled", when, **wager, revision=1, result="lose", returnMinor=0, previousReturnMinor=0
+        )
         return [placed, settled]
 
     def group(self, events: Sequence[Event]) -> None:
@@ -116,7 +117,11 @@ def test_the_backlog_of_an_outage_counts_on_its_own_days() -> None:
     book.group([*book.lost("11-27 16:25:16", 1100), book.clock("11-27 16:25:16")])
     midnight = "11-27 23:59"
     book.group([book.now("11-28 00:03")])
-    backlog = [*book.lost(f"{midnight}:40", 2200), *book.lost("11-28 00:00:05", 5500), *book.lost("11-28 00:01:30", 11000)]
+    backlog = [
+        *book.lost(f"{midnight}:40", 2200),
+        *book.lost("11-28 00:00:05", 5500),
+        *book.lost("11-28 00:01:30", 11000),
+    ]
     book.group(backlog[:3])
     book.folding.restart()
     book.group(backlog[3:])
@@ -152,7 +157,7 @@ def test_a_month_that_is_jumped_over_is_closed_with_its_wagers(together: bool) -
         [book.clock("10-06 01:00")],
         [book.clock("12-20 00:00")],
     ]
-    for group in [sum(steps, [])] if together else steps:
+    for group in [[each for step in steps for each in step]] if together else steps:
         book.group(group)
     assert book.handles("day") == {"2026-10-01": 10.0, "2026-10-03": 20.0}
     assert book.handles("week") == {"2026-09-29": 30.0}
@@ -197,6 +202,13 @@ def test_a_fact_of_the_future_counts_as_of_the_watermark_and_is_flagged() -> Non
     book.group(book.lost("11-28 00:00:50", 200))
     book.group([book.clock("11-29 00:00")])
     assert book.handles("day") == {"2026-11-27": 10.0, "2026-11-28": 2.0}
+    (day,) = [
+        msgspec.json.decode(each.body)
+        for batch in book.folding.batches
+        for each in batch.archived
+        if (each.topic, each.scope, each.key) == ("reports", "/", "day:2026-11-27")
+    ]
+    assert day["future"] == 2
 
 
 def test_a_later_clock_of_the_group_tells_that_a_recorded_fact_is_of_the_future() -> None:

@@ -27,6 +27,7 @@ class Sums(Struct, gc=False, array_like=True):
         opening: the balance that a customer came with.
         new: customers that came.
         late: facts that were too late for their own day and count here instead.
+        future: facts that were dated later than any known time and count here instead.
         largest, largest_id: the largest amount that was accepted at once, and its wager.
     """
 
@@ -48,6 +49,7 @@ class Sums(Struct, gc=False, array_like=True):
     opening: int = 0
     new: int = 0
     late: int = 0
+    future: int = 0
     largest: int = 0
     largest_id: str = ""
 
@@ -81,6 +83,7 @@ class Sums(Struct, gc=False, array_like=True):
         self.opening += other.opening
         self.new += other.new
         self.late += other.late
+        self.future += other.future
         self.accepted(other.largest, other.largest_id)
 
     def accepted(self, amount: int, wager_id: str) -> None:

@@ -84,7 +84,7 @@ class Daybook(Flow):
     """Comes after the ledger, which judges payments, and before the flows that read it."""
 
     name: ClassVar[str] = "daybook"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -290,7 +290,7 @@ class Daybook(Flow):
         told = expect(fact, facts.Customer)
         if told.customer_id in self._homes:
             return  # it is told of again; what moves its balance comes as facts
-        cell = self._cell(told.path, told.customer_id, fact.at_ms, moved=told.balance_minor)
+        cell = self._cell(told.path, told.customer_id, fact, moved=told.balance_minor)
         cell.new += 1
         cell.opening += told.balance_minor
         self._leaf_day.opening += told.balance_minor
@@ -312,6 +312,8 @@ class Daybook(Flow):
         else:
             cell = self._elsewhere(account, move.at_ms, moved=-move.revenue)
             self._leaf_day.revenue += move.revenue
+        if fact.future:
+            cell.future += 1
         cell.revenue += move.revenue
         cell.handle += move.handle
         cell.settled_handle += move.settled_handle
@@ -345,7 +347,7 @@ class Daybook(Flow):
         into_balance = amount if told.direction == "deposit" else -amount
         back = fact.event.type == "payment.charged_back"
         moved = -into_balance if back else into_balance
-        cell = self._cell(told.path, told.customer_id, fact.at_ms, moved=moved)
+        cell = self._cell(told.path, told.customer_id, fact, moved=moved)
         money = self._leaf_day
         if back:
             cell.chargebacks += into_balance
@@ -360,7 +362,7 @@ class Daybook(Flow):
     def _adjusted(self, fact: Fact) -> None:
         told = expect(fact, facts.BalanceAdjusted)
         amount = told.amount_minor
-        cell = self._cell(told.path, told.customer_id, fact.at_ms, moved=amount)
+        cell = self._cell(told.path, told.customer_id, fact, moved=amount)
         cell.adjustments += amount
         self._leaf_day.adjustments += amount
         if told.kind == BONUS:
@@ -368,8 +370,10 @@ class Daybook(Flow):
 
     # Where a fact counts.
 
-    def _cell(self, path: str, customer: str, at_ms: int, *, moved: int) -> Cell:
-        return self._elsewhere(self._account_at(path, customer), at_ms, moved=moved)
+    def _cell(self, path: str, customer: str, fact: Fact, *, moved: int) -> Cell:
+        cell = self._elsewhere(self._account_at(path, customer), fact.at_ms, moved=moved)
+        cell.future += fact.future
+        return cell
 
     def _elsewhere(self, account: Account, at_ms: int, *, moved: int) -> Cell:
         """The cell of any day, and in `_leaf_day` that of its agent; a balance of before the cells moves at once."""

@@ -49,7 +49,7 @@ class Reports(Flow):
     """Comes after the day book."""
 
     name: ClassVar[str] = "reports"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
@@ -141,6 +141,8 @@ def _document(period: Period, sums: Sums, major: Major) -> dict[str, Json]:
         document["hold"] = round(100 * sums.revenue / sums.settled_handle, 2)
     if sums.late:
         document["late"] = sums.late
+    if sums.future:
+        document["future"] = sums.future
     if isinstance(sums, Total):
         _of_many(document, sums, major)
     return document

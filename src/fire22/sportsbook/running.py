@@ -9,7 +9,6 @@ What can no longer be restated is known until the flush after the one that said 
 
 from bisect import bisect_left
 from collections.abc import Sequence
-
 from typing import Final
 
 from msgspec import Struct
