@@ -37,8 +37,8 @@ function stateOf(amount, initialState) {
   };
 }
 
-/** What of the page's figures is cut, or out of sight to the side. @param {boolean} mayScroll  wide tables may be scrolled to the side */
-function faults(mayScroll) {
+/** What of the page's figures is cut, or out of sight to the side. */
+function faults() {
   const found = [];
   const walker = document.createTreeWalker(document.getElementById('big'), NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -57,7 +57,6 @@ function faults(mayScroll) {
       const scrolls = overflowX === 'auto' || overflowX === 'scroll';
       const { left, right } = box.getBoundingClientRect();
       const outside = boxes.some((each) => each.left < left - 1 || each.right > right + 1);
-      if (outside && scrolls && mayScroll && !matters) break;
       if (outside && (cuts || scrolls)) found.push(`${text}: outside of ${box.className || box.tagName}`);
     }
     if (matters && boxes.some((each) => each.left < -1 || each.right > innerWidth + 1)) found.push(`${text}: out of sight`);
@@ -70,8 +69,8 @@ function faults(mayScroll) {
   return [...new Set(found)];
 }
 
-/** Shows a screen, and says what is wrong with it. @param {string} screen @param {number} amount @param {boolean} mayScroll @returns {Promise<string[]>} */
-export async function show(screen, amount, mayScroll) {
+/** Shows a screen, and says what is wrong with it. @param {string} screen @param {number} amount @returns {Promise<string[]>} */
+export async function show(screen, amount) {
   const [{ render }, { html }, { Page }, { initialState }] = await Promise.all(['vendor/preact.js', 'html.js', 'views/page.js', 'store.js'].map((file) => import(new URL(`assets/${file}`, document.baseURI).href)));
   document.getElementById('page')?.remove();
   let root = document.getElementById('big');
@@ -83,5 +82,5 @@ export async function show(screen, amount, mayScroll) {
   }
   render(html`<${Page} state=${{ ...stateOf(amount, initialState), screen }} on=${{ send: async () => {} }} />`, root);
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  return faults(mayScroll);
+  return faults();
 }
