@@ -184,6 +184,9 @@ test('what was bet on is told by name, where that is known', () => {
   assert.deepEqual(betOf({ type: 'straight', legs: [SIDE] }), { main: 'Cedar Falls +3.5', rest: 'Oak Valley - Cedar Falls · Spread, first half' });
   assert.deepEqual(betOf({ type: 'each_way', legs: [SIDE] }).rest, 'Each way · Oak Valley - Cedar Falls · Spread, first half');
   assert.deepEqual(betOf({ type: 'round_robin', legs: [SIDE, { marketId: 'm2', selectionId: 's2', odds: 2 }] }), { main: 'Round robin of 2', rest: 'Cedar Falls +3.5, s2' });
+  assert.equal(betOf({ type: 'round_robin', legs: [SIDE, SIDE, SIDE], terms: { by: [2, 3] } }).main, 'Round robin of 3, by 2s and 3s');
+  assert.equal(betOf({ type: 'teaser', legs: [SIDE, SIDE], terms: { points: 6 } }).main, 'Teaser of 2, 6 points');
+  assert.equal(betOf({ type: 'each_way', legs: [SIDE], terms: { fraction: '1/5', places: 3 } }).rest, 'Each way · 1/5 for 3 places · Oak Valley - Cedar Falls · Spread, first half');
   assert.deepEqual(betOf({ type: 'straight' }), { main: '', rest: '' });
   assert.equal(legsText([SIDE, { marketId: 'm2', selectionId: 's2', odds: 2 }]), 'Cedar Falls +3.5 1.91 – Oak Valley - Cedar Falls · Spread, first half\ns2 2.00');
 });

@@ -65,16 +65,26 @@ export function outcomeOf(wager) {
 /**
  * What was bet on, in two parts: the one that is read first, and where that is. Without names the ids are told.
  *
- * @param {{type?: string, legs?: BetLeg[]}} wager
+ * @param {{type?: string, legs?: BetLeg[], terms?: Terms}} wager
  */
-export function betOf({ type = '', legs = [] }) {
+export function betOf({ type = '', legs = [], terms = {} }) {
   const isPlain = type === 'straight' || type === '';
-  if (legs.length === 0) return { main: isPlain ? '' : formatWord(type), rest: '' };
+  const agreed = termsText(terms);
+  if (legs.length === 0) return { main: isPlain ? '' : formatWord(type), rest: agreed };
   if (legs.length === 1) {
     const [leg] = legs;
-    return { main: sideOf(leg), rest: [isPlain ? '' : formatWord(type), placeOf(leg)].filter(Boolean).join(' · ') };
+    return { main: sideOf(leg), rest: [isPlain ? '' : formatWord(type), agreed, placeOf(leg)].filter(Boolean).join(' · ') };
   }
-  return { main: `${formatWord(isPlain ? 'parlay' : type)} of ${legs.length}`, rest: legs.map(sideOf).join(', ') };
+  const name = `${formatWord(isPlain ? 'parlay' : type)} of ${legs.length}`;
+  return { main: agreed ? `${name}, ${agreed}` : name, rest: legs.map(sideOf).join(', ') };
+}
+
+/** @typedef {{by?: number[], points?: number, fraction?: string, places?: number}} Terms  what was agreed on besides the legs */
+
+/** "by 2s and 3s", "6 points", "1/5 for 3 places". @param {Terms} terms */
+function termsText({ by = [], points, fraction, places }) {
+  const parts = [by.length ? `by ${by.map((size) => `${size}s`).join(' and ')}` : '', points ? `${points} points` : '', fraction ?? '', places ? `for ${places} places` : ''];
+  return parts.filter(Boolean).join(' ');
 }
 
 /** Every leg in a line of its own, with its price. @param {BetLeg[]} legs */
