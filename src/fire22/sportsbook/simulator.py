@@ -26,6 +26,7 @@ from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, SMALL, Size, with_mar
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.simulation.incidents import NAMES, Name, Note, parse
 from fire22.sportsbook.simulation.loading import load
+from fire22.sportsbook.simulation.others import Others
 from fire22.sportsbook.simulation.simulation import Simulation
 
 WAIT_S_MAX: Final = 1.0
@@ -75,10 +76,12 @@ def run(
     try:
         with book.book_errors(path):
             simulation = start(connection, rate_hz=rate_hz, seed=seed, now_ms=_now_ms(), size=size, script=script)
+            others = Others(connection, simulation)
             pause_s = PAUSE_S if rate_hz < LOADED_HZ else LOADED_PAUSE_S
             while wait(min(WAIT_S_MAX, max(pause_s, (simulation.next_ms - _now_ms()) / 1000))):
-                for items in gathered(simulation.step(_now_ms())):
-                    _write(connection, items)
+                now_ms = _now_ms()
+                decided = gathered(simulation.step(now_ms)) if simulation.next_ms <= now_ms else iter(())
+                while _write(connection, others, decided, now_ms):
                     if not wait(0):
                         return
     finally:
@@ -221,15 +224,28 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _write(connection: apsw.Connection, items: list[Change]) -> None:
-    """Write one transaction; a book that stays locked is tried again, then given up."""
-    for left in range(WRITE_TRIES - 1, -1, -1):
-        try:
+def turn(connection: apsw.Connection, others: Others, decided: Iterator[list[Change]], now_ms: int) -> bool:
+    """One transaction: see what others have done, decide, and write it; whether there was anything to decide.
+
+    Args:
+        decided: what is decided when it is asked for, so that nobody can come between.
+    """
+    with book.transaction(connection):
+        others.catch_up(now_ms)
+        items = next(decided, None)
+        if items is not None:
             book.write(connection, items)
-            return
+    return items is not None
+
+
+def _write(connection: apsw.Connection, others: Others, decided: Iterator[list[Change]], now_ms: int) -> bool:
+    """One transaction; a book that stays locked is tried again, then given up."""
+    for _ in range(WRITE_TRIES - 1):
+        try:
+            return turn(connection, others, decided, now_ms)
         except apsw.BusyError:
-            if left == 0:
-                raise
+            pass  # the lock is asked for before anything is decided, so nothing was lost
+    return turn(connection, others, decided, now_ms)
 
 
 if __name__ == "__main__":

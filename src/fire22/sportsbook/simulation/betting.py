@@ -149,15 +149,24 @@ class Betting:
     def _ask(self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int) -> list[Change]:
         """Somebody must look at a wager before it is accepted."""
         wager, placed = self._written(session, choices, stake_minor, at_ms)
+        self._world.asked[wager.id] = None
         self._agenda.after(at_ms, REVIEW_MS, partial(self._decide, wager, session, choices))
         return [msgspec.structs.replace(placed, status="review")]
 
     def _decide(self, wager: Wager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
+        """Unless somebody else has decided."""
+        if wager.id not in self._world.asked:
+            return []
+        del self._world.asked[wager.id]
         if not all(choice.market.open for choice in choices):
             return [changes.RejectWager(wager.id, "expired", "the market closed", "desk", at_ms)]
-        if self._rng.random() < REJECTED or wager.risk_minor > players.affordable_minor(wager.customer):
+        is_above = wager.risk_minor > players.affordable_minor(wager.customer)
+        if self._rng.random() < REJECTED or is_above or wager.customer.status != "active":
             return [changes.RejectWager(wager.id, "rejected", "above what the desk takes", "desk", at_ms)]
         return [changes.AcceptWager(wager.id, at_ms), *self._take(wager, session, choices, at_ms)]
 
     def _let_expire(self, wager_id: str, at_ms: int) -> list[Change]:
+        if wager_id not in self._world.asked:
+            return []
+        del self._world.asked[wager_id]
         return [changes.RejectWager(wager_id, "expired", "nobody decided in time", "desk", at_ms)]

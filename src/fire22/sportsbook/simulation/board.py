@@ -20,7 +20,9 @@ class Board:
         return iter(self._markets)
 
     def add(self, market: Market) -> None:
-        """Put a market on the board."""
+        """Put a market on the board, unless it is on it."""
+        if market.id in self._places:
+            return
         self._places[market.id] = len(self._markets)
         self._markets.append(market)
 

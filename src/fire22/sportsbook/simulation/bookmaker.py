@@ -94,6 +94,16 @@ class Bookmaker:
         wait = market.mistaken or at_ms - market.posted_ms < POST_MS_MIN
         return [] if wait else self._post(market, "money", at_ms)
 
+    def decided(self, market: Market, status: str, now_ms: int) -> None:
+        """Somebody else has set a market's status, or its result: it stays so, until its time is over."""
+        market.over = status in ("resulted", "voided")
+        market.held = status != "open"
+        market.open = not market.held and market.closes_ms > now_ms
+        if market.open:
+            self._boards.of(market).add(market)
+        else:
+            self._boards.of(market).discard(market)
+
     def look(self, at_ms: int) -> list[Change]:
         """See what other books offer for one market."""
         market = self._boards.games.draw(self._rng)
@@ -182,7 +192,7 @@ class Bookmaker:
 
     def _go_on(self, market: Market, at_ms: int) -> list[Change]:
         """The market opens again at other prices."""
-        if market.closes_ms <= at_ms:
+        if market.held or market.closes_ms <= at_ms:
             return []
         market.open = True
         self._boards.of(market).add(market)
@@ -195,13 +205,13 @@ class Bookmaker:
         self._boards.of(market).discard(market)
         span_ms = QUICK_RESULT_MS if market.in_play else GAME_RESULT_MS
         self._agenda.after(at_ms, span_ms, partial(self._result, market))
-        closed: list[Change] = [changes.SetMarketStatus(market.id, "closed", at_ms)]
+        closed: list[Change] = [] if market.over else [changes.SetMarketStatus(market.id, "closed", at_ms)]
         return closed if market.in_play else [*closed, changes.SetEventStatus(market.event_id, "live")]
 
     def _result(self, market: Market, at_ms: int) -> list[Change]:
         """Result a market, settle what it decides, and go on with another market or game."""
         market.open = False
-        items = self._grading.result(market, at_ms)
+        items = [] if market.over else self._grading.result(market, at_ms)
         del self._world.markets[market.id]
         del self._events[market.event_id][market.id]
         return items + self._succeed(market, at_ms)

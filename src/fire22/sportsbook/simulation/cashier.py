@@ -48,12 +48,23 @@ class Cashier:
         self._rng = rng
         self._agenda = agenda
         self._sessions = sessions
+        self._payments: dict[str, Payment] = {}  # under way
 
     def begin(self, payments: list[Payment], now_ms: int) -> None:
         """Take over the payments that are under way."""
         for payment in payments:
             payment.customer.paying = True
+            self._payments[payment.id] = payment
             self._agenda.after(now_ms, STEP_MS, partial(self._go_on, payment))
+
+    def decided(self, payment_id: str, status: str) -> None:
+        """Somebody else has decided about a payment: it is theirs from now on."""
+        payment = self._payments.get(payment_id)
+        if payment is None:
+            return
+        payment.theirs, payment.status = True, status
+        if status != "approved":
+            payment.customer.paying = False
 
     def come(self, session: Session, at_ms: int) -> None:
         """A customer has come, and may pay in where little is left."""
@@ -83,7 +94,7 @@ class Cashier:
     def change_customer(self, at_ms: int) -> list[Change]:
         """Limits are raised or cut; a customer is suspended, and let in again when drawn the next time."""
         customer = self._sessions.anybody()
-        if customer is None:
+        if customer is None or customer.held:
             return []
         if customer.status != "active" or self._rng.random() < 0.2:
             status: Literal["active", "suspended"] = "suspended" if customer.status == "active" else "active"
@@ -132,6 +143,7 @@ class Cashier:
         return customer.deposited_minor
 
     def _request(self, payment: Payment, at_ms: int) -> list[Change]:
+        self._payments[payment.id] = payment
         self._agenda.after(at_ms, STEP_MS, partial(self._go_on, payment))
         methods, shares = [name for name, _ in METHODS], [share for _, share in METHODS]
         method = self._rng.choices(methods, shares)[0]
@@ -143,15 +155,18 @@ class Cashier:
 
     def _go_on(self, payment: Payment, at_ms: int) -> list[Change]:
         """pending → approved or rejected; approved → completed or failed; seldom completed → charged back."""
+        if payment.theirs:
+            return []
         draw = self._rng.random()
         status: Status
         if payment.status == "pending":
             status = "rejected" if draw < REJECTED else "approved"
         elif payment.status == "approved":
             status = "failed" if draw < FAILED else "completed"
-        elif payment.direction == "deposit" and draw < CHARGED_BACK:
+        elif payment.status == "completed" and payment.direction == "deposit" and draw < CHARGED_BACK:
             status = "charged_back"
         else:
+            self._payments.pop(payment.id, None)
             return []
         payment.status = status
         self._moved(payment, status)
@@ -164,6 +179,8 @@ class Cashier:
         customer = payment.customer
         if status == "approved":
             return
+        if status != "completed":
+            self._payments.pop(payment.id, None)  # of one that was completed a charge-back may come
         customer.paying = False
         sign = {"completed": 1, "charged_back": -1}.get(status, 0)
         if payment.direction == "deposit":

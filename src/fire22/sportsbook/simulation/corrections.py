@@ -64,13 +64,13 @@ class Corrections:
         return self._undo(wager, changes.DeleteWager(wager.id, "entered twice", "desk", at_ms))
 
     def _undo(self, wager: Wager, change: Change) -> list[Change]:
-        if not wager.open:
+        if not wager.open or wager.theirs:
             return []
         self._world.leave(wager)
         return [change]
 
     def _modify(self, wager: Wager, at_ms: int) -> list[Change]:
-        if not wager.open:
+        if not wager.open or wager.theirs:
             return []
         wager.customer.open_minor -= wager.cash_minor
         wager.risk_minor = max(100, 100 * round(wager.risk_minor * self._rng.choice(MODIFIED_TO) / 100))
@@ -81,7 +81,14 @@ class Corrections:
     def _cash_out(self, wager: Wager, at_ms: int) -> list[Change]:
         """Buy a straight cash wager back at the price of now, while its market is open."""
         market = self._world.markets.get(wager.legs[0].market_id)
-        if not wager.open or wager.free_play or len(wager.legs) > 1 or market is None or not market.open:
+        if (
+            not wager.open
+            or wager.theirs
+            or wager.free_play
+            or len(wager.legs) > 1
+            or market is None
+            or not market.open
+        ):
             return []
         leg = wager.legs[0]
         now = next(decimal_odds(one.price) for one in market.selections if one.id == leg.selection_id)

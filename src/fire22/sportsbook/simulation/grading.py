@@ -1,17 +1,23 @@
 """How markets end, and what that settles."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache, partial
 from random import Random
 from typing import Final
 
+from fire22.core.errors import RequestError
 from fire22.sportsbook import changes, payoff, settlement
 from fire22.sportsbook.changes import Change
 from fire22.sportsbook.odds import decimal_odds
+from fire22.sportsbook.payoff import Bet
 from fire22.sportsbook.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, LegResult
 from fire22.sportsbook.simulation.agenda import Agenda
 from fire22.sportsbook.simulation.ids import new_id
 from fire22.sportsbook.simulation.world import Customer, Market, Wager, World
+from fire22.sportsbook.wager_types import PLAIN
+
+Priced = tuple[tuple[int | Fraction, LegResult | None], ...]  # an American price or exact odds, and the result
 
 VOIDED_MARKET: Final = 0.004
 PUSHED_LINE: Final = 0.06  # of the spreads and totals on whole numbers
@@ -62,27 +68,44 @@ class Grading:
         for leg in wager.legs:
             if leg.market_id == market_id:
                 leg.result = results[leg.selection_id]
-        legs = tuple([(leg.price, leg.result) for leg in wager.legs])
-        settled = _settled(legs, wager.risk_minor, wager.free_play)
+        settled = self._due(wager)
         if settled is None:
             return []
         self._world.leave(wager, settled.profit_minor)
         self._settled(wager.customer, at_ms)
         if self._rng.random() < REGRADED:
+            self._world.doubted[wager.id] = wager
             self._agenda.after(at_ms, REGRADED_MS, partial(self._regrade, wager, settled.profit_minor))
         return [changes.SettleWager(wager.id, settled.result, settled.return_minor, at_ms, batch_id=batch)]
 
+    def _due(self, wager: Wager) -> settlement.Settlement | None:
+        """The settlement of a wager; None while it is open, and where only its bookmaker can say what it pays."""
+        legs: Priced = tuple([(leg.odds or leg.price, leg.result) for leg in wager.legs])
+        if not wager.theirs and wager.type in PLAIN:
+            return _settled(legs, wager.risk_minor, wager.free_play)
+        bet = Bet(_graded(legs), wager.risk_minor, wager.to_win_minor, wager.type, wager.terms, wager.free_play)
+        try:
+            return None if payoff.returned(bet) is None else payoff.settle(bet)
+        except RequestError:
+            return None
+
     def _regrade(self, wager: Wager, profit_minor: int, at_ms: int) -> list[Change]:
-        """A settlement is corrected: the stake goes back."""
+        """A settlement is corrected: the stake goes back, unless somebody else has looked at it meanwhile."""
+        if self._world.doubted.pop(wager.id, None) is None:
+            return []
         wager.customer.balance_minor -= profit_minor
         return [changes.SettleWager(wager.id, "push", wager.cash_minor, at_ms, settled_by="desk")]
 
 
+def _graded(legs: Priced) -> tuple[settlement.Leg, ...]:
+    """Legs at exact odds."""
+    return tuple(
+        [settlement.Leg(decimal_odds(odds) if isinstance(odds, int) else odds, result) for odds, result in legs]
+    )
+
+
 @lru_cache(maxsize=65_536)
-def _settled(
-    legs: tuple[tuple[int, LegResult | None], ...], risk_minor: int, free_play: bool
-) -> settlement.Settlement | None:
-    """The settlement of legs at American prices, None while it is not decided; many wagers have the same."""
-    graded = tuple([settlement.Leg(decimal_odds(price), result) for price, result in legs])
-    bet = payoff.Bet(graded, risk_minor, free_play=free_play)
+def _settled(legs: Priced, risk_minor: int, free_play: bool) -> settlement.Settlement | None:
+    """The settlement of a straight wager or a parlay, None while it is not decided; many have the same."""
+    bet = Bet(_graded(legs), risk_minor, free_play=free_play)
     return None if payoff.returned(bet) is None else payoff.settle(bet)

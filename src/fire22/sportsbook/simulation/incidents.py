@@ -187,6 +187,8 @@ class Incidents:
         """Let a customer come and take the selection, once, within a span from now."""
 
         def bet(now_ms: int) -> list[Change]:
+            if customer.status != "active" or choice.market.held:
+                return []
             session = self._sessions.come(customer, now_ms, ip=ip, passing=True)
             wager, items = self._betting.place(session, [choice], stake_minor, now_ms, free_play=False)
             if void:

@@ -6,8 +6,11 @@ from fractions import Fraction
 from typing import Final
 
 import apsw
+import msgspec
 
 from fire22.core.times import to_ms, to_text
+from fire22.sportsbook.facts import Terms
+from fire22.sportsbook.odds import decimal_odds, struck_odds
 from fire22.sportsbook.settlement import LegResult
 from fire22.sportsbook.simulation.cashier import DAY_MS
 from fire22.sportsbook.simulation.world import Customer, Leg, Market, Payment, Selection, Wager, World
@@ -23,9 +26,9 @@ def load(connection: apsw.Connection, now_ms: int) -> World:
         list(customers.values()),
         _markets(connection),
         payments=_payments(connection, customers),
-        asked=[str(id_) for (id_,) in asked],
+        asked={str(id_): None for (id_,) in asked},
     )
-    for wager in _wagers(connection, customers):
+    for wager in wagers_of(connection, customers):
         world.enter(wager)
     for customer in customers.values():
         customer.unplayed_minor = 0  # what was played before, nobody remembers
@@ -69,18 +72,29 @@ def _markets(connection: apsw.Connection) -> dict[str, Market]:
     }
 
 
-def _wagers(connection: apsw.Connection, customers: dict[str, Customer]) -> Iterable[Wager]:
-    """Open wagers with legs; legs of markets that are over have their result."""
+def wagers_of(connection: apsw.Connection, customers: dict[str, Customer], id: str | None = None) -> Iterable[Wager]:
+    """Open wagers with legs, or one of them; legs of markets that are over have their result.
+
+    Args:
+        customers: by id.
+    """
     wagers: dict[str, Wager] = {}
     rows = connection.execute(
-        "SELECT w.id, w.customer_id, w.risk_cents, w.to_win_cents, w.is_freeplay, s.market_id, s.id, l.odds_american,"
-        " s.result, s.void_factor, s.dead_heat"
+        "SELECT w.id, w.customer_id, w.risk_cents, w.to_win_cents, w.is_freeplay, w.type, w.terms, s.market_id, s.id,"
+        " l.odds_american, l.odds_decimal, s.result, s.void_factor, s.dead_heat"
         " FROM wagers w JOIN wager_legs l ON l.wager_id = w.id JOIN selections s ON s.id = l.selection_id"
-        " WHERE w.status = 'accepted' ORDER BY w.accepted_at, w.wager_number, l.leg_no"
+        f" WHERE w.status = 'accepted'{'' if id is None else ' AND w.id = ?'}"
+        " ORDER BY w.accepted_at, w.wager_number, l.leg_no",
+        () if id is None else (id,),
     )
-    for id_, customer, risk, to_win, free_play, market_id, selection, american, *result in rows:
-        wager = wagers.setdefault(id_, Wager(id_, customers[customer], risk, to_win, bool(free_play), []))
-        wager.legs.append(Leg(market_id, selection, american, _result(*result)))
+    for id_, customer, risk, to_win, free_play, type, terms, market_id, selection, american, odds, *result in rows:
+        wager = wagers.get(id_)
+        if wager is None:
+            wager = wagers[id_] = Wager(id_, customers[customer], risk, to_win, bool(free_play), [], type=type)
+            wager.terms = msgspec.json.decode(terms, type=Terms)
+        exact = struck_odds(odds, american)
+        other = None if exact == decimal_odds(american) else exact
+        wager.legs.append(Leg(market_id, selection, american, _result(*result), other))
     return wagers.values()
 
 

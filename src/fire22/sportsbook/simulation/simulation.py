@@ -23,7 +23,7 @@ from fire22.sportsbook.simulation.corrections import Corrections
 from fire22.sportsbook.simulation.grading import Grading
 from fire22.sportsbook.simulation.incidents import NAMES, Incidents, Name, Note
 from fire22.sportsbook.simulation.sessions import Session, Sessions
-from fire22.sportsbook.simulation.world import Market, World
+from fire22.sportsbook.simulation.world import Market, Wager, World
 
 HOUR_MS: Final = 3_600_000
 RHYTHM_DEPTH: Final = 0.5  # the rate swings by this share around its mean
@@ -42,6 +42,9 @@ FIRST_INCIDENT_MS: Final = 100_000
 
 class Simulation:
     """The book's customers, bookmaker and cashier.
+
+    Attributes:
+        customers: by id.
 
     Args:
         world: the state of the book; kept up to date as changes are decided.
@@ -64,6 +67,7 @@ class Simulation:
     ) -> None:
         rng = Random(seed)
         self._world = world
+        self.customers = {each.id: each for each in world.customers}
         self._now_ms = now_ms
         self._agenda = agenda = Agenda(rng)
         boards = Boards()
@@ -72,7 +76,9 @@ class Simulation:
         grading = Grading(rng, agenda, world, cashier.settled)
         modest = min(1.0, FULL_STAKES_HZ * len(world.customers) / rate_hz) if rate_hz else 1.0
         deep = max(1.0, modest * rate_hz / USUAL_RATE_HZ)
-        bookmaker = Bookmaker(rng, agenda, world, boards, grading, size, deep=deep, excited=self._excite)
+        self._bookmaker = bookmaker = Bookmaker(
+            rng, agenda, world, boards, grading, size, deep=deep, excited=self._excite
+        )
         corrections = Corrections(rng, agenda, world, cashier.settled)
         self._betting = betting = Betting(rng, agenda, world, boards, sessions, bookmaker, corrections, rate_hz, modest)
         self._incidents = Incidents(
@@ -107,6 +113,36 @@ class Simulation:
             items = [*self._sessions.logins(), *decided]
             if items:
                 yield items
+
+    # What others have done; `others.py` finds it.
+
+    def payment_is(self, payment_id: str, status: str) -> None:
+        """Somebody else has decided about a payment."""
+        self._cashier.decided(payment_id, status)
+
+    def market_is(self, market_id: str, status: str, now_ms: int) -> None:
+        """Somebody else has set a market's status, or its result."""
+        market = self._world.markets.get(market_id)
+        if market is not None:
+            self._bookmaker.decided(market, status, now_ms)
+
+    def wager_is(self, wager_id: str, status: str, found: Wager | None) -> None:
+        """Somebody else has placed or changed a wager, or ended it.
+
+        Args:
+            found: as it is open now.
+        """
+        world = self._world
+        world.doubted.pop(wager_id, None)
+        if status != "review":
+            world.asked.pop(wager_id, None)
+        before = world.wagers.get(wager_id)
+        if before is not None:
+            world.leave(before)
+            before.theirs = True
+        if found is not None:
+            found.theirs = True
+            world.enter(found)
 
     def plan(self, incident: Name, at_ms: int) -> None:
         """Stage an incident once."""

@@ -3,10 +3,12 @@
 Amounts are minor units, prices American odds, times milliseconds since 1970 UTC.
 """
 
+from fractions import Fraction
 from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from fire22.sportsbook.facts import NO_TERMS, Terms
 from fire22.sportsbook.odds import decimal_odds
 from fire22.sportsbook.settlement import LegResult
 from fire22.sportsbook.simulation.prices import implied, truth
@@ -23,6 +25,7 @@ class Customer(Struct):
         unplayed_minor: what must still be wagered before money is taken out.
         lost: how many wagers were lost in a row.
         paying: whether a payment is under way.
+        held: whether somebody else has set the status or the limits.
     """
 
     id: str
@@ -41,6 +44,7 @@ class Customer(Struct):
     unplayed_minor: int = 0
     lost: int = 0
     paying: bool = False
+    held: bool = False
 
 
 class Selection(Struct):
@@ -61,6 +65,7 @@ class Market(Struct):
         posted_ms: when prices were last posted; `mistaken`: by mistake, and nobody of the book has noticed.
         paid: by selection, what straight wagers would be paid in profit; `staked`: their stakes.
         wagers: the open wagers with a leg in it, in order of acceptance.
+        held: whether somebody else has suspended or closed it; `over`: has given it a result.
     """
 
     id: str
@@ -78,6 +83,8 @@ class Market(Struct):
     paid: list[int] = []
     staked: list[int] = []
     wagers: dict[str, "Wager"] = {}
+    held: bool = False
+    over: bool = False
 
     def __post_init__(self) -> None:
         """Derive what the book does not hold; the selections must be there."""
@@ -105,16 +112,21 @@ class Market(Struct):
 
 
 class Leg(Struct):
-    """A leg of an open wager; `result` once its market has one."""
+    """A leg of an open wager; `result` once its market has one, `odds` where they are not those of the price."""
 
     market_id: str
     selection_id: str
     price: int
     result: LegResult | None = None
+    odds: Fraction | None = None
 
 
 class Wager(Struct):
-    """An open wager."""
+    """An open wager.
+
+    Args:
+        theirs: whether somebody else has placed or changed it: nothing more is done to it than to settle it.
+    """
 
     id: str
     customer: Customer
@@ -123,6 +135,9 @@ class Wager(Struct):
     free_play: bool
     legs: list[Leg]
     open: bool = True
+    type: str = ""
+    terms: Terms = NO_TERMS
+    theirs: bool = False
 
     @property
     def cash_minor(self) -> int:
@@ -138,6 +153,7 @@ class Payment(Struct):
     direction: Literal["deposit", "withdrawal"]
     amount_minor: int
     status: str
+    theirs: bool = False
 
 
 class World(Struct):
@@ -145,13 +161,15 @@ class World(Struct):
 
     Args:
         wagers: the open ones; `asked`: the ids of those that wait to be accepted.
+        doubted: settled wagers that are to be settled again.
     """
 
     customers: list[Customer]
     markets: dict[str, Market] = field(default_factory=dict)
     wagers: dict[str, Wager] = field(default_factory=dict)
     payments: list[Payment] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    asked: dict[str, None] = field(default_factory=dict)
+    doubted: dict[str, Wager] = field(default_factory=dict)
 
     def enter(self, wager: Wager) -> None:
         """A wager was accepted."""
