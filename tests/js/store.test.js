@@ -55,6 +55,15 @@ test('a paused ticker stands still, counts what it holds back, and then shows it
   assert.equal(resumed.wagers.heldCount, 0);
 });
 
+test('the ticker stands still under the pointer, and a pause outlasts it', () => {
+  const pointed = after([wagerCame(1), { type: 'point', is: true }, wagerCame(2)]);
+  assert.deepEqual([numbers(pointed.wagers), pointed.wagers.heldCount], [[1], 1]);
+  assert.deepEqual(numbers(after([{ type: 'point', is: false }], pointed).wagers), [2, 1]);
+  const paused = after([{ type: 'pause' }, { type: 'point', is: false }, wagerCame(3)], pointed);
+  assert.deepEqual(numbers(paused.wagers), [1]);
+  assert.deepEqual(numbers(after([{ type: 'resume' }], paused).wagers), [3, 2, 1]);
+});
+
 test('a pause of any length holds a bounded number of rows, and still counts them all', () => {
   const { wagers } = after([{ type: 'pause' }, ...Array.from({ length: 1000 }, (_, index) => wagerCame(index))]);
   assert.equal(wagers.heldCount, 1000);

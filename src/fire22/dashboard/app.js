@@ -62,6 +62,8 @@ const on = {
   dismissNotice: () => dispatch({ type: 'notice', notice: null }),
   pause: () => dispatch({ type: 'pause' }),
   resume: () => dispatch({ type: 'resume' }),
+  /** @param {boolean} is  on a row of the ticker */
+  point: (is) => dispatch({ type: 'point', is }),
   retry: () => client?.retryNow(),
   reload: () => window.location.reload(),
   /** @param {string} text  a link or a code */

@@ -46,7 +46,8 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {number} awaySinceMs  since when there is no connection that takes part; 0 while there is one
  * @property {Kpi | null} kpi
  * @property {import('./samples.js').Samples} samples
- * @property {{loaded: boolean, rows: Row[], paused: boolean, held: Row[], heldCount: number}} wagers  newest first
+ * @property {{loaded: boolean, rows: Row[], paused: boolean, pointed: boolean, held: Row[], heldCount: number}} wagers  newest first; pointed: the
+ *   pointer is on a row, so none moves
  * @property {{loaded: boolean, rows: Row[]}} activity  newest first
  * @property {string} screen  the one that is shown, of screens.js
  * @property {string | null} scope  the one it is drilled down to; null: the user's own
@@ -73,7 +74,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'notice', notice: Notice | null}
  *   | {type: 'recovered', topic: string, recovery: Recovery}
  *   | {type: 'refused', topic: string, error: ServerError}
- *   | {type: 'pause'} | {type: 'resume'}} Action
+ *   | {type: 'pause'} | {type: 'resume'} | {type: 'point', is: boolean}} Action
  */
 
 /** @param {number} nowMs @returns {State} */
@@ -88,7 +89,7 @@ export function initialState(nowMs) {
     awaySinceMs: nowMs,
     kpi: null,
     samples: noSamples(''),
-    wagers: { loaded: false, rows: [], paused: false, held: [], heldCount: 0 },
+    wagers: { loaded: false, rows: [], paused: false, pointed: false, held: [], heldCount: 0 },
     activity: { loaded: false, rows: [] },
     screen: 'overview',
     scope: null,
@@ -114,12 +115,13 @@ export function reduce(state, action) {
     case 'message': return action.topic === 'wagers' ? wager(state, action.message) : activity(state, action.message);
     case 'view': return viewed(state, action);
     case 'document': return documented(state, action);
-    case 'screen': return { ...state, screen: action.screen, scope: action.scope };
+    case 'screen': return holding({ ...state, screen: action.screen, scope: action.scope }, state.wagers.paused, false);
     case 'notice': return { ...state, notice: action.notice };
     case 'recovered': return recovered(state, action.topic, action.recovery);
     case 'refused': return { ...state, refused: { ...state.refused, [action.topic]: action.error } };
-    case 'pause': return { ...state, wagers: { ...state.wagers, paused: true } };
-    case 'resume': return resumed(state);
+    case 'pause': return holding(state, true, state.wagers.pointed);
+    case 'resume': return holding(state, false, state.wagers.pointed);
+    case 'point': return holding(state, state.wagers.paused, action.is);
   }
 }
 
@@ -184,7 +186,7 @@ function wager(state, message) {
   const { wagers } = state;
   const lastRow = state.lastRow + 1;
   const added = row(message, lastRow, true);
-  if (!wagers.paused) return { ...state, lastRow, wagers: { ...wagers, rows: [added, ...wagers.rows].slice(0, TICKER_ROWS_MAX) } };
+  if (!wagers.paused && !wagers.pointed) return { ...state, lastRow, wagers: { ...wagers, rows: [added, ...wagers.rows].slice(0, TICKER_ROWS_MAX) } };
   const held = [added, ...wagers.held].slice(0, TICKER_ROWS_MAX);
   return { ...state, lastRow, wagers: { ...wagers, held, heldCount: wagers.heldCount + 1 } };
 }
@@ -196,11 +198,12 @@ function activity(state, message) {
   return { ...state, lastRow, activity: { ...state.activity, rows } };
 }
 
-/** @param {State} state @returns {State} */
-function resumed(state) {
+/** What was held back is shown once nothing holds it. @param {State} state @param {boolean} paused @param {boolean} pointed @returns {State} */
+function holding(state, paused, pointed) {
   const { wagers } = state;
+  if (paused || pointed) return { ...state, wagers: { ...wagers, paused, pointed } };
   const rows = [...wagers.held, ...wagers.rows].slice(0, TICKER_ROWS_MAX);
-  return { ...state, wagers: { ...wagers, rows, paused: false, held: [], heldCount: 0 } };
+  return { ...state, wagers: { ...wagers, rows, paused, pointed, held: [], heldCount: 0 } };
 }
 
 /**

@@ -34,17 +34,17 @@ export class Ticker extends Component {
 
 /** @param {Props} props */
 function panel({ wagers, width, error, stale, on }) {
-  const { loaded, rows, paused, heldCount } = wagers;
+  const { loaded, rows, paused, pointed, heldCount } = wagers;
   return html`<section class=${`panel ticker ${stale ? 'is-stale' : ''}`} aria-labelledby="ticker-title">
     <header class="panel-head">
       <h2 id="ticker-title">Wagers <span class="dim">the book’s view</span></h2>
-      ${paused && html`<span class="held">${formatCount(heldCount)} held back</span>`}
+      ${(paused || (pointed && heldCount > 0)) && html`<span class="held">${paused ? `${formatCount(heldCount)} held back` : `${formatCount(heldCount)} new ↑`}</span>`}
       ${(rows.length > 0 || paused) && html`<button type="button" class="button" aria-pressed=${paused ? 'true' : 'false'} onClick=${paused ? on.resume : on.pause}>
         <${Icon} name=${paused ? 'play' : 'pause'} />${paused ? 'Go on' : 'Pause'}
       </button>`}
     </header>
     <div class="scroll" tabindex="0" role="region" aria-label="Wagers, newest first">
-      ${rows.length ? table(rows, width) : html`<p class="empty">${emptyText(loaded, error)}</p>`}
+      ${rows.length ? html`<div onPointerEnter=${() => on.point(true)} onPointerLeave=${() => on.point(false)}>${table(rows, width)}</div>` : html`<p class="empty">${emptyText(loaded, error)}</p>`}
     </div>
   </section>`;
 }
