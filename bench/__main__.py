@@ -22,6 +22,7 @@ NAMES: Final = (
     "start",
     "simulator",
     "restart",
+    "backup",
     "memory",
 )
 

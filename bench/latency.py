@@ -116,7 +116,7 @@ class _Bench:
             time.sleep(DRAIN_S)
             clients.tell()
             clients.answer(Result, OPEN_S_MAX)
-        waits, missing = _waits_ms(_read(commits), _read(arrivals))
+        waits, missing = _waits_ms(read_pairs(commits), read_pairs(arrivals))
         cuts = statistics.quantiles(waits, n=100)
         return Run(
             cuts[49], cuts[98], max(waits), cpu_s / written.seconds, clients_s / written.seconds,
@@ -130,7 +130,8 @@ class _Bench:
             return writer.answer(Written, 10 * seconds + OPEN_S_MAX)
 
 
-def _read(path: Path) -> Iterator[tuple[int, int]]:
+def read_pairs(path: Path) -> Iterator[tuple[int, int]]:
+    """A record of the writer or the clients: wager number, nanoseconds."""
     values = array("q")
     with path.open("rb") as file:
         values.frombytes(file.read())
