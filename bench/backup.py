@@ -75,7 +75,7 @@ def measure(*, quick: bool) -> Report:
             Row("the write-ahead log after all of them, MB", run.wal_bytes / 1e6, "less"),
         ),
         (
-            f"medians of {rounds} each, in turns; ours is the whole program, of which {run.start_s:.2f} s are its start; "
+            f"medians of {rounds} each, in turns; ours is the whole program, {run.start_s:.2f} s of it the start; "
             "both are on disk when they end",
             f"p99 {before:.1f} ms over {len(run.waits):,} messages before, {during:.1f} ms over "
             f"{len(run.waits_during):,} during backups; {CLIENTS} clients of kpi and wagers",

@@ -1,12 +1,19 @@
 """The program: arguments, and what a person sees in the terminal. The only place that configures logging.
 
-`terminal.py` has what all commands share; the others have the commands, in the order in which the help lists them.
+`terminal.py` has what all commands share; the others have the commands, in the order in which the help lists them. A
+backup loads its own command alone: it should take little longer than the copying.
 """
 
-from fire22.cli import running, access, books, storage  # isort: skip
+import sys
+
 from fire22.cli.terminal import printed, program
 
-__all__ = ["access", "books", "main", "program", "running", "storage"]
+if sys.argv[1:2] != ["backup"]:
+    from fire22.cli import running, access, books, storage  # noqa: F401  # isort: skip
+
+from fire22.cli import backups  # noqa: F401  # isort: skip
+
+__all__ = ["main", "program"]
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ import typer
 from rich.markup import escape
 
 from fire22 import app as application
-from fire22.cli.terminal import ConfigOption, DataOption, checked, make_folder, out, override, program, run, told
+from fire22.cli.settings import checked, override
+from fire22.cli.terminal import ConfigOption, DataOption, make_folder, out, program, run, told
 from fire22.config import Config, RelayConfig, load
 from fire22.core import codes
 from fire22.core.errors import SetupError

@@ -1,4 +1,4 @@
-"""The commands for a data folder: `check`, `report`, `backup`, `restore`."""
+"""The commands for a data folder: `check`, `report`, `restore`."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,8 @@ from rich.progress import Progress
 
 from fire22 import app as application
 from fire22.cli.books import check_book
-from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, override, program, tell, told
+from fire22.cli.settings import override
+from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, program, tell, told
 from fire22.config import Config, load
 from fire22.core import codes, letter
 from fire22.core.errors import BookError, SetupError, StorageError
@@ -215,18 +216,6 @@ def _print_reports(wanted: Wanted, found: Recomputed, format: str, running: str,
     else:
         sys.stdout.buffer.write(archive.as_json(wanted.topic, wanted.scope, documents, None) + b"\n")
     sys.stdout.buffer.flush()
-
-
-@program.command()
-def backup(data: DataOption, target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
-    """Copy the log and the feed, also while a server runs on them."""
-    with told():
-        with Progress(console=err, transient=True) as progress:
-            task = progress.add_task("Copying", total=None)
-            maintenance.backup(
-                data / "flows.db", target, lambda done, pages: progress.update(task, completed=done, total=pages)
-            )
-        out.print(f"Wrote {target}.", highlight=False)
 
 
 @program.command()

@@ -9,15 +9,12 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 import uvloop
 from rich.console import Console
 from rich.text import Text
 
 import fire22
-from fire22 import app as application
-from fire22.config import BookConfig, Config, RelayConfig, ServerConfig, convert
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, SetupError
 
@@ -112,33 +109,6 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """Run in the fast event loop."""
     with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
-
-
-def override(
-    config: Config,
-    data: Path | None,
-    host: str | None,
-    port: int | None,
-    book: Path | None,
-    open_topics: tuple[str, ...],
-) -> Config:
-    server: ServerConfig = config.server
-    if host is not None:
-        server = msgspec.structs.replace(server, host=host)
-    if port is not None:
-        server = msgspec.structs.replace(server, port=port)
-    source: BookConfig = config.book if book is None else msgspec.structs.replace(config.book, path=str(book))
-    topics = tuple(dict.fromkeys((*config.relay.open_topics, *open_topics)))
-    folder = config.data if data is None else str(data)
-    changed = msgspec.structs.replace(config, data=folder, server=server, book=source, relay=RelayConfig(topics))
-    return checked(changed)
-
-
-def checked(config: Config) -> Config:
-    """The configuration, if it could stand in a file as well and its topics can be served."""
-    settings = convert(msgspec.to_builtins(config))
-    application.build_engine(settings.relay.open_topics)
-    return settings
 
 
 def make_folder(folder: Path) -> None:
