@@ -79,6 +79,14 @@ class Folding:
         self.refused.clear()
         return refused.code.name
 
+    def __copy__(self) -> "Folding":
+        """The same as of now; what becomes of the one is nothing to the other."""
+        other = Folding(self._flows)
+        other.documents, other._stored, other._rows = dict(self.documents), dict(self._stored), dict(self._rows)
+        other._checkpoint, other._number = self._checkpoint, self._number
+        other.restart()
+        return other
+
     def restart(self) -> None:
         """Go on with new flows from what was stored, whose rows come in the order of their keys."""
         self.engine = Engine(self._flows(), domain.decode)

@@ -306,7 +306,8 @@ def test_an_open_wager_is_changed(shop: Shop) -> None:
     assert (error.code.name, error.details) == ("fact_conflict", {"version": 2})
     assert shop.done("wager.modify", body | {"version": 2, "toWinMinor": 7})["toWinMinor"] == 7
     told = [(kind, data.get("before")) for kind, data in shop.heard()]
-    assert told[1] == ("wager.modified", {"riskMinor": 11_000, "toWinMinor": 10_000})
+    stake = {"riskMinor": 11_000, "toWinMinor": 10_000, "type": "straight", "freePlay": False}
+    assert told[1] == ("wager.modified", stake)
 
 
 def test_a_market_settles_all_that_it_decides(shop: Shop) -> None:

@@ -37,7 +37,7 @@ _ENTRIES: Final = {
     "fee": ("was charged a fee", "withdrawal"),
     "transfer": ("had an amount transferred", "edit"),
 }
-_CANCELS: Final = {"voided": "had a wager voided", "deleted": "had a wager deleted"}
+_CANCELS: Final = {"moved": "had a wager put right", "voided": "had a wager voided", "deleted": "had a wager deleted"}
 _ALERTS: Final = ("payment.failed", "payment.charged_back", "payment.rejected")
 
 
@@ -62,7 +62,7 @@ class ActivityFeed(Flow):
     """
 
     name: ClassVar[str] = "activity"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -86,9 +86,12 @@ class ActivityFeed(Flow):
             "alert.closed": self._alert,
             "commission.plan_set": self._plan,
             "customer.created": self._customer,
+            "customer.renamed": self._renamed,
+            "customer.moved": self._moved,
             "customer.limit_changed": self._limit,
             "customer.status_changed": self._status,
             "agent.created": self._agent,
+            "agent.changed": self._agent_changed,
         }
 
     def _requested(self, fact: Fact) -> None:
@@ -162,6 +165,19 @@ class ActivityFeed(Flow):
         path = customer_path(customer.path, customer.customer_id)
         self._say(fact, path, customer.customer_id, "joined as a customer", "user-plus")
 
+    def _renamed(self, fact: Fact) -> None:
+        renamed = expect(fact, facts.CustomerRenamed)
+        path = customer_path(renamed.path, renamed.customer_id)
+        self._say(fact, path, renamed.customer_id, f"was called {renamed.before} before", "edit")
+
+    def _moved(self, fact: Fact) -> None:
+        """Told to both agents; neither learns from it who the other is."""
+        moved = expect(fact, facts.CustomerMoved)
+        if moved.before.path == moved.path:
+            return
+        for path, words in ((moved.before.path, "left for another agent"), (moved.path, "came from another agent")):
+            self._say(fact, customer_path(path, moved.customer_id), moved.customer_id, words, "user")
+
     def _limit(self, fact: Fact) -> None:
         changed = expect(fact, facts.CustomerLimitChanged)
         path = customer_path(changed.path, changed.customer_id)
@@ -175,6 +191,11 @@ class ActivityFeed(Flow):
     def _agent(self, fact: Fact) -> None:
         agent = expect(fact, facts.Agent)
         self._say(fact, agent.path, agent.agent_id, "joined as an agent", "user-plus")
+
+    def _agent_changed(self, fact: Fact) -> None:
+        agent = expect(fact, facts.AgentChanged)
+        if agent.path != agent.before.path:
+            self._say(fact, agent.path, agent.agent_id, "has another place among the agents", "edit")
 
     def _wager(self, fact: Fact, wager: facts.WagerFact, action: str, icon: str, amount: int) -> None:
         user = wager.customer_id

@@ -169,10 +169,14 @@ class Alerts(Flow):
             **{f"payment.{state}": self._payment for state in STATES},
             "market.created": self._offered,
             "market.imported": self._offered,
+            "market.changed": self._offered,
             "market.status_changed": self._market_status,
             "market.price_changed": self._price,
             "customer.created": self._customer,
             "customer.imported": self._customer,
+            "customer.changed": self._customer_changed,
+            "customer.moved": self._customer_changed,
+            "customer.renamed": self._renamed,
             "customer.status_changed": self._status,
             "customer.limit_changed": self._limit,
             "session.login": self._session,
@@ -288,6 +292,15 @@ class Alerts(Flow):
 
     def _customer(self, fact: Fact) -> None:
         self._recall.told_of(expect(fact, facts.Customer).customer_id)
+
+    def _customer_changed(self, fact: Fact) -> None:
+        self._recall.told_of(fact.data.customer_id)
+
+    def _renamed(self, fact: Fact) -> None:
+        renamed = expect(fact, facts.CustomerRenamed)
+        self._recall.renamed(renamed.before, renamed.customer_id)
+        for rule in self._rules:
+            rule.renamed(renamed.before, renamed.customer_id)
 
     def _status(self, fact: Fact) -> None:
         self._recall.told_of(expect(fact, facts.CustomerStatusChanged).customer_id)

@@ -24,7 +24,7 @@ class Sums(Struct, gc=False, array_like=True):
         cancelled: with those that were deleted; without those that were voided.
         adjustments: what the desk moved, in the customer's favour; bonuses are a part of it.
         chargebacks: completed deposits that were taken back, less such withdrawals.
-        opening: the balance that a customer came with.
+        opening: the balance that a customer came with, less that which one took along to another agent.
         new: customers that came.
         late: facts that were too late for their own day and count here instead.
         future: facts that were dated later than any known time and count here instead.

@@ -103,6 +103,7 @@ class Daybook(Flow):
         self._befores: Table[int] = Table("before", int)
         self._totals = Totals()
         self._late: Table[Late] = Table("late", Late)
+        self._moved: Table[str] = Table("moved", str)  # where the balance of a customer belongs that was moved
         self._row: Table[Running] = Table("running", Running)
         self._today = (0, 0)  # the running day's bounds, ms
         self._span = (0, 0, 0)  # another day's, and which
@@ -121,6 +122,7 @@ class Daybook(Flow):
             self._befores,
             *self._totals.tables,
             self._late,
+            self._moved,
             self._row,
         )
 
@@ -136,6 +138,8 @@ class Daybook(Flow):
         return {
             "customer.created": self._customer,
             "customer.imported": self._customer,
+            "customer.moved": self._customer_moved,
+            "customer.renamed": self._customer_renamed,
             **dict.fromkeys(MOVES, self._wager),
             "payment.completed": self._payment,
             "payment.charged_back": self._payment,
@@ -150,6 +154,8 @@ class Daybook(Flow):
             account = self._account(self._leaf(scope or "/"), customer, load=True)
             account.before = before
             account.leaf.before += before
+        for customer, path in self._moved:
+            self._belongs(customer, path)
         self._cells.restore(self._restored)
         self._sheets.loaded()
         self._totals.loaded()
@@ -295,6 +301,60 @@ class Daybook(Flow):
         cell.opening += told.balance_minor
         self._leaf_day.opening += told.balance_minor
 
+    def _customer_moved(self, fact: Fact) -> None:
+        """The balance goes along; what the customer did stays with the agent it did it below."""
+        told = expect(fact, facts.CustomerMoved)
+        customer, at_ms = told.customer_id, fact.at_ms
+        former = self._account_at(self._moved.get(customer) or told.before.path, customer)
+        self._account_at(told.path, customer)
+        self._moved.put(customer, told.path)
+        self._belongs(customer, told.path)
+        self._carry(former, former.balance, at_ms)
+
+    def _belongs(self, customer: str, path: str) -> None:
+        home = self.leaves[path].accounts[customer]
+        for each in self._homes[customer]:
+            account = self.leaves[each].accounts[customer]
+            account.home = home if account is not home else None
+
+    def _carry(self, account: Account, amount: int, at_ms: int) -> None:
+        """A part of a balance belongs to where the customer is now."""
+        home = account.home
+        if home is None or not amount:
+            return
+        for one, moved in ((account, -amount), (home, amount)):
+            self._elsewhere(one, at_ms, moved=moved, counts=False).opening += moved
+            self._leaf_day.opening += moved
+
+    def _customer_renamed(self, fact: Fact) -> None:
+        """All that is kept of a customer is kept under its new code; what is archived stays as it was said."""
+        told = expect(fact, facts.CustomerRenamed)
+        before, customer = told.before, told.customer_id
+        moved = self._moved.pop(before)
+        for path in self._homes.pop(before, ()):
+            leaf = self.leaves[path]
+            former = leaf.accounts.pop(before)
+            account = self._account(leaf, customer)
+            account.before = former.before
+            self._befores.put(account.key, former.before)
+            self._befores.pop(former.key)
+            for day, kept in sorted(former.days.items()):
+                self._cells.remove(kept)
+                renamed = account.days[day] = Kept(f"{day}|{account.key}", kept.row)
+                self._cells.put(renamed)
+            for key, late in sorted(self._late):
+                day_text, _, scope = key.partition("|")
+                if scope == former.key:
+                    self._late.pop(key)
+                    self._late.put(f"{day_text}|{account.key}", late)
+            self._sheets.rename(path, before, customer)
+            former.days, former.before, former.waits = {}, 0, False  # it is touched anew: its documents go
+            self._touch(former)
+            self._touch(account)
+        if moved is not None:
+            self._moved.put(customer, moved)
+            self._belongs(customer, moved)
+
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
         told = move.opened or move.closed or move.fact
@@ -317,6 +377,8 @@ class Daybook(Flow):
         cell.revenue += move.revenue
         cell.handle += move.handle
         cell.settled_handle += move.settled_handle
+        if account.home is not None:
+            self._carry(account, -move.revenue, move.at_ms)
         if move.kind == "settled":
             cell.settled += 1
         else:
@@ -375,14 +437,18 @@ class Daybook(Flow):
         cell.future += fact.future
         return cell
 
-    def _elsewhere(self, account: Account, at_ms: int, *, moved: int) -> Cell:
-        """The cell of any day, and in `_leaf_day` that of its agent; a balance of before the cells moves at once."""
+    def _elsewhere(self, account: Account, at_ms: int, *, moved: int, counts: bool = True) -> Cell:
+        """The cell of any day, and in `_leaf_day` that of its agent; a balance of before the cells moves at once.
+
+        Args:
+            counts: whether it is a fact, which may be late, and not what follows from one.
+        """
         self._touch(account)
         running = self.running
         day = self._day(at_ms)
         late = 0
         if running.day and day < running.restate_from:
-            day, late = running.day, 1
+            day, late = running.day, int(counts)
         if day < running.hot:
             cell = self._sheets.cell(day, account.leaf.path, account.customer)
             account.before += moved

@@ -98,6 +98,7 @@ class Exposures(Flow):
         return {
             "market.created": self._market,
             "market.imported": self._market,
+            "market.changed": self._market_changed,
             "market.status_changed": self._market_status,
             "market.price_changed": self._price,
             "market.resulted": self._resulted,
@@ -208,6 +209,12 @@ class Exposures(Flow):
     def _market(self, fact: Fact) -> None:
         market = expect(fact, facts.Market)
         self._view.belongs(market.market_id, market.event_id)
+
+    def _market_changed(self, fact: Fact) -> None:
+        market = expect(fact, facts.Market)
+        self._view.belongs(market.market_id, None)
+        self._view.belongs(market.market_id, market.event_id)
+        self._view.told(market.market_id)
 
     def _market_status(self, fact: Fact) -> None:
         market = expect(fact, facts.MarketStatusChanged).market_id

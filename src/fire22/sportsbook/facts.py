@@ -10,7 +10,7 @@ is rejected and costs nobody else.
 """
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -46,13 +46,26 @@ class Fact(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
 
 
 class Agent(Fact, frozen=True, gc=False):
-    """`agent.created`, `agent.imported`; a repeat carries the whole agent anew."""
+    """`agent.created`, `agent.imported`, and as it was `before` a change; a repeat carries the whole agent anew."""
 
     agent_id: Id
     name: str
     path: Path
     level: Ordinal
     status: str
+
+
+class AgentChanged(Agent, frozen=True, gc=False, kw_only=True):
+    """`agent.changed`: the whole agent anew. Its next facts have the new path; those of before keep theirs."""
+
+    before: Agent
+
+
+class Home(Fact, frozen=True, gc=False):
+    """Below which agent somebody is."""
+
+    agent_id: str
+    path: Path
 
 
 class Customer(Fact, frozen=True, gc=False):
@@ -79,6 +92,41 @@ class Customer(Fact, frozen=True, gc=False):
     def __post_init__(self) -> None:
         if self.last_wager_at is not None and not 0 <= to_ms(self.last_wager_at) < TIME_MS_MAX:
             raise ValueError("`lastWagerAt` is not between the years 1970 and 9999 UTC")
+
+
+class Nature(Fact, frozen=True, gc=False):
+    """What a customer is like; see `Customer`."""
+
+    name: str
+    segment: str = ""
+    bet_factor: Annotated[float, Meta(gt=0, le=1_000)] = 1.0
+
+
+class CustomerChanged(Nature, frozen=True, gc=False, kw_only=True):
+    """`customer.changed`."""
+
+    customer_id: Id
+    agent_id: str
+    path: Path
+    before: Nature
+
+
+class CustomerMoved(Fact, frozen=True, gc=False):
+    """`customer.moved`: from here on it belongs to another agent, with its balance and its next wagers."""
+
+    customer_id: Id
+    agent_id: str
+    path: Path
+    before: Home
+
+
+class CustomerRenamed(Fact, frozen=True, gc=False):
+    """`customer.renamed`: it is the same customer, under another code; `before` is the one it had."""
+
+    customer_id: Id
+    agent_id: str
+    path: Path
+    before: Id
 
 
 class Limits(Fact, frozen=True, gc=False):
@@ -138,6 +186,12 @@ class Market(Fact, frozen=True, gc=False):
     closes_at: Time | None = None
     liability_limit_minor: Minor = 0
     selections: Annotated[tuple[Selection, ...], Meta(max_length=500)] = ()
+
+
+class MarketChanged(Market, frozen=True, gc=False, kw_only=True):
+    """`market.changed`: the whole market anew; `before` holds what was another, under the same names."""
+
+    before: dict[str, Any] = {}
 
 
 class MarketStatusChanged(Fact, frozen=True, gc=False):
@@ -252,14 +306,25 @@ class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
     terms: Terms | None = None
 
 
+class Owner(Fact, frozen=True, gc=False):
+    """Whose a wager is or was."""
+
+    wager_number: Number
+    customer_id: Id
+    agent_id: str
+    path: Path
+
+
 class WagerReopened(WagerPlaced, frozen=True, gc=False, kw_only=True):
     """`wager.reopened`: a wager that was over is open again, at the time of the roll-back.
 
     Args:
         settled_return_minor: what the settlement returned that held until now; absent if none held.
+        moved_from: it is open at another place, or for other amounts; whose it was.
     """
 
     settled_return_minor: Minor | None = None
+    moved_from: Owner | None = None
 
 
 class WagerRejected(WagerFact, frozen=True, gc=False, kw_only=True):
@@ -288,24 +353,35 @@ class WagerCancelled(WagerFact, frozen=True, gc=False, kw_only=True):
     """`wager.cancelled`; the amounts are those that were counted.
 
     Args:
-        status: `cancelled`, `voided`, or `deleted` (the row is gone).
+        status: `cancelled`, `voided`, `deleted` (the row is gone), or `moved`: the wager is another one now, and what
+            follows tells of it anew.
         settled_return_minor: what its latest settlement returned; absent if it was open.
+        moved_to: whose it is now.
     """
 
     status: str
     settled_return_minor: Minor | None = None
+    moved_to: Owner | None = None
     reason: str = ""
 
 
 class Stake(Fact, frozen=True, gc=False):
-    """What was at stake before a change."""
+    """What was at stake before a change.
+
+    Args:
+        type, free_play: absent where nobody says so, and then as they are.
+        leg: a leg that was another one, or is no more.
+    """
 
     risk_minor: Minor
     to_win_minor: Minor
+    type: str | None = None
+    free_play: bool | None = None
+    leg: Leg | None = None
 
 
 class WagerModified(WagerFact, frozen=True, gc=False, kw_only=True):
-    """`wager.modified`: an open wager has other amounts now."""
+    """`wager.modified`: an open wager has other amounts, another type or other legs now."""
 
     version: Ordinal
     before: Stake
@@ -394,6 +470,21 @@ class RevenueImported(Fact, frozen=True, gc=False):
     revenue_minor: SumMinor
 
 
+class RowChanged(Fact, frozen=True, gc=False):
+    """`row.changed`, `row.deleted`: the book changed what an accepted fact never changes; it is always set aside.
+
+    Args:
+        table: of the demo book.
+        id: of the row; the parts of a longer key are separated by `|`.
+        before, after: the columns that were changed; nothing after a deletion.
+    """
+
+    table: str
+    id: str
+    before: dict[str, Any]
+    after: dict[str, Any] = {}
+
+
 class Clock(Fact, frozen=True, gc=False):
     """`system.clock`: everything before its timestamp has been read; it carries nothing else."""
 
@@ -403,6 +494,13 @@ FACTS: Final[dict[str, type[Struct]]] = {
     "agent.imported": Agent,
     "customer.created": Customer,
     "customer.imported": Customer,
+    "agent.changed": AgentChanged,
+    "customer.changed": CustomerChanged,
+    "customer.moved": CustomerMoved,
+    "customer.renamed": CustomerRenamed,
+    "market.changed": MarketChanged,
+    "row.changed": RowChanged,
+    "row.deleted": RowChanged,
     "customer.limit_changed": CustomerLimitChanged,
     "customer.status_changed": CustomerStatusChanged,
     "market.created": Market,

@@ -125,7 +125,7 @@ class Figures(Flow):
 
     def handlers(self) -> dict[str, Handler]:
         """Agents, so that each has its documents from the start."""
-        return {"agent.created": self._agent, "agent.imported": self._agent}
+        return dict.fromkeys(("agent.created", "agent.imported", "agent.changed"), self._agent)
 
     def loaded(self) -> None:
         """Derive the queue."""
@@ -139,7 +139,10 @@ class Figures(Flow):
         """Queue what the group has changed; archive weeks that have ended; say what is due."""
         accounts, leaves = self._daybook.take_touched()
         for account in accounts:
-            self._by_key[account.key] = account
+            if account.leaf.accounts.get(account.customer) is account:
+                self._by_key[account.key] = account
+            else:
+                self._by_key.pop(account.key, None)  # it has another name now
             self._mark(account.key)
         for leaf in leaves:
             for scope in ancestors(leaf.path):
@@ -169,7 +172,7 @@ class Figures(Flow):
 
     def _enqueue(self, key: str, since: int) -> None:
         self._queue.setdefault(since, []).append(key)
-        if key not in self._by_key:
+        if not is_customer(key):
             self._agents_unsaid[key] = None
 
     def _roll_over(self) -> None:
@@ -192,12 +195,14 @@ class Figures(Flow):
         running = self._daybook.running
         first, after = running.week, running.week_end
         weeks: dict[str, Week] = {}
-        if any(key not in self._by_key for key in taken):
+        if not all(is_customer(key) for key in taken):
             weeks = self._scope_weeks(first, after)
         for key in taken:
             account = self._by_key.get(key)
-            if account is None:
+            if not is_customer(key):
                 self._say_scope(key, first, weeks.get(key) or Week(0, after - first))
+            elif account is None:
+                self._say_customer(key, None)
             else:
                 account.waits = False
                 self._say_account(account, first, after)
@@ -236,9 +241,12 @@ class Figures(Flow):
         document = None
         if week.carry or week.balance or any(first <= day < after for day in account.days):
             document = self._document(week, first, self._customer_named(account.customer))
-        at_ms = self.watermark_ms
-        self.out.view(TOPIC, account.key, "", "update", at_ms, document)
-        self.out.view(TOPIC, account.leaf.path, f"customer:{account.customer}", "update", at_ms, document)
+        self._say_customer(account.key, document)
+
+    def _say_customer(self, key: str, document: dict[str, Json] | None) -> None:
+        path, _, customer = key.rpartition("/@")
+        self.out.view(TOPIC, key, "", "update", self.watermark_ms, document)
+        self.out.view(TOPIC, path or ROOT, f"customer:{customer}", "update", self.watermark_ms, document)
 
     def _agent_id(self, path: str) -> str:
         agent = self._book.agent(path)
@@ -358,6 +366,11 @@ class Figures(Flow):
             if day < after:
                 week.take(day - first, total)
         return week
+
+
+def is_customer(scope: str) -> bool:
+    """Whether a scope is a customer's own."""
+    return "/@" in scope
 
 
 def _depth(path: str) -> int:

@@ -116,7 +116,9 @@ class Kpi(Flow):
         return {
             "agent.created": self._agent,
             "agent.imported": self._agent,
+            "agent.changed": self._agent,
             "customer.imported": self._customer,
+            "customer.renamed": self._renamed,
             "revenue.imported": self._imported_revenue,
             **dict.fromkeys(MOVES, self._moved),
             "payment.charged_back": self._charged_back,
@@ -235,6 +237,26 @@ class Kpi(Flow):
             at_ms = to_ms(customer.last_wager_at)
             at_ms = self._time(at_ms if at_ms <= self.latest_ms else fact.at_ms)
             self._wagered(self._sums.scope(customer.path), customer.customer_id, at_ms)
+
+    def _renamed(self, fact: Fact) -> None:
+        """Whoever was seen under another code was seen under this one."""
+        renamed = expect(fact, facts.CustomerRenamed)
+        left = self._left.pop(renamed.before)
+        if left is not None:
+            self._left.put(renamed.customer_id, left)
+        seen = {one.key: one for window in (self._active, self._online) for one in window.players(renamed.before)}
+        for _, one in sorted(seen.items()):
+            times = list(one.row)
+            for window, at_ms in zip((self._active, self._online), times, strict=True):
+                if at_ms:
+                    window.leave(one)
+            self._forgotten.append(one)
+            again = self._player(self._sums.scope(names(one)[1]), renamed.customer_id)
+            again.row[:] = times
+            for window, at_ms in zip((self._active, self._online), times, strict=True):
+                if at_ms:
+                    window.enter(again)
+            self._mark(again)
 
     def _imported_revenue(self, fact: Fact) -> None:
         imported = expect(fact, facts.RevenueImported)

@@ -8,20 +8,27 @@ from fire22.sportsbook.ticker import customer_path
 class Account:
     """A customer below an agent: the cells of days that have one, and the balance before them, minor units.
 
+    `home` is where its customer's balance belongs, if that is elsewhere: below the agent it was moved to.
     `waits` is set where it is known that its figures have changed and were not said since.
     """
 
-    __slots__ = ("before", "customer", "days", "key", "leaf", "money", "today", "waits")
+    __slots__ = ("before", "customer", "days", "home", "key", "leaf", "money", "today", "waits")
 
     def __init__(self, leaf: "Leaf", customer: str) -> None:
         self.leaf = leaf
         self.customer = customer
         self.key = customer_path(leaf.path, customer)
         self.before = 0
+        self.home: Account | None = None
         self.days: dict[int, Kept[Cell]] = {}
         self.today: Kept[Cell] | None = None
         self.money = Money()  # its agent's, of the running day
         self.waits = False
+
+    @property
+    def balance(self) -> int:
+        """What the facts that count here have made of it, minor units."""
+        return self.before + sum(kept.row.moved for kept in self.days.values())
 
 
 class Money:

@@ -130,6 +130,8 @@ class Ledger(Flow):
         return {
             "customer.created": self._customer,
             "customer.imported": self._customer,
+            "customer.moved": self._moved_to,
+            "customer.renamed": self._renamed,
             "customer.limit_changed": self._limit,
             **dict.fromkeys(MOVES, self._wager),
             **{f"payment.{state}": self._payment for state in payments.STATES},
@@ -214,10 +216,57 @@ class Ledger(Flow):
             # What moved it before is not known; what moves it later comes as facts, also where it is told of again.
             self._post(fact, holder, customer, "opening", customer.balance_minor, id)
         elif account.path != customer.path:
-            self._moved.setdefault(id, holder.scope)
-            account.agent_id, account.path = customer.agent_id, customer.path
-            self._accounts.put(id, account)
-            self._open(id, account)
+            self._move(holder, account, customer.agent_id, customer.path)
+
+    def _moved_to(self, fact: Fact) -> None:
+        """Its balance goes with the customer, and so does what waits to be decided: whoever may decide must see it."""
+        moved = expect(fact, facts.CustomerMoved)
+        holder = self._holder(moved.customer_id)
+        self._touch(holder, fact.at_ms)
+        if holder.account is not None:
+            self._move(holder, holder.account, moved.agent_id, moved.path)
+        for id, payment in self._undecided_of(moved.customer_id):
+            self._wait_elsewhere(fact, id, msgspec.structs.replace(payment, agent_id=moved.agent_id, path=moved.path))
+
+    def _move(self, holder: Holder, account: Account, agent_id: str, path: str) -> None:
+        self._moved.setdefault(holder.customer_id, holder.scope)
+        account.agent_id, account.path = agent_id, path
+        self._accounts.put(holder.customer_id, account)
+        self._open(holder.customer_id, account)
+
+    def _renamed(self, fact: Fact) -> None:
+        """The account is the same; what was posted to it stays where it was said."""
+        renamed = expect(fact, facts.CustomerRenamed)
+        before = self._holders.pop(renamed.before, None) or Holder(renamed.before)
+        holder = self._holder(renamed.customer_id)
+        holder.risk = before.risk
+        self._touched = [each for each in self._touched if each is not before]
+        self._unsaid = [each for each in self._unsaid if each is not before]
+        self._touch(holder, fact.at_ms)
+        account = self._accounts.pop(renamed.before)
+        if account is not None:
+            self._accounts.put(renamed.customer_id, account)
+            self._moved[renamed.customer_id] = self._moved.pop(renamed.before, before.scope)
+            self._open(renamed.customer_id, account)
+        for id, payment in sorted(self._payments_of(renamed.before).items()):
+            payment = msgspec.structs.replace(payment, customer_id=renamed.customer_id)
+            if payment.undecided:
+                self._wait_elsewhere(fact, id, payment)
+            else:
+                self._payments.put(id, payment)
+
+    def _payments_of(self, customer_id: str) -> dict[str, Payment]:
+        return {id: payment for id, payment in self._payments if payment.customer_id == customer_id}
+
+    def _undecided_of(self, customer_id: str) -> list[tuple[str, Payment]]:
+        return [(id, payment) for id, payment in self._queue.items() if payment.customer_id == customer_id]
+
+    def _wait_elsewhere(self, fact: Fact, id: str, payment: Payment) -> None:
+        """It waits at the end of the line there."""
+        payment = msgspec.structs.replace(payment, order=fact.seq)
+        self._queue.leave(id)
+        self._queue.put(id, payment)
+        self._payments.put(id, payment)
 
     def _limit(self, fact: Fact) -> None:
         changed = expect(fact, facts.CustomerLimitChanged)

@@ -31,7 +31,12 @@ _RESULTS: Final = {
     "half_loss": "half lost",
     "cashed_out": "was cashed out",
 }
-_ENDS: Final = {"cancelled": "was cancelled", "voided": "was voided", "deleted": "was deleted"}
+_ENDS: Final = {
+    "moved": "was put right",
+    "cancelled": "was cancelled",
+    "voided": "was voided",
+    "deleted": "was deleted",
+}
 _STEPS: Final = {
     "payment.approved": ("payment_decided", "was approved"),
     "payment.rejected": ("payment_decided", "was rejected"),

@@ -39,8 +39,8 @@ class Payment(Struct, frozen=True, gc=False, array_like=True):
     """A payment as it is known; minor units.
 
     Args:
-        order: the place in the log of the fact that told of it first.
-        path: of the agent, when it was told of first: who could decide then, still can.
+        order: the place in the log of the fact that told of it first, or that put it at the end of another line.
+        path: of the agent, when it was told of first, and as long as it is undecided the customer's.
         requested_ms: when it was told of first.
     """
 

@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from fire22.core.message import Json
@@ -194,6 +195,7 @@ class Recall:
         self._journal: Journal[Group] = Journal("journal", Group, JOURNAL_BYTES)
         self._bets: list[OpenWager] = []
         self._results: list[Result] = []
+        self._renamed: dict[str, None] = {}  # in this group, both codes of each
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -264,8 +266,32 @@ class Recall:
             self._results.append((wager.customer_id, at_ms, lost))
             player.result(at_ms, lost)
 
+    def renamed(self, before: str, customer_id: str) -> None:
+        """What is remembered of a customer is remembered under another code."""
+        player = self.player(before)
+        player.row = None
+        self.known[customer_id] = player
+        self.players.put(customer_id, player)
+        # What the journal has under the old code must not count for whoever comes under it.
+        self.known.pop(before)
+        self.players.put(before, Player())
+        self._bets = [
+            msgspec.structs.replace(bet, customer_id=customer_id) if bet.customer_id == before else bet
+            for bet in self._bets
+        ]
+        self._results = [(customer_id, *each[1:]) if each[0] == before else each for each in self._results]
+        self._renamed |= dict.fromkeys((before, customer_id))
+
     def flush(self) -> None:
         """Store what the group did, and the players of the groups that are dropped."""
+        self._store()
+        for customer_id in self._renamed:
+            player = self.player(customer_id)
+            player.stored = self._journal.last
+            self.players.put(customer_id, player)
+        self._renamed = {}
+
+    def _store(self) -> None:
         if not self._bets and not self._results:
             return
         players, journal = self.players, self._journal

@@ -71,6 +71,13 @@ class Customer(Struct, gc=False, array_like=True):
     max_wager_minor: int = 0
 
 
+class Asked(Struct, frozen=True, gc=False, array_like=True):
+    """A wager that waits to be accepted; `content` is whatever else was told of it."""
+
+    status: str
+    content: str
+
+
 class Selection(Struct, gc=False, array_like=True):
     """An outcome of a market and its decimal odds now."""
 
@@ -135,7 +142,7 @@ class Registry(Flow):
         self._agents: Table[Agent] = Table("agent", Agent)
         self._customers: Table[Customer] = Table("customer", Customer)
         self._markets: Table[Market] = Table("market", Market)
-        self._asked: Table[str] = Table("asked", str)
+        self._asked: Table[Asked] = Table("asked", Asked)
         self._wagers = WagerTable("wager", OpenWager)
         self._past: Table[int] = Table("past", int)
         self._bettors: dict[str, Bettor] = {}
@@ -164,10 +171,17 @@ class Registry(Flow):
             "agent.imported": self._agent,
             "customer.created": self._customer,
             "customer.imported": self._customer,
+            "agent.changed": self._agent_changed,
+            "customer.changed": self._changed,
+            "customer.moved": self._moved,
+            "customer.renamed": self._renamed,
             "customer.limit_changed": self._limit,
             "customer.status_changed": self._status,
             "market.created": self._market,
             "market.imported": self._market,
+            "market.changed": self._market,
+            "row.changed": self._forbidden,
+            "row.deleted": self._forbidden,
             "market.status_changed": self._market_status,
             "market.price_changed": self._price,
             "revenue.imported": self._imported_revenue,
@@ -247,6 +261,55 @@ class Registry(Flow):
         )  # fmt: skip
         self._customers.put(one.customer_id, row)
 
+    def _agent_changed(self, fact: Fact) -> None:
+        """What the agent was at another path stays known there: its facts have that path."""
+        changed = expect(fact, facts.AgentChanged)
+        if self._agents.get(changed.before.path) is None:
+            reason = f"There is no agent at {changed.before.path}."
+            raise Refused(codes.AGENT_UNKNOWN, reason, path=changed.before.path)
+        self._agents.put(changed.path, Agent(changed.agent_id, changed.name, changed.status))
+
+    def _changed(self, fact: Fact) -> None:
+        changed = expect(fact, facts.CustomerChanged)
+        customer = self._known(changed.customer_id)
+        customer.name, customer.segment, customer.bet_factor = changed.name, changed.segment, changed.bet_factor
+        self._customers.put(changed.customer_id, customer)
+
+    def _moved(self, fact: Fact) -> None:
+        moved = expect(fact, facts.CustomerMoved)
+        customer = self._known(moved.customer_id)
+        if moved.path != ROOT and self._agents.get(moved.path) is None:
+            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {moved.path}.", path=moved.path)
+        if (customer.agent_id, customer.path) == (moved.agent_id, moved.path):
+            raise Repeated
+        customer.agent_id, customer.path = moved.agent_id, moved.path
+        self._customers.put(moved.customer_id, customer)
+
+    def _renamed(self, fact: Fact) -> None:
+        renamed = expect(fact, facts.CustomerRenamed)
+        id, before = renamed.customer_id, renamed.before
+        if self._customers.get(id) is not None:
+            raise Refused(codes.FACT_CONFLICT, f"There is a customer {id} already.", customerId=before)
+        customer = self._known(before)
+        self._customers.pop(before)
+        self._customers.put(id, customer)
+        self._bettors.pop(before, None)
+        for wager in [each for each in self._wagers.open.values() if each.customer_id == before]:
+            self._wagers.put(wager.wager_id, msgspec.structs.replace(wager, customer_id=intern(id)))
+
+    def _forbidden(self, fact: Fact) -> None:
+        changed = expect(fact, facts.RowChanged)
+        names = (
+            ", ".join(name for name, value in changed.after.items() if changed.before.get(name) != value) or "the row"
+        )
+        how = "changed" if changed.after else "deleted"
+        raise Refused(
+            codes.CHANGE_FORBIDDEN,
+            f"The book {how} {names} of {changed.table} {changed.id}, which the figures go by and cannot follow.",
+            table=changed.table,
+            id=changed.id,
+        )
+
     def _limit(self, fact: Fact) -> None:
         changed = expect(fact, facts.CustomerLimitChanged)
         customer = self._known(changed.customer_id)
@@ -315,12 +378,12 @@ class Registry(Flow):
     def _requested(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerPlaced)
         self.check_amount(wager.currency, wager.customer_id)
-        before = self._asked.get(wager.wager_id)
-        if before == wager.status:
+        asked = _asked(wager)
+        if self._asked.get(wager.wager_id) == asked:
             raise Repeated
         if wager.wager_id in self._wagers.open or self._wagers.over(wager.wager_id) is not None:
             raise self._illegal(wager, self._state(wager.wager_id), wager.status)
-        self._asked.put(wager.wager_id, wager.status)
+        self._asked.put(wager.wager_id, asked)
 
     def _rejected(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerRejected)
@@ -353,24 +416,24 @@ class Registry(Flow):
         before = self._wagers.open.get(wager.wager_id)
         if before is None:
             raise self._illegal(wager, self._state(wager.wager_id), "accepted")
-        terms = before.terms if wager.terms is None else _terms(wager.terms)
-        known = (before.version, before.risk, before.to_win, before.terms)
-        if (wager.version, wager.risk_minor, wager.to_win_minor, terms) == known:
+        legs = self._legs.of(wager.legs) if wager.legs or wager.before.leg is not None else before.legs
+        after = msgspec.structs.replace(
+            before,
+            type=intern(wager.type),
+            risk=wager.risk_minor,
+            cash=cash_risk_minor(wager.risk_minor, free_play=wager.free_play),
+            to_win=wager.to_win_minor,
+            version=wager.version,
+            legs=legs,
+            terms=before.terms if wager.terms is None else _terms(wager.terms),
+        )
+        if _is_same(before, after):
             raise Repeated
         started = (wager.before.risk_minor, wager.before.to_win_minor)
         if started != (before.risk, before.to_win) or not _is_of(wager, before):
             raise _conflict(
                 wager, before.risk, before.to_win, "The change starts from other amounts, or another customer."
             )
-        after = msgspec.structs.replace(
-            before,
-            risk=wager.risk_minor,
-            cash=cash_risk_minor(wager.risk_minor, free_play=wager.free_play),
-            to_win=wager.to_win_minor,
-            version=wager.version,
-            legs=self._legs.of(wager.legs) or before.legs,
-            terms=terms,
-        )
         self._wagers.put(wager.wager_id, after)
         self.move = Movement("modified", wager, fact.at_ms, after, before, handle=after.cash - before.cash)
 
@@ -398,7 +461,9 @@ class Registry(Flow):
             if fact.event.type == "wager.resettled" and self._past.get("sums") is not None:
                 return ClosedWager("settled", wager.risk_minor, cash, 0, 1, wager.previous_return_minor, False)
             raise self._illegal(wager, None, state)
-        if (known.state, known.revision, known.returned) == (state, wager.revision, wager.return_minor):
+        # A result by another word, which returns the same, is told for the word.
+        by_word = fact.event.type == "wager.resettled" and wager.previous_return_minor == wager.return_minor
+        if (known.state, known.revision, known.returned) == (state, wager.revision, wager.return_minor) and not by_word:
             raise Repeated
         if not is_legal(known.state, "settled"):
             raise self._illegal(wager, known.state, state)
@@ -501,7 +566,10 @@ class Registry(Flow):
         if wager_id in self._wagers.open:
             return "accepted"
         known = self._wagers.over(wager_id)
-        return known.state if known is not None else self._asked.get(wager_id)
+        if known is not None:
+            return known.state
+        asked = self._asked.get(wager_id)
+        return asked.status if asked is not None else None
 
     def _illegal(self, wager: facts.WagerFact, before: str | None, after: str) -> Refused:
         if before is None:
@@ -516,6 +584,15 @@ def _is_same(before: OpenWager, again: OpenWager) -> bool:
     legs = tuple([msgspec.structs.replace(leg, names=None) for leg in before.legs])
     other = tuple([msgspec.structs.replace(leg, names=None) for leg in again.legs])
     return msgspec.structs.replace(before, at_ms=again.at_ms, legs=legs) == msgspec.structs.replace(again, legs=other)
+
+
+def _asked(wager: facts.WagerPlaced) -> Asked:
+    """A wager that waits, as it is asked for."""
+    content = (
+        wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type, wager.risk_minor,
+        wager.to_win_minor, wager.free_play, [(leg.market_id, leg.selection_id, leg.odds) for leg in wager.legs],
+    )  # fmt: skip
+    return Asked(wager.status, msgspec.json.encode(content).decode())
 
 
 def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:

@@ -45,7 +45,7 @@ class Reviews(Flow):
     """Comes after the registry, which judges what may follow a request."""
 
     name: ClassVar[str] = "reviews"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -62,7 +62,12 @@ class Reviews(Flow):
 
     def handlers(self) -> dict[str, Handler]:
         """Requests, and what ends them."""
-        return {"wager.requested": self._requested, "wager.rejected": self._ended, "wager.placed": self._ended}
+        return {
+            "customer.renamed": self._renamed,
+            "wager.requested": self._requested,
+            "wager.rejected": self._ended,
+            "wager.placed": self._ended,
+        }
 
     def loaded(self) -> None:
         """Derive the lists."""
@@ -79,21 +84,32 @@ class Reviews(Flow):
         before = self._asked.get(wager.wager_id)
         at_ms = fact.at_ms
         self._at_ms = max(self._at_ms, at_ms)
+        legs = self._book.legs_of(wager)
+        if before is not None and [leg.selection_id for leg in legs] == [leg.selection_id for leg in before.legs]:
+            legs = before.legs  # by the names of the first request
         asked = Asked(
-            wager.status,
-            fact.seq if before is None else before.order,
-            wager.wager_number,
-            wager.customer_id if before is None else before.customer_id,
-            wager.agent_id,
-            wager.path if before is None else before.path,
-            wager.type,
-            wager.risk_minor if before is None else before.risk,
-            wager.to_win_minor if before is None else before.to_win,
-            self._book.legs_of(wager) if before is None else before.legs,
-            at_ms if before is None else before.asked_ms,
-        )
-        self._asked.put(wager.wager_id, asked)
-        self._list.put(wager.wager_id, asked)
+            wager.status, fact.seq, wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type,
+            wager.risk_minor, wager.to_win_minor, legs, at_ms if before is None else before.asked_ms,
+        )  # fmt: skip
+        self._wait(wager.wager_id, asked, before)
+
+    def _wait(self, id: str, asked: Asked, before: Asked | None) -> None:
+        """Put it into the line; one for another customer or for other amounts comes at the end of it."""
+        if before is not None:
+            if _place(asked) == _place(before):
+                asked = msgspec.structs.replace(asked, order=before.order)
+            else:
+                self._list.leave(id)
+        self._asked.put(id, asked)
+        self._list.put(id, asked)
+
+    def _renamed(self, fact: Fact) -> None:
+        renamed = expect(fact, facts.CustomerRenamed)
+        for id, before in self._list.items():
+            if before.customer_id == renamed.before:
+                asked = msgspec.structs.replace(before, customer_id=renamed.customer_id, order=fact.seq)
+                self._wait(id, asked, before)
+                self._at_ms = max(self._at_ms, fact.at_ms)
 
     def _ended(self, fact: Fact) -> None:
         if not len(self._asked):
@@ -103,6 +119,10 @@ class Reviews(Flow):
             self._asked.pop(wager_id)
             self._list.leave(wager_id)
             self._at_ms = max(self._at_ms, fact.at_ms)
+
+
+def _place(asked: Asked) -> tuple[str, str, int, int]:
+    return asked.customer_id, asked.path, asked.risk, asked.to_win
 
 
 def _amounts(asked: Asked) -> dict[str, int]:

@@ -208,6 +208,9 @@ class Rule:
     def ended(self, ended: Ended) -> None:
         """A market takes no more wagers."""
 
+    def renamed(self, before: str, customer_id: str) -> None:
+        """A customer has another code: what is remembered of it is remembered under that."""
+
     def clock(self, now_ms: int) -> Iterable[Finding]:
         """The watermark has moved."""
         return ()

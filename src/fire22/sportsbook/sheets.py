@@ -44,6 +44,15 @@ class Sheets:
             cell = sheet[customer] = Cell()
         return cell
 
+    def rename(self, path: str, customer: str, to: str) -> None:
+        """An agent's customer has another code."""
+        self.settle()
+        for day in sorted(self._paths):
+            sheet = self.get(day, path)
+            if customer in sheet:
+                sheet[to] = sheet.pop(customer)
+                self.put(day, path, sheet)
+
     def settle(self) -> None:
         """Take in the cells that were changed."""
         for (day, path), sheet in self._open.items():

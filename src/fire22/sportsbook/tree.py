@@ -12,7 +12,7 @@ class Tree(Flow):
     """One document for each agent; stateless, since each fact of an agent carries all of it."""
 
     name: ClassVar[str] = "tree"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Tree(Flow):
 
     def handlers(self) -> dict[str, Handler]:
         """Agents."""
-        return {"agent.created": self._agent, "agent.imported": self._agent}
+        return dict.fromkeys(("agent.created", "agent.imported", "agent.changed"), self._agent)
 
     def flush(self) -> None:
         """Documents of the agents that are new or changed."""

@@ -14,7 +14,7 @@ Change = tuple[str, str, dict[str, Json] | None]
 
 
 class Item(Protocol):
-    """What can wait; where it waits does not change."""
+    """What can wait. One that is to wait elsewhere, or for other amounts, leaves and comes as a new one."""
 
     @property
     def order(self) -> int:
@@ -62,9 +62,13 @@ class WaitingList(Generic[Waiting]):
 
     def load(self, items: Iterable[tuple[str, Waiting]]) -> None:
         """Take what waits after a restart; nothing of it is a change."""
-        for id, item in sorted(items, key=lambda each: each[1].order):
+        for id, item in sorted(items, key=lambda each: (each[1].order, each[0])):
             self.put(id, item)
         self._changed = {}
+
+    def items(self) -> list[tuple[str, Waiting]]:
+        """All that waits, sorted by its id."""
+        return sorted(self._items.items())
 
     def put(self, id: str, item: Waiting) -> None:
         """One waits, or waits in another state than before."""

@@ -88,6 +88,12 @@ class DepositAml(Rule):
         """Derive when what is forgotten."""
         self._customers.loaded()
 
+    def renamed(self, before: str, customer_id: str) -> None:
+        """What was paid in was paid by the same customer."""
+        row = self._customers.pop(before)
+        if row is not None:
+            self._customers.add(customer_id, row)
+
     def clock(self, now_ms: int) -> tuple[Finding, ...]:
         """Forget whose last deposit is long ago."""
         self._customers.expire(now_ms)

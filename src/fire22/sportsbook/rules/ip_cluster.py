@@ -74,6 +74,12 @@ class IpCluster(Rule):
         """Derive when which address is forgotten."""
         self._addresses.loaded()
 
+    def renamed(self, before: str, customer_id: str) -> None:
+        """One account by two codes is no cluster."""
+        for ip, address in [each for each in self._addresses.table if before in each[1].accounts]:
+            address.accounts = {customer_id if id == before else id: one for id, one in address.accounts.items()}
+            self._addresses.touch(ip, address)
+
     def clock(self, now_ms: int) -> tuple[Finding, ...]:
         """Forget addresses that nobody used lately."""
         self._addresses.expire(now_ms)

@@ -60,6 +60,12 @@ class Sharp(Rule):
         """Values by customer."""
         return (self._values,)  # type: ignore[return-value]
 
+    def renamed(self, before: str, customer_id: str) -> None:
+        """The values are of the same customer."""
+        known = self._values.pop(before)
+        if known is not None:
+            self._values.put(customer_id, known)
+
     def settled(self, scene: Scene) -> Finding | None:
         """Count a settled wager."""
         value = self._value(scene)

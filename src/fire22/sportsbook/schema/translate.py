@@ -140,6 +140,8 @@ class _Translation:
         mapped = self._mapping.tables.get(table)
         if mapped is None:
             return []
+        if table == "wager_legs" and event != "UPDATE" and mapped.table == self._mapping.tables["wagers"].table:
+            return []  # a leg in its wager's row comes and goes with it
         condition = self._rows(table, when) if when else ""
         new, old = self._where(table, "NEW"), self._where(table, "OLD")
         head, on = f"CREATE TRIGGER {{}} {moment}", f"ON {quoted(mapped.table)}"
