@@ -331,7 +331,7 @@ class Daybook(Flow):
         told = expect(fact, facts.CustomerRenamed)
         before, customer = told.before, told.customer_id
         moved = self._moved.pop(before)
-        for path in self._homes.pop(before, ()):
+        for path in sorted(self._homes.pop(before, ())):
             leaf = self.leaves[path]
             former = leaf.accounts.pop(before)
             account = self._account(leaf, customer)

@@ -1,8 +1,8 @@
 """The `figures` view: weekly figures by player and agent, as a back office reads them.
 
-A scope (an agent's path, or `/`) has one document for each of its direct children, sub-agents (`agent:<code>`, the sum
-of the sub-tree) and customers (`customer:<code>`), and one for itself under the empty key; a customer's own scope has
-that one alone. Always: balance = carry + figure + settled + adjustments.
+A scope (an agent's path, or `/`) has one document for each of its direct children, sub-agents (`agent:` and the last
+part of the path, the sum of the sub-tree) and customers (`customer:<code>`), and one for itself under the empty key; a
+customer's own scope has that one alone. Always: balance = carry + figure + settled + adjustments.
 
 Documents are said with the watermark and at most `documents_max` at a time, so that a burst, or a new week, costs each
 of many customers a document in the next minute rather than all at once. Up to half of them are sums of sub-trees,
@@ -234,7 +234,7 @@ class Figures(Flow):
         self.out.view(TOPIC, scope, "", "update", at_ms, document)
         if scope != ROOT:
             above = scope.rpartition("/")[0] or ROOT
-            self.out.view(TOPIC, above, f"agent:{self._agent_id(scope)}", "update", at_ms, document)
+            self.out.view(TOPIC, above, f"agent:{scope.rpartition('/')[2]}", "update", at_ms, document)
 
     def _say_account(self, account: Account, first: int, after: int) -> None:
         week = _account_week(account, first, after)

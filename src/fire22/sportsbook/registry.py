@@ -294,8 +294,9 @@ class Registry(Flow):
         self._customers.pop(before)
         self._customers.put(id, customer)
         self._bettors.pop(before, None)
-        for wager in [each for each in self._wagers.open.values() if each.customer_id == before]:
-            self._wagers.put(wager.wager_id, msgspec.structs.replace(wager, customer_id=intern(id)))
+        mine = {key: each for key, each in self._wagers.open.items() if each.customer_id == before}
+        for key, wager in sorted(mine.items()):
+            self._wagers.put(key, msgspec.structs.replace(wager, customer_id=intern(id)))
 
     def _forbidden(self, fact: Fact) -> None:
         changed = expect(fact, facts.RowChanged)

@@ -279,7 +279,7 @@ CREATE TRIGGER fire22_wagers_before_insert BEFORE INSERT ON wagers BEGIN
   DELETE FROM fire22_replaced WHERE source = 'wagers';
   -- REPLACE removes every row that any unique column conflicts with, so there may be several.
   INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w})
+    SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w}, 'acceptedAt', w.accepted_at)
     FROM wagers w WHERE {same_wager};
 END;
 
@@ -289,17 +289,17 @@ WHEN NEW.status IN ('accepted', 'settled', 'cashed_out')
 BEGIN
   -- Other wagers that were removed because they had the same number or key.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(r.data, '$.status', 'deleted'))
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt'), '$.status', 'deleted'))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id <> NEW.id
       AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
   -- The same wager, written again.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(r.data, '$.status', NEW.status, '$.reason',
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt'), '$.status', NEW.status, '$.reason',
       (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version)))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
       AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided');
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(r.data, '$.status', 'moved',
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt'), '$.status', 'moved',
       '$.movedTo', json_object({owner:NEW})))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND {replaced};
   INSERT INTO fire22_outbox(type, timestamp, data)
@@ -308,7 +308,7 @@ BEGIN
         'freePlay', json(r.data -> '$.freePlay')), 'legs', {legs:NEW}, {terms:NEW})
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND NOT ({replaced})
       AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
-      AND json_remove(r.data, '$.status', '$.settledReturnMinor') <> json_object({wager:NEW});
+      AND json_remove(r.data, '$.status', '$.settledReturnMinor', '$.acceptedAt') <> json_object({wager:NEW});
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.reopened', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted',
       'version', NEW.version, 'legs', {legs:NEW}, 'settledReturnMinor', iif(r.data ->> '$.status' IN ('settled', 'cashed_out')
@@ -317,6 +317,16 @@ BEGIN
         'path', r.data ->> '$.path'), NULL))))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND ({replaced} OR NEW.status = 'accepted'
       AND r.data ->> '$.status' IN ('settled', 'cashed_out', 'cancelled', 'voided'));
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'wager.rejected', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, 'status', NEW.status, 'reason',
+      (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version)))
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
+      AND r.data ->> '$.status' IN ('requested', 'review') AND NEW.status IN ('rejected', 'expired');
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'row.changed', {now}, json_object('table', 'wagers', 'id', CAST(NEW.id AS TEXT),
+      'before', json_object('accepted_at', r.data ->> '$.acceptedAt'), 'after', json_object('accepted_at', NEW.accepted_at))
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND r.data ->> '$.acceptedAt' <> NEW.accepted_at
+      AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
   -- A wager that was not there, or never accepted; with the settlements that were written before it.
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.placed', {time:NEW.accepted_at}, json_object({wager:NEW}, {channel:NEW},
