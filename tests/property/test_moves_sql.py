@@ -88,7 +88,7 @@ class Rewriting(Desk):
         self._run("UPDATE customers SET code = ? WHERE id = ?", f"R{self.random.randrange(4)}", self._customer())
 
     def _customer(self) -> str:
-        return self.random.choice(self.customers)
+        return str(self.random.choice(self.customers))
 
     def hand_over(self) -> None:
         """A wager was somebody else's."""

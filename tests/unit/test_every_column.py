@@ -47,6 +47,7 @@ INSERT INTO markets(id, event_id, type, period, line, status, closes_at, created
   ('m1', 'e1', 'moneyline', 'game', 1.5, 'open', '{AT}', '{AT}', '{AT}'),
   ('m2', 'e1', 'total', 'game', 2.5, 'open', '{AT}', '{AT}', '{AT}');
 UPDATE markets SET status = 'resulted' WHERE id = 'm2';
+INSERT INTO market_deductions VALUES('m1', 10, '{AT}');
 INSERT INTO odds_history VALUES(1, 'x1', 2.0, 'book', '{AT}');
 {WAGER.format(id="w1", number=1, status="accepted")}
 {WAGER.format(id="w2", number=2, status="accepted")}
@@ -71,6 +72,7 @@ OTHERS: dict[str, str] = {
     "payments.direction": "withdrawal", "payments.status": "rejected", "alert_actions.action": "closed",
     "commission_plans.effective_from": "2026-02-03", "commission_plans.type": "profit",
     "commission_plans.tiers": "[[0, 0.5]]", "selections.market_id": "m2", "odds_history.selection_id": "x2",
+    "market_deductions.market_id": "m2", "wagers.terms": '{"points": 0.5}',
     "wager_changes.after": '{"a": 1}', "settlements.wager_id": "w1",
 }  # fmt: skip
 # Where the state of a row decides which value may follow.

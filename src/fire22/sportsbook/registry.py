@@ -591,7 +591,8 @@ def _asked(wager: facts.WagerPlaced) -> Asked:
     """A wager that waits, as it is asked for."""
     content = (
         wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type, wager.risk_minor,
-        wager.to_win_minor, wager.free_play, [(leg.market_id, leg.selection_id, leg.odds) for leg in wager.legs],
+        wager.to_win_minor, wager.free_play, wager.terms,
+        [(leg.market_id, leg.selection_id, leg.odds) for leg in wager.legs],
     )  # fmt: skip
     return Asked(wager.status, msgspec.json.encode(content).decode())
 

@@ -154,7 +154,8 @@ EXPRESSIONS: Final[dict[str, str]] = {
         f" AND (json_object({_DATA_OWNER}) <> json_object({_NEW_OWNER})"
         " OR (r.data ->> '$.status' <> 'accepted' OR NEW.status <> 'accepted')"
         " AND (r.data ->> '$.riskMinor' <> NEW.risk_cents OR r.data ->> '$.toWinMinor' <> NEW.to_win_cents"
-        " OR r.data ->> '$.type' <> NEW.type OR r.data ->> '$.freePlay' <> NEW.is_freeplay))"
+        " OR r.data ->> '$.type' <> NEW.type OR r.data ->> '$.terms' IS NOT NEW.terms"
+        " OR r.data ->> '$.freePlay' <> NEW.is_freeplay))"
     ),
     # Which rows an INSERT OR REPLACE may remove, whether a settlement comes with its wager for the first time, and
     # whether the end of a settlement is told for a wager in its state.

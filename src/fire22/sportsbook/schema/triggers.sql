@@ -279,7 +279,8 @@ CREATE TRIGGER fire22_wagers_before_insert BEFORE INSERT ON wagers BEGIN
   DELETE FROM fire22_replaced WHERE source = 'wagers';
   -- REPLACE removes every row that any unique column conflicts with, so there may be several.
   INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w}, 'acceptedAt', w.accepted_at)
+    SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w}, 'acceptedAt', w.accepted_at,
+      'terms', w.terms)
     FROM wagers w WHERE {same_wager};
 END;
 
@@ -289,17 +290,17 @@ WHEN NEW.status IN ('accepted', 'settled', 'cashed_out')
 BEGIN
   -- Other wagers that were removed because they had the same number or key.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt'), '$.status', 'deleted'))
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt', '$.terms'), '$.status', 'deleted'))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id <> NEW.id
       AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
   -- The same wager, written again.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt'), '$.status', NEW.status, '$.reason',
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt', '$.terms'), '$.status', NEW.status, '$.reason',
       (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version)))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
       AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided');
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt'), '$.status', 'moved',
+    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt', '$.terms'), '$.status', 'moved',
       '$.movedTo', json_object({owner:NEW})))
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND {replaced};
   INSERT INTO fire22_outbox(type, timestamp, data)
@@ -308,7 +309,8 @@ BEGIN
         'freePlay', json(r.data -> '$.freePlay')), 'legs', {legs:NEW}, {terms:NEW})
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND NOT ({replaced})
       AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
-      AND json_remove(r.data, '$.status', '$.settledReturnMinor', '$.acceptedAt') <> json_object({wager:NEW});
+      AND (json_remove(r.data, '$.status', '$.settledReturnMinor', '$.acceptedAt', '$.terms') <> json_object({wager:NEW})
+        OR r.data ->> '$.terms' IS NOT NEW.terms);
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.reopened', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted',
       'version', NEW.version, 'legs', {legs:NEW}, 'settledReturnMinor', iif(r.data ->> '$.status' IN ('settled', 'cashed_out')
@@ -359,7 +361,7 @@ WHEN NEW.status IN ('requested', 'review') BEGIN
 END;
 
 -- Also where what is asked for has changed meanwhile.
-CREATE TRIGGER fire22_wagers_review AFTER UPDATE OF status, wager_number, customer_id, agent_id, agent_path, type, risk_cents, to_win_cents, is_freeplay ON wagers
+CREATE TRIGGER fire22_wagers_review AFTER UPDATE OF status, wager_number, customer_id, agent_id, agent_path, type, risk_cents, to_win_cents, is_freeplay, terms ON wagers
 WHEN OLD.status IN ('requested', 'review') AND NEW.status IN ('requested', 'review')
   AND (OLD.status <> NEW.status OR {other_wager})
 BEGIN

@@ -47,6 +47,7 @@ LASTING: Final[dict[str, str]] = {
 
 _REFERENCE: Final = "a reference within the book: on the wire is the code, or what the tables that follow it tell"
 _DESK: Final = "the desk reads it from the book when it decides; no figure is made of it"
+_SETTLES: Final = "the desk settles by it, and the settlements that it makes are told"
 _WRITER: Final = "when or by whom a row was written: a change of it alone says nothing"
 _OTHER: Final = "not shown, and no figure is made of it"
 _PRICE: Final = "another way of writing the price beside it"
@@ -75,7 +76,8 @@ SILENT: Final[dict[str, dict[str, str]]] = {
     "leagues": {"id": _REFERENCE, "name": _OTHER},
     "events": {"id": _REFERENCE, "status": "whether a game is played say its markets"},
     "markets": {"created_at": _WRITER, "updated_at": _WRITER},
-    "selections": {"odds_american": _PRICE, "updated_at": _WRITER},
+    "selections": {"odds_american": _PRICE, "updated_at": _WRITER, "position": _SETTLES, "tied": _SETTLES},
+    "market_deductions": dict.fromkeys(("market_id", "percent", "before_at"), _SETTLES),
     "odds_history": dict.fromkeys(
         ("id", "selection_id", "odds_decimal", "source", "changed_at"), "the course of a price that its selection told"
     ),
