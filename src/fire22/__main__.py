@@ -5,12 +5,20 @@ library.
 """
 
 import sys
+from collections.abc import Callable
 
 
 def main() -> None:
     """Run the program, or say what it needs to run."""
     try:
-        from fire22.cli import main as run
+        _program()()
+    except KeyboardInterrupt:  # also while the program is still being loaded
+        raise SystemExit(130) from None
+
+
+def _program() -> Callable[[], None]:
+    try:
+        from fire22.cli import main
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "fire22":
             raise
@@ -20,7 +28,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(1) from None
-    run()
+    return main
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 START_S = 30
@@ -108,3 +109,24 @@ async def run_program(*arguments: str, seconds: float = 120) -> str:
     if process.returncode:
         raise AssertionError(f"fire22 {' '.join(arguments)} failed: {output.decode()}")
     return output.decode()
+
+
+@contextlib.contextmanager
+def started(*arguments: object, until: str, stderr: Path) -> Iterator[str]:
+    """A server until it has printed something; what it has printed."""
+    command = [sys.executable, "-m", "fire22", *map(str, arguments)]
+    with (
+        stderr.open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True) as process,
+    ):
+        assert process.stdout is not None
+        said = ""
+        try:
+            for line in process.stdout:
+                said += line
+                if until in line:
+                    break
+            yield said
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)

@@ -1,20 +1,17 @@
 """The program as a stranger meets it: the wheel in an environment of its own, real processes and pipes, a full disk."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from fire22.log.file import open_file
-from tests.integration.processes import Server, free_port, serving
+from tests.integration.processes import Server, free_port, serving, started
 
 ROOT = Path(__file__).parents[2]
 FULL = Path("/dev/full")
@@ -126,27 +123,6 @@ def test_tail_ends_where_no_server_answers() -> None:
     assert "No server answers at" in done.stderr
     assert "error code: unreachable" in done.stderr
     assert done.stderr.count("next attempt in") == 1
-
-
-@contextlib.contextmanager
-def started(*arguments: object, until: str, stderr: Path) -> Iterator[str]:
-    """A server until it has printed something; what it has printed."""
-    command = [sys.executable, "-m", "fire22", *map(str, arguments)]
-    with (
-        stderr.open("w") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True) as process,
-    ):
-        assert process.stdout is not None
-        said = ""
-        try:
-            for line in process.stdout:
-                said += line
-                if until in line:
-                    break
-            yield said
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
 
 
 def test_a_server_that_listens_everywhere_says_so(tmp_path: Path) -> None:

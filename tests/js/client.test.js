@@ -333,6 +333,27 @@ test('a page of history is what the server answers', async () => {
   await assert.rejects(refused, { code: 'command_invalid' });
 });
 
+test('a page of history that is asked for too early waits, is asked for again after a loss, and fails only at the end', async () => {
+  const { world, client } = start();
+  const answer = client.history('wagers', { limit: 2 });
+  world.socket.serverAccepts();
+  await settled();
+  assert.deepEqual(world.socket.commands.map(({ command }) => command), ['history']);
+  world.socket.serverCloses(1006);
+  await settled();
+  world.clock.advance(60_000);
+  world.socket.serverAccepts();
+  await settled();
+  const [{ id, command, limit }] = world.socket.commands;
+  assert.deepEqual([command, limit], ['history', 2]);
+  world.socket.serverSends({ type: 'reply', id, data: { messages: [] } });
+  assert.deepEqual(await answer, { messages: [] });
+  const last = client.history('wagers');
+  client.close();
+  await assert.rejects(last, { code: 'disconnected' });
+  await assert.rejects(client.history('wagers'), { code: 'disconnected' });
+});
+
 test('a whole past is read page by page, over an empty page too, until nothing older is kept', async () => {
   const { world, client } = start();
   world.socket.serverAccepts();

@@ -122,15 +122,22 @@ export class Client {
   }
 
   /**
-   * What a stream said earlier; nothing is followed.
+   * What a stream said earlier; nothing is followed. It waits for the connection, and is asked again when that is lost.
    *
    * @param {string} target  a topic
    * @param {import('./types.js').HistoryOptions} [options]
    * @returns {Promise<import('./types.js').History>}
-   * @throws {CommandError} refused, or the connection was lost before the answer
+   * @throws {CommandError} refused, or `disconnected`: the connection is closed for good
    */
-  history(target, options = {}) {
-    return this.request('history', { target, ...options });
+  async history(target, options = {}) {
+    for (;;) {
+      if (this.#connection.state.name !== 'open') await this.#opened();
+      try {
+        return await this.request('history', { target, ...options });
+      } catch (problem) {
+        if (!(problem instanceof CommandError && problem.code === 'disconnected')) throw problem;
+      }
+    }
   }
 
   /**
@@ -197,6 +204,21 @@ export class Client {
 
   close() {
     this.#connection.close();
+  }
+
+  /** @returns {Promise<void>} when there is a connection; rejected when there will be none */
+  async #opened() {
+    while (this.#connection.state.name !== 'open') {
+      if (this.#connection.state.name === 'closed') {
+        throw new CommandError({ code: 'disconnected', message: 'The connection is closed.' });
+      }
+      await new Promise((resolve) => {
+        const stop = this.on('state', () => {
+          stop();
+          resolve(undefined);
+        });
+      });
+    }
   }
 
   /** @param {import('./connection.js').ConnectionState} state */

@@ -8,6 +8,8 @@
 //   connection.js   one socket at a time: open, watch, close, come back
 //   client.js       the three joined, with callbacks
 
+/** @typedef {import('./types.js').Message} Message */
+
 export { Client, connect } from './client.js';
 export { mergePatch } from './merge_patch.js';
 export { Session } from './session.js';

@@ -1,0 +1,125 @@
+"""What the documents say to type runs as it stands, against a demo: fenced blocks, pasted whole."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fire22.core.event import parse_events
+from fire22.core.message import decode_json
+from fire22.sources import outbox
+from fire22.sportsbook import book as books
+from tests.integration.processes import free_port, started
+
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients" / "js"
+NOW_MS = 1_900_000_000_000
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The fenced blocks of a document in a language; none at all would make every test here pass."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
+    found = [text for named, text in fenced if named == language]
+    assert found, f"{document} has no block of {language or 'a shell'}"
+    return found
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """The port of a demo, and an environment with a token for it in TOKEN."""
+    folder = tmp_path_factory.mktemp("demo")
+    data = folder / "demo-data"
+    with started("demo", "--data", data, "--port", 0, "--rate", 40, until="/#code=", stderr=folder / "log") as said:
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/#code=", said)
+        assert found is not None, said
+        command = [sys.executable, "-m", "fire22", "token", "--data", str(data)]
+        token = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        yield found[1], {**os.environ, "TOKEN": token, "PYTHONUNBUFFERED": "1"}
+
+
+def first_lines(command: list[str], environment: dict[str, str], count: int) -> list[str]:
+    """What a program that goes on for ever prints first; it is ended then."""
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        lines = [line for _, line in zip(range(count), process.stdout, strict=False)]
+        process.kill()
+        assert len(lines) == count, [*lines, process.stderr.read()]
+        return lines
+
+
+def test_python(demo: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """The Python of the README, pasted into a file, prints wagers."""
+    port, environment = demo
+    for number, block in enumerate(blocks("README.md", "python")):
+        file = tmp_path / f"snippet{number}.py"
+        file.write_text(block.replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
+        for line in first_lines([sys.executable, str(file)], environment, 3):
+            assert re.fullmatch(r"[0-9a-f-]{36} [a-z_]+\n", line), line
+
+
+@pytest.mark.parametrize("document", ["README.md", "clients/js/README.md"])
+def test_javascript(demo: tuple[str, dict[str, str]], tmp_path: Path, document: str) -> None:
+    """The JavaScript of the READMEs, pasted into a file one after the other, runs in this Node and prints."""
+    node, websockets = shutil.which("node"), CLIENT / "node_modules" / "ws"
+    if node is None or not websockets.is_dir():
+        pytest.skip("Node or its package ws is missing; apt-get install -y nodejs npm, then make check-js")
+    port, environment = demo
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    (modules / "ws").symlink_to(websockets)
+    (modules / "fire22-client").symlink_to(CLIENT)
+    (tmp_path / "package.json").write_text('{"private": true, "type": "module"}')
+    file = tmp_path / "snippet.js"
+    file.write_text("\n".join(blocks(document, "js")).replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
+    count = 1 if document == "README.md" else 6
+    said = "".join(first_lines([node, "--preserve-symlinks", str(file)], environment, count))
+    assert re.search(r"^-?\d", said, re.MULTILINE), said
+
+
+def test_a_command_by_curl(demo: tuple[str, dict[str, str]]) -> None:
+    """The README's `curl` reaches the book: its wager is invented, and nothing else is wrong with the request."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is missing; apt-get install -y curl")
+    port, environment = demo
+    [block] = [each for each in blocks("README.md", "") if each.startswith("curl ")]
+    text = block.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["code"] == "wager_unknown"
+
+
+def test_first_steps_with_a_book(tmp_path: Path) -> None:
+    """The README's commands for one's own book work in this order, in a folder that holds nothing but the book."""
+    books.create(tmp_path / "book.db", seed=1, now_ms=NOW_MS, install=outbox.install)
+    outbox.uninstall(tmp_path / "book.db")
+    program = tmp_path / "bin" / "fire22"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fire22 "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    [block] = [each for each in blocks("README.md", "") if each.startswith("fire22 install-triggers book.db --dry-run")]
+    # The server runs until Ctrl-C; what comes after it is typed in another terminal.
+    text = re.sub(r"^(fire22 serve .*)--port 8080$", rf"timeout -s INT 6 \1--port {free_port()}", block, flags=re.M)
+    assert "timeout" in text
+    for line in text.splitlines():
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode in ((124,) if "timeout" in line else (0,)), f"{line}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+
+
+def test_examples_of_the_protocol() -> None:
+    """An event that PROTOCOL.md shows is one, and each message is read as the clients read it."""
+    for block in blocks("PROTOCOL.md", "json"):
+        shown = json.loads(block)
+        if "source" in shown:
+            assert parse_events(block.encode())
+        elif "command" not in shown:
+            [message] = decode_json(block.encode())
+            assert message.type == shown["type"]
