@@ -17,7 +17,7 @@ from fire22.flows.replay_check import check_replay
 from fire22.log import file as log_file
 from fire22.log import maintenance
 from fire22.log.base import Appended, SourcePosition
-from fire22.log.file import APPLICATION_ID, FORMAT, connect, meta, open_file
+from fire22.log.file import APPLICATION_ID, FORMAT, connect, meta, open_file, sealed_source
 from fire22.log.maintenance import StorageReport, backup, check, restore
 from fire22.log.sqlite import LogReader
 from fire22.process import locked
@@ -398,6 +398,64 @@ async def test_a_backup_under_load_is_the_source_as_of_one_event(path: Path, mon
     taken = [body for group in stored_groups(copy) for body in group.bodies]
     assert [body for group in stored_groups(path) for body in group.bodies][: len(taken)] == taken
     connection.close()
+
+
+def mirrored(path: Path, number: int) -> apsw.Connection:
+    """A source's mirror beside the log, with the number of the last fact that it has told."""
+    connection = apsw.Connection(str(path.with_name("mirror-book1.db")))
+    connection.pragma("journal_mode", "wal")
+    connection.execute("CREATE TABLE told(number)")
+    connection.execute("INSERT INTO told VALUES(?)", (number,))
+    return connection
+
+
+def told_by(path: Path) -> int:
+    """What a mirror says."""
+    connection = apsw.Connection(str(path))
+    try:
+        return int(connection.execute("SELECT number FROM told").get)
+    finally:
+        connection.close()
+
+
+async def test_a_backup_has_the_mirrors_of_the_same_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a source keeps beside the log is copied with it, and neither is ahead of the other, whatever is committed
+    between the first and the last reading; a restore puts both back and keeps aside what was there."""
+    await write(path, 5)
+    mirror, server = mirrored(path, 5), connect(path)
+    server.execute("REPLACE INTO source VALUES(?, ?, ?)", sealed_source("book1", "5"))
+    commits = 0
+
+    class Busy(apsw.Connection):
+        """Both files are written between the readings of the first two attempts."""
+
+        def execute(self, statements: str, *arguments: Any, **more: Any) -> Any:
+            nonlocal commits
+            found = super().execute(statements, *arguments, **more)
+            if statements.startswith("BEGIN") and self.filename.endswith("flows.db") and commits < 2:
+                commits += 1
+                mirror.execute("UPDATE told SET number = number + 1")
+                server.execute("REPLACE INTO source VALUES(?, ?, ?)", sealed_source("book1", str(5 + commits)))
+            return found
+
+    def busy(path: Path) -> apsw.Connection:
+        return Busy(str(path))
+
+    with monkeypatch.context() as during:
+        during.setattr(maintenance, "connect", busy)
+        backup(path, path.with_name("backup.db"))
+    assert commits == 2
+    mirror.execute("UPDATE told SET number = 99")
+    mirror.close()
+    server.close()
+    copy = path.with_name("backup.db")
+    reader = LogReader(copy)
+    assert reader.source_position("book1") == "7"
+    reader.close()
+    assert told_by(path.with_name("backup.db.mirror-book1.db")) == 7
+    restore(copy, path, replace=True)
+    assert told_by(path.with_name("mirror-book1.db")) == 7
+    assert told_by(path.with_name("mirror-book1.db.replaced")) == 99
 
 
 async def test_a_backup_that_fails_leaves_nothing(path: Path) -> None:

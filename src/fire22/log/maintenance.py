@@ -7,9 +7,10 @@ meanwhile (some 10 MB in a minute at 200 wagers a second) and is taken back by t
 files (a checkpoint may tear pages under the copy).
 """
 
+import glob
 import shutil
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,8 @@ from fire22.log.sqlite import read_rows
 
 EXTRACT_ROWS: Final = 10_000  # in one transaction
 _SUFFIXES: Final = ("", "-wal", "-shm")
+MIRRORS: Final = "mirror-*.db"  # what sources keep beside the log: a book as it was told
+REPLACED: Final = ".replaced"
 BACKUP_PAGES: Final = 4_000  # 16 MB, between two looks at how far it is
 
 
@@ -52,8 +55,10 @@ class StorageReport(Struct, frozen=True):
 def backup(source: Path, target: Path, told: Callable[[int, int], None] = lambda _done, _all: None) -> None:
     """Copy the file while a server may be writing to it; the copy is the file as of the start, and on disk in the end.
 
+    The sources' mirrors that lie beside it are copied as of the same moment, each beside the target under its name.
+
     Args:
-        told: how many pages have been copied, and of how many.
+        told: how many pages of a file have been copied, and of how many.
 
     Raises:
         SetupError: `config_invalid`, there is something at `target`, or nothing at `source`.
@@ -61,40 +66,67 @@ def backup(source: Path, target: Path, told: Callable[[int, int], None] = lambda
     """
     if not source.exists():
         raise SetupError(codes.CONFIG_INVALID, f"There is no log at {source}.")
-    if target.exists():
-        raise SetupError(codes.CONFIG_INVALID, f"There is a file at {target} already; name another.")
-    part = target.with_name(target.name + ".part")
-    part.unlink(missing_ok=True)
+    mirrors = sorted(source.parent.glob(MIRRORS))
+    files = {source: target} | {mirror: _companion(target, mirror.name) for mirror in mirrors}
+    for file in files.values():
+        if file.exists():
+            raise SetupError(codes.CONFIG_INVALID, f"There is a file at {file} already; name another.")
+    parts = {file: file.with_name(file.name + ".part") for file in files.values()}
+    for part in parts.values():
+        part.unlink(missing_ok=True)
     try:
         with storage_errors():
-            _copy(source, part, told)
-            sync(part)
-            part.rename(target)
+            with _pinned(list(files)) as readers:
+                for file, reader in readers.items():
+                    _copy(reader, parts[files[file]], told, is_log=file == source)
+            for file, part in parts.items():
+                sync(part)
+                part.rename(file)
             sync(target.parent)
     except BaseException:
-        part.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
         raise
 
 
-def _copy(source: Path, part: Path, told: Callable[[int, int], None]) -> None:
-    reader = connect(source)
+def _companion(backup: Path, name: str) -> Path:
+    """Where a mirror lies beside a backup."""
+    return backup.with_name(f"{backup.name}.{name}")
+
+
+@contextmanager
+def _pinned(files: list[Path]) -> Iterator[dict[Path, apsw.Connection]]:
+    """A reader of each file, all of one moment: nothing was committed between the first and the last."""
+    with ExitStack() as stack:
+        readers = {file: stack.enter_context(closing(connect(file))) for file in files}
+        watchers = [stack.enter_context(closing(connect(file))) for file in files]
+        while True:
+            before = [watcher.pragma("data_version") for watcher in watchers]
+            for reader in readers.values():
+                reader.execute("BEGIN; SELECT 1 FROM sqlite_schema")
+            if [watcher.pragma("data_version") for watcher in watchers] == before or len(files) == 1:
+                break
+            for reader in readers.values():
+                reader.execute("ROLLBACK")
+        yield readers
+
+
+def _copy(reader: apsw.Connection, part: Path, told: Callable[[int, int], None], *, is_log: bool) -> None:
     writer = apsw.Connection(str(part))
     try:
         # Nobody needs the copy before it is whole, so SQLite need not sync. But what waits in memory for the disk would
         # hold up the server's own syncs: it goes there little by little.
         writer.execute("PRAGMA synchronous=OFF")
-        reader.execute("BEGIN; SELECT 1 FROM meta")
         with writer.backup("main", reader, "main") as copy:
             while not copy.done:
                 copy.step(BACKUP_PAGES)
                 sync(part)
                 told(copy.page_count - copy.remaining, copy.page_count)
         reader.execute("ROLLBACK")
-        # No file has inode 0: however the copy is put in place, the next start makes a new epoch.
-        set_meta(writer, inode=0)
+        if is_log:  # no file has inode 0: however the copy is put in place, the next start makes a new epoch
+            set_meta(writer, inode=0)
     finally:
         writer.close()
-        reader.close()
 
 
 def extract(source: Path, target: Path) -> int:
@@ -142,7 +174,7 @@ def _remove(path: Path) -> None:
 def restore(source: Path, target: Path, *, replace: bool = False) -> str:
     """Put a backup in place as the log's file; no server may run on it. Returns the feed's new epoch.
 
-    What was there is kept beside it with the ending `.replaced`.
+    What was there is kept beside it with the ending `.replaced`; so are the sources' mirrors.
 
     Raises:
         SetupError: `config_invalid`, there is a log at `target` and `replace` is not set.
@@ -168,8 +200,22 @@ def restore(source: Path, target: Path, *, replace: bool = False) -> str:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    put_in_place(part, target, ".replaced")
+    put_in_place(part, target, REPLACED)
+    _restore_mirrors(source, target)
     return epoch
+
+
+def _restore_mirrors(source: Path, target: Path) -> None:
+    """Put the mirrors of a backup beside the log; those that were there belong to another one."""
+    with storage_errors():
+        for mirror in sorted(target.parent.glob(MIRRORS)):
+            for suffix in _SUFFIXES:
+                file = mirror.with_name(mirror.name + suffix)
+                if file.exists():
+                    file.rename(mirror.with_name(mirror.name + REPLACED + suffix))
+        for companion in sorted(source.parent.glob(f"{glob.escape(source.name)}.{MIRRORS}")):
+            shutil.copyfile(companion, target.with_name(companion.name.removeprefix(f"{source.name}.")))
+        sync(target.parent)
 
 
 def check(path: Path) -> StorageReport:
