@@ -60,8 +60,9 @@ def test_a_leg_has_the_names_that_hold_when_it_is_made() -> None:
     called["event"] = "Here - Elsewhere"
     legs.forget("m")
     renamed, other = legs.of((leg("a", 1.9),)), legs.of((leg("a", 2.0), leg("b", 2.0, "n")))
-    assert {each.names.event for each in (*renamed, *other) if each.names} == {"Here - Elsewhere"}
-    assert first[0].names.event == "Here - There"
+    again = legs.of((leg("a", 2.5),))
+    said = [each.names and each.names.event for each in (*renamed, *other, *again, *first)]
+    assert said == ["Here - Elsewhere"] * 4 + ["Here - There"]
 
 
 @pytest.mark.parametrize("other", [{"path": "/"}, {"agent_id": "A2"}, {"channel": "app"}, {"ip": ""}])
