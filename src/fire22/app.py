@@ -8,7 +8,7 @@ import contextlib
 import gc
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +49,7 @@ from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
+from fire22.sources.idle import IdleSource
 from fire22.sources.outbox import is_current
 from fire22.sources.sqlite import SqliteSource
 from fire22.sportsbook import domain
@@ -168,6 +169,7 @@ class Application:
             self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
         except FoldStopped as stopped:
             self.runner.stop(stopped)
+        self.hub.hub.begin(self.engine.waiting)
         self.sources: list[Source] = [self._book(Path(config.book.path))] if config.book.path else []
         self.clock = ClockSource(
             self.log,
@@ -175,6 +177,14 @@ class Application:
             now_ms=now_ms,
             source_timeout_s=config.book.source_timeout_s,
             # The watermark is appended every second, so a log that cannot be written shows here.
+            failed=self._failed("log"),
+        )
+        self.idle = IdleSource(
+            self.log,
+            folded=lambda: self.engine.checkpoint.seq,
+            waiting=self._waiting,
+            watermark_ms=lambda: self.engine.checkpoint.watermark_ms,
+            idle_ms=config.log.idle_ms,
             failed=self._failed("log"),
         )
         self.desk = self._desk()
@@ -197,7 +207,8 @@ class Application:
         await self._configure()
         await self.clock.tell()
         stages = [source.run() for source in self.sources]
-        stages += [self.clock.run(), self._trim(), self._end_late(), self._sweep(), self._look_after_desk()]
+        stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
+        stages += [self._look_after_desk()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -343,6 +354,11 @@ class Application:
         rules = next(flow for flow in self._flows() if isinstance(flow, Alerts))
         found = rules.alert(alert_id)
         return Alert(found.path, found.status) if found is not None else None
+
+    def _waiting(self) -> Mapping[tuple[str, str], int]:
+        """What the flows have still to say and could say now: before the first watermark no day has begun."""
+        could = self.engine.is_whole and self.runner.stopped is None and self.engine.checkpoint.watermark_ms
+        return self.engine.waiting if could else {}
 
     def _flows(self) -> tuple[Flow, ...]:
         """The flows as they are now, for who asks them.

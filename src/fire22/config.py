@@ -90,10 +90,12 @@ class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         group_ms: the longest that an append gathers company.
         pending_max: events that may wait for the disk.
+        idle_ms: after so long without an event, what waits to be said is said, part by part.
     """
 
     group_ms: Annotated[float, Meta(ge=0, le=10_000)] = 5.0
     pending_max: Positive = 100_000
+    idle_ms: Annotated[float, Meta(gt=0, le=60_000)] = 200.0
 
 
 class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):

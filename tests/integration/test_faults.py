@@ -91,7 +91,7 @@ async def test_a_stopped_fold_serves_what_was_true(tmp_path: Path, monkeypatch: 
     async with serving(tmp_path, monkeypatch, Faulty()) as server:
         assert server.runner.stopped is None
         assert (await request(server, "GET", "/readyz", token=None)).status == 200
-        assert server.shows_all
+        await until(lambda: server.shows_all)
     assert "fold_stopped" not in CliRunner().invoke(program, ["check", "--data", str(tmp_path)]).output
     with contextlib.closing(connect(make_config(tmp_path).storage)) as connection:
         check_replay(connection, app.build_engine(("bench",)))

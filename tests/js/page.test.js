@@ -80,6 +80,13 @@ test('a replayed recording is not alarming, unless the connection is lost too', 
   assert.deepEqual([lost.kind, lost.ageMs], ['stale', 20_000]);
 });
 
+test('a part that comes once a minute is told as old as it is, and is not stale while the book is read', () => {
+  const part = fresh('live', 40_000, { readToMs: NOW - 1000 });
+  assert.deepEqual([part.kind, part.ageMs], ['fresh', 40_000]);
+  assert.equal(fresh('live', 40_000, { readToMs: NOW - 11_000 }).kind, 'stale');
+  assert.equal(fresh('live', 91_000, { readToMs: NOW - 1000 }).kind, 'stale');
+});
+
 test('figures that the server cannot go on with are stale, however young they are', () => {
   assert.deepEqual([fresh('live', 10, { problem: 'fold_stopped' }).kind, fresh('live', 3000 * DAY_MS, { problem: 'fold_stopped' }).kind], ['stale', 'stale']);
 });

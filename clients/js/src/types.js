@@ -77,7 +77,9 @@
  * @typedef {object} Tick
  * @property {string} position  everything up to here has arrived
  * @property {string} time  the server's clock, RFC 3339
- * @property {string} watermark  all facts up to here are in the figures, RFC 3339
+ * @property {string} [watermark]  all facts up to here are in everything that is followed, RFC 3339; absent while the connection catches up
+ * @property {string} [readTo]  where something is not so far: all sources have been read up to here
+ * @property {{target: string, scope: string, watermark: string}[]} [late]  ... and the subscriptions that are not, with up to when they are complete
  * @property {string} [problem]  the code of what keeps the server from going on with the figures
  * @property {(Skipped & {target: string, scope?: string})[]} [skipped]  what was left out of lossy streams
  */

@@ -187,6 +187,14 @@ class Client:
                 newest = position if newest is None else earlier(newest, position)
         return self._start if newest is None else str(newest)
 
+    def complete_up_to(self, target: str, scope: str | None = None) -> datetime | None:
+        """Up to when all facts are in what the subscription to a topic and scope shows; None before the first tick.
+
+        `watermark` is the least of all subscriptions.
+        """
+        complete_ms = self._session.complete_ms(target, scope)
+        return None if complete_ms is None else to_datetime(complete_ms)
+
     @property
     def watermark(self) -> datetime | None:
         """All facts up to this time are in the figures."""

@@ -106,10 +106,18 @@ class _Skip(Struct, frozen=True, rename={"from_": "from"}):
     scope: str | None = None
 
 
+class _Late(Struct, frozen=True):
+    target: str
+    scope: str
+    watermark: datetime
+
+
 class _Tick(Struct, frozen=True):
     position: str
     time: datetime
     watermark: datetime | None = None
+    readTo: datetime | None = None
+    late: tuple[_Late, ...] = ()
     skipped: tuple[_Skip, ...] = ()
 
 
@@ -141,6 +149,8 @@ class ClientSession:
         self._clock_samples: deque[int] = deque(maxlen=CLOCK_SAMPLES)
         self._ticked: Position | None = None
         self._watermark_ms: int | None = None
+        self._late: dict[tuple[str, str], int] = {}
+        self._read_to_ms: int | None = None
         self._last_id = 0
         self._is_connected = False
 
@@ -153,6 +163,15 @@ class ClientSession:
                 if interest.state is not State.REFUSED and interest.position is not None:
                     position = earlier(position, interest.position)
         return position
+
+    def complete_ms(self, target: str, scope: str | None) -> int | None:
+        """Up to when all facts are in what a subscription shows, milliseconds since 1970 UTC; None before a tick.
+
+        Args:
+            scope: as it was subscribed to; None is the token's own, of which the least of the topic's is told.
+        """
+        of_topic = [at for (topic, at_scope), at in self._late.items() if topic == target and scope in (None, at_scope)]
+        return min(of_topic, default=self._read_to_ms)
 
     @property
     def watermark_ms(self) -> int | None:
@@ -305,7 +324,10 @@ class ClientSession:
                 interest.advance(position)
         time_ms = to_ms(tick.time)
         self._clock_samples.append(time_ms - now_ms)
-        self._watermark_ms = None if tick.watermark is None else to_ms(tick.watermark)
+        if tick.watermark is not None:  # one that says none is of a connection that catches up: the last still holds
+            self._watermark_ms = to_ms(tick.watermark)
+            self._read_to_ms = self._watermark_ms if tick.readTo is None else to_ms(tick.readTo)
+            self._late = {(each.target, each.scope): to_ms(each.watermark) for each in tick.late}
         return [*self._skipped(tick), Ticked(position, time_ms, self._watermark_ms)]
 
     def _skipped(self, tick: _Tick) -> list[Skipped]:

@@ -183,8 +183,8 @@ async function listen() {
   if (what !== 'ask') return;
   askedMs = nowMs;
   try {
-    const { time, watermark, problem } = /** @type {{time: string, watermark: string, problem?: string}} */ (await asked.request('ping', {}));
-    if (asked === client) dispatch({ type: 'watermark', time, watermark, problem, nowMs: Date.now() });
+    const { time, watermark, readTo, problem } = /** @type {{time: string, watermark?: string, readTo?: string, problem?: string}} */ (await asked.request('ping', {}));
+    if (asked === client) dispatch({ type: 'watermark', time, watermark, readTo, problem, nowMs: Date.now() });
   } catch {
     // The connection says itself what became of it.
   }

@@ -6,6 +6,9 @@ export const STALE_LIVE_MS = 10_000;
 /** Without a connection nobody vouches for figures older than this. */
 export const STALE_DISCONNECTED_MS = 5_000;
 
+/** What is said part by part, or once a minute, may be so old while the book itself is read. */
+export const STALE_PART_MS = 90_000;
+
 /** Older than this is a recording that is replayed, not a book that has stopped. */
 export const RECORDING_MS = 30 * 86_400_000;
 
@@ -33,6 +36,7 @@ export function freshness({ tick, connection, nowMs }) {
     const silent = !connected && nowMs - receivedMs > STALE_DISCONNECTED_MS;
     return { kind: silent ? 'stale' : 'recording', ageMs: silent ? nowMs - receivedMs : ageMs, watermarkMs };
   }
-  const stale = ageMs > (connected ? STALE_LIVE_MS : STALE_DISCONNECTED_MS);
+  const readMs = Math.max(0, nowMs + clockDifferenceMs - (tick.readToMs ?? watermarkMs));
+  const stale = connected ? readMs > STALE_LIVE_MS || ageMs > STALE_PART_MS : ageMs > STALE_DISCONNECTED_MS;
   return { kind: stale ? 'stale' : 'fresh', ageMs, watermarkMs };
 }

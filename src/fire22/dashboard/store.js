@@ -16,7 +16,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 
 /** @typedef {{subject: string, role: string, scope: string, expiresAt?: string, currency?: string, decimals?: number}} User */
 /** @typedef {{name: 'checking'} | {name: 'signed-out', problem?: string, busy?: boolean} | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
-/** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number, problem?: string}} TickState */
+/** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number, readToMs?: number, problem?: string}} TickState */
 
 /**
  * @typedef {{revenue: number, activePlayers: number, pending: number, totalLiability: number, handle?: number, hold?: number,
@@ -60,8 +60,8 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /**
  * @typedef {{type: 'sign-in', signIn: SignIn}
  *   | {type: 'connection', connection: import('/client/client.js').ClientState}
- *   | {type: 'watermark', time: string, watermark: string, problem?: string, nowMs: number}
- *   | {type: 'tick', tick: {position: string, watermark: string, problem?: string, clockDifferenceMs: number}, nowMs: number}
+ *   | {type: 'watermark', time: string, watermark?: string, readTo?: string, problem?: string, nowMs: number}
+ *   | {type: 'tick', tick: {position: string, watermark?: string, readTo?: string, problem?: string, clockDifferenceMs: number}, nowMs: number}
  *   | {type: 'width', width: number}
  *   | {type: 'clock', nowMs: number, heardMs: number}
  *   | {type: 'kpi', data: Kpi | undefined}
@@ -132,16 +132,23 @@ function connected(state, connection) {
 }
 
 /** The answer to a ping: as a tick, without a position. @param {State} state @param {Extract<Action, {type: 'watermark'}>} action @returns {State} */
-function asked(state, { time, watermark, problem, nowMs }) {
-  if (!state.tick) return state;
+function asked(state, { time, watermark, readTo, problem, nowMs }) {
+  if (!state.tick || !watermark) return state;
   const clockDifferenceMs = Date.parse(time) - nowMs;
-  return { ...state, nowMs, tick: { position: state.tick.position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs, ...(problem && { problem }) } };
+  return { ...state, nowMs, tick: { position: state.tick.position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs, ...read(readTo), ...(problem && { problem }) } };
+}
+
+/** @param {string | undefined} readTo */
+function read(readTo) {
+  return readTo ? { readToMs: Date.parse(readTo) } : {};
 }
 
 /** @param {State} state @param {Extract<Action, {type: 'tick'}>} action @returns {State} */
 function ticked(state, { tick, nowMs }) {
-  const { position, watermark, problem, clockDifferenceMs } = tick;
-  return { ...state, nowMs, tick: { position, watermarkMs: Date.parse(watermark), clockDifferenceMs, receivedMs: nowMs, ...(problem && { problem }) } };
+  const { position, readTo, problem, clockDifferenceMs } = tick;
+  // While the connection catches up, what it has is as old as it was.
+  const watermarkMs = tick.watermark ? Date.parse(tick.watermark) : (state.tick?.watermarkMs ?? Number.NaN);
+  return { ...state, nowMs, tick: { position, watermarkMs, clockDifferenceMs, receivedMs: nowMs, ...read(readTo), ...(problem && { problem }) } };
 }
 
 /** Only what the server vouches for becomes a part of the line. @param {State} state @returns {State} */

@@ -108,6 +108,9 @@ class Rows(Struct, frozen=True, gc=False):
     changed: list[tuple[str, bytes | None]]
 
 
+SETTLED: Final = -1  # of a scope in which nothing waits
+
+
 class Batch(Struct, frozen=True):
     """What one commit group changed: appended in one transaction.
 
@@ -120,6 +123,8 @@ class Batch(Struct, frozen=True):
         rows: changed rows of the flows' state, by table.
         documents: the views' documents that changed.
         archived: what joins the archive, in order; the same key and revision again replaces it.
+        waiting: (topic, scope, since) where the watermark changed up to which a scope is complete; `SETTLED` where it
+            is that of the batch again. An empty scope is all of a topic. Not stored: the flows know it.
     """
 
     seq: int
@@ -131,6 +136,7 @@ class Batch(Struct, frozen=True):
     rows: tuple[Rows, ...]
     documents: tuple[Document, ...]
     archived: tuple[Archived, ...] = ()
+    waiting: tuple[tuple[str, str, int], ...] = ()
 
     def each_row(self) -> Iterator[tuple[str, str, bytes | None]]:
         """Every changed row as (table, key, value)."""

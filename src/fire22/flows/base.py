@@ -205,6 +205,19 @@ class Emitter(ABC):
         """
 
     @abstractmethod
+    def waits(self, topic: str, scope: str, since_ms: int) -> None:
+        """What a scope shows is as of a watermark: what has come since is not in it yet. Said at the end of a flush.
+
+        Args:
+            scope: of a view, exact; empty is every scope of the topic.
+            since_ms: the flow's `before_ms` when that came.
+        """
+
+    @abstractmethod
+    def settled(self, topic: str, scope: str) -> None:
+        """What a scope shows is as of now."""
+
+    @abstractmethod
     def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
         """Keep a document for ever, outside of memory; it holds no null. The topic declares that it has an archive.
 
@@ -228,6 +241,7 @@ class Flow(ABC):
         self.out: Emitter
         self.watermark_ms = 0
         self.latest_ms = 0  # no time that is told can be later
+        self.before_ms = 0  # the watermark as of the last flush: whatever a group brings has happened since then
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -247,5 +261,8 @@ class Flow(ABC):
     def clock(self) -> None:
         """The watermark has moved to `self.watermark_ms`."""
 
+    def idle(self) -> None:
+        """Nothing else happens: the flush that follows says a part of what waits for the watermark, or for its turn."""
+
     def flush(self) -> None:
-        """Say what the group has changed."""
+        """Say what the group has changed. What has to wait is told by `Emitter.waits`, here and when it is loaded."""

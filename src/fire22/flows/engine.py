@@ -26,7 +26,7 @@ from fire22.core.letter import DISMISSED, REPLAYED, ROW_REJECTED, LetterReplayed
 from fire22.core.message import Json
 from fire22.core.patch import diff
 from fire22.core.topic import Topic
-from fire22.feed.base import Archived, Batch, Checkpoint, Document, Entry, Record, Rows
+from fire22.feed.base import SETTLED, Archived, Batch, Checkpoint, Document, Entry, Record, Rows
 from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated, Table
 from fire22.flows.faults import FAILED, UNTRIED, Breaker, FlowFailed, FoldStopped
 from fire22.flows.letters import Failure, Letters
@@ -34,8 +34,9 @@ from fire22.log.base import Group
 
 CLOCK: Final = "system.clock"
 CONFIGURED: Final = "system.configured"
-_ITS_OWN: Final = (CLOCK, CONFIGURED)  # what the flows do on them belongs to no single event
 NOW: Final = "system.now"
+IDLE: Final = "system.idle"
+_ITS_OWN: Final = (CLOCK, CONFIGURED, NOW, IDLE)  # what the flows do on them belongs to no single event
 CLOCK_SOURCE: Final = "clock"  # whose watermarks are the server's; those of any other source are recorded
 AHEAD_MS_MAX: Final = 60_000  # by which the clocks of writers may differ from ours
 UNTOLD_AHEAD_MS_MAX: Final = 400 * 24 * 3_600_000  # the same where the log does not tell the time
@@ -112,6 +113,7 @@ class Engine(Emitter):
         self._is_wary = False  # whether any has, or may
         self._flushed = Checkpoint(0, 0, 0)
         self._documents: dict[tuple[str, str, str], Document] = {}
+        self._waiting: dict[tuple[str, str], int] = {}
         self._begin(flows)
 
     def _begin(self, flows: tuple[Flow, ...]) -> None:
@@ -137,6 +139,7 @@ class Engine(Emitter):
             CLOCK: self._clock,
             NOW: self._told_now,
             CONFIGURED: self._configured_by,
+            IDLE: lambda _: self._idle(),
             REPLAYED: lambda event: self._replay(event, None),
             DISMISSED: self.letters.dismiss,
             ROW_REJECTED: lambda event: self.letters.add_row(self._seq, event),
@@ -154,6 +157,14 @@ class Engine(Emitter):
         self._changed: dict[str, list[_Said]] = {}
         self._last_compared: _Compared = ("", None, None, b"", b"")
         self._archived: list[Archived] = []
+        # Whoever was told of these has to hear what has become of them.
+        self._waiting_changed: dict[tuple[str, str], None] = dict.fromkeys(self._waiting)
+        self._waiting = {}
+
+    @property
+    def waiting(self) -> Mapping[tuple[str, str], int]:
+        """Topics and scopes that are not said as of now, with the watermark as of which they are."""
+        return self._waiting
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -187,6 +198,7 @@ class Engine(Emitter):
         self._documents = {(each.topic, each.scope, each.key): each for each in documents if each.body is not None}
         self._flushed = checkpoint
         self._load(rows)
+        self._waiting_changed = {}
 
     def rebuild(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
         """Go back to before an event on which a flow failed: to the last flush, and fold what has come since again.
@@ -226,7 +238,7 @@ class Engine(Emitter):
             if self.configuration:
                 self._configure(self.configuration)
             for flow in self.flows:
-                flow.watermark_ms = self._watermark_ms
+                flow.watermark_ms = flow.before_ms = self._watermark_ms
             self._bound()
             for flow in self.flows:
                 flow.loaded()
@@ -353,6 +365,13 @@ class Engine(Emitter):
         for flow in self.flows:
             flow.flush()
         flushed = self._flushed
+        if self._watermark_ms != flushed.watermark_ms:
+            for flow in self.flows:
+                flow.before_ms = self._watermark_ms
+        waiting: tuple[tuple[str, str, int], ...] = ()
+        if self._waiting_changed:
+            waiting = tuple([(*name, self._waiting.get(name, SETTLED)) for name in sorted(self._waiting_changed)])
+            self._waiting_changed = {}
         spoken = [name for name in self.topics if self._streams[name]]
         records: list[Record] = []
         documents: list[Document] = []
@@ -381,6 +400,7 @@ class Engine(Emitter):
             self._rows(),
             tuple(documents),
             archived,
+            waiting,
         )
 
     def stream(
@@ -421,6 +441,17 @@ class Engine(Emitter):
         base = before.offset if before is not None else 0
         self._streams[topic].append(Entry(scope, key, type, at_ms, priority, data, base, was=was))
         self._changed.setdefault(topic, []).append((name, type, at_ms, document))
+
+    def waits(self, topic: str, scope: str, since_ms: int) -> None:
+        """See Emitter."""
+        if self._waiting.get((topic, scope)) != since_ms:
+            self._waiting[topic, scope] = since_ms
+            self._waiting_changed[topic, scope] = None
+
+    def settled(self, topic: str, scope: str) -> None:
+        """See Emitter."""
+        if self._waiting.pop((topic, scope), None) is not None:
+            self._waiting_changed[topic, scope] = None
 
     def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
         """See Emitter."""
@@ -534,6 +565,10 @@ class Engine(Emitter):
         if at_ms <= self._latest_ms:
             return at_ms, False
         return self._watermark_ms or self._latest_ms - AHEAD_MS_MAX, True
+
+    def _idle(self) -> None:
+        for flow in self.flows:
+            flow.idle()
 
     def _configured_by(self, event: Event) -> None:
         self._configure(bytes(event.data))

@@ -199,7 +199,9 @@ class _Handlers:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
         messages = Raw(b"[%b]" % b",".join(map(whole_message, documents)))
-        view = _View(name, scope, str(hub.position(hub.flushed)), to_text(hub.watermark_ms), messages, hub.problem)
+        view = _View(
+            name, scope, str(hub.position(hub.flushed)), to_text(hub.complete_ms(name, scope)), messages, hub.problem
+        )
         return _json(view, headers={"etag": tag, "cache-control": "no-cache"})
 
     async def history(self, request: Request) -> Response:

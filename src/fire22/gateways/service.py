@@ -305,12 +305,13 @@ def _refuse_reserved(command: Subscribe) -> None:
             raise RequestError(codes.NOT_SUPPORTED, f"The field `{name}` is reserved and not served by this version.")
 
 
-def subscribed(follow: Follow, position: Position, snapshot: Page | None) -> bytes:
+def subscribed(follow: Follow, position: Position, snapshot: Page | None, complete_ms: int | None) -> bytes:
     """The `data` of the reply to a subscription.
 
     Args:
         position: of the snapshot; of the live edge where what was missed follows.
         snapshot: None where what was missed follows.
+        complete_ms: up to which watermark all facts are in the snapshot, where that is known.
     """
     resumed = follow.resumed
     data: dict[str, object] = {
@@ -322,6 +323,8 @@ def subscribed(follow: Follow, position: Position, snapshot: Page | None) -> byt
         data["reason"] = resumed.reason
     if resumed is not None and resumed.lost:
         data["lost"] = {"from": resumed.lost[0], "to": resumed.lost[1]}
+    if complete_ms is not None:
+        data["watermark"] = to_text(complete_ms)
     if snapshot is not None:
         data["snapshot"] = Raw(b"[%b]" % snapshot.messages)
     return msgspec.json.encode(data)

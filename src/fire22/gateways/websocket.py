@@ -616,7 +616,9 @@ class WebSocket(asyncio.Protocol, Subscriber):
         hub = self.shared.service.hub
         # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
         position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
-        self._answer(id, subscribed(follow, position, snapshot))
+        is_newest = snapshot is not None and offset == hub.hub.flushed
+        complete_ms = hub.hub.complete_ms(follow.topic.name, follow.key.scope) if is_newest else None
+        self._answer(id, subscribed(follow, position, snapshot, complete_ms))
         hub.hub.follow(self, follow.key, offset, resumed=snapshot is None)
         hub.resumed()
 

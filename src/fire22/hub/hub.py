@@ -26,7 +26,7 @@ from fire22.core.position import Position
 from fire22.core.scope import ROOT, agent_of, ancestors
 from fire22.core.times import to_text
 from fire22.core.topic import DIRECT, Kind, Topic
-from fire22.feed.base import Batch, Document, Feed, Record
+from fire22.feed.base import SETTLED, Batch, Document, Feed, Record
 from fire22.hub.codec import Codec
 from fire22.hub.index import LaneIndex
 from fire22.hub.lane import Cohort, CohortKey, Lane, LaneKey, Skipped, Subscriber
@@ -100,6 +100,9 @@ class Hub:
         self._now_ms = now_ms
         self._flushed = feed.checkpoint.offset
         self._watermark_ms = feed.checkpoint.watermark_ms
+        self._late: dict[tuple[str, str], int] = {}
+        self._late_before: dict[tuple[str, str], int] = {}  # of what the running flush changes
+        self._watermark_before = self._watermark_ms
         self._pending: list[Batch] = []
         self._pending_bytes = 0
         self._urgent: list[Item] = []
@@ -115,7 +118,7 @@ class Hub:
         self._behind: dict[Subscriber, None] = {}
         self._waiting: dict[Subscriber, None] = {}  # ahead of a lane that holds back
         self._flushing = False
-        self._last_tick: tuple[tuple[str, int, int, int, str], bytes] = (("", 0, 0, 0, ""), b"")
+        self._last_tick: tuple[tuple[object, ...], bytes] = ((), b"")
 
     # What it knows, as of `flushed`.
 
@@ -138,6 +141,23 @@ class Hub:
     def watermark_ms(self) -> int:
         """Every source has been read up to this time."""
         return self._watermark_ms
+
+    def begin(self, waiting: Mapping[tuple[str, str], int]) -> None:
+        """Know what waits to be said as of the start; see `Batch.waiting`."""
+        self._late = dict(waiting)
+
+    def complete_ms(self, topic: str, scope: str) -> int:
+        """Up to which watermark all facts are in what a scope of a topic shows."""
+        if not self._late:
+            return self._watermark_ms
+        waiting, known = self._late, self._watermark_ms
+        return min(known, waiting.get((topic, scope), known), waiting.get((topic, ""), known))
+
+    def _complete_before(self, topic: str, scope: str) -> int:
+        """The same before the batches of the running flush."""
+        known = self._watermark_before
+        since = [self._late_before.get(name, self._late.get(name, SETTLED)) for name in ((topic, scope), (topic, ""))]
+        return min([known, *(each for each in since if each != SETTLED)])
 
     @property
     def catching(self) -> tuple[Subscriber, ...]:
@@ -337,18 +357,20 @@ class Hub:
         for cohort in list(self._cohorts.values()):
             cohort.quiet += 1
             if cohort.quiet >= 2:
-                tick = self._tick(cohort.codec, self._level_of(cohort))
+                tick = self._tick(cohort.codec, self._level_of(cohort), cohort.lanes)
                 yield from self._write(cohort, tuple(cohort.members), tick)
 
     def stand(self, subscriber: Subscriber) -> dict[str, Json]:
         """What a connection is told of time between two ticks."""
-        stand: dict[str, Json] = {"time": to_text(self._now_ms()), "watermark": to_text(self._watermark_ms)}
+        stand: dict[str, Json] = {"time": to_text(self._now_ms())}
+        if subscriber.cohort is not None:
+            stand |= self._complete(subscriber.cohort.lanes)
         return stand | ({"problem": self.problem} if self.problem else {})
 
     def announce(self, message: bytes) -> Iterator[None]:
         """Send to every connection what is in no feed: what becomes of the server itself."""
         for cohort in list(self._cohorts.values()):
-            data = cohort.codec.pack([message, self._tick_message(self._level_of(cohort))])
+            data = cohort.codec.pack([message, self._tick_message(self._level_of(cohort), cohort.lanes)])
             yield from self._write(cohort, tuple(cohort.members), data)
         for subscriber in (*self._behind, *self._waiting):
             subscriber.write(subscriber.codec.pack([message]))
@@ -358,6 +380,7 @@ class Hub:
     def _collect(self) -> tuple[dict[Lane, None], list[Item]]:
         """Take over the pending batches: from here on `flushed` is the new offset."""
         batches, self._pending, self._pending_bytes = self._pending, [], 0
+        self._watermark_before, self._late_before = self._watermark_ms, {}
         touched: dict[Lane, None] = {}
         addressed: list[Item] = []
         for batch in batches:
@@ -373,6 +396,13 @@ class Hub:
                 for lane in self._index[document.topic].get(document.scope, ()):
                     lane.changed.setdefault(document.key, before)
                     touched[lane] = None
+            for topic, scope, since_ms in batch.waiting:
+                name = (topic, scope)
+                self._late_before.setdefault(name, self._late.get(name, SETTLED))
+                if since_ms == SETTLED:
+                    self._late.pop(name, None)
+                else:
+                    self._late[name] = since_ms
         if batches:
             self._flushed = batches[-1].offset
             self._watermark_ms = batches[-1].watermark_ms
@@ -432,6 +462,7 @@ class Hub:
     def _hold(self, lane: Lane, level: int, *, shed: bool) -> None:
         if lane.level is None:
             lane.level = level
+            lane.complete_ms = self._complete_before(lane.key.topic, lane.key.scope)
             self._holding[lane] = None
             self.statistics.held += shed
 
@@ -448,8 +479,8 @@ class Hub:
         level = self._level_of(cohort)
         if cohort.codec.joins and all(len(lane.cohorts) == 1 for lane in speaking):
             messages = [message for lane in speaking for message in lane.said]
-            return cohort.codec.pack([*messages, self._tick_message(level, skipped)])
-        return b"".join([lane.packed for lane in speaking]) + self._tick(cohort.codec, level, skipped)
+            return cohort.codec.pack([*messages, self._tick_message(level, cohort.lanes, skipped)])
+        return b"".join([lane.packed for lane in speaking]) + self._tick(cohort.codec, level, cohort.lanes, skipped)
 
     def _messages(self, lane: Lane) -> list[bytes]:
         """What has come on a stream, or, while it is held back, what of it is critical."""
@@ -521,7 +552,7 @@ class Hub:
             if cohort in waiting:
                 subscriber.write(data)
             else:
-                subscriber.write(data + self._tick(codec, self._level_of(cohort)))
+                subscriber.write(data + self._tick(codec, self._level_of(cohort), cohort.lanes))
                 if subscriber.paused:
                     self._demote(subscriber, cohort)
             if number % MEMBERS_AT_ONCE == MEMBERS_AT_ONCE - 1:
@@ -559,21 +590,50 @@ class Hub:
         levels = [lane.level for lane in cohort.lanes if lane.level is not None]
         return min(levels, default=self._flushed)
 
-    def _tick(self, codec: Codec, offset: int, skipped: list[Skipped] | None = None) -> bytes:
+    def _complete(self, lanes: tuple[Lane, ...]) -> dict[str, Json]:
+        """Up to when everything is complete that these lanes show, and where it is not so far as the sources are read.
+
+        Args:
+            lanes: none of them behind what it has been written.
+        """
+        known = self._watermark_ms
+        if not self._late and not self._holding:
+            return {"watermark": to_text(known)}
+        late: list[Json] = []
+        least = known
+        for lane in lanes:
+            topic, scope = lane.key.topic, lane.key.scope
+            complete = self.complete_ms(topic, scope) if lane.level is None else lane.complete_ms
+            if complete < known:
+                least = min(least, complete)
+                late.append({"target": topic, "scope": scope, "watermark": to_text(complete)})
+        said: dict[str, Json] = {"watermark": to_text(least)}
+        if late:
+            said |= {"readTo": to_text(known), "late": late}
+        return said
+
+    def _tick(
+        self, codec: Codec, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None
+    ) -> bytes:
         if skipped:
-            return codec.pack([self._tick_message(offset, skipped)])
-        name = (codec.name, offset, self._now_ms(), self._watermark_ms, self.problem)
+            return codec.pack([self._tick_message(offset, lanes, skipped)])
+        # Those for whom something waits are few at a time; the others share theirs by codec.
+        complete = None if lanes is None else self._complete(lanes)
+        name = (codec.name, offset, self._now_ms(), self.problem, complete)
         if self._last_tick[0] != name:
-            self._last_tick = (name, codec.pack([self._tick_message(offset)]))
+            self._last_tick = (name, codec.pack([self._tick_message(offset, lanes)]))
         return self._last_tick[1]
 
-    def _tick_message(self, offset: int, skipped: list[Skipped] | None = None) -> bytes:
+    def _tick_message(self, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None) -> bytes:
+        """A tick.
+
+        Args:
+            lanes: of the connections; None where one is behind, so that it is not known how old is what it has.
+        """
         now = to_text(self._now_ms())
-        data: dict[str, Json] = {
-            "position": str(self.position(offset)),
-            "time": now,
-            "watermark": to_text(self._watermark_ms),
-        }
+        data: dict[str, Json] = {"position": str(self.position(offset)), "time": now}
+        if lanes is not None:
+            data |= self._complete(lanes)
         if self.problem:
             data["problem"] = self.problem
         if skipped:
@@ -641,7 +701,9 @@ class Hub:
             skipped = [each for each, of in self._skipped(subscriber) if of in cursors]
             subscriber.skipped = None
             self.statistics.messages += step.count
-            subscriber.write(step.data + self._tick(subscriber.codec, position, skipped))
+            level = all(at == self._goal(subscriber, each) for each, at in cursors.items())
+            lanes = tuple(each for each in cursors if not each.key.to) if level else None
+            subscriber.write(step.data + self._tick(subscriber.codec, position, lanes, skipped))
 
     def _skipped(self, subscriber: Subscriber) -> list[tuple[Skipped, Lane]]:
         return [(skipped, lane) for lane, skipped in (subscriber.skipped or {}).items()]

@@ -145,6 +145,7 @@ class Lane:
         items: a stream's new messages.
         changed: a view's changed documents by key, each as it was when the lane was last written to.
         level: while something is held back: the offset up to which all has been written; else None.
+        complete_ms: while something is held back: up to which watermark all facts are in what has been written.
         written_s: when it was last written to, seconds of a steady clock.
         said: the messages of the flush under way.
         skipped: what a lossy lane leaves out in the flush under way.
@@ -159,6 +160,7 @@ class Lane:
         "changed",
         "codec",
         "cohorts",
+        "complete_ms",
         "critical",
         "followers",
         "interval_s",
@@ -182,6 +184,7 @@ class Lane:
         self.cohorts: dict[Cohort, None] = {}
         self.followers = 0
         self.level: int | None = None
+        self.complete_ms = 0
         self.written_s = float("-inf")
         self.said: list[bytes] = []
         self._packed = b""

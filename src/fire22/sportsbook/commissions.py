@@ -35,6 +35,7 @@ from fire22.sportsbook.registry import Registry
 
 TOPIC: Final = "commission"
 CURRENT: Final = "current"
+SINCE: Final = "since"  # up to which watermark the running week's estimate is complete, beside when it was made
 
 
 class CommissionSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +89,9 @@ class Commissions(Flow):
         self._restated: Table[int] = Table("restated", int)
         self._sums = CommissionSums(daybook, self._restated)
         self._closed: dict[int, dict[str, None]] = {}
+        self._changes = 0  # of the day book, as far as it is known to be waiting
+        self._is_stirred = False
+        self._is_idle = False
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -107,12 +111,29 @@ class Commissions(Flow):
         for key, _ in self._weeks:
             first, _, path = key.partition("|")
             self._closed.setdefault(int(first), {})[path] = None
+        self._changes = self._daybook.changes
+        since = self._said.get(SINCE)
+        if since is not None:
+            self.out.waits(TOPIC, "", since)
+
+    def idle(self) -> None:
+        """The running week is estimated."""
+        self._is_idle = True
 
     def flush(self) -> None:
         """Close what has ended, close again what was restated, estimate what runs."""
         self.changed, self.posted = {}, []
         book = self._daybook
-        if not book.due or not len(self._plans):
+        interval_ms = 0 if self._is_idle else self._interval_ms
+        self._is_idle = False
+        if not len(self._plans):
+            return
+        if book.changes != self._changes or self._is_stirred:
+            self._changes, self._is_stirred = book.changes, False
+            if self._said.get(SINCE) is None:
+                self._said.put(SINCE, self.before_ms)
+                self.out.waits(TOPIC, "", self.before_ms)
+        if not book.due:
             return
         restated = [one.period for one in book.restated if one.period.kind == "week"]
         if restated:
@@ -130,8 +151,10 @@ class Commissions(Flow):
         if ended:
             self._forget(book.running.restate_from, book.running.kept_from)
         said_ms = self._said.get("ms") or 0
-        if ended or self.watermark_ms - said_ms >= self._interval_ms:
+        if ended or self.watermark_ms - said_ms >= interval_ms:
             self._said.put("ms", self.watermark_ms)
+            self._said.pop(SINCE)
+            self.out.settled(TOPIC, "")
             self._estimate(book.running.week, book.running.week_end)
 
     # What other flows may ask.
@@ -157,6 +180,7 @@ class Commissions(Flow):
             self._makeups.put(told.path, told.makeup_minor)
         # The later of two with the same day replaces the earlier.
         others = [each for each in known or () if each.first != first]
+        self._is_stirred = True
         self._plans.put(told.path, tuple(sorted([*others, row], key=lambda each: each.first)))
 
     def _plan_of(self, path: str, first: int) -> PlanRow | None:

@@ -43,6 +43,7 @@ from fire22.sportsbook.totals import Totals
 
 BONUS: Final = "bonus"
 JOURNAL_BYTES: Final = 2 << 20  # some 20,000 cells
+REPORTS: Final = "reports"  # the topic that tells of ended periods
 MERGED_MAX: Final = 1_000  # sheets of several days that are kept for the rest of a flush
 
 
@@ -57,11 +58,12 @@ class DaybookSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Late(Struct, frozen=True, gc=False, array_like=True):
-    """What came late for a cell: whether its balance moved, and the week it lies in."""
+    """What came late for a cell: whether its balance moved, the week it lies in, and since which watermark it waits."""
 
     moved: bool
     week: int
     after: int
+    since_ms: int
 
 
 class Restated(Struct, frozen=True):
@@ -112,6 +114,8 @@ class Daybook(Flow):
         self._ending: tuple[int, int] | None = None
         self._ending_weeks: list[tuple[int, int]] = []
         self._leaf_day = Money()  # of the cell that was found last
+        self._is_idle = False
+        self._tells_late = False
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -160,6 +164,7 @@ class Daybook(Flow):
         self._sheets.loaded()
         self._totals.loaded()
         self._enter_day()
+        self._tell_late()
 
     def _restored(self, key: str, cell: Cell) -> Kept[Cell]:
         day, _, scope = key.partition("|")
@@ -188,6 +193,10 @@ class Daybook(Flow):
         self._row.put("now", running)
         self._enter_day()
 
+    def idle(self) -> None:
+        """What follows from the days is due."""
+        self._is_idle = True
+
     def flush(self) -> None:
         """Work out what has ended and what is restated; put away the cells of ended weeks."""
         self._sheets.settle()
@@ -198,11 +207,23 @@ class Daybook(Flow):
             self._put_away()
         if running.day:
             self._look_back()
+        self._is_idle = False
         self._cells.flush()
+        self._tell_late()
+
+    def _tell_late(self) -> None:
+        """Periods that have ended are as of what came late for them and is not restated yet."""
+        waits = len(self._late) > 0
+        if waits and not self._tells_late:
+            self.out.waits(REPORTS, "", min(late.since_ms for _, late in self._late))
+        elif self._tells_late and not waits:
+            self.out.settled(REPORTS, "")
+        self._tells_late = waits
 
     def _look_back(self) -> None:
         running = self.running
-        if self._ending is not None or self.watermark_ms - running.said_ms >= self.settings.interval_ms:
+        interval_ms = 0 if self._is_idle else self.settings.interval_ms
+        if self._ending is not None or self.watermark_ms - running.said_ms >= interval_ms:
             self.due = True
             running.said_ms = self.watermark_ms
             self._row.put("now", running)
@@ -212,6 +233,11 @@ class Daybook(Flow):
             self._end()
 
     # What the flows after it may ask.
+
+    @property
+    def changes(self) -> int:
+        """Counts the commit groups in which a cell changed, up to this one."""
+        return self._cells.group
 
     def accounts(self) -> Iterator[Account]:
         """Every account."""
@@ -461,7 +487,14 @@ class Daybook(Flow):
         if day < running.day:
             key = f"{day}|{account.key}"
             known = self._late.get(key)
-            self._late.put(key, Late(bool(moved) or (known is not None and known.moved), *running.week_of(day)))
+            self._late.put(
+                key,
+                Late(
+                    bool(moved) or (known is not None and known.moved),
+                    *running.week_of(day),
+                    self.before_ms if known is None else known.since_ms,
+                ),
+            )
         cell.late += late
         return cell
 

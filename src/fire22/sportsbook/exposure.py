@@ -81,6 +81,7 @@ class Exposures(Flow):
         self._due_since: int | None = None
         self._slot = 0
         self._moves: list[tuple[OpenWager | None, OpenWager | None]] = []
+        self._is_idle = False
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
@@ -117,6 +118,7 @@ class Exposures(Flow):
             self.books.add(wager)
         self.books.take_touched()
         self._searches.restore(self.books)
+        self._view.out = self.out
         self._view.restore(self.books)
         self._told = {scope: (book.total, book.is_bound) for scope, book in self.books.scopes.items()}
 
@@ -129,14 +131,19 @@ class Exposures(Flow):
             self._slot = slot
         self._forget_results()
 
+    def idle(self) -> None:
+        """The searches go on, and those come who have waited longest."""
+        self._is_idle = True
+
     def flush(self) -> None:
         """Search what has changed, and say what is due."""
         settings = self._settings
+        turns = self._turns()
         self._catch_up()
         touched = self.books.take_touched()
         for book in touched.values():
             self._searches.keep(book)
-        if self._due_since is not None:
+        if turns is not None:
             self.books.share_stirred()
             touched |= self._searches.search(self.books, settings.states_step_max, settings.states_max)
         self._changed = []
@@ -147,10 +154,20 @@ class Exposures(Flow):
             if now != self._told.get(scope, (0, False)):
                 self._told[scope] = now
                 self._changed.append(scope)
-        if self._due_since is not None:
-            self._view.out = self.out
-            self._view.say(self.books, self._due_since, self._slot, self.watermark_ms, settings.markets_max)
-            self._due_since = None
+        self._view.out = self.out
+        self._view.wait(sorted(touched), self.books, self.before_ms)
+        if turns is not None:
+            self._view.say(self.books, turns, self.watermark_ms, settings.markets_max)
+        self._view.tell()
+
+    def _turns(self) -> list[int] | None:
+        """Whose turn it is to be said in this group; None where it is nobody's."""
+        idle, self._is_idle = self._is_idle, False
+        due_since, self._due_since = self._due_since, None
+        if due_since is not None:
+            return self._view.turns(due_since, self._slot)
+        oldest = self._view.oldest() if idle else None
+        return None if oldest is None else [oldest]
 
     # What other flows may ask.
 

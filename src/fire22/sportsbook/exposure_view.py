@@ -4,11 +4,12 @@ Documents cost more than the figures in them, so they are said once in an interv
 large book's many small scopes take turns. What is said depends on the books as they are at that moment alone.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
+from fire22.flows.backlog import Backlog
 from fire22.flows.base import Emitter, Table
 from fire22.sportsbook.exposure_books import Books
 from fire22.sportsbook.exposure_documents import EVENT, SUMMARY, Document, event_document, market_document, summary
@@ -58,7 +59,8 @@ class View:
         self.out: Emitter
         self._registry = registry
         self._shown: Table[list[str]] = Table("shown", list[str])
-        self.tables: tuple[Table[object], ...] = (self._shown,)  # type: ignore[assignment]
+        self._unsaid: Table[int] = Table("unsaid", int)
+        self.tables: tuple[Table[object], ...] = (self._shown, self._unsaid)  # type: ignore[assignment]
         self.clear()
 
     def clear(self) -> None:
@@ -67,7 +69,12 @@ class View:
         self._events: dict[str, dict[str, None]] = {}
         self._event_of: dict[str, str] = {}
         self._told: dict[str, None] = {}
+        self._expired = False
         self._told_by_turn: list[dict[str, None]] = [{} for _ in range(DEEP + 1)]
+        self._all_wait = [False] * (
+            DEEP + 1
+        )  # by turn: whether all scopes of it wait, since what they show has changed
+        self._backlog = Backlog("exposure")
         self._at_ms = 0
 
     def restore(self, books: Books) -> None:
@@ -77,7 +84,10 @@ class View:
             self.scope(scope).shown = dict.fromkeys(keys)
         for market, known in self._registry.markets():
             self.belongs(market, known.event_id)
-        self._told = {}
+        self._told, self._expired = {}, False
+        for scope, since_ms in self._unsaid:
+            self._backlog.add(scope, since_ms)
+        self._backlog.tell(self.out)
 
     def scope(self, path: str) -> ScopeView:
         """What is shown of a scope."""
@@ -90,6 +100,7 @@ class View:
         """Everything may be other than it was said."""
         for view in self._scopes.values():
             view.everything = view.stale = True
+        self._expired = True
 
     def told(self, market: str) -> None:
         """Something is known anew of a market that is no wager: its prices, its status."""
@@ -113,27 +124,69 @@ class View:
             self._events.setdefault(event, {})[market] = None
             self._event_of[market] = event
 
-    def say(self, books: Books, since: int, slot: int, at_ms: int, markets_max: int) -> None:
-        """The documents that have changed, of the scopes whose turn it is.
+    def wait(self, touched: Iterable[str], books: Books, since_ms: int) -> None:
+        """What has changed waits for its turn.
+
+        Args:
+            touched: the scopes whose figures a group has changed.
+            since_ms: the watermark before the group.
+        """
+        for scope in touched:
+            self._wait(scope, since_ms)
+        # What is told of a market may be shown by any scope.
+        if self._expired or (self._told and not all(self._all_wait)):
+            for scope in books.scopes:
+                if self._expired or not self._all_wait[_turn(scope)]:
+                    self._wait(scope, since_ms)
+            self._all_wait = [True] * (DEEP + 1)
+            self._expired = False
+
+    def _wait(self, scope: str, since_ms: int) -> None:
+        if scope not in self._backlog:
+            self._unsaid.put(scope, since_ms)
+            self._backlog.add(scope, since_ms)
+
+    def oldest(self) -> int | None:
+        """Whose turn it is when nothing else happens: that of who has waited longest; None where nobody waits."""
+        found = min(((since_ms, scope) for scope, since_ms in self._unsaid), default=None)
+        return None if found is None else _turn(found[1])
+
+    def turns(self, since: int, slot: int) -> list[int]:
+        """Whose turn it is by the watermark.
 
         Args:
             since: the interval in which they were last said.
             slot: the interval that it is now.
+        """
+        if self._registry.agent_count < AGENTS_MANY:
+            return list(range(DEEP))
+        return [turn for turn in range(DEEP) if (slot - turn) // DEEP > (since - turn) // DEEP]
+
+    def say(self, books: Books, turns: list[int], at_ms: int, markets_max: int) -> None:
+        """The documents that have changed, of the scopes whose turn it is.
+
+        Args:
+            turns: of scopes below the first level; the others always are.
             at_ms: of the watermark.
         """
         self._at_ms = at_ms
         for told in self._told_by_turn:
             told.update(self._told)
         self._told = {}
-        turns = [turn for turn in range(DEEP) if (slot - turn) // DEEP > (since - turn) // DEEP]
-        if self._registry.agent_count < AGENTS_MANY:
-            turns = list(range(DEEP))
         for scope in sorted(books.scopes):
             turn = _turn(scope)
             if turn == SHALLOW or turn in turns:
                 self._say_scope(books.scopes[scope], self._told_by_turn[turn], markets_max)
+                since_ms = self._unsaid.pop(scope)
+                if since_ms is not None:
+                    self._backlog.remove(scope, since_ms)
         for turn in (*turns, SHALLOW):
             self._told_by_turn[turn] = {}
+            self._all_wait[turn] = False
+
+    def tell(self) -> None:
+        """Tell which scopes wait."""
+        self._backlog.tell(self.out)
 
     def _say_scope(self, book: ScopeBook, told: dict[str, None], markets_max: int) -> None:
         view = self.scope(book.path)

@@ -20,6 +20,7 @@ from msgspec import Meta, Raw, Struct
 from fire22.core.message import Json
 from fire22.core.scope import ROOT, ancestors
 from fire22.core.topic import Kind, Topic
+from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook import facts
 from fire22.sportsbook.cells import Sums
@@ -98,7 +99,7 @@ class Figures(Flow):
     """Comes after the day book."""
 
     name: ClassVar[str] = "figures"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
@@ -111,6 +112,7 @@ class Figures(Flow):
         self._revisions = Revisions(self._revision_rows)
         self._queue: dict[int, list[str]] = {}  # by since when; a key that was said meanwhile may be left in it
         self._agents_unsaid: dict[str, None] = {}
+        self._backlog = Backlog(TOPIC)
         self._by_key: dict[str, Account] = {}
         self._week = 0
 
@@ -132,6 +134,8 @@ class Figures(Flow):
         self._by_key = {account.key: account for account in self._daybook.accounts()}
         for key, since in self._unsaid:
             self._enqueue(key, since)
+            self._owe(key, since)
+        self._backlog.tell(self.out)
         running = self._daybook.running
         self._week = running.week if running.day else 0
 
@@ -147,8 +151,11 @@ class Figures(Flow):
         for leaf in leaves:
             for scope in ancestors(leaf.path):
                 self._mark(scope)
-        if not self._daybook.due:
-            return
+        if self._daybook.due:
+            self._say_due()
+        self._backlog.tell(self.out)
+
+    def _say_due(self) -> None:
         restated = [one for one in self._daybook.restated if one.period.kind == "week"]
         ended = [period for period in self._daybook.ended if period.kind == "week"]
         if restated:
@@ -166,9 +173,20 @@ class Figures(Flow):
 
     def _mark(self, key: str) -> None:
         if self._unsaid.get(key) is None:
-            since = self.watermark_ms
+            since = self.before_ms
             self._unsaid.put(key, since)
             self._enqueue(key, since)
+            self._owe(key, since)
+
+    def _owe(self, key: str, since: int) -> None:
+        for scope in _shown_at(key):
+            self._backlog.add(scope, since)
+
+    def _unmark(self, key: str) -> None:
+        since = self._unsaid.pop(key)
+        if since is not None:
+            for scope in _shown_at(key):
+                self._backlog.remove(scope, since)
 
     def _enqueue(self, key: str, since: int) -> None:
         self._queue.setdefault(since, []).append(key)
@@ -214,12 +232,12 @@ class Figures(Flow):
         room = (documents + 1) // 2
         taken = sorted(self._agents_unsaid, key=lambda scope: (_depth(scope), scope))[: (room + 1) // 2]
         for key in taken:
-            self._unsaid.pop(key)
+            self._unmark(key)
         for since in sorted(self._queue):
             waiting = sorted(key for key in self._queue.pop(since) if self._unsaid.get(key) == since)
             left = room - len(taken)
             for key in waiting[:left]:
-                self._unsaid.pop(key)
+                self._unmark(key)
             taken += waiting[:left]
             if waiting[left:]:
                 self._queue[since] = waiting[left:]
@@ -371,6 +389,11 @@ class Figures(Flow):
 def is_customer(scope: str) -> bool:
     """Whether a scope is a customer's own."""
     return "/@" in scope
+
+
+def _shown_at(key: str) -> tuple[str, ...]:
+    """Where an account or an agent has its documents: its own scope, and the one above."""
+    return (key,) if key == ROOT else (key, key.rpartition("/")[0] or ROOT)
 
 
 def _depth(path: str) -> int:

@@ -81,6 +81,7 @@ class ScopeRow(Struct, gc=False, array_like=True):
         day, week, month: what of it is of before the running period.
         base: at the start of the business day.
         waits: its document is older than its figures; since which flush, 0 where it does not.
+        since_ms: up to which watermark the document is complete, while it waits.
     """
 
     ever: Sums = msgspec.field(default_factory=Sums)
@@ -89,6 +90,7 @@ class ScopeRow(Struct, gc=False, array_like=True):
     month: Sums = msgspec.field(default_factory=Sums)
     base: Base = msgspec.field(default_factory=Base)
     waits: int = 0
+    since_ms: int = 0
 
 
 class ScopeFigures:

@@ -47,6 +47,7 @@ MINUTE_MS: Final = 60_000
 ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
 BONUS: Final = "bonus"
 NEVER: Final = [0, 0]  # who neither is active nor online
+IDLE_TIMES: Final = 8  # so many times more documents are said while nothing else happens
 JOURNAL_BYTES: Final = 1 << 20  # a hundred groups of a large book and more
 
 
@@ -98,6 +99,7 @@ class Kpi(Flow):
         self._forgotten: list[Player] = []  # by a window of the two
         self._waiting: dict[str, ScopeFigures] = {}  # in the order in which they wait
         self._waits = 0
+        self._is_idle = False
         self._at_ms = 0
 
     @property
@@ -146,6 +148,8 @@ class Kpi(Flow):
         waiting = sorted((each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits)
         self._waiting = {scope: self._scopes[scope] for _, scope in waiting}
         self._waits = waiting[-1][0] if waiting else 0
+        for scope, figures in self._waiting.items():
+            self.out.waits("kpi", scope, figures.row.since_ms)
 
     def _restored_scope(self, scope: str, row: ScopeRow) -> Kept[ScopeRow]:
         figures = self._scopes[scope] = self._sums.scope(scope).figures
@@ -169,6 +173,10 @@ class Kpi(Flow):
         self._begin_day(self.watermark_ms)
         self._expire(self.watermark_ms)
 
+    def idle(self) -> None:
+        """More documents are said at once."""
+        self._is_idle = True
+
     def flush(self) -> None:
         """A document for each scope whose figures moved."""
         for path, day_after, commission in self._commissions.posted:
@@ -182,12 +190,17 @@ class Kpi(Flow):
             figures.liability = liability
         # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
-        self._wait()
+        new = self._wait()
         for scope in self._turn():
             figures = self._touched[scope] = self._waiting.pop(scope)
-            figures.row.waits = 0
+            figures.row.waits = figures.row.since_ms = 0
+            self.out.settled("kpi", scope)
             said = document(figures, self._liabilities, self._running.keys, self._book.money.major)
             self.out.view("kpi", scope, "", "kpi_update", at_ms, said)
+        if self._waiting:
+            for scope in new:
+                if scope in self._waiting:
+                    self.out.waits("kpi", scope, self.before_ms)
         self._keep()
 
     def _keep(self) -> None:
@@ -211,11 +224,13 @@ class Kpi(Flow):
 
     def _turn(self) -> list[str]:
         """Whose document comes now: those that have waited longest, and the whole book's in any case."""
-        turn = list(islice(self._waiting, self._settings.documents_max))
+        room = self._settings.documents_max * (IDLE_TIMES if self._is_idle else 1)
+        self._is_idle = False
+        turn = list(islice(self._waiting, room))
         return [*turn, ROOT] if ROOT in self._waiting and ROOT not in turn else turn
 
-    def _wait(self) -> None:
-        """Let the scopes whose figures moved wait for their document, behind those that wait already."""
+    def _wait(self) -> list[str]:
+        """Let the scopes whose figures moved wait for their document, behind those that wait already; those."""
         if not self._waiting:
             self._waits = 0
         new = sorted(self._touched.keys() - self._waiting.keys())
@@ -224,6 +239,8 @@ class Kpi(Flow):
             for scope in new:
                 figures = self._waiting[scope] = self._touched[scope]
                 figures.row.waits = self._waits
+                figures.row.since_ms = self.before_ms
+        return new
 
     # Facts.
 

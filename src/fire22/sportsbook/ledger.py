@@ -22,6 +22,7 @@ from msgspec import UNSET, Struct, UnsetType
 from fire22.core import codes
 from fire22.core.message import Json
 from fire22.core.topic import Kind, Topic
+from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts, payments
 from fire22.sportsbook.money import Major
@@ -52,7 +53,8 @@ class Holder(Struct, gc=False):
         scope: the customer's, below its agent; empty without an account.
         risk: open cash risk, minor units.
         is_touched: whether this commit group has moved its figures.
-        is_unsaid: whether the watermark has its document to say.
+        since_ms: up to which watermark its document is complete, while it is left to the next; None where it is said.
+        waits_at: the scope at which it waits, then.
     """
 
     customer_id: str
@@ -60,7 +62,8 @@ class Holder(Struct, gc=False):
     scope: str = ""
     risk: int = 0
     is_touched: bool = False
-    is_unsaid: bool = False
+    since_ms: int | None = None
+    waits_at: str = ""
 
 
 class LedgerEntry(Struct, frozen=True, gc=False, rename="camel"):
@@ -116,14 +119,16 @@ class Ledger(Flow):
         self._holders: dict[str, Holder] = {}
         self._touched: list[Holder] = []
         self._unsaid: list[Holder] = []
+        self._unsaid_rows: Table[int] = Table("unsaid", int)
+        self._backlog = Backlog("balances")
         self._moved: dict[str, str] = {}
         self._clocked = False
         self._at_ms = 0
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Accounts, payments, and the adjustments that were told."""
-        return (self._accounts, self._payments, self._adjusted)  # type: ignore[return-value]
+        """Accounts, payments, the adjustments that were told, and whose document waits."""
+        return (self._accounts, self._payments, self._adjusted, self._unsaid_rows)  # type: ignore[return-value]
 
     def handlers(self) -> dict[str, Handler]:
         """What opens an account, what moves a balance, and what changes the credit."""
@@ -139,18 +144,22 @@ class Ledger(Flow):
         }
 
     def loaded(self) -> None:
-        """Derive the open cash risk and the queue; what was left to the watermark is among all the accounts."""
+        """Derive the open cash risk, the queue, and what was left to the watermark."""
         for customer_id, account in self._accounts:
             self._open(customer_id, account)
         for wager in self._book.wagers():
             self._holder(wager.customer_id).risk += wager.cash
         self._queue.load((key, row) for key, row in self._payments if row.undecided)
-        self._unsaid = list(self._holders.values())
-        for holder in self._unsaid:
-            holder.is_unsaid = True
+        for customer_id, since_ms in self._unsaid_rows:
+            self._leave(self._holder(customer_id), since_ms)
+        self._backlog.tell(self.out)
 
     def clock(self) -> None:
         """What a burst has left is said in this group."""
+        self._clocked = True
+
+    def idle(self) -> None:
+        """The same."""
         self._clocked = True
 
     def flush(self) -> None:
@@ -164,27 +173,49 @@ class Ledger(Flow):
             self._say(holder, at_ms)
         for scope, key, document in self._queue.changes(self._book.money.major):
             self.out.view("payment_queue", scope, key, "update", at_ms, document)
+        self._backlog.tell(self.out)
 
     def _due(self) -> list[Holder]:
         """Whose documents are said in this group, in order; the others it touched are left to the watermark."""
         touched, self._touched = self._touched, []
         for holder in touched:
             holder.is_touched = False
-        if self._clocked or len(touched) > AT_ONCE_MAX:
+        if not self._clocked and len(touched) > AT_ONCE_MAX:
             for holder in touched:
-                if not holder.is_unsaid:
-                    holder.is_unsaid = True
-                    self._unsaid.append(holder)
-            if not self._clocked:
-                return []
-            touched, self._unsaid, self._clocked = self._unsaid, [], False
-            for holder in touched:
-                holder.is_unsaid = False
+                if holder.since_ms is None:
+                    self._unsaid_rows.put(holder.customer_id, self.before_ms)
+                    self._leave(holder, self.before_ms)
+            return []
+        if self._clocked:
+            left, self._unsaid, self._clocked = self._unsaid, [], False
+            touched = left + [holder for holder in touched if holder.since_ms is None]
+            for holder in left:
+                self._no_more_left(holder)
         return sorted(touched, key=attrgetter("customer_id"))
 
     def _waiting(self, payment_id: str, payment: Payment, major: Major) -> dict[str, Json]:
         customer = self._book.customer(payment.customer_id)
         return payments.document(payment_id, payment, customer.name if customer is not None else "", major)
+
+    def _leave(self, holder: Holder, since_ms: int) -> None:
+        """Leave a document to the watermark."""
+        holder.since_ms = since_ms
+        self._unsaid.append(holder)
+        self._wait_at(holder, holder.scope)
+
+    def _no_more_left(self, holder: Holder) -> None:
+        self._unsaid_rows.pop(holder.customer_id)
+        self._wait_at(holder, "")
+        holder.since_ms = None
+
+    def _wait_at(self, holder: Holder, scope: str) -> None:
+        """The document that is left waits at this scope from now on; at an empty one nowhere."""
+        if holder.since_ms is not None and holder.waits_at != scope:
+            if holder.waits_at:
+                self._backlog.remove(holder.waits_at, holder.since_ms)
+            if scope:
+                self._backlog.add(scope, holder.since_ms)
+            holder.waits_at = scope
 
     # What other flows may ask.
 
@@ -242,6 +273,7 @@ class Ledger(Flow):
         holder.risk = before.risk
         self._touched = [each for each in self._touched if each is not before]
         self._unsaid = [each for each in self._unsaid if each is not before]
+        self._no_more_left(before)
         self._touch(holder, fact.at_ms)
         account = self._accounts.pop(renamed.before)
         if account is not None:
@@ -379,6 +411,7 @@ class Ledger(Flow):
         holder = self._holder(customer_id)
         holder.account = account
         holder.scope = customer_path(account.path, customer_id)
+        self._wait_at(holder, holder.scope)
 
     def _touch(self, holder: Holder, at_ms: int) -> None:
         if not holder.is_touched:
