@@ -119,7 +119,13 @@ class Teller:
         }  # fmt: skip
         self._wagers[item.id] = (identity, 0, 0)
         return facts.WagerPlaced(
-            **identity, channel=item.channel, status="accepted", version=1, legs=legs, ip=item.ip or ""
+            **identity,
+            channel=item.channel,
+            status="accepted",
+            version=1,
+            legs=legs,
+            ip=item.ip or "",
+            terms=item.terms,
         )
 
     def _changed(

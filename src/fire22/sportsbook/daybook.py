@@ -40,6 +40,7 @@ from fire22.sportsbook.registry import MOVES, Movement, Registry
 from fire22.sportsbook.running import Running
 from fire22.sportsbook.sheets import Sheets
 from fire22.sportsbook.totals import Totals
+from fire22.sportsbook.wager_types import PLAIN
 
 BONUS: Final = "bonus"
 JOURNAL_BYTES: Final = 2 << 20  # some 20,000 cells
@@ -86,7 +87,7 @@ class Daybook(Flow):
     """Comes after the ledger, which judges payments, and before the flows that read it."""
 
     name: ClassVar[str] = "daybook"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -418,7 +419,7 @@ class Daybook(Flow):
                 cell.accepted(opened.risk, opened.wager_id)
             if kind == "placed" or kind == "imported":
                 cell.placed += 1
-                cell.parlays += len(opened.legs) > 1
+                cell.parlays += len(opened.legs) > 1 and opened.type in PLAIN
             elif kind == "modified":
                 cell.modified += 1
         elif kind == "resettled":

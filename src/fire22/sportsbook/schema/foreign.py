@@ -15,7 +15,8 @@
     risk_cents = { column = "Stake", money = "minor" }
     status = { column = "State", codes = { accepted = ["O"], settled = ["W", "L", "P"], voided = ["X"] } }
     channel = { value = "web" }     # the same for every row
-    type = { column = "Kind", default = "straight" }                # where the column is empty
+    type = { column = "Kind", default = "straight" }                # where the column is empty; its codes are the types
+                                    # of `wager_types.py` (a wager of another one is only a bound in the exposure)
     to_win_cents = { sql = "{row}.Payout - {row}.Stake" }           # an SQL expression over the row
     accepted_at = { column = "PlacedAt", time = "unix_ms" }
 

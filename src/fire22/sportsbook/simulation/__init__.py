@@ -5,5 +5,5 @@ In reading order: `world.py` (what is known of the book), `tree.py` (its agents)
 bets what), `sessions.py` (who is there), `bookmaker.py` (games from opening to the end), `grading.py` (results and
 settlements), `betting.py` (the counter), `corrections.py` (cancellations, cash-outs), `cashier.py` (payments, limits),
 `incidents.py` (what a back office must notice), `agenda.py` (what is due when), and `simulation.py`, which puts them
-together; `loading.py` reads what is there.
+together; `loading.py` reads what is there, and `others.py` what others have done since.
 """

@@ -6,8 +6,10 @@ from typing import Final
 
 import msgspec
 
-from fire22.sportsbook import changes
+from fire22.sportsbook import changes, payoff, settlement
 from fire22.sportsbook.changes import Change
+from fire22.sportsbook.facts import Terms
+from fire22.sportsbook.odds import decimal_odds
 from fire22.sportsbook.simulation import players
 from fire22.sportsbook.simulation.agenda import Agenda
 from fire22.sportsbook.simulation.board import Boards
@@ -17,6 +19,7 @@ from fire22.sportsbook.simulation.ids import new_id
 from fire22.sportsbook.simulation.players import Choice
 from fire22.sportsbook.simulation.sessions import Session, Sessions
 from fire22.sportsbook.simulation.world import Leg, Market, Wager, World
+from fire22.sportsbook.wager_types import PLAIN
 
 TRIES: Final = 3
 BURST_MS: Final = (500, 7_000)
@@ -119,13 +122,14 @@ class Betting:
         """A wager at the prices of now, and the change that writes it down as accepted."""
         session.last_ms = at_ms
         legs = [Leg(one.market.id, one.selection.id, one.selection.price) for one in choices]
-        to_win = profit_minor(stake_minor, tuple([leg.price for leg in legs]))
-        customer = session.customer
-        wager = Wager(new_id(self._rng, at_ms), customer, stake_minor, to_win, free_play, legs)
+        customer, id = session.customer, new_id(self._rng, at_ms)
+        type, terms = players.type_of(id, len(legs), free_play=free_play)
+        to_win = _to_win(legs, stake_minor, type, terms)
+        wager = Wager(id, customer, stake_minor, to_win, free_play, legs, type=type, terms=terms)
         placed = changes.PlaceWager(
             id=wager.id, customer_id=customer.id, agent_id=customer.agent_id, agent_path=customer.agent_path,
-            type="parlay" if len(legs) > 1 else "straight", risk_minor=stake_minor, to_win_minor=to_win, at_ms=at_ms,
-            channel=session.player.channel, free_play=free_play, ip=session.ip,
+            type=type, risk_minor=stake_minor, to_win_minor=to_win, at_ms=at_ms,
+            channel=session.player.channel, free_play=free_play, ip=session.ip, terms=terms,
             legs=tuple(
                 [
                     changes.NewLeg(leg.selection_id, leg.price, one.market.line)
@@ -170,3 +174,10 @@ class Betting:
             return []
         del self._world.asked[wager_id]
         return [changes.RejectWager(wager_id, "expired", "nobody decided in time", "desk", at_ms)]
+
+
+def _to_win(legs: list[Leg], stake_minor: int, type: str, terms: Terms) -> int:
+    if type in PLAIN:
+        return profit_minor(stake_minor, tuple([leg.price for leg in legs]))
+    struck = tuple([settlement.Leg(decimal_odds(leg.price)) for leg in legs])
+    return payoff.to_win_minor(payoff.Bet(struck, stake_minor, type=type, terms=terms))

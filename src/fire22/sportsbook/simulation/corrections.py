@@ -12,6 +12,7 @@ from fire22.sportsbook.lifecycle import cash_out_minor
 from fire22.sportsbook.odds import decimal_odds, to_win_minor
 from fire22.sportsbook.simulation.agenda import Agenda
 from fire22.sportsbook.simulation.world import Customer, Wager, World
+from fire22.sportsbook.wager_types import PLAIN
 
 # Shares of the wagers, and when after they were placed.
 CANCELLED: Final = 0.003
@@ -70,7 +71,7 @@ class Corrections:
         return [change]
 
     def _modify(self, wager: Wager, at_ms: int) -> list[Change]:
-        if not wager.open or wager.theirs:
+        if not wager.open or wager.theirs or wager.type not in PLAIN:
             return []
         wager.customer.open_minor -= wager.cash_minor
         wager.risk_minor = max(100, 100 * round(wager.risk_minor * self._rng.choice(MODIFIED_TO) / 100))

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from fire22.sportsbook.facts import NO_TERMS, Terms
 from fire22.sportsbook.simulation.board import Boards
 from fire22.sportsbook.simulation.prices import is_over
 from fire22.sportsbook.simulation.world import Customer, Market, Selection
@@ -20,6 +21,8 @@ QUICK: Final = 0.45
 FREE_PLAY: Final = 0.02
 PARLAY_TEAMS: Final = (2, 2, 2, 3, 3, 4)
 PARLAY_STAKE: Final = 0.4
+ROUND_ROBINS: Final = 0.15  # of the wagers on three teams and more
+BY_TWOS: Final = Terms(by=(2,))
 OVERS: Final = 2.2
 DRAWS: Final = 0.35
 RAISED: Final = 0.04
@@ -125,6 +128,15 @@ def choose(rng: Random, player: Player, boards: Boards) -> list[Choice]:
     market = boards.quick.draw(rng) if not boards.games or rng.random() < QUICK else None
     market = market or _popular(rng, boards)
     return [liked(rng, player, market)] if market is not None else []
+
+
+def type_of(wager_id: str, teams: int, *, free_play: bool) -> tuple[str, Terms]:
+    """The type of a wager and its terms; a function of its id, so that nothing else is drawn otherwise."""
+    if teams == 1:
+        return "straight", NO_TERMS
+    if teams > 2 and not free_play and int(wager_id[-4:], 16) < ROUND_ROBINS * 0x10000:
+        return "round_robin", BY_TWOS
+    return "parlay", NO_TERMS
 
 
 def best(rng: Random, boards: Boards, looks: int) -> Choice | None:
