@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -146,6 +147,15 @@ async def test_all_or_nothing(server: app.Application, bad: dict[str, Json], sta
     answer = await request(server, "POST", "/v1/events", [before, bad, bench_event(f"after {bad['id']}")])
     assert (answer.status, answer.code) == (status, code)
     assert (await request(server, "POST", "/v1/events", before)).status == 202  # not a repeat
+
+
+async def test_more_events_than_a_request_holds(tmp_path: Path) -> None:
+    """10,000 events are the most that one request may bring; with one more none is taken."""
+    many: list[Json] = [bench_event(f"many {number}") for number in range(10_001)]
+    async with app.running(make_config(tmp_path)) as server:
+        answer = await request(server, "POST", "/v1/events", many)
+        assert (answer.status, answer.code) == (400, "event_invalid")
+        assert (await request(server, "POST", "/v1/events", many[:10_000])).status == 202  # no repeat among them
 
 
 async def test_index_of_the_bad_one(server: app.Application) -> None:

@@ -23,6 +23,7 @@ from fire22.core.frames import Close, Incoming, Opcode, ServerFrameParser, Text,
 from fire22.core.message import Json, Message, decode_json
 from fire22.core.position import Position
 from fire22.gateways.websocket import SESSION_COOKIE
+from fire22.hub.loop import REFUSING
 from fire22.security.tokens import Principal, Tokens
 from fire22.sportsbook import book as books
 from fire22.sportsbook import changes
@@ -322,6 +323,26 @@ async def test_full_server(tmp_path: Path) -> None:
         await until(lambda: not server.websockets.open)
         async with talking(server) as talk:
             await talk.ask("ping")
+
+
+async def test_overloaded_server(server: app.Application) -> None:
+    """A server whose flushes take too long takes no new connection, and goes on with those it has."""
+    async with talking(server) as first:
+        await first.ask("subscribe", target="bench")
+        event = {"id": "e", "type": "test.happened", "source": "test", "timestamp": "2026-03-01T12:00:00.000Z"}
+        await first.ask("publish", event=event | {"data": {}, "metadata": {"category": "bench"}})
+        await first.update()  # a flush has just been
+        server.hub.hub.load = REFUSING
+        with pytest.raises(InvalidStatus) as caught:
+            async with talking(server):
+                pass
+        response = caught.value.response
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+        assert json.loads(response.body or b"")["code"] == "overloaded"
+        await first.ask("ping")
+        server.hub.hub.load = 0
+        async with talking(server) as second:
+            await second.ask("ping")
 
 
 # Commands.

@@ -438,6 +438,25 @@ def test_a_payment_from_request_to_charge_back(shop: Shop) -> None:
     assert shop.refused("payment.fail", {"paymentId": "p"}, cashier).code.name == "payment_unknown"
 
 
+def test_what_lies_outside_the_own_scope_is_not_there(shop: Shop) -> None:
+    """Whoever may act in one sub-tree is told of a customer, wager or payment in another as if there were none."""
+    wager = shop.placed(1_000)
+    asked = {"customerId": shop.code, "direction": "deposit", "method": "card", "amountMinor": 5_000}
+    payment = shop.done("payment.request", asked)["paymentId"]
+    before = shop.rows("SELECT status FROM wagers UNION ALL SELECT status FROM payments")
+    for scope in (f"{shop.top}X", f"{shop.tree}/@{shop.code}X"):
+        elsewhere = Who("chief", "admin", scope)
+        assert shop.refused("wager.place", shop.wager(), elsewhere).code.name == "customer_unknown"
+        assert shop.refused("payment.request", asked, elsewhere).code.name == "customer_unknown"
+        gone = {"wagerId": wager, "reason": "asked"}
+        assert shop.refused("wager.cancel", gone, elsewhere).code.name == "wager_unknown"
+        assert shop.refused("payment.approve", {"paymentId": payment}, elsewhere).code.name == "payment_unknown"
+    assert shop.rows("SELECT status FROM wagers UNION ALL SELECT status FROM payments") == before
+    within = Who("chief", "admin", shop.top)
+    assert shop.done("payment.approve", {"paymentId": payment}, within)["status"] == "approved"
+    shop.done("wager.cancel", {"wagerId": wager, "reason": "asked"}, within)
+
+
 def test_only_own_money_is_paid_out(shop: Shop) -> None:
     """Credit is for betting: a withdrawal is of the balance that is not at risk, also when it is completed."""
     body = {"customerId": shop.code, "direction": "withdrawal", "method": "bank", "amountMinor": 3_000}
