@@ -197,16 +197,16 @@ class Accounts:
                 return {}
             self._wagers[id] = new
             undone = known if kind == "reopened" and known is not None and known.returned is not None else None
-            what = {"handle": new.cash, "accepted": data.risk_minor}
+            what = {"handle": new.cash}
             if kind != "reopened":
-                return what | {"placed": 1, "parlays": int(len(data.legs) > 1)}
+                return what | {"accepted": data.risk_minor, "placed": 1, "parlays": int(len(data.legs) > 1)}
             if undone is not None and undone.returned is not None:
                 what["handle"] -= undone.cash
                 what |= {"revenue": undone.returned - undone.cash, "settled_handle": -undone.cash}
             return what
         if isinstance(data, facts.WagerModified):
             assert known is not None
-            what = {"handle": new.cash - known.cash, "modified": 1, "accepted": data.risk_minor}
+            what = {"handle": new.cash - known.cash, "modified": 1}
             self._wagers[id] = new
             return what
         if isinstance(data, facts.WagerSettled):

@@ -101,6 +101,10 @@ class Netted(Flow):
         changed, self._changed = list(self._changed), {}
         return changed
 
+    def is_found(self, scope: str) -> bool:
+        """All is netted at once."""
+        return False
+
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
         if move.closed is not None:

@@ -197,6 +197,8 @@ class Recomputed:
         players = self._players() if late else {}
         sums = {scope: self._sums(scope) for scope in SCOPES}
         open = {scope: len(open_wagers(self.told, scope)) for scope in SCOPES}
+        if isinstance(data, facts.WagerCancelled) and data.status == "deleted":
+            self._gone(data.wager_id, at_ms)
         self.told.append(Told(event.type, data, at_ms))
         if late:
             for scope, count in self._players().items():
@@ -219,6 +221,18 @@ class Recomputed:
 
     def _sums(self, scope: str) -> list[int]:
         return [each(self.told, scope) for each in (revenue, handle, settled, accepted)]
+
+    def _gone(self, wager_id: str, at_ms: int) -> None:
+        """A wager that is deleted was none: not when it was accepted, where that is known."""
+        story = [each for each in self.told if getattr(each.data, "wager_id", "") == wager_id]
+        settled = any(isinstance(each.data, facts.WagerSettled) for each in story)
+        accepted_ms = (
+            at_ms if settled else [each.at_ms for each in story if isinstance(each.data, facts.WagerPlaced)][-1]
+        )
+        assert isinstance(story[0].data, facts.WagerFact)
+        for (scope, kind), total in self.sums.items():
+            if covers(scope, story[0].data.path):
+                total[3] -= accepted_ms >= self.starts[kind]
 
     def _count(self, at_ms: int, before: dict[str, list[int]]) -> None:
         """Add what the newest fact has changed to the periods that hold its time."""

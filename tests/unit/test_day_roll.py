@@ -233,3 +233,45 @@ def test_a_plan_that_was_set_while_the_server_was_down_holds_from_its_own_week()
     assert {week: earned for week, earned in book.commissions().items() if earned} == {
         "2026-11-03": 5.0, "2026-11-17": 2.0,
     }  # fmt: skip
+
+
+def day_report(book: Book, key: str) -> dict[str, Any]:
+    """A day of the whole book as it was archived last."""
+    found = [each for batch in book.folding.batches for each in batch.archived]
+    ours = [each.body for each in found if (each.topic, each.scope, each.key) == ("reports", "/", f"day:{key}")]
+    return msgspec.json.decode(ours[-1], type=dict[str, Any])
+
+
+def test_the_largest_wager_of_a_day_is_one_that_was_placed_on_it() -> None:
+    """A wager of yesterday that is made larger today is not the largest of a day on which none was placed."""
+    book = Book(recorded=False)
+    book.group([book.now("11-27 10:00"), book.clock("11-27 10:00")])
+    placed, _ = book.lost("11-27 10:00", 1000)
+    about = msgspec.json.decode(placed.data)
+    before = {"riskMinor": 1000, "toWinMinor": 1000}
+    more = about | {"riskMinor": 5000, "toWinMinor": 5000, "version": 2, "before": before}
+    del more["channel"], more["status"]
+    book.group([placed, book.clock("11-28 10:00"), book.event("wager.modified", "11-28 10:00", **more)])
+    book.group([book.clock("11-29 00:00")])
+    assert day_report(book, "2026-11-27")["largestWager"] == 10.0
+    assert (day_report(book, "2026-11-28")["largestWager"], day_report(book, "2026-11-28")["modified"]) == (0.0, 1)
+
+
+@pytest.mark.parametrize("clock_first", [False, True])
+def test_a_customer_of_nobody_knows_when_is_no_newcomer(clock_first: bool) -> None:
+    """A book whose customers have no date does not show them as new, and late, when it is connected."""
+    book = Book(recorded=False)
+    told = book.event(
+        "customer.imported", "11-27 09:00", customerId="C9", agentId="M1", path="/M1", name="", status="active",
+        balanceMinor=700,
+    )  # fmt: skip
+    imported = msgspec.structs.replace(told, timestamp=to_datetime(0))
+    start = [book.now("11-27 10:00"), book.clock("11-27 10:00")]
+    book.group([*start, imported] if clock_first else [imported, *start])
+    placed, _ = book.lost("11-27 10:00", 1000)
+    book.group([placed, book.clock("11-28 10:00")])
+    report = day_report(book, "2026-11-27")
+    assert report["newCustomers"] == 0
+    assert report.get("late", 0) == 0
+    figures = book.folding.documents["figures", "/M1/@C9", ""]
+    assert (figures["carry"], figures["balance"]) == (7.0, 7.0)

@@ -396,3 +396,40 @@ def test_in_a_flood_documents_wait_their_turn() -> None:
     for at_ms in range(START_MS, START_MS + 3):
         book.clock(at_ms)
     assert [book.documents[scope]["pending"] for scope in ("/", "/M1", "/M2")] == [2, 1, 1]
+
+
+def test_a_wager_that_is_deleted_was_none() -> None:
+    """A wager of yesterday that is deleted today is none of yesterday's any more, and takes nothing from today's."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS, "w1")
+    book.wager("wager.placed", START_MS, "w2")
+    book.wager("wager.cancelled", START_MS + 1, "w1", status="deleted")
+    assert book.period("day")["wagers"] == 1
+    book.clock(MIDNIGHT + 1)
+    book.wager("wager.placed", MIDNIGHT + 2, "w3")
+    book.wager("wager.cancelled", MIDNIGHT + 3, "w2", status="deleted")
+    assert (book.period("day")["wagers"], book.period("month")["wagers"]) == (1, 1)
+
+
+def test_what_a_search_finds_is_no_change_of_a_day_without_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Liability that is known better today than yesterday has not changed; what today's wagers bring has."""
+    book = Book()
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS)
+    book.clock(MIDNIGHT + 1)
+    netted = book.engine.flows[1]
+    assert isinstance(netted, Netted)
+
+    def find(total: int) -> None:
+        monkeypatch.setattr(netted, "total", lambda _: total)
+        monkeypatch.setattr(netted, "take_changed", lambda: ["/"])
+        monkeypatch.setattr(netted, "is_found", lambda _: True)
+        book.clock(MIDNIGHT + total)
+        monkeypatch.undo()
+
+    find(400)
+    assert book.documents["/"]["totalLiability"] == 4.0
+    assert book.change()[3] == 0.0
+    book.wager("wager.placed", MIDNIGHT + 500, "w2")
+    assert book.change()[3] == 16.0

@@ -28,7 +28,7 @@ class Sums(Struct, gc=False, array_like=True):
         new: customers that came.
         late: facts that were too late for their own day and count here instead.
         future: facts that were dated later than any known time and count here instead.
-        largest, largest_id: the largest amount that was accepted at once, and its wager.
+        largest, largest_id: the largest amount of a wager that was placed, and that wager.
     """
 
     revenue: int = 0

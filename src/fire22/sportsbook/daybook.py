@@ -323,6 +323,11 @@ class Daybook(Flow):
         told = expect(fact, facts.Customer)
         if told.customer_id in self._homes:
             return  # it is told of again; what moves its balance comes as facts
+        if fact.event.type == "customer.imported" and self._day(fact.at_ms) < self.running.restate_from:
+            account = self._account_at(told.path, told.customer_id)
+            self._touch(account)
+            self._came_long_ago(account, told.balance_minor)
+            return
         cell = self._cell(told.path, told.customer_id, fact, moved=told.balance_minor)
         cell.new += 1
         cell.opening += told.balance_minor
@@ -382,6 +387,12 @@ class Daybook(Flow):
             self._moved.put(customer, moved)
             self._belongs(customer, moved)
 
+    def _came_long_ago(self, account: Account, balance: int) -> None:
+        """A customer of before the weeks that are kept, or of nobody knows when, is no newcomer."""
+        account.before += balance
+        account.leaf.before += balance
+        self._befores.put(account.key, account.before)
+
     def _wager(self, fact: Fact) -> None:
         move = self._book.move
         told = move.opened or move.closed or move.fact
@@ -415,9 +426,9 @@ class Daybook(Flow):
         """A wager by what happened to it, other than that it was settled."""
         kind, opened = move.kind, move.opened
         if opened is not None:
-            if opened.risk >= cell.largest:
-                cell.accepted(opened.risk, opened.wager_id)
             if kind == "placed" or kind == "imported":
+                if opened.risk >= cell.largest:
+                    cell.accepted(opened.risk, opened.wager_id)
                 cell.placed += 1
                 cell.parlays += len(opened.legs) > 1 and opened.type in PLAIN
             elif kind == "modified":
@@ -569,6 +580,15 @@ class Daybook(Flow):
                     stray = account.days.pop(day)
                     self._cells.remove(stray)
                     money = leaf.days.pop(day, None)
+                    if stray.row.new and day < self.running.weeks[0]:
+                        self._came_long_ago(account, stray.row.opening)
+                        if money is not None:
+                            money.opening -= stray.row.opening
+                        stray.row.opening = stray.row.new = 0
+                        if stray.row == Cell():
+                            if money is not None:
+                                leaf.days[day] = money  # of the others on that day
+                            continue
                     cell = self._cell_to_change(account, today)
                     cell.add(stray.row)
                     cell.late += 1

@@ -78,6 +78,7 @@ class Exposures(Flow):
         self._view = View(registry)
         self._told: dict[str, tuple[int, bool]] = {}
         self._changed: list[str] = []
+        self._found: dict[str, None] = {}
         self._due_since: int | None = None
         self._slot = 0
         self._moves: list[tuple[OpenWager | None, OpenWager | None]] = []
@@ -143,9 +144,12 @@ class Exposures(Flow):
         touched = self.books.take_touched()
         for book in touched.values():
             self._searches.keep(book)
+        self._found = {}
         if turns is not None:
             self.books.share_stirred()
-            touched |= self._searches.search(self.books, settings.states_step_max, settings.states_max)
+            searched = self._searches.search(self.books, settings.states_step_max, settings.states_max)
+            self._found = dict.fromkeys(scope for scope in searched if scope not in touched)
+            touched |= searched
         self._changed = []
         for scope in sorted(touched):
             book = touched[scope]
@@ -204,6 +208,10 @@ class Exposures(Flow):
         """The scopes whose total, or whether it is a bound, has changed; as of the last flush."""
         changed, self._changed = self._changed, []
         return changed
+
+    def is_found(self, scope: str) -> bool:
+        """Whether the last flush changed a scope's total by a search alone."""
+        return scope in self._found
 
     def what_if(self, scope: str, parameters: Mapping[str, Sequence[str]]) -> dict[str, Json]:
         """What some outcomes would bring a scope, and the worst that may come then; see `what_if.py`.

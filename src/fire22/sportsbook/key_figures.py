@@ -26,6 +26,9 @@ class Liabilities(Protocol):
     def take_changed(self) -> list[str]:
         """The scopes whose total, or whether it is a bound, has changed since the last call."""
 
+    def is_found(self, scope: str) -> bool:
+        """Whether the latest flush changed a scope's total by what it found, and by no fact."""
+
 
 class Commissioned(Protocol):
     """What agents earn; the commission flow tells."""
@@ -65,12 +68,13 @@ class Sums(Struct, gc=False, array_like=True):
 
 
 class Base(Struct, gc=False, array_like=True):
-    """The four figures at the start of the business day."""
+    """The four figures at the start of the business day; whether a fact of the day has moved the liability since."""
 
     revenue: int = 0
     active: int = 0
     pending: int = 0
     liability: int = 0
+    stirred: bool = False
 
 
 class ScopeRow(Struct, gc=False, array_like=True):

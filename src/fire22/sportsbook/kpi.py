@@ -9,6 +9,7 @@ restart: open wagers and the counts. In a flood a group touches more scopes than
 A fact counts in the running periods that hold its time. One that comes late, for a day that is over, moves a figure and
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
 where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
+Nor is what a search finds of a bound on a day on which nothing has moved the scope's liability yet.
 Periods that are over are restated by the reports. Commission counts with the last moment of its week, once that is
 closed: in the running month at most.
 
@@ -185,8 +186,12 @@ class Kpi(Flow):
         for scope in self._liabilities.take_changed():
             figures = self._touched.get(scope) or self._touch(scope)
             liability = self._liabilities.total(scope)
-            if figures.late and not figures.timely:
-                figures.row.base.liability += liability - figures.liability
+            base = figures.row.base
+            found = self._liabilities.is_found(scope)
+            if (figures.late and not figures.timely) or (found and not base.stirred):
+                base.liability += liability - figures.liability
+            elif not found:
+                base.stirred = True
             figures.liability = liability
         # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
@@ -315,6 +320,8 @@ class Kpi(Flow):
                 moved.timely = True
         if accepted:
             self._wagered(moved, move.fact.customer_id, at_ms)
+        elif move.gone_ms:
+            self._add(move.fact.path, move.gone_ms, Sums(wagers=-1))
 
     def _late(self, move: Movement, *, accepted: bool) -> None:
         """A wager of before the running day: it was so at the start of the day already."""

@@ -113,6 +113,8 @@ class Movement(Struct, gc=False):
         settled_handle: by which the cash risk of settled wagers moves.
         returned: what the latest settlement returned; 0 without one.
         result: of a settlement, as the book calls it.
+        gone_ms: of a wager that was deleted: when it had been accepted, or else when it was deleted; 0 if it was not
+            counted.
     """
 
     kind: Kind
@@ -125,6 +127,7 @@ class Movement(Struct, gc=False):
     settled_handle: int = 0
     returned: int = 0
     result: str = ""
+    gone_ms: int = 0
 
 
 class Registry(Flow):
@@ -486,15 +489,20 @@ class Registry(Flow):
         elif before.risk != wager.risk_minor or not _is_of(wager, before):
             raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake or customer.")
         counted = known is None or known.counted
+        gone_ms = 0
         if wager.status == "deleted":
             self._wagers.pop(id)  # it is gone from the book; its id may come again
+            if counted:
+                gone_ms = before.at_ms if before is not None else fact.at_ms
         else:
             revision = known.revision if known is not None else 0
             over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0, counted)
             self._wagers.end(id, over)
         handle = -cash if counted else 0
         revenue, settled = (known.returned - known.cash, handle) if known is not None else (0, 0)
-        self.move = Movement("cancelled", wager, fact.at_ms, None, before, revenue, handle, settled)
+        self.move = Movement(
+            "cancelled", wager, fact.at_ms, None, before, revenue, handle, settled, gone_ms=gone_ms
+        )  # fmt: skip
 
     def _undone(self, wager: facts.WagerCancelled, cash: int, state: State) -> ClosedWager:
         """The settlement that a cancellation takes back."""

@@ -11,7 +11,8 @@ INSERT INTO fire22_outbox(type, timestamp, data)
   ORDER BY p.agent_id, p.effective_from;
 
 INSERT INTO fire22_outbox(type, timestamp, data)
-  SELECT 'customer.imported', {time:c.created_at}, json_patch('{}', json_object({customer:c}, {profile:c},
+  -- A customer of nobody knows when was there before.
+  SELECT 'customer.imported', coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', c.created_at), '1970-01-01T00:00:00.000Z'), json_patch('{}', json_object({customer:c}, {profile:c},
     'lastWagerAt', (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', max(w.accepted_at)) FROM wagers w
       WHERE w.customer_id = c.id AND w.status IN ('accepted', 'settled', 'cashed_out', 'cancelled', 'voided'))))
   FROM customers c ORDER BY c.code;
