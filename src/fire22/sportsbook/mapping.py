@@ -200,7 +200,7 @@ class Recording:
         try:
             for line, values in read(lines, self._mapping):
                 yield line, values
-        except (csv.Error, UnicodeDecodeError, msgspec.DecodeError, EOFError, zlib.error, OSError) as error:
+        except (csv.Error, ValueError, RecursionError, msgspec.DecodeError, EOFError, zlib.error, OSError) as error:
             raise self._bad(line + 1, str(error)) from None
 
     def _bad(self, line: int, what: str) -> SourceError:

@@ -17,6 +17,7 @@ from fire22.sportsbook.errors import AmountError
 from fire22.sportsbook.facts import ODDS_MAX
 from fire22.sportsbook.money import half_up
 
+AMOUNT_DIGITS_MAX: Final = 17  # places before the point, less one: what 64 bits hold
 ODDS_DECIMALS: Final = 6
 PRICE_STEP: Final = 5
 AMERICAN_MAX: Final = 5000
@@ -161,14 +162,16 @@ def minor_units(text: str, decimals: int = 2) -> int:
     """An amount written in major units as integer minor units, rounded half up once.
 
     Raises:
-        ValueError: not a finite number.
+        ValueError: not a finite number, or one that no book can hold.
     """
     try:
         amount = Decimal(text)
     except ArithmeticError:
-        raise ValueError(f"not a number: {text!r}") from None
+        raise ValueError(f"not a number: {text[:80]!r}") from None
     if not amount.is_finite():
-        raise ValueError(f"not a finite number: {text!r}")
+        raise ValueError(f"not a finite number: {text[:80]!r}")
+    if amount.adjusted() + decimals > AMOUNT_DIGITS_MAX:
+        raise ValueError(f"too large a number: {text[:20]!r}")
     return int(amount.scaleb(decimals).to_integral_value(ROUND_HALF_UP))
 
 
