@@ -98,7 +98,7 @@ def flow_settings(config: Config) -> dict[str, Json]:
     """The settings of each flow that has some, as they go into the log."""
     figures = config.figures
     return {
-        "book": {"currency": config.book.currency},
+        "book": {"currency": config.book.currency, "rates": msgspec.to_builtins(config.currencies)},
         "kpi": {
             "time_zone": config.book.time_zone,
             "day_starts_at": config.book.day_starts_at.isoformat(),

@@ -6,7 +6,7 @@ the names. Unknown keys and wrong values are one error that names every one of t
 
 import os
 from collections.abc import Mapping
-from datetime import time
+from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -137,6 +137,21 @@ class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
     week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "tuesday"
     online_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 15.0
+
+
+class RateConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a currency is worth from a time on.
+
+    Args:
+        rate: the book's major units for one of the currency's, as text: it is used exactly.
+        since: from when on; a fact of before the first rate is set aside.
+    """
+
+    rate: Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,12}(\.[0-9]{1,12})?\Z")]
+    since: Annotated[datetime, Meta(tz=True)]
+
+
+CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 
 
 ODDS: Final = r"^([+-][0-9]{3,9}|[0-9]{1,7}\.[0-9]{1,12}|[0-9]{1,9}/[0-9]{1,9})\Z"
@@ -276,6 +291,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     log: LogConfig = LogConfig()
     feed: FeedConfig = FeedConfig()
     book: BookConfig = BookConfig()
+    currencies: dict[CurrencyCode, tuple[RateConfig, ...]] = {}
     desk: DeskConfig = DeskConfig()
     relay: RelayConfig = RelayConfig()
     kpi: KpiConfig = KpiConfig()

@@ -55,9 +55,9 @@ INSERT INTO settlements VALUES('w2', 1, 'win', 2100, 1000, 'test', NULL, '{AT}')
 UPDATE wagers SET status = 'settled', settled_at = '{AT}' WHERE id = 'w2';
 {WAGER.format(id="w3", number=3, status="review")}
 INSERT INTO wager_changes VALUES('w1', 1, 'modified', 'risk', '{{}}', '{{}}', 'x', '{AT}');
-INSERT INTO ledger_entries VALUES(1, 'customer', 'c1', 'fee', -5, -5, 'adjustment', 'r', '{AT}', 'why');
-INSERT INTO payments VALUES('p1', 'c1', 'deposit', 'cash', 500, 'pending', '{AT}', '{AT}', NULL);
-INSERT INTO payments VALUES('p2', 'c1', 'deposit', 'cash', 500, 'completed', '{AT}', '{AT}', NULL);
+INSERT INTO ledger_entries VALUES(1, 'customer', 'c1', 'fee', -5, -5, 'adjustment', 'r', '{AT}', 'why', NULL);
+INSERT INTO payments VALUES('p1', 'c1', 'deposit', 'cash', 500, 'pending', '{AT}', '{AT}', NULL, NULL);
+INSERT INTO payments VALUES('p2', 'c1', 'deposit', 'cash', 500, 'completed', '{AT}', '{AT}', NULL, NULL);
 INSERT INTO alert_actions VALUES(1, '1', 'acknowledged', 'risk', 'x', '{AT}');
 INSERT INTO commands VALUES('admin', 'k', 'd', '{{}}', '{AT}');
 INSERT INTO audit_log VALUES(1, 'admin', 'x', 'y', '{{}}', '{{}}', '{AT}');
@@ -72,7 +72,9 @@ OTHERS: dict[str, str] = {
     "payments.direction": "withdrawal", "payments.status": "rejected", "alert_actions.action": "closed",
     "commission_plans.effective_from": "2026-02-03", "commission_plans.type": "profit",
     "commission_plans.tiers": "[[0, 0.5]]", "selections.market_id": "m2", "odds_history.selection_id": "x2",
-    "market_deductions.market_id": "m2", "wagers.terms": '{"points": 0.5}',
+    "market_deductions.market_id": "m2",
+    "wagers.currency": "EUR", "customers.currency": "EUR", "payments.currency": "EUR",
+    "ledger_entries.currency": "EUR", "wagers.terms": '{"points": 0.5}',
     "wager_changes.after": '{"a": 1}', "settlements.wager_id": "w1",
 }  # fmt: skip
 # Where the state of a row decides which value may follow.
@@ -89,6 +91,7 @@ SILENT_HERE = {
     **{f"selections.{each}:{id}": "a result is told when its market is over"
        for each in ("result", "void_factor", "dead_heat") for id in ("x1", "x2")},
     "wagers.accepted_at:w3": "it is accepted at its own time",
+    "wagers.currency:w3": "what waits is told whole when it is accepted",
     "sports.name:s2": "no game is of this sport", "leagues.sport_id:l2": "no game is of this league",
     **{f"events.{each}:e2": "no market is on this game" for each in ("league_id", "home", "away", "starts_at")},
 }  # fmt: skip

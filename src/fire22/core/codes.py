@@ -85,7 +85,9 @@ PAYOUT_DISPUTED: Final = _code(
 FACT_CONFLICT: Final = _code("fact_conflict", "The fact contradicts what was told before.")
 TRANSITION_ILLEGAL: Final = _code("transition_illegal", "What this is about is in a state that does not allow it.")
 CHANGE_FORBIDDEN: Final = _code("change_forbidden", "The book changed what an accepted fact never changes.")
-CURRENCY_MISMATCH: Final = _code("currency_mismatch", "The amount is in another currency than the book's.")
+CURRENCY_MISMATCH: Final = _code(
+    "currency_mismatch", "The amount is in another currency than the book's, and there is no rate for it."
+)
 NOT_FOUND: Final = _code("not_found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED: Final = _code("method_not_allowed", "The address does not take this method.")
 

@@ -252,6 +252,10 @@ class Flow(ABC):
     def handlers(self) -> dict[str, Handler]:
         """What folds each type of event; `*` is every event with a category or tags."""
 
+    def adapters(self) -> dict[str, Callable[[Fact], Fact]]:
+        """What makes a fact of each type what every flow is to see of it; raises `Refused` where it cannot."""
+        return {}
+
     def configure(self, settings: Raw) -> None:
         """Take the settings that hold from this event on."""
 

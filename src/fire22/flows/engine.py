@@ -134,6 +134,7 @@ class Engine(Emitter):
         }
         self._tables[f"{_ENGINE}/{self._breaker.table.name}"] = self._breaker.table  # type: ignore[assignment]
         self._any = tuple(handlers.pop("*", ()))
+        self._adapters = {type: adapt for flow in self.flows for type, adapt in flow.adapters().items()}
         self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
         self._own: dict[str, Callable[[Event], None]] = {
             CLOCK: self._clock,
@@ -490,7 +491,10 @@ class Engine(Emitter):
                 return Failure(codes.EVENT_INVALID, str(error))
             fact = Fact(self._seq, at_ms, event, data, future)
             first, others = handlers
+            adapt = self._adapters.get(event.type)
             try:
+                if adapt is not None:
+                    fact = adapt(fact)
                 first(fact)
             except Refused as refused:
                 return Failure(refused.code, refused.reason, refused.evidence)

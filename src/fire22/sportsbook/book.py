@@ -386,7 +386,7 @@ def _modify(connection: apsw.Connection, item: changes.ModifyWager) -> None:
 def _request_payment(connection: apsw.Connection, item: changes.RequestPayment) -> None:
     at = to_text(item.at_ms)
     connection.execute(
-        "INSERT INTO payments VALUES(?, ?, ?, ?, ?, 'pending', ?, ?, NULL)",
+        "INSERT INTO payments VALUES(?, ?, ?, ?, ?, 'pending', ?, ?, NULL, NULL)",
         (item.id, item.customer_id, item.direction, item.method, item.amount_minor, at, at),
     )
 

@@ -87,6 +87,7 @@ class Customer(Fact, frozen=True, gc=False):
     credit_limit_minor: SignedMinor = 0
     max_wager_minor: SignedMinor = 0
     balance_minor: SumMinor = 0
+    currency: Currency | None = None
     last_wager_at: Time | None = None
 
     def __post_init__(self) -> None:
@@ -144,6 +145,7 @@ class CustomerLimitChanged(Fact, frozen=True, gc=False):
     path: Path
     before: Limits
     after: Limits
+    currency: Currency | None = None
 
 
 class CustomerStatusChanged(Fact, frozen=True, gc=False):
@@ -278,6 +280,7 @@ class WagerFact(Fact, frozen=True, gc=False):
         type: `straight`, `parlay` ...
         risk_minor: what the customer loses at most; the stake of a free play is the book's own.
         to_win_minor: the profit if it wins.
+        currency: of all amounts of the fact; absent where they are in the book's.
     """
 
     wager_id: Id
@@ -289,6 +292,7 @@ class WagerFact(Fact, frozen=True, gc=False):
     risk_minor: Minor
     to_win_minor: Minor
     free_play: bool
+    currency: Currency | None = None
 
 
 class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
@@ -302,7 +306,6 @@ class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
     version: Ordinal
     legs: Legs = ()
     ip: str = ""
-    currency: Currency | None = None
     terms: Terms | None = None
 
 
@@ -417,6 +420,7 @@ class BalanceAdjusted(Fact, frozen=True, gc=False):
     path: Path
     kind: str
     amount_minor: SignedMinor
+    currency: Currency | None = None
     reason: str = ""
 
 

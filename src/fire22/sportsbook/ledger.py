@@ -334,6 +334,7 @@ class Ledger(Flow):
                 told.amount_minor, fact.at_ms,
             )  # fmt: skip
         self._payments.put(id, payment)
+        self._book.keep_rate(fact, f"payment:{id}")
         if payment.undecided:
             self._queue.put(id, payment)
         else:
@@ -379,7 +380,7 @@ class Ledger(Flow):
 
     def _adjustment(self, fact: Fact) -> None:
         told = expect(fact, facts.BalanceAdjusted)
-        self._book.check_amount(None, told.customer_id)
+        self._book.check_amount(told.currency, told.customer_id)
         content = (told.customer_id, told.kind, told.amount_minor)
         known = self._adjusted.get(told.entry_id)
         if known == content:

@@ -12,7 +12,7 @@ Kept: agents, customers, markets that are not over, open wagers whole, and of ea
 that a correction is checked against.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from sys import intern
 from typing import ClassVar, Final, Literal
 
@@ -24,6 +24,7 @@ from fire22.core.scope import ROOT
 from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook import facts
+from fire22.sportsbook.currencies import Currencies, Rate, Struck
 from fire22.sportsbook.lifecycle import State, is_legal
 from fire22.sportsbook.money import Money
 from fire22.sportsbook.open_wager import Bettor, Legs, Names, bettor_of
@@ -45,9 +46,10 @@ Kind = Literal["placed", "imported", "modified", "settled", "resettled", "cancel
 
 
 class RegistrySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The book's own."""
+    """The book's own currency, and what others are worth."""
 
     currency: str = "USD"
+    rates: dict[str, tuple[Rate, ...]] = {}
 
 
 class Agent(Struct, frozen=True, gc=False, array_like=True):
@@ -142,6 +144,9 @@ class Registry(Flow):
         self.move: Movement
         self.over: Market | None = None
         self.money = Money(RegistrySettings().currency)
+        self._currencies = Currencies(self.money, {})
+        self._struck: tuple[int, Struck] | None = None  # the last fact's that was converted, and at which rate
+        self._rates: Table[Struck] = Table("rate", Struck)
         self._agents: Table[Agent] = Table("agent", Agent)
         self._customers: Table[Customer] = Table("customer", Customer)
         self._markets: Table[Market] = Table("market", Market)
@@ -161,11 +166,14 @@ class Registry(Flow):
             self._asked,
             self._wagers,
             self._past,
+            self._rates,
         )
 
     def configure(self, settings: Raw) -> None:
-        """Take the book's currency."""
-        self.money = Money(msgspec.json.decode(settings, type=RegistrySettings).currency)
+        """Take the book's currency and the rates that hold from here on."""
+        taken = msgspec.json.decode(settings, type=RegistrySettings)
+        self.money = Money(taken.currency)
+        self._currencies = Currencies(self.money, taken.rates)
 
     def handlers(self) -> dict[str, Handler]:
         """Who and what there is; every fact of a wager."""
@@ -198,6 +206,48 @@ class Registry(Flow):
             "wager.cancelled": self._cancelled,
             "wager.reopened": self._reopened,
         }
+
+    def adapters(self) -> dict[str, Callable[[Fact], Fact]]:
+        """Amounts in other currencies become the book's."""
+        wagers = dict.fromkeys((*MOVES, "wager.requested", "wager.rejected"), self._of_wager)
+        payments = {type: self._of_payment for type in facts.FACTS if type.startswith("payment.")}
+        others = ("balance.adjusted", "customer.created", "customer.imported", "customer.limit_changed")
+        return {**wagers, **payments, **dict.fromkeys(others, self._of_its_time)}
+
+    def _of_wager(self, fact: Fact) -> Fact:
+        if fact.data.currency is None:
+            return fact
+        return self._adapted(fact, f"wager:{fact.data.wager_id}")
+
+    def _of_payment(self, fact: Fact) -> Fact:
+        if fact.data.currency is None:
+            return fact
+        return self._adapted(fact, f"payment:{fact.data.payment_id}")
+
+    def _of_its_time(self, fact: Fact) -> Fact:
+        return fact if fact.data.currency is None else self._adapted(fact, "")
+
+    def _adapted(self, fact: Fact, key: str) -> Fact:
+        """A fact in the book's currency: at the rate that it was first told of with, else at that of its time."""
+        currency = fact.data.currency
+        if currency == self.money.currency:
+            return fact
+        struck = self._rates.get(key) if key else None
+        if struck is not None and struck.currency != currency:
+            raise Refused(codes.FACT_CONFLICT, f"It was told of in {struck.currency} before.", currency=currency)
+        struck = struck or self._currencies.struck(currency, fact.at_ms)
+        data = self._currencies.converted(fact.data, struck)
+        self._struck = fact.seq, struck
+        return msgspec.structs.replace(fact, data=data)
+
+    def keep_rate(self, fact: Fact, key: str) -> None:
+        """What the fact at hand is about keeps the rate at which its amounts were converted, if they were.
+
+        Args:
+            key: `wager:` or `payment:`, and its id.
+        """
+        if self._struck is not None and self._struck[0] == fact.seq:
+            self._rates.put(key, self._struck[1])
 
     # What other flows may ask.
 
@@ -388,6 +438,7 @@ class Registry(Flow):
         if wager.wager_id in self._wagers.open or self._wagers.over(wager.wager_id) is not None:
             raise self._illegal(wager, self._state(wager.wager_id), wager.status)
         self._asked.put(wager.wager_id, asked)
+        self.keep_rate(fact, f"wager:{wager.wager_id}")
 
     def _rejected(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerRejected)
@@ -413,6 +464,8 @@ class Registry(Flow):
         if len(self._asked):
             self._asked.pop(id)
         wagers.put(id, opened)
+        if self._struck is not None:
+            self.keep_rate(fact, f"wager:{id}")
         self.move = Movement("imported" if imported else "placed", wager, opened.at_ms, opened, handle=opened.cash)
 
     def _modified(self, fact: Fact) -> None:
@@ -524,6 +577,7 @@ class Registry(Flow):
         known = self._rolled_back(wager)
         opened = self._admitted(fact, wager)
         self._wagers.reopen(wager.wager_id, opened)
+        self.keep_rate(fact, f"wager:{wager.wager_id}")
         was_settled = known.state in ("settled", "cashed_out")
         revenue = known.returned - known.cash if was_settled else 0
         settled = -known.cash if was_settled and known.counted else 0

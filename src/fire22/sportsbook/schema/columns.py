@@ -54,6 +54,7 @@ _ODDS: Final = Column("odds", required=True)
 _ACTIVE: Final = Column("text", "active")
 _MAY_BE_EMPTY: Final = Column("text", "", empty=True)
 _NO_TIME: Final = Column("time", empty=True)
+_CURRENCY: Final = Column("text", empty=True)  # of a row's amounts, ISO 4217; empty where it is the book's
 _NOTHING: Final = Column("money", 0, signed=True)
 
 
@@ -83,6 +84,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "credit_limit_cents": _NOTHING,
         "max_wager_cents": _NOTHING,
         "balance_cents": _NOTHING,
+        "currency": _CURRENCY,
         "created_at": _NO_TIME,
         "updated_at": _NO_TIME,
     },
@@ -158,6 +160,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "accepted_at": Column("time", required=True),
         "updated_at": _NO_TIME,
         "idempotency_key": Column("key", empty=True),
+        "currency": _CURRENCY,
         "terms": Column("json", "{}"),
     },
     "wager_legs": {
@@ -191,6 +194,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "ref_type": Column("text", "adjustment"),
         "reason": _MAY_BE_EMPTY,
         "created_at": _NO_TIME,
+        "currency": _CURRENCY,
     },
     "alert_actions": {
         "alert_id": _TEXT,
@@ -205,6 +209,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "direction": Column("code", required=True, codes=("deposit", "withdrawal")),
         "method": _MAY_BE_EMPTY,
         "amount_cents": _MONEY,
+        "currency": _CURRENCY,
         "status": Column("code", required=True, codes=PAYMENT_STATES),
         "requested_at": Column("time", required=True),
         "updated_at": _NO_TIME,

@@ -3,6 +3,7 @@
 -- American price rounded, it means the American one). `odds_american` is how a price is shown. `position` is the place that
 -- a selection finished in, and `tied` how many share it. The `terms` of a wager are a JSON object: what its type needs
 -- (`wager_types.py`).
+-- A row's `currency` is that of its amounts (ISO 4217), where it is another than the book's.
 --
 -- Order of writing inside a transaction, so that the triggers find what they tell:
 --   1. a wager's legs are written BEFORE the wager (their foreign key is checked at commit);
@@ -26,7 +27,7 @@ CREATE TABLE customers(
   bet_factor REAL NOT NULL DEFAULT 1.0, credit_limit_cents INTEGER NOT NULL DEFAULT 0,
   max_wager_cents INTEGER NOT NULL DEFAULT 0, settle_figure_cents INTEGER NOT NULL DEFAULT 0,
   balance_cents INTEGER NOT NULL DEFAULT 0, freeplay_cents INTEGER NOT NULL DEFAULT 0,
-  created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, currency TEXT
 ) STRICT;
 CREATE INDEX customers_agent ON customers(agent_id);
 
@@ -90,7 +91,7 @@ CREATE TABLE wagers(
   status TEXT NOT NULL CHECK(status IN ('requested', 'review', 'accepted', 'rejected', 'expired', 'settled',
                                         'cancelled', 'voided', 'cashed_out')),
   version INTEGER NOT NULL DEFAULT 1, accepted_at TEXT NOT NULL, settled_at TEXT, updated_at TEXT NOT NULL,
-  idempotency_key TEXT UNIQUE, terms TEXT NOT NULL DEFAULT '{}'
+  idempotency_key TEXT UNIQUE, terms TEXT NOT NULL DEFAULT '{}', currency TEXT
 ) STRICT;
 CREATE INDEX wagers_customer ON wagers(customer_id, accepted_at);
 CREATE INDEX wagers_open ON wagers(accepted_at) WHERE status = 'accepted';
@@ -121,7 +122,7 @@ CREATE TABLE settlements(
 CREATE TABLE ledger_entries(
   id INTEGER PRIMARY KEY AUTOINCREMENT, account_type TEXT NOT NULL, account_id TEXT NOT NULL, kind TEXT NOT NULL,
   amount_cents INTEGER NOT NULL, balance_after_cents INTEGER NOT NULL, ref_type TEXT NOT NULL, ref_id TEXT NOT NULL,
-  created_at TEXT NOT NULL, reason TEXT NOT NULL DEFAULT ''
+  created_at TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', currency TEXT
 ) STRICT;
 
 CREATE TABLE payments(
@@ -129,7 +130,7 @@ CREATE TABLE payments(
   direction TEXT NOT NULL CHECK(direction IN ('deposit', 'withdrawal')), method TEXT NOT NULL,
   amount_cents INTEGER NOT NULL CHECK(amount_cents >= 0),
   status TEXT NOT NULL CHECK(status IN ('pending', 'approved', 'completed', 'rejected', 'failed', 'charged_back')),
-  requested_at TEXT NOT NULL, updated_at TEXT NOT NULL, decided_by TEXT
+  requested_at TEXT NOT NULL, updated_at TEXT NOT NULL, decided_by TEXT, currency TEXT
 ) STRICT;
 CREATE INDEX payments_undecided ON payments(requested_at) WHERE status IN ('pending', 'approved');
 

@@ -65,7 +65,7 @@ EXPRESSIONS: Final[dict[str, str]] = {
     "profile": (
         f"'name', @.name, 'status', @.status, 'segment', @.segment, 'betFactor', {_FACTOR},"
         " 'creditLimitMinor', @.credit_limit_cents,"
-        " 'maxWagerMinor', @.max_wager_cents, 'balanceMinor', @.balance_cents"
+        " 'maxWagerMinor', @.max_wager_cents, 'balanceMinor', @.balance_cents, 'currency', @.currency"
     ),
     "agent": "'agentId', CAST(@.code AS TEXT), 'name', @.name, 'path', @.path, 'level', @.level, 'status', @.status",
     "results": (
@@ -93,7 +93,7 @@ EXPRESSIONS: Final[dict[str, str]] = {
         f"'wagerId', CAST(@.id AS TEXT), 'wagerNumber', @.wager_number, 'customerId', {_CUSTOMER_CODE},"
         f" 'agentId', {_AGENT_CODE},"
         " 'path', @.agent_path, 'type', @.type, 'riskMinor', @.risk_cents, 'toWinMinor', @.to_win_cents,"
-        " 'freePlay', json(iif(@.is_freeplay, 'true', 'false'))"
+        " 'freePlay', json(iif(@.is_freeplay, 'true', 'false')), 'currency', @.currency"
     ),
     "channel": f"'channel', @.channel, 'ip', coalesce(@.ip, ''), 'terms', json(nullif({_TERMS}, '{{}}'))",
     "terms": f"'terms', json({_TERMS})",
@@ -115,7 +115,8 @@ EXPRESSIONS: Final[dict[str, str]] = {
         f"json_object('paymentId', CAST(@.id AS TEXT), 'customerId', {_CUSTOMER_CODE},"
         f" 'agentId', CAST(coalesce((SELECT a.code {_AGENT_OF_CUSTOMER}), '') AS TEXT),"
         f" 'path', coalesce((SELECT a.path {_AGENT_OF_CUSTOMER}), '/'),"
-        " 'direction', @.direction, 'method', @.method, 'amountMinor', @.amount_cents, 'status', @.status)"
+        " 'direction', @.direction, 'method', @.method, 'amountMinor', @.amount_cents,"
+        " 'currency', @.currency, 'status', @.status)"
     ),
     "legs": (
         "json((SELECT json_group_array(json_object("

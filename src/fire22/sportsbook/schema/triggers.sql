@@ -81,7 +81,7 @@ END;
 
 CREATE TRIGGER fire22_customers_before_insert BEFORE INSERT ON customers BEGIN
   DELETE FROM fire22_replaced WHERE source = 'customers';
-  INSERT INTO fire22_replaced(source, id, data) SELECT 'customers', c.id, json_object('code', CAST(c.code AS TEXT),
+  INSERT INTO fire22_replaced(source, id, data) SELECT 'customers', c.id, json_object('code', CAST(c.code AS TEXT), 'currency', c.currency,
       'home', json_object({home:c}), 'nature', json_object({nature:c}), 'status', c.status, 'limits', json_object('creditLimitMinor', c.credit_limit_cents, 'maxWagerMinor', c.max_wager_cents))
     FROM customers c WHERE c.id = NEW.id;
 END;
@@ -91,6 +91,11 @@ CREATE TRIGGER fire22_customers_insert AFTER INSERT ON customers BEGIN
     SELECT 'customer.created', {time:NEW.created_at},
       json_object({customer:NEW}, {profile:NEW})
     WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'customers' AND id = NEW.id);
+  INSERT INTO fire22_outbox(type, timestamp, data)
+    SELECT 'row.changed', {now}, json_object('table', 'customers', 'id', CAST(NEW.id AS TEXT),
+      'before', json_object('currency', r.data ->> '$.currency'), 'after', json_object('currency', NEW.currency))
+    FROM fire22_replaced r
+    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data ->> '$.currency' IS NOT NEW.currency;
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'customer.renamed', {time:NEW.updated_at}, json_object('customerId', CAST(NEW.code AS TEXT),
       'agentId', r.data ->> '$.home.agentId', 'path', r.data ->> '$.home.path', 'before', r.data ->> '$.code')
@@ -112,7 +117,8 @@ CREATE TRIGGER fire22_customers_insert AFTER INSERT ON customers BEGIN
     WHERE r.source = 'customers' AND r.id = NEW.id AND r.data ->> '$.status' <> NEW.status;
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'customer.limit_changed', {time:NEW.updated_at}, json_object({customer:NEW}, 'before', r.data -> '$.limits',
-      'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents))
+      'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents),
+      'currency', NEW.currency)
     FROM fire22_replaced r
     WHERE r.source = 'customers' AND r.id = NEW.id AND (r.data ->> '$.limits.creditLimitMinor' <> NEW.credit_limit_cents
       OR r.data ->> '$.limits.maxWagerMinor' <> NEW.max_wager_cents);
@@ -140,7 +146,8 @@ BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'customer.limit_changed', {changed}, json_object({customer:NEW},
       'before', json_object('creditLimitMinor', OLD.credit_limit_cents, 'maxWagerMinor', OLD.max_wager_cents),
-      'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents))
+      'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents),
+      'currency', NEW.currency)
     WHERE OLD.credit_limit_cents <> NEW.credit_limit_cents OR OLD.max_wager_cents <> NEW.max_wager_cents;
 END;
 
@@ -309,7 +316,8 @@ BEGIN
         'freePlay', json(r.data -> '$.freePlay')), 'legs', {legs:NEW}, {terms:NEW})
     FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND NOT ({replaced})
       AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
-      AND (json_remove(r.data, '$.status', '$.settledReturnMinor', '$.acceptedAt', '$.terms') <> json_object({wager:NEW})
+      AND (json_remove(r.data, '$.status', '$.settledReturnMinor', '$.acceptedAt', '$.terms', '$.currency')
+        <> json_remove(json_object({wager:NEW}), '$.currency')
         OR r.data ->> '$.terms' IS NOT NEW.terms);
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'wager.reopened', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted',
@@ -326,8 +334,10 @@ BEGIN
       AND r.data ->> '$.status' IN ('requested', 'review') AND NEW.status IN ('rejected', 'expired');
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'row.changed', {now}, json_object('table', 'wagers', 'id', CAST(NEW.id AS TEXT),
-      'before', json_object('accepted_at', r.data ->> '$.acceptedAt'), 'after', json_object('accepted_at', NEW.accepted_at))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND r.data ->> '$.acceptedAt' <> NEW.accepted_at
+      'before', json_object('accepted_at', r.data ->> '$.acceptedAt', 'currency', r.data ->> '$.currency'),
+      'after', json_object('accepted_at', NEW.accepted_at, 'currency', NEW.currency))
+    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
+      AND (r.data ->> '$.acceptedAt' <> NEW.accepted_at OR r.data ->> '$.currency' IS NOT NEW.currency)
       AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
   -- A wager that was not there, or never accepted; with the settlements that were written before it.
   INSERT INTO fire22_outbox(type, timestamp, data)
@@ -536,7 +546,7 @@ CREATE TRIGGER fire22_ledger_adjust AFTER INSERT ON ledger_entries
 WHEN NEW.ref_type = 'adjustment' AND NEW.account_type = 'customer' BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'balance.adjusted', {time:NEW.created_at}, json_patch('{}', json_object('entryId', CAST(NEW.id AS TEXT),
-      {customer:c}, 'kind', NEW.kind, 'amountMinor', NEW.amount_cents, 'reason', nullif(NEW.reason, '')))
+      {customer:c}, 'kind', NEW.kind, 'amountMinor', NEW.amount_cents, 'currency', NEW.currency, 'reason', nullif(NEW.reason, '')))
     FROM customers c WHERE c.id = NEW.account_id;
 END;
 

@@ -21,13 +21,16 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "access_logs": ("customer_id", "ip", "action", "at"),
     "markets": ("id",),
     "selections": ("id", "market_id"),
-    "wagers": ("id", "accepted_at"),
+    "customers": ("currency",),
+    "wagers": ("id", "accepted_at", "currency"),
     "wager_legs": ("wager_id", "leg_no"),
     "settlements": ("wager_id", "revision"),
-    "payments": ("id", "customer_id", "direction", "method", "amount_cents", "requested_at"),
+    "payments": ("id", "customer_id", "direction", "method", "amount_cents", "currency", "requested_at"),
     "alert_actions": ("alert_id", "action", "actor_id", "note", "at"),
-    "ledger_entries": ("account_type", "account_id", "kind", "amount_cents", "ref_type", "created_at", "reason"),
-}
+    "ledger_entries": (
+        "account_type", "account_id", "kind", "amount_cents", "currency", "ref_type", "created_at", "reason",
+    ),
+}  # fmt: skip
 # Which rows of a table were told of, where that is not all; a wager that waits is accepted at its own time.
 _TOLD: Final = {
     "wagers": "OLD.id IS NOT NEW.id OR OLD.status IN ('accepted', 'settled', 'cashed_out')",
