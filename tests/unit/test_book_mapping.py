@@ -114,6 +114,7 @@ def test_a_bet_is_a_wager_with_its_leg(foreign: apsw.Connection) -> None:
         "wagerId": "1", "wagerNumber": 1, "customerId": "P7", "agentId": "A7", "path": "/M1/A7", "type": "straight",
         "riskMinor": 1100, "toWinMinor": 1000, "freePlay": False, "channel": "web", "ip": "", "status": "accepted",
         "version": 1, "legs": [{"marketId": "1", "selectionId": "1", "odds": 1.909091}], "terms": None,
+        "currency": None,
     }  # fmt: skip
 
 
