@@ -77,6 +77,14 @@ class MemoryFeed:
         """A document for the archive."""
         self._engine.archive(topic, scope, key, revision, self.checkpoint.watermark_ms, body)
 
+    def wait(self, topic: str, scope: str, since_ms: int) -> None:
+        """What a scope shows is as of then."""
+        self._engine.waits(topic, scope, since_ms)
+
+    def settle(self, topic: str, scope: str) -> None:
+        """It is as of now."""
+        self._engine.settled(topic, scope)
+
     def pass_time(self, watermark_ms: int) -> None:
         """Every source has been read up to here."""
         self._engine.fold(clock_event(watermark_ms).body)

@@ -4,7 +4,7 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -657,3 +657,21 @@ def test_simulation(seed: int) -> None:
     assert application.rows == server.documents()
     assert application.session.level
     assert str(application.session.position) == at(len(server.feed))
+
+
+def test_how_complete_each_subscription_is() -> None:
+    """A client knows up to when each topic and scope has all facts; a tick of a connection that catches up says
+    nothing of that, and what it was told before still holds."""
+    session = ClientSession()
+    base: dict[str, Json] = {"position": f"{EPOCH}-1", "time": "2026-01-01T00:00:10.000Z"}
+    late: list[Json] = [{"target": "kpi", "scope": "/M1", "watermark": "2026-01-01T00:00:03.000Z"}]
+    told: Json = {**base, "watermark": "2026-01-01T00:00:03.000Z", "readTo": "2026-01-01T00:00:09.000Z", "late": late}
+    for data in (told, base):
+        session.receive(Message("tick", "2026-01-01T00:00:10.000Z", data), now_ms=0)
+        found = [session.complete_ms("kpi", "/M1"), session.complete_ms("kpi", None), session.complete_ms("kpi", "/M2")]
+        second = to_ms(datetime(2026, 1, 1, tzinfo=UTC))
+        assert found == [second + 3000, second + 3000, second + 9000]
+        assert session.watermark_ms == second + 3000
+    newer: Json = {**base, "watermark": "2026-01-01T00:00:10.000Z"}
+    session.receive(Message("tick", "2026-01-01T00:00:11.000Z", newer), now_ms=0)
+    assert session.complete_ms("kpi", "/M1") == session.watermark_ms == second + 10_000
