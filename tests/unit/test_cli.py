@@ -212,6 +212,7 @@ def test_check_says_what_is_missing(book: Path, data: Path) -> None:
     assert "none yet" in fire22("check", "--data", data.with_name("fresh")).output
     (data / "flows.db").write_bytes(b"garbage" * 1000)
     refused("storage_corrupt", "check", "--data", data)
+    assert "is not a folder" in refused("config_invalid", "check", "--data", data / "flows.db")
 
 
 async def letters_of(data: Path, count: int) -> None:
@@ -248,6 +249,8 @@ def test_a_restored_backup_has_a_new_epoch(data: Path, tmp_path: Path) -> None:
     assert epoch(data / "flows.db") != before
     assert epoch(data / "flows.db.replaced") == before
     refused("config_invalid", "restore", "--data", data, tmp_path / "none.db", "--replace")
+    refused("config_invalid", "restore", "--data", tmp_path / "fresh", tmp_path / "none.db")
+    assert not (tmp_path / "fresh").exists()
     copy.write_bytes(copy.read_bytes()[:5000])
     refused("storage_corrupt", "restore", "--data", data, copy, "--replace")
     assert (data / "flows.db").exists()

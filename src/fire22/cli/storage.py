@@ -59,6 +59,8 @@ def check(
         if settings.book.path:
             named = mapping or (Path(settings.book.mapping) if settings.book.mapping else None)
             fit = _fits(Path(settings.book.path), named)
+        if settings.folder.exists() and not settings.folder.is_dir():
+            raise SetupError(codes.CONFIG_INVALID, f"{settings.folder} is not a folder; `data` names one.")
         if settings.storage.exists():
             with locked(settings.folder):
                 report = _check_storage(settings, repair=repair)
@@ -225,6 +227,8 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="Put what is there aside.")] = False,
 ) -> None:
     """Put a backup in place; clients notice by its new epoch and take a snapshot."""
+    with told():
+        maintenance.check_source(source)  # before a folder is made for it
     with told(), locked(data):
         epoch = maintenance.restore(source, data / "flows.db", replace=replace)
         out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)

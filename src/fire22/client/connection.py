@@ -111,9 +111,7 @@ class Connection:
                 logger.warning("connection to %s ended: %s", self._settings.url, ended)
                 return ended
             if self._attempt + 1 == self._settings.attempts_max:
-                ended = ConnectionEnded(UNREACHABLE, f"No server answers at {self._settings.url}: {_words(error)}")
-                logger.warning("%s", ended.message)
-                return ended
+                return ConnectionEnded(UNREACHABLE, f"No server answers at {self._settings.url}: {_words(error)}")
             wait_s = backoff_s(self._attempt, self._clock.random(), self._retry_after_s)
             logger.info("no connection to %s (%s); next attempt in %.2f s", self._settings.url, error, wait_s)
             self._attempt += 1

@@ -171,6 +171,16 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
+def check_source(source: Path) -> None:
+    """Whether there is a backup to restore.
+
+    Raises:
+        SetupError: `config_invalid`.
+    """
+    if not source.is_file():
+        raise SetupError(codes.CONFIG_INVALID, f"There is no backup at {source}.")
+
+
 def restore(source: Path, target: Path, *, replace: bool = False) -> str:
     """Put a backup in place as the log's file; no server may run on it. Returns the feed's new epoch.
 
@@ -180,8 +190,7 @@ def restore(source: Path, target: Path, *, replace: bool = False) -> str:
         SetupError: `config_invalid`, there is a log at `target` and `replace` is not set.
         StorageError: the backup is damaged; nothing was changed.
     """
-    if not source.exists():
-        raise SetupError(codes.CONFIG_INVALID, f"There is no backup at {source}.")
+    check_source(source)
     if target.exists() and not replace:
         raise SetupError(codes.CONFIG_INVALID, f"There is a log at {target}; --replace keeps it aside and goes on.")
     part = target.with_name(target.name + ".part")
