@@ -182,6 +182,16 @@ def test_many_wagers_in_a_short_time(make: Make) -> None:
     assert alert["evidence"] == {"bets": 4, "tookSeconds": 59.997, "windowSeconds": 60, "usualBets": 0.0}
 
 
+def test_a_part_that_is_cashed_out_is_no_new_bet(make: Make) -> None:
+    """It was judged when its wager was placed; cashing out four parts is nobody's haste."""
+    desk = make("velocity", bets=4, window_s=60, times_usual=0)
+    first = desk.bet("C1", 50)
+    for left in (40, 30, 20, 10):
+        desk.modify(first, left)
+        desk.settle(desk.bet("C1", 10, terms={"partOf": first}), 9.0)
+    assert desk.quiet()
+
+
 def test_a_late_wager_in_the_midst_of_others(make: Make) -> None:
     """Wagers are counted by when they were accepted, in whatever order that is told."""
     desk = make("velocity", bets=4, window_s=60, times_usual=0)

@@ -88,6 +88,15 @@ def test_a_parlay_shows_its_combined_odds_and_all_legs(book: Folding) -> None:
     assert (data["type"], data["odds"], data["legs"]) == ("parlay", 4.7727, [NAMED, LEGS[1]])
 
 
+def test_other_types_say_their_terms_and_no_combined_odds(book: Folding) -> None:
+    """A round robin pays no product of its odds: it says by what it is played, also when it is settled."""
+    round_robin = {**WAGER, "type": "round_robin"}
+    said = payload(book, "wager.placed", {**PLACED, **round_robin, "legs": LEGS, "terms": {"by": [2]}})
+    assert (said["type"], said["terms"], "odds" in said, len(said["legs"])) == ("round_robin", {"by": [2]}, False, 2)
+    said = payload(book, "wager.settled", settled(0, "loss") | round_robin)
+    assert (said["terms"], "odds" in said) == ({"by": [2]}, False)
+
+
 def test_an_unknown_selection_of_a_known_market(book: Folding) -> None:
     """What is known of a leg is said, the name that is not known is absent."""
     data = payload(book, "wager.placed", {**PLACED, "legs": [{**LEGS[0], "selectionId": "s9"}]})
