@@ -136,6 +136,8 @@ class Legs:
         known = self._last.get(leg.selection_id)
         if known is not None and known[0].market_id == leg.market_id:
             last = known[0]
+            if last.odds == leg.odds:
+                return last
             return Leg(last.market_id, last.selection_id, leg.odds, last.names)
         names = self._names(leg.market_id, leg.selection_id)
         return Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds, names)

@@ -77,7 +77,7 @@ class Ticker(Flow):
         super().__init__()
         self.topics = (Topic("wagers", Kind.STREAM, FILTERABLE),)
         self._book = registry
-        self._said: dict[str, tuple[tuple[Leg, ...], Raw, float]] = {}
+        self._said: dict[str, tuple[Leg, bytes, Raw, float]] = {}
 
     def handlers(self) -> dict[str, Handler]:
         """Wagers, except those that were there before the book was connected."""
@@ -152,25 +152,30 @@ class Ticker(Flow):
 
     def _legs(self, legs: tuple[Leg, ...]) -> tuple[Raw | UnsetType, float | UnsetType]:
         """What a message says of the legs, and their combined odds."""
-        if len(legs) != 1:
-            return (said_legs(legs), combined_odds(legs)) if legs else (UNSET, UNSET)
-        id = legs[0].selection_id
-        known = self._said.get(id)
-        if known is not None and known[0] is legs:
-            return known[1], known[2]
-        if known is None and len(self._said) >= SELECTIONS_MAX:
+        if len(legs) == 1:
+            leg = legs[0]
+            known = self._said.get(leg.selection_id)
+            if known is None or known[0] is not leg:
+                known = self._encoded(leg)
+            return known[2], known[3]
+        if not legs:
+            return UNSET, UNSET
+        said = []
+        for leg in legs:
+            known = self._said.get(leg.selection_id)
+            said.append(known[1] if known is not None and known[0] is leg else self._encoded(leg)[1])
+        return Raw(b"[%b]" % b",".join(said)), combined_odds(legs)
+
+    def _encoded(self, leg: Leg) -> tuple[Leg, bytes, Raw, float]:
+        """A leg that is remembered: by itself, alone in a list, and its odds."""
+        if len(self._said) >= SELECTIONS_MAX:
             self._said.clear()
-        said, odds = said_legs(legs), combined_odds(legs)
-        self._said[id] = legs, said, odds
-        return said, odds
+        said = _encode(said_leg(leg))
+        known = self._said[leg.selection_id] = leg, said, Raw(b"[%b]" % said), combined_odds((leg,))
+        return known
 
 
 NOTHING: Final = (UNSET, UNSET, UNSET)
-
-
-def said_legs(legs: tuple[Leg, ...]) -> Raw:
-    """The legs as a message says them, encoded."""
-    return Raw(_encode([said_leg(leg) for leg in legs]))
 
 
 def said_leg(leg: Leg) -> SaidLeg:
