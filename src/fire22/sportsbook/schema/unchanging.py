@@ -11,6 +11,8 @@ a row that is gone from one of the tables in `LASTING`.
 from typing import Final
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "access_logs": ("customer_id", "at"),
+    "alert_actions": ("alert_id", "at"),
     "commission_plans": ("agent_id", "effective_from"),
     "settlements": ("wager_id", "revision"),
     "wager_legs": ("wager_id", "leg_no"),
