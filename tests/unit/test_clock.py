@@ -157,6 +157,28 @@ def test_runs_on() -> None:
     virtual_time.run(main())
 
 
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ([SourceStatus("new")], ["system.now"]),
+        ([read(90_000)], ["system.now"]),
+        ([read(5)], ["system.clock"]),
+        ([], ["system.clock"]),
+        ([SourceStatus("new", recorded=True)], []),
+        ([read(5, recorded=True)], []),
+    ],
+)
+def test_says_the_time_where_it_cannot_say_how_far_it_is(states: list[SourceStatus], told: list[str]) -> None:
+    """Before a book is read, and while it cannot be, the log knows the time; a recorded book has its own."""
+
+    async def main() -> None:
+        log = MemoryLog()
+        await ClockSource(log, [OneSource(state) for state in states], now_ms=lambda: NOW_MS).tell()
+        assert [decode_event(event.body).type for event in log.events] == told
+
+    asyncio.run(main())
+
+
 def test_ends_with_the_log() -> None:
     """A log that is lost for good ends the clock, and with it the server."""
 
