@@ -494,6 +494,23 @@ def test_addressed_messages(world: World) -> None:
     assert (phone.offsets(), laptop.offsets(), other.offsets()) == ([5], [], [])
 
 
+def test_who_takes_no_more_after_an_addressed_message_is_behind(world: World) -> None:
+    """A connection that is full with what was addressed to it is written nothing more, and catches up later."""
+    reader = world.join(key("wagers"), who=Recipient("ann"))
+    reader.full_after = 1
+    address(world, "user:ann")
+    world.flush()
+    assert (reader.paused, reader.cohort) == (True, None)
+    assert [each.target or each.type for each in reader.take()] == ["user:ann", "tick"]
+    world.wager()
+    world.flush()
+    assert reader.take() == []
+    reader.paused, reader.full_after = False, None
+    world.catch_up(reader)
+    assert reader.offsets() == [2]
+    assert reader.cohort is not None
+
+
 def test_addressed_beside_what_is_followed(world: World) -> None:
     """In a flush that brings both, one tick ends both, so that a position never passes a message that is to come."""
     reader = world.join(key("wagers"), who=Recipient("ann"))
