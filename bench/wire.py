@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import apsw
 from msgspec import Raw
 
 from bench.report import Report, Row
@@ -28,7 +27,9 @@ from fire22.hub.hub import Hub
 from fire22.hub.lane import LaneKey, Subscriber
 from fire22.log.base import Group
 from fire22.sources import outbox
+from fire22.sources.book_reader import BookReader
 from fire22.sportsbook import book as books
+from fire22.sportsbook.schema import book
 from fire22.sportsbook.simulator import start
 
 START_MS: Final = 1_767_275_400_000  # 13:50 UTC: the demo's day has its average rate around 14:00
@@ -143,8 +144,8 @@ class _Demo:
         books.create(path, seed=1, now_ms=START_MS, install=outbox.install)
         self._book = books.connect(path)
         self._simulation = start(self._book, rate_hz=RATE_HZ, seed=1, now_ms=START_MS)
-        self._outbox = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        self._read_to = 0
+        self._reader = BookReader(path, book(None), folder, lambda _: None)
+        self._reader.prepare()
         settings = Raw(configuration(self._engine.flows, flow_settings(config)))
         self._fold([Event("configured", CONFIGURED, "server", to_datetime(START_MS), settings)])
         self._take()
@@ -178,16 +179,20 @@ class _Demo:
 
     def _take(self) -> None:
         """What the last transaction has put into the outbox: one commit group."""
-        rows = self._outbox.execute(
-            "SELECT number, type, timestamp, data FROM fire22_outbox WHERE number > ? ORDER BY number",
-            (self._read_to,),
-        ).fetchall()
-        if rows:
-            self._read_to = int(str(rows[-1][0]))
+        while self._reader.take():
+            pass
+        while facts := self._reader.facts():
+            self._reader.position = facts[-1].number
             self._fold(
                 [
-                    Event(f"book:{number}", str(type), "book", datetime.fromisoformat(str(at)), Raw(str(data).encode()))
-                    for number, type, at, data in rows
+                    Event(
+                        f"book:{each.number}",
+                        each.type.decode(),
+                        "book",
+                        datetime.fromisoformat(each.timestamp.decode()),
+                        Raw(each.data),
+                    )
+                    for each in facts
                 ]
             )
 

@@ -2,15 +2,20 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final
 
 import apsw
 import msgspec
 from msgspec import Raw
 
 from fire22.core.event import Event
+from fire22.core.outbox import Domain
+from fire22.core.times import to_text
+from fire22.sources.book_reader import BookReader
+from fire22.sources.mirror import Fact
 from fire22.sources.outbox import install
 from fire22.sportsbook import book as books
+from fire22.sportsbook.schema import book
 from tests.storage import START_MS
 
 
@@ -52,12 +57,45 @@ class DemoBook:
         return "\n".join(f"{table}: {row}" for table in tables for row in self.rows(f'SELECT * FROM "{table}"'))
 
 
-def told(connection: apsw.Connection) -> list[Event]:
-    """The events that the triggers of a book have written since the last call."""
-    sql = "SELECT number, type, timestamp, data FROM fire22_outbox ORDER BY number"
-    rows = cast("list[tuple[int, str, str, str]]", connection.execute(sql).fetchall())
-    connection.execute("DELETE FROM fire22_outbox")
-    return [
-        Event(f"book:{number}", type, "book", datetime.fromisoformat(at), Raw(data.encode()))
-        for number, type, at, data in rows
+_positions: Final[dict[str, int]] = {}
+_gathered: Final[dict[str, list[tuple[str, str, str, str]]]] = {}
+
+
+def told(connection: apsw.Connection, domain: Domain | None = None) -> list[Event]:
+    """The events that were made of a book's changes since the last call, by the mirror beside it."""
+    return read(Path(connection.filename), domain)
+
+
+def read(path: Path, domain: Domain | None = None) -> list[Event]:
+    """The same of a file."""
+    reader = BookReader(path, domain or book(None), path.parent, lambda id: _positions.get(id))
+    events: list[Event] = []
+    try:
+        reader.prepare()
+        while True:
+            while facts := reader.facts():
+                events += map(_event, facts)
+                reader.position = facts[-1].number
+            if not reader.take():
+                break
+        _positions[reader.book_id] = reader.position
+        reader.trim()
+        return events
+    finally:
+        reader.close()
+
+
+def gather(connection: apsw.Connection) -> None:
+    """Put all that was ever told of a book into a temporary table of the connection, for SQL over it."""
+    path = Path(connection.filename)
+    rows = _gathered.setdefault(str(path), [])
+    rows += [
+        (each.id.partition(":")[2], each.type, to_text(each.at_ms), bytes(each.data).decode()) for each in read(path)
     ]
+    connection.execute("DROP TABLE IF EXISTS temp.told; CREATE TEMP TABLE told(number INTEGER, type, timestamp, data)")
+    connection.executemany("INSERT INTO temp.told VALUES(?, ?, ?, ?)", rows)
+
+
+def _event(fact: Fact) -> Event:
+    at = datetime.fromisoformat(fact.timestamp.decode())
+    return Event(f"book:{fact.number}", fact.type.decode(), "book", at, Raw(fact.data))

@@ -13,7 +13,7 @@ from fire22.core.event import Event
 from fire22.sources.outbox import install
 from fire22.sportsbook import book as books
 from fire22.sportsbook import changes
-from fire22.sportsbook.schema import OUTBOX, outbox
+from fire22.sportsbook.schema import OUTBOX, book
 from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
 from tests.demo_book import told
 
@@ -81,11 +81,11 @@ class Twins:
         ):
             self.foreign.execute("UPDATE Players SET BalancePence = ? WHERE PlayerNo = ?", (balance, code))
         install(Path(self.demo.filename), OUTBOX)
-        install(self.path, outbox(mapping()))
+        install(self.path, book(mapping()).outbox)
 
     def told(self) -> tuple[list[Event], list[Event]]:
         """What the triggers of both have told since the last call."""
-        return told(self.demo), told(self.foreign)
+        return told(self.demo), told(self.foreign, book(mapping()))
 
     def step(self) -> None:
         """Something happens."""

@@ -50,14 +50,13 @@ from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
-from fire22.sources.outbox import is_current
 from fire22.sources.sqlite import SqliteSource
 from fire22.sportsbook import domain
 from fire22.sportsbook.alerts import Alerts
 from fire22.sportsbook.desk.case import House, Teaser
 from fire22.sportsbook.desk.desk import Alert, Desk, is_demo
 from fire22.sportsbook.roles import roles
-from fire22.sportsbook.schema import outbox as outbox_of
+from fire22.sportsbook.schema import book
 from fire22.sportsbook.schema.foreign import read_book_mapping
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
@@ -297,9 +296,12 @@ class Application:
             await self.websockets.sweep()
 
     def _book(self, path: Path) -> SqliteSource:
+        mapping = self.config.book.mapping
         source = SqliteSource(
             path,
             self.log,
+            domain=book(read_book_mapping(Path(mapping)) if mapping else None),
+            folder=self.config.folder,
             poll_ms=self.config.book.poll_ms,
             now_ms=now_ms,
             failed=self._failed("book"),
@@ -308,18 +310,10 @@ class Application:
         )
         try:
             source.check()
-            self._check_mapping(path)
         except BookError as error:
             if not error.temporary:  # a lock goes away; the source waits for that
                 raise
         return source
-
-    def _check_mapping(self, path: Path) -> None:
-        """A book that is read by a mapping has the triggers of that mapping, as it is now."""
-        mapping = self.config.book.mapping
-        if mapping and not is_current(path, outbox_of(read_book_mapping(Path(mapping)))):
-            again = f"fire22 install-triggers {path} --mapping {mapping}"
-            raise BookError(codes.BOOK_SCHEMA, f"The triggers are not those of the mapping; run `{again}`.")
 
     def _desk(self) -> Desk | None:
         """What performs commands, where the book is one that they know how to write."""

@@ -6,7 +6,6 @@ them, and the flows that rules depend on fold what they tell, a commit group for
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from fire22.sportsbook.catalogue import FULL
 from fire22.sportsbook.simulation.incidents import Note, parse
 from fire22.sportsbook.simulation.loading import load
 from fire22.sportsbook.simulation.simulation import Simulation
+from tests.demo_book import told
 
 NOW_MS = 1_790_000_000_000
 SECOND_MS = 1_000
@@ -53,7 +53,6 @@ class Desk:
         self._book.execute("PRAGMA synchronous=OFF")
         flows = tuple(flow for flow in domain.flows() if flow.name in FLOWS)
         self._engine = Engine(flows, domain.decode)
-        self._read_to = 0
         self.now_ms = NOW_MS
         self.alerts: dict[str, tuple[int, dict[str, Json]]] = {}
         self.notes: list[Note] = []
@@ -91,14 +90,7 @@ class Desk:
 
     def _told(self) -> list[Event]:
         """What the triggers have written since the last call."""
-        rows = self._book.execute(
-            "SELECT number, type, timestamp, data FROM fire22_outbox WHERE number > ? ORDER BY number", (self._read_to,)
-        ).fetchall()
-        self._read_to = int(str(rows[-1][0])) if rows else self._read_to
-        return [
-            Event(f"book:{number}", str(type), "book", datetime.fromisoformat(str(at)), Raw(str(data).encode()))
-            for number, type, at, data in rows
-        ]
+        return told(self._book)
 
     def _fold(self, events: list[Event]) -> None:
         bodies = tuple(encode_event(event).body for event in events)

@@ -13,7 +13,7 @@ from fire22.core.event import Event
 from fire22.core.times import to_ms
 from fire22.sources.outbox import install
 from fire22.sportsbook import domain
-from fire22.sportsbook.schema import outbox
+from fire22.sportsbook.schema import book as book_of
 from fire22.sportsbook.schema.foreign import read_book_mapping
 from tests.demo_book import told
 from tests.folding import Folding
@@ -37,7 +37,7 @@ def heard(book: Path) -> list[Event]:
     """What the triggers have told since the last call."""
     connection = apsw.Connection(str(book))
     try:
-        return told(connection)
+        return told(connection, book_of(read_book_mapping(MAP)))
     finally:
         connection.close()
 
@@ -54,7 +54,7 @@ def test_the_figures_are_those_of_the_books_own_tables(seed: int, tmp_path: Path
     book, folding = Harbour(tmp_path / "harbour.db", seed), Folding(domain.flows)
     for _ in range(120):
         book.step()
-    install(book.path, outbox(read_book_mapping(MAP)))
+    install(book.path, book_of(read_book_mapping(MAP)).outbox)
     for _ in range(20):
         folding.group(heard(book.path))
         for _ in range(10):
@@ -105,7 +105,7 @@ def test_every_value_that_cannot_be_mapped_is_said_before_anything_is_installed(
         "UPDATE sub_accounts SET tree = 'MOLE' WHERE id = 4": "sub_accounts.tree = 'MOLE' is no path of agents",
         "UPDATE lines SET board = 9 WHERE slip = 's1'": "lines.board = 9 is none of the markets",
         "UPDATE lines SET odds = 1 WHERE slip = 's2'": "lines.odds = 1.0 is no price above 1",
-        "UPDATE slips SET state = 7 WHERE id = 's3'": "slips.state = 7 is no known code (1 row, such as 's3')",
+        "UPDATE slips SET state = 7 WHERE id = 's3'": "slips.state = 7 is not mapped (1 row, such as 's3')",
         "UPDATE slips SET stake = -50000 WHERE id = 's4'": "slips.stake = -50000 is an amount that cannot be",
         "INSERT INTO payouts VALUES('s0', 1, 'W', 10000, 1)": "payouts.slip = 's0' is none of the wagers",
     }  # fmt: skip
@@ -127,7 +127,7 @@ async def test_a_mapped_book_is_followed_from_the_first_slip_on(tmp_path: Path) 
     book, data = Harbour(tmp_path / "harbour.db"), tmp_path / "data"
     for _ in range(60):
         book.step()
-    assert "rows brought in" in lines(fire22("install-triggers", book.path, "--mapping", MAP))
+    assert "brings in the rows that are there" in lines(fire22("install-triggers", book.path, "--mapping", MAP))
     checked = fire22("check", "--data", data, "--book", book.path, "--mapping", MAP)
     assert (checked.exit_code, "triggers are in place" in checked.output) == (0, True)
     config = make_config(data, book.path, book={"mapping": str(MAP)})

@@ -19,9 +19,9 @@ from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.flows.engine import CLOCK, CONFIGURED, configuration
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
 from fire22.sportsbook.mapping import read_mapping
 from fire22.sportsbook.replay import replay
+from tests.demo_book import read
 
 pytestmark = [pytest.mark.external_data, pytest.mark.timeout(300)]
 
@@ -35,16 +35,11 @@ Sums = dict[tuple[str, str], Counter[str]]  # by player and period, integer cent
 
 def events_of(book: Path) -> Iterator[Event]:
     """What the triggers of the book told, in its order; after it the watermark goes on until every period has ended."""
-    connection = books.connect(book)
-    try:
-        at = datetime.now(UTC)
-        rows = connection.execute("SELECT number, type, timestamp, data FROM fire22_outbox ORDER BY number")
-        for number, type, timestamp, data in rows:
-            at = datetime.fromisoformat(str(timestamp))
-            yield Event(f"book:{number}", str(type), "book", at, Raw(str(data).encode()))
-        yield Event("the end", CLOCK, "test", at + MONTHS, Raw(b"{}"))
-    finally:
-        connection.close()
+    at = datetime.now(UTC)
+    for each in read(book):
+        at = each.timestamp
+        yield each
+    yield Event("the end", CLOCK, "test", at + MONTHS, Raw(b"{}"))
 
 
 @pytest.fixture(scope="module")

@@ -103,11 +103,12 @@ async def kill_again_and_again(server: Server, seen: list[tuple[str, str]]) -> i
 def record_commits(book: Path) -> None:
     """Let the book itself note what is committed, in order, for the test alone."""
     connection = apsw.Connection(str(book))
-    connection.execute("CREATE TABLE test_commits(number INTEGER, type TEXT, wager TEXT)")
-    connection.execute(
-        "CREATE TRIGGER test_record AFTER INSERT ON fire22_outbox WHEN NEW.type LIKE 'wager.%' BEGIN "
-        "INSERT INTO test_commits VALUES(NEW.number, NEW.type, json_extract(NEW.data, '$.wagerId')); END"
-    )
+    connection.execute("CREATE TABLE test_commits(number INTEGER PRIMARY KEY, type TEXT, wager TEXT)")
+    for table, column, type in (("wagers", "id", "wager.placed"), ("settlements", "wager_id", "wager.settled")):
+        connection.execute(
+            f"CREATE TRIGGER test_{table} AFTER INSERT ON {table} BEGIN "
+            f"INSERT INTO test_commits(type, wager) VALUES('{type}', NEW.{column}); END"
+        )
     connection.close()
 
 

@@ -26,6 +26,7 @@ from fire22.sportsbook.changes import (
     SetPrice,
     SettleWager,
 )
+from tests.demo_book import gather
 
 NOW_MS = 1_790_000_000_000
 
@@ -95,7 +96,8 @@ def test_a_new_book_has_a_tree_customers_and_games(connection: apsw.Connection) 
 def test_a_new_book_has_told_what_it_has(connection: apsw.Connection) -> None:
     """The triggers are installed over the first rows, which are imported."""
     assert status(connection).installed
-    told = dict(connection.execute("SELECT type, count(*) FROM fire22_outbox GROUP BY type"))
+    gather(connection)
+    told = dict(connection.execute("SELECT type, count(*) FROM told GROUP BY type"))
     markets = one(connection, "SELECT count(*) FROM markets")
     assert told == {
         "agent.imported": 40,
@@ -189,7 +191,8 @@ def test_a_deleted_wager_leaves_only_the_report(connection: apsw.Connection) -> 
         assert one(connection, f"SELECT count(*) FROM {table}") == 0
     assert balance(connection) == 0
     assert connection.execute("SELECT action, reason FROM wager_changes").get == ("deleted", "entered twice")
-    last = connection.execute("SELECT type, data ->> '$.reason' FROM fire22_outbox ORDER BY number DESC LIMIT 1").get
+    gather(connection)
+    last = connection.execute("SELECT type, data ->> '$.reason' FROM told ORDER BY number DESC LIMIT 1").get
     assert last == ("wager.cancelled", "entered twice")
 
 
@@ -239,7 +242,8 @@ def test_prices_and_limits_are_kept_with_their_history(connection: apsw.Connecti
     customer = placed(connection).customer_id
     book.write(connection, [SetPrice(selection, 5000, "trader", NOW_MS + 1), SetLimit(customer, 7, 8, NOW_MS + 1)])
     assert one(connection, "SELECT odds_decimal FROM odds_history") == 51.0
-    told = connection.execute("SELECT type, timestamp FROM fire22_outbox ORDER BY number DESC LIMIT 2").fetchall()
+    gather(connection)
+    told = connection.execute("SELECT type, timestamp FROM told ORDER BY number DESC LIMIT 2").fetchall()
     assert told == [
         ("customer.limit_changed", "2026-09-21T14:13:20.001Z"),
         ("market.price_changed", "2026-09-21T14:13:20.001Z"),

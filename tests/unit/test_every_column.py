@@ -11,10 +11,14 @@ import pytest
 
 from fire22.core import codes
 from fire22.core.event import Event
+from fire22.core.outbox import BookChange
+from fire22.sources.mirror import Mirror
 from fire22.sources.outbox import install
 from fire22.sportsbook import domain
 from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
+from fire22.sportsbook.schema import book as book_of
 from fire22.sportsbook.schema.unchanging import FIXED, KEYS, SILENT
+from tests.demo_book import read
 from tests.folding import Folding
 from tests.storage import START_MS, event
 
@@ -135,15 +139,26 @@ class Book:
         self.connection.executescript(ROWS)
         self.connection.row_factory = sqlite3.Row
         self.fold = Folding(domain.flows)
-        self.fold.group(self.events())
+        self.fold.group(read(path))
+        (mirror,) = path.parent.glob("mirror-*.db")
+        self.mirror = Mirror(mirror, book_of(None))
         assert not [each for each in self.fold.refused if each.code is not codes.ALERT_UNKNOWN]
         self.fold.refused.clear()
 
     def events(self) -> list[Event]:
         """The events since the last call."""
-        rows = self.connection.execute("SELECT number, type, data FROM fire22_outbox ORDER BY number").fetchall()
-        self.connection.execute("DELETE FROM fire22_outbox")
-        return [event(f"b:{number}", type=kind, at_ms=START_MS, data=json.loads(data)) for number, kind, data in rows]
+        last = self.mirror.position.number
+        rows = self.connection.execute("SELECT * FROM fire22_changes WHERE number > ?", (last,)).fetchall()
+        middle = 4 + (len(rows[0]) - 4) // 2 if rows else 0
+        changes = [
+            BookChange(row[0], row[1], row[2], row[3], tuple(row[4:middle]), tuple(row[middle:]))
+            for row in rows
+            if row[2]
+        ]
+        return [
+            event(f"b:{each.number}", type=each.type.decode(), at_ms=START_MS, data=json.loads(each.data))
+            for each in self.mirror.preview(changes)
+        ]
 
     def told(self, sql: str) -> tuple[list[str], list[str]]:
         """What a statement tells, by types of events, and the codes of what was refused of it. It is rolled back."""
@@ -170,6 +185,7 @@ def book(tmp_path: Path) -> Iterator[Book]:
     made = Book(tmp_path / "book.db")
     yield made
     made.connection.close()
+    made.mirror.close()
 
 
 def key_of(column: Column, row: sqlite3.Row) -> str:

@@ -12,6 +12,7 @@ from fire22.sources.outbox import install
 from fire22.sportsbook import book as books
 from fire22.sportsbook.mapping import Mapping, read_mapping
 from fire22.sportsbook.replay import Pace, Progress, ReplayReport, replay
+from tests.demo_book import gather
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT.parent / "shared" / "data" / "bustabit" / "wagers.csv.gz"
@@ -76,13 +77,15 @@ class Case:
         """Rows of the book."""
         connection = books.connect(self.book)
         try:
+            if "told" in sql:
+                gather(connection)
             return [tuple(row) for row in connection.execute(sql)]
         finally:
             connection.close()
 
     def told(self) -> list[tuple[object, ...]]:
         """The outbox: type, wager, seconds after the start."""
-        rows = self.fetch("SELECT type, data ->> '$.wagerId', unixepoch(timestamp) FROM fire22_outbox ORDER BY number")
+        rows = self.fetch("SELECT type, data ->> '$.wagerId', unixepoch(timestamp) FROM told ORDER BY number")
         return [(kind, id_, at - T0 if isinstance(at, int) else at) for kind, id_, at in rows]
 
 
@@ -117,7 +120,7 @@ def test_events_come_in_recorded_order_behind_the_clock(case: Case) -> None:
         ("wager.settled", "w3", 5),
         ("system.clock", None, 5),
     ]
-    last = case.fetch("SELECT timestamp, data FROM fire22_outbox ORDER BY number DESC LIMIT 1")
+    last = case.fetch("SELECT timestamp, data FROM told ORDER BY number DESC LIMIT 1")
     assert last == [(to_text((T0 + 5) * 1000 + 1), "{}")]
     assert report == ReplayReport(
         rows=3, placed=3, settled=3, customers=3, revenue_minor=3000, first_ms=T0 * 1000, last_ms=(T0 + 5) * 1000
@@ -317,7 +320,7 @@ def test_the_recorded_wagers_add_up_to_the_cent(case: Case) -> None:
     assert report.revenue_minor == -228_711_827
     assert case.fetch("SELECT sum(balance_cents) FROM customers") == [(228_711_827,)]
     assert case.fetch("SELECT count(*) FROM wagers WHERE status <> 'settled'") == [(0,)]
-    assert case.fetch("SELECT type, count(*) FROM fire22_outbox GROUP BY type") == [
+    assert case.fetch("SELECT type, count(*) FROM told GROUP BY type") == [
         ("agent.created", 1),
         ("customer.created", 4_149),
         ("system.clock", 42_153),

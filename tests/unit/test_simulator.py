@@ -25,6 +25,7 @@ from fire22.sportsbook.simulation import simulation
 from fire22.sportsbook.simulation.agenda import BEHIND_MS_MAX
 from fire22.sportsbook.simulation.simulation import Simulation
 from fire22.sportsbook.simulation.world import World
+from tests.demo_book import gather
 from tests.simulated import lived, new_world
 
 NOW_MS = 1_790_000_000_000
@@ -68,7 +69,8 @@ def test_twenty_minutes_of_a_book(connection: apsw.Connection) -> None:
     """Everything a back office shows happens in believable proportions, and the book's own accounts stay right."""
     made = simulator.start(connection, rate_hz=8, seed=1, now_ms=NOW_MS)
     live(connection, made, NOW_MS + 20 * MINUTE_MS)
-    told = values(connection, "SELECT type, count(*) FROM fire22_outbox GROUP BY type")
+    gather(connection)
+    told = values(connection, "SELECT type, count(*) FROM told GROUP BY type")
     placed = told["wager.placed"]
     assert 6_000 < placed < 14_000
     assert told["wager.settled"] > 0.7 * placed
@@ -99,7 +101,8 @@ def test_twenty_minutes_of_a_book(connection: apsw.Connection) -> None:
 def test_every_event_is_exactly_its_fact(connection: apsw.Connection) -> None:
     """What the triggers write has every field of the fact, and no other."""
     live(connection, simulator.start(connection, rate_hz=20, seed=2, now_ms=NOW_MS), NOW_MS + 3 * MINUTE_MS)
-    for kind, data in connection.execute("SELECT type, data FROM fire22_outbox"):
+    gather(connection)
+    for kind, data in connection.execute("SELECT type, data FROM told"):
         fact = decode(kind, Raw(data.encode()))
         assert_said(fact, msgspec.json.decode(data.encode()))
 

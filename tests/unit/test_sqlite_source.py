@@ -12,28 +12,54 @@ import pytest
 from fire22.core.errors import BookError, Fire22Error
 from fire22.core.event import DEPTH_MAX, Event, decode_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
-from fire22.core.outbox import Clock, OutboxSchema, TableNeed
+from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
 from fire22.sources import outbox
 from fire22.sources import sqlite as sqlite_source
 from fire22.sources.sqlite import SqliteSource
 from tests.storage import Storage, opened
 
 NOW_MS = 1_772_366_400_000
-AT = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-SCHEMA = OutboxSchema(
-    "things",
-    1,
-    (TableNeed("things", ("id", "name")),),
-    (
-        (
-            "fire22_things_insert",
-            "CREATE TRIGGER fire22_things_insert AFTER INSERT ON things BEGIN "
-            "INSERT INTO fire22_outbox(type, timestamp, data) "
-            f"VALUES('thing.made', {AT}, json_object('id', NEW.id, 'name', NEW.name)); END",
-        ),
-    ),
-    (),
-)
+SAID = ("type", "timestamp", "data", "category", "priority")
+
+
+class Things:
+    """A domain of one table; a second one says word by word what shall stand in the outbox."""
+
+    outbox = OutboxSchema("things", 1, (TableNeed("things", ("id", "name")), TableNeed("said", ("id", *SAID))))
+    tables = (
+        MirrorTable("things", ("id", "name"), 1, (), {}, (), "CREATE TABLE things(id PRIMARY KEY, name)"),
+        MirrorTable("said", ("id", *SAID), 1, (), {}, (), f"CREATE TABLE said(id PRIMARY KEY, {', '.join(SAID)})"),
+    )
+    indexes = ()
+    triggers = (
+        "CREATE TRIGGER things_insert AFTER INSERT ON things BEGIN INSERT INTO fire22_outbox(type, timestamp, data)"
+        " SELECT 'thing.made', at, json_object('id', NEW.id, 'name', NEW.name) FROM fire22_now; END",
+        "CREATE TRIGGER things_update AFTER UPDATE ON things BEGIN INSERT INTO fire22_outbox(type, timestamp, data)"
+        " SELECT 'thing.changed', at, json_object('id', NEW.id, 'name', NEW.name) FROM fire22_now; END",
+        "CREATE TRIGGER things_delete AFTER DELETE ON things BEGIN INSERT INTO fire22_outbox(type, timestamp, data)"
+        " SELECT 'thing.gone', at, json_object('id', OLD.id, 'name', OLD.name) FROM fire22_now; END",
+        "CREATE TRIGGER said_insert AFTER INSERT ON said BEGIN INSERT INTO fire22_outbox(type, timestamp, data,"
+        " category, priority) VALUES(NEW.type, NEW.timestamp, NEW.data, coalesce(NEW.category, ''),"
+        " coalesce(NEW.priority, 1)); END",
+    )
+    bootstrap = (
+        "INSERT INTO fire22_outbox(type, timestamp, data)"
+        " SELECT 'thing.imported', at, json_object('id', id, 'name', name) FROM things, fire22_now",
+    )
+
+    def sources(self, table: str) -> tuple[str, ...]:
+        """A table is made of the one with its name."""
+        return (table,)
+
+    def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
+        """Each row as it is."""
+        row = change.new if change.op != "delete" else change.old
+        kept = None if change.op == "delete" else row
+        return [RowChange(change.at, change.source, row[:1], kept)] if only in ("", change.source) else []
+
+    def order(self, changes: list[RowChange | Unusable]) -> list[RowChange | Unusable]:
+        """As they came."""
+        return changes
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +80,8 @@ def make_book(path: Path, clock: Clock = "wall") -> Path:
     with writing(path) as connection:
         connection.pragma("journal_mode", "wal")
         connection.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)")
-    outbox.install(path, SCHEMA, clock=clock)
+        connection.execute(f"CREATE TABLE said(id INTEGER PRIMARY KEY, {', '.join(SAID)})")
+    outbox.install(path, Things.outbox, clock=clock)
     return path
 
 
@@ -83,7 +110,7 @@ def put_row(
     columns = {"type": type, "timestamp": at, "data": data, **more}
     with writing(path) as connection:
         marks = ", ".join("?" for _ in columns)
-        connection.execute(f"INSERT INTO fire22_outbox({', '.join(columns)}) VALUES({marks})", tuple(columns.values()))
+        connection.execute(f"INSERT INTO said({', '.join(columns)}) VALUES({marks})", tuple(columns.values()))
 
 
 class Running:
@@ -95,6 +122,8 @@ class Running:
         self.source = SqliteSource(
             path,
             storage.log,
+            domain=Things(),
+            folder=path.parent,
             poll_ms=1,
             now_ms=lambda: NOW_MS,
             failed=lambda error: self.failures.append(error.code.name),
@@ -109,6 +138,11 @@ class Running:
         groups = await self.storage.log.groups(0)
         return [decode_event(body) for group in groups for body in group.bodies]
 
+    async def told(self, count: int) -> list[str]:
+        """What became of which thing."""
+        events = await self.events(count)
+        return [f"{each.type.partition('.')[2]} {msgspec.json.decode(each.data)['name']}" for each in events]
+
     async def names(self, count: int) -> list[str]:
         """The names of the things in the log."""
         return [msgspec.json.decode(event.data)["name"] for event in await self.events(count)]
@@ -122,7 +156,7 @@ class Running:
 
 async def until(holds: Callable[[], bool], task: "asyncio.Task[None] | None" = None) -> None:
     """Until a thread has come so far."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(6):
         while not holds():
             if task is not None and task.done():
                 task.result()
@@ -142,14 +176,16 @@ async def reading(path: Path, storage: Storage) -> AsyncIterator[Running]:
 def outbox_rows(path: Path) -> list[int]:
     """The numbers that are in the outbox."""
     with writing(path) as connection:
-        return [int(str(row[0])) for row in connection.execute("SELECT number FROM fire22_outbox ORDER BY number")]
+        return [int(str(row[0])) for row in connection.execute("SELECT number FROM fire22_changes ORDER BY number")]
 
 
 async def ending(path: Path, storage: Storage) -> Fire22Error:
     """What ends a source."""
     with pytest.raises(BookError) as caught:
-        async with asyncio.timeout(20):
-            await SqliteSource(path, storage.log, poll_ms=1, now_ms=lambda: NOW_MS).run()
+        async with asyncio.timeout(6):
+            await SqliteSource(
+                path, storage.log, domain=Things(), folder=path.parent, poll_ms=1, now_ms=lambda: NOW_MS
+            ).run()
     return caught.value
 
 
@@ -195,7 +231,7 @@ async def test_rows_are_trimmed(book: Path, tmp_path: Path) -> None:
     make_things(book, "a", "b", "c")
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
         await running.events(3)
-        await until(lambda: outbox_rows(book) == [], running.task)
+        await until(lambda: len(outbox_rows(book)) == 1, running.task)
         make_things(book, "d")
         assert (await running.events(4))[-1].id.endswith(":4")
 
@@ -208,11 +244,11 @@ async def test_restart_between_append_and_trim(book: Path, tmp_path: Path) -> No
             other.execute("BEGIN IMMEDIATE")  # nothing can be trimmed
             async with reading(book, storage) as running:
                 await running.events(2)
-            assert len(outbox_rows(book)) == 2
+            assert len(outbox_rows(book)) == 3
             other.execute("INSERT INTO things(name) VALUES('c'); COMMIT")
         async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
             assert await running.names(3) == ["a", "b", "c"]
-            await until(lambda: outbox_rows(book) == [], running.task)
+            await until(lambda: len(outbox_rows(book)) == 1, running.task)
             assert storage.log.last_seq == 3
 
 
@@ -291,7 +327,7 @@ async def test_bad_row(book: Path, tmp_path: Path, row: dict[str, object], why: 
         assert told.type == (type.decode(errors="replace") if isinstance(type, bytes) else str(type))
         assert told.timestamp == row.get("at", told.timestamp)
         assert running.rejected == [(2, told.reason)]
-        await until(lambda: outbox_rows(book) == [], running.task)
+        await until(lambda: len(outbox_rows(book)) == 1, running.task)
 
 
 async def test_a_huge_broken_row_is_told_in_part(book: Path, tmp_path: Path) -> None:
@@ -359,30 +395,118 @@ async def test_replaced_by_another_book(book: Path, tmp_path: Path) -> None:
         assert len({event.id.partition(":")[0] for event in await running.events(3)}) == 2
 
 
-async def test_book_that_is_an_older_copy(book: Path, tmp_path: Path) -> None:
-    """A book that was put back from a copy would give its numbers again: the source ends, and says what to do."""
+async def test_book_that_is_put_back_from_a_copy(book: Path, tmp_path: Path) -> None:
+    """An older copy put back under the running server is said at once; compared, what it lacks is taken back."""
+    make_things(book, "a")
     copy = tmp_path / "copy.db"
-    with writing(book) as source, writing(copy) as target, target.backup("main", source, "main") as step:
-        step.step(-1)
-    make_things(book, "a", "b")
+    copied(book, copy)
+    make_things(book, "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await running.events(2)
+        copied(copy, book)
+        await until(lambda: running.source.status().problem == "book_gap", running.task)
+        make_things(book, "c")  # takes the number and the key of what was read
+        assert storage.log.last_seq == 2
+        outbox.install(book, Things.outbox, again=True)
+        assert await running.told(3) == ["made a", "made b", "changed c"]
+        await until(lambda: running.source.status().problem == "", running.task)
+        make_things(book, "d")
+        assert (await running.told(4))[-1] == "made d"
+
+
+@pytest.mark.parametrize("more", [0, 1, 5])
+async def test_numbers_that_were_given_again_are_seen(book: Path, tmp_path: Path, more: int) -> None:
+    """Also a copy that has gone on, before anybody looked, beyond what was read of the other."""
+    copy = tmp_path / "copy.db"
+    make_things(book, "a")
+    copied(book, copy)
+    make_things(book, "b", "c")
     async with opened(tmp_path / "flows.db") as storage:
         async with reading(book, storage) as running:
-            await running.events(2)
-        error = await ending(copy, storage)
-        assert error.code.name == "book_gap"
-        assert "ends at 0" in error.message
-        assert "--uninstall" in error.message
+            await running.events(3)
+        copied(copy, book)
+        make_things(book, *"xyzuv"[:more])
+        async with reading(book, storage) as running:
+            await until(lambda: running.source.status().problem == "book_gap", running.task)
+            assert storage.log.last_seq == 3
+
+
+def copied(source: Path, target: Path) -> None:
+    """A database is what another one is, as a tool for backups does it."""
+    with writing(source) as old, writing(target) as new, new.backup("main", old, "main") as step:
+        step.step(-1)
+
+
+async def test_a_table_that_is_built_anew(book: Path, tmp_path: Path) -> None:
+    """Its triggers are gone: that is said within a second; once they are back, what was written meanwhile is told."""
+    make_things(book, "a", "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await running.events(2)
+        with writing(book) as connection:
+            connection.execute(
+                "BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO new SELECT * FROM things;"
+                "DROP TABLE things; ALTER TABLE new RENAME TO things; COMMIT"
+            )
+            connection.execute("INSERT INTO things(name) VALUES('unseen'); UPDATE things SET name = 'A' WHERE id = 1")
+            connection.execute("DELETE FROM things WHERE id = 2")
+        await until(lambda: running.source.status().problem == "book_triggers_missing", running.task)
+        assert running.failures[-1] == "book_triggers_missing"
+        outbox.install(book, Things.outbox)
+        told = await running.told(5)
+        assert sorted(told[2:]) == ["changed A", "gone b", "made unseen"]
+        await until(lambda: running.source.status().problem == "", running.task)
+        make_things(book, "seen")
+        assert (await running.told(6))[-1] == "made seen"
+
+
+async def test_a_new_log_gets_the_book_as_it_stands(book: Path, tmp_path: Path) -> None:
+    """A log that has never heard of the book gets all its rows, though their changes are trimmed already."""
+    make_things(book, "a", "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await until(lambda: len(outbox_rows(book)) == 1 and storage.log.last_seq == 2, running.task)
+    async with opened(tmp_path / "new.db") as storage, reading(book, storage) as running:
+        assert await running.told(2) == ["imported a", "imported b"]
 
 
 async def test_log_that_is_older(book: Path, tmp_path: Path) -> None:
-    """A log that lacks rows which are trimmed already is not gone on with in silence."""
-    make_things(book, "a", "b")
+    """A log that lacks facts which are trimmed already is not gone on with in silence."""
+    make_things(book, "a")
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await until(lambda: outbox_rows(book) == [] and storage.log.last_seq == 2, running.task)
-    async with opened(tmp_path / "new.db") as storage:
+        await running.events(1)
+    for suffix in ("", "-wal", "-shm"):
+        file = tmp_path / f"flows.db{suffix}"
+        if file.exists():
+            (tmp_path / f"old.db{suffix}").write_bytes(file.read_bytes())
+    make_things(book, "b")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await until(lambda: len(outbox_rows(book)) == 1 and storage.log.last_seq == 2, running.task)
+    async with opened(tmp_path / "old.db") as storage:
         error = await ending(book, storage)
         assert error.code.name == "book_gap"
-        assert "was read to 2 and trimmed, but this log has it only to 0" in error.message
+        assert "was told up to 2, but this log has it only to 1" in error.message
+        assert "--uninstall" in error.message
+
+
+async def test_a_mirror_that_is_lost(book: Path, tmp_path: Path) -> None:
+    """Where log and book still meet, it is made anew without a word; else the server says what to do."""
+    make_things(book, "a", "b")
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(book, storage) as running:
+            await until(lambda: len(outbox_rows(book)) == 1 and storage.log.last_seq == 2, running.task)
+        lose_mirror(book)
+        make_things(book, "c")
+        async with reading(book, storage) as running:
+            assert await running.told(3) == ["made a", "made b", "made c"]
+        with writing(book) as connection:
+            connection.execute("UPDATE fire22_meta SET value = '1' WHERE key = 'trimmed_fact'")
+        lose_mirror(book)
+        assert (await ending(book, storage)).code.name == "book_gap"
+
+
+def lose_mirror(book: Path) -> None:
+    """It is deleted."""
+    for file in book.parent.glob("mirror-*"):
+        file.unlink()
 
 
 async def test_no_book(tmp_path: Path) -> None:
@@ -398,7 +522,15 @@ async def test_no_book(tmp_path: Path) -> None:
             ("bare.db", "book_missing"),
         ):
             told: list[Fire22Error] = []
-            source = SqliteSource(tmp_path / name, storage.log, poll_ms=1, now_ms=lambda: NOW_MS, failed=told.append)
+            source = SqliteSource(
+                tmp_path / name,
+                storage.log,
+                domain=Things(),
+                folder=tmp_path,
+                poll_ms=1,
+                now_ms=lambda: NOW_MS,
+                failed=told.append,
+            )
             with pytest.raises(BookError) as caught:
                 source.check()
             assert caught.value.code.name == code

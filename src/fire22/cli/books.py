@@ -17,7 +17,7 @@ from fire22.observability.logging import configure as configure_logging
 from fire22.sources import outbox
 from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.mapping import read_mapping
-from fire22.sportsbook.schema import outbox as outbox_of
+from fire22.sportsbook.schema import book as book_of
 from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import Unmapped, unmapped
 
@@ -71,32 +71,37 @@ def _speed(text: str) -> float | None:
 def install_triggers(
     book: Annotated[Path, typer.Argument(help="The book's SQLite file.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and the outbox.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and their table.")] = False,
     keep_outbox: Annotated[bool, typer.Option("--keep-outbox", help="With --uninstall: leave what is unread.")] = False,
     bootstrap: Annotated[bool, typer.Option(help="Bring in the rows that are there.")] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Let the server compare the whole book with what it knows.")
+    ] = False,
     mapping: MappingOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Also where values cannot be mapped.")] = False,
 ) -> None:
-    """Install the triggers and the outbox table in a book, in one transaction; doing it again changes nothing."""
+    """Install the triggers and the table of changes in a book, in one transaction; doing it again changes nothing."""
     with told():
         mapped = read_book_mapping(mapping) if mapping else None
         if uninstall:
             removed = outbox.uninstall(book, keep_outbox=keep_outbox)
             out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)
         elif dry_run:
-            plan = _plan(book, mapped, bootstrap=bootstrap)
+            plan = _plan(book, mapped)
             if mapped:
                 _check_values(book, mapped)
             _print_plan(plan)
         else:
             if mapped and not anyway:
-                _plan(book, mapped, bootstrap=bootstrap)
+                _plan(book, mapped)
                 _check_values(book, mapped)
-            report = outbox.install(book, outbox_of(mapped), bootstrap=bootstrap)
+            report = outbox.install(book, book_of(mapped).outbox, bootstrap=bootstrap, again=again)
             _print_plan(report.plan)
-            out.print(f"Book {report.book_id}: {report.imported:,} rows brought in.", highlight=False)
-            if report.gap_since:
-                err.print(f"[yellow]Changes since {report.gap_since} were not recorded.[/]", highlight=False)
+            if report.first:
+                then = "brings in the rows that are there" if bootstrap else "tells what is written from now on"
+                out.print(f"Book {report.book_id}: the server {then}.", highlight=False)
+            elif again or not report.plan.empty:
+                out.print(f"Book {report.book_id}: the server compares all of it with what it knows.", highlight=False)
 
 
 @contextlib.contextmanager
@@ -112,10 +117,10 @@ def _reading(book: Path) -> Iterator[apsw.Connection]:
             connection.close()
 
 
-def _plan(book: Path, mapping: BookMapping | None, *, bootstrap: bool) -> outbox.Plan:
+def _plan(book: Path, mapping: BookMapping | None) -> outbox.Plan:
     try:
         with _reading(book) as connection:
-            return outbox.plan(connection, outbox_of(mapping), bootstrap=bootstrap)
+            return outbox.plan(connection, book_of(mapping).outbox)
     except BookError as error:
         if mapping is not None or error.code is not codes.BOOK_SCHEMA:
             raise
@@ -158,8 +163,6 @@ def _print_plan(plan: outbox.Plan) -> None:
     ):
         if names:
             out.print(f"{verb}: {', '.join(names)}", highlight=False)
-    if plan.bootstrap:
-        out.print("bring in the rows that are there")
 
 
 def check_book(path: Path, mapping: Path | None) -> None:
@@ -172,7 +175,7 @@ def check_book(path: Path, mapping: Path | None) -> None:
         SetupError: `mapping_invalid`, or `book_schema` where the triggers are not in place.
     """
     mapped = read_book_mapping(mapping) if mapping else None
-    plan = _plan(path, mapped, bootstrap=True)
+    plan = _plan(path, mapped)
     if plan.empty:
         count = _list_values(path, mapped) if mapped else 0
         aside = f"; {count:,} values cannot be mapped, and facts of rows that have them are set aside" if count else ""

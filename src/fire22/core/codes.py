@@ -129,7 +129,12 @@ BOOK_LOCKED: Final = _code("book_locked", "Another program holds the book's lock
 BOOK_READONLY: Final = _code("book_readonly", "The book cannot be written by this user.")
 BOOK_SCHEMA: Final = _code("book_schema", "A table or column that the triggers need is missing in the book.")
 BOOK_CORRUPT: Final = _code("book_corrupt", "The book's database is damaged or not SQLite.")
-BOOK_GAP: Final = _code("book_gap", "The book's outbox and the log do not meet: one of them was restored.")
+BOOK_GAP: Final = _code("book_gap", "The book's changes and the log do not meet: one of them was restored.")
+BOOK_TRIGGERS_MISSING: Final = _code(
+    "book_triggers_missing",
+    "The book's triggers are not those that were installed, so changes go unseen; install them again.",
+    temporary=True,
+)
 
 # Starting.
 CONFIG_INVALID: Final = _code("config_invalid", "The configuration has an unknown key, a wrong type or a wrong unit.")

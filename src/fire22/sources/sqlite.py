@@ -1,9 +1,14 @@
-"""Reads the outbox of a SQLite book: what the triggers wrote in the book's own transactions, in commit order.
+"""Reads a SQLite book: what its triggers copied in the book's own transactions, in commit order.
 
 A thread of its own looks at `PRAGMA data_version` every few milliseconds (it changes with every commit of another
-connection, and costs microseconds) and reads only then. The number of the last row that was read is stored in the log
-together with the events, so its death at any moment neither loses nor repeats one; rows are trimmed from the outbox
-afterwards.
+connection, and costs microseconds) and reads only then. What was written goes into the mirror (`mirror.py`), whose
+triggers make facts of it, and the facts into the log together with the number of the last one. So its death at any
+moment neither loses nor repeats one; what both have is trimmed afterwards.
+
+Each reading looks whether the last change that was read is still there as it was: a book that was put back from a
+backup under the running server shows itself (`book_gap`). Once a second it looks whether the triggers are those that
+were installed (`book_triggers_missing`): tools that rebuild a table lose them. `fire22 install-triggers` mends both;
+the whole book is then compared with the mirror, and what is otherwise is told.
 
 Rejected: hooks (they see the own connection alone), watching the file (a change in shared memory is not seen).
 """
@@ -11,9 +16,9 @@ Rejected: hooks (they see the own connection alone), watching the file (a change
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Final
 
 import apsw
 import msgspec
@@ -23,16 +28,16 @@ from fire22.core import codes
 from fire22.core.errors import BookError, Fire22Error, RequestError
 from fire22.core.event import EncodedEvent, Event, encode_event, join_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
+from fire22.core.outbox import Domain, layout
 from fire22.core.times import to_datetime
 from fire22.log.base import Log, SourcePosition
 from fire22.sources.base import SourceStatus
-from fire22.sources.outbox import OutboxStatus, book_errors
+from fire22.sources.book_reader import BookReader, HeldError, check_file, check_installed, read_meta
+from fire22.sources.mirror import UNUSABLE, Fact
+from fire22.sources.outbox import book_errors
 from fire22.sources.outbox import status as outbox_status
 
-BATCH_ROWS: Final = 1000
-TRIM_ROWS: Final = 5000
 TRIM_S: Final = 1.0
-TRIM_BUSY_MS: Final = 20
 RETRY_S: Final = 0.2
 INODE_S: Final = 1.0
 TEXT_MAX: Final = 200  # characters of a broken row's short texts that are told
@@ -45,17 +50,6 @@ class _Metadata(Struct, frozen=True, omit_defaults=True):
     category: str = ""
 
 
-class _Row(NamedTuple):
-    """A row of the outbox; texts as bytes, since a book may hold some that are not UTF-8."""
-
-    number: int
-    type: bytes
-    timestamp: bytes
-    data: bytes
-    category: bytes
-    priority: int
-
-
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -64,6 +58,8 @@ class SqliteSource:
 
     Args:
         path: the book's database.
+        domain: what is made of its rows.
+        folder: where its mirror lies.
         poll_ms: how often to look for changes.
         now_ms: the wall clock.
         failed: told, in the loop, about each failure that is tried again.
@@ -81,6 +77,8 @@ class SqliteSource:
         path: Path,
         log: Log,
         *,
+        domain: Domain,
+        folder: Path,
         poll_ms: float,
         now_ms: Callable[[], int],
         failed: Callable[[Fire22Error], None] = lambda _: None,
@@ -89,6 +87,8 @@ class SqliteSource:
     ) -> None:
         self._path = path
         self._log = log
+        self._domain = domain
+        self._folder = folder
         self._poll_s = poll_ms / 1000
         self._now_ms = now_ms
         self._failed = failed
@@ -107,14 +107,18 @@ class SqliteSource:
         """Whether there is a book with triggers, before anything is started on it.
 
         Raises:
-            BookError: `book_missing`, `book_locked`, `book_readonly` or `book_corrupt`.
+            BookError: `book_missing`, `book_locked`, `book_readonly`, `book_corrupt` or `book_schema`.
         """
         with book_errors(self._path):
-            _check_file(self._path)
+            check_file(self._path)
             connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
             try:
                 outbox = outbox_status(connection)
-                _check_installed(self._path, outbox)
+                check_installed(connection, self._path, outbox)
+                if read_meta(connection).get("layout") != layout(self._domain.outbox.tables).decode():
+                    message = f"The triggers of {self._path.name} are not those of the mapping and this version"
+                    again = f"run `fire22 install-triggers {self._path}` (with `--mapping` where it has one)"
+                    raise BookError(codes.BOOK_SCHEMA, f"{message}; {again}.")
                 self._status = msgspec.structs.replace(self._status, recorded=outbox.clock == "recorded")
             finally:
                 connection.close()
@@ -158,7 +162,7 @@ class SqliteSource:
         try:
             with book_errors(self._path):
                 self._let_go()
-                reader = _Reader(self._path, self._position)
+                reader = BookReader(self._path, self._domain, self._folder, self._position)
                 self.file = reader.file
                 try:
                     self._read(reader)
@@ -169,44 +173,67 @@ class SqliteSource:
             # A book that was renamed or removed may come back; the server serves what it has until then.
             if not error.temporary and error.code not in _AWAY:
                 raise
-            self._status = msgspec.structs.replace(self._status, problem=error.code.name)
-            self._call(lambda error=error: self._failed(error))  # type: ignore[misc]
+            self._held(error)
             self._stop.wait(RETRY_S)
 
-    def _read(self, reader: "_Reader") -> None:
+    def _held(self, error: Fire22Error) -> None:
+        self._status = msgspec.structs.replace(self._status, problem=error.code.name)
+        self._call(lambda: self._failed(error))
+
+    def _read(self, reader: BookReader) -> None:
         self._status = SourceStatus(reader.name, self._status.read_up_to_ms, reader.position, recorded=reader.recorded)
+        self._tell(reader, reader.former_facts)
+        reader.prepare()
         next_trim = next_look = 0.0
+        held = False
         while not self._stop.is_set():
             before_ms = self._now_ms()
-            if reader.changed():
-                self._take_all(reader)
-            self._status = SourceStatus(reader.name, before_ms, reader.position, recorded=reader.recorded)
             now = time.monotonic()
-            if now >= next_trim:
-                reader.trim()
-                next_trim = now + TRIM_S
-            if now >= next_look:
+            look = now >= next_look
+            if look:
                 if reader.replaced():
                     return
                 next_look = now + INODE_S
+                if not reader.look():
+                    names = ", ".join(reader.missing)
+                    self._held(
+                        HeldError(codes.BOOK_TRIGGERS_MISSING, f"These triggers are missing or changed: {names}.")
+                    )
+            if reader.changed() or (held and look):
+                try:
+                    self._take_all(reader)
+                    held = False
+                except HeldError as error:
+                    held = True
+                    self._held(error)
+            if not held:
+                problem = codes.BOOK_TRIGGERS_MISSING.name if reader.missing else ""
+                self._status = SourceStatus(reader.name, before_ms, reader.position, 0, reader.recorded, problem)
+                if now >= next_trim:
+                    reader.trim()
+                    next_trim = now + TRIM_S
             self._stop.wait(self._poll_s)
 
-    def _take_all(self, reader: "_Reader") -> None:
-        while not self._stop.is_set():
-            rows = reader.rows()
-            if not rows:
-                return
+    def _take_all(self, reader: BookReader) -> None:
+        """Read until there is nothing more."""
+        self._tell(reader, reader.facts)  # of before the last death
+        while not self._stop.is_set() and reader.take():
+            self._tell(reader, reader.facts)
+
+    def _tell(self, reader: BookReader, read: Callable[[], list[Fact]]) -> None:
+        """Bring facts into the log, to their end."""
+        while not self._stop.is_set() and (facts := read()):
             events = []
-            for row in rows:
-                event = _event(reader.name, reader.book_id, row)
+            for fact in facts:
+                event = _event(reader.name, reader.book_id, fact)
                 if isinstance(event, RowRejected):
                     self._call(lambda told=event: self._rejected(told.number, told.reason))  # type: ignore[misc]
                     event = self._letter(reader.name, event)
                 events.append(event)
-            last = rows[-1].number
+            last = facts[-1].number
             self._append(events, SourcePosition(reader.book_id, str(last)))
             reader.position = last
-            self._status = msgspec.structs.replace(self._status, position=last, waiting=len(rows))
+            self._status = msgspec.structs.replace(self._status, position=last, waiting=len(facts))
 
     def _letter(self, source: str, row: RowRejected) -> EncodedEvent:
         """The event that tells of a row that is none, under the id that the row would have had: it is told once."""
@@ -218,11 +245,12 @@ class SqliteSource:
 
         asyncio.run_coroutine_threadsafe(append(), self._require_loop()).result()
 
-    def _position(self, book_id: str) -> int:
+    def _position(self, book_id: str) -> int | None:
         async def ask() -> str | None:
             return await self._log.source_position(book_id)
 
-        return int(asyncio.run_coroutine_threadsafe(ask(), self._require_loop()).result() or 0)
+        found = asyncio.run_coroutine_threadsafe(ask(), self._require_loop()).result()
+        return None if found is None else int(found)
 
     def _call(self, tell: Callable[[], None]) -> None:
         self._require_loop().call_soon_threadsafe(tell)
@@ -233,112 +261,14 @@ class SqliteSource:
         return self._loop
 
 
-class _Reader:
-    """An open book."""
-
-    def __init__(self, path: Path, stored_position: Callable[[str], int]) -> None:
-        _check_file(path)
-        self._path = path
-        found = path.stat()
-        self.file = (found.st_dev, found.st_ino)
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            # What is trimmed twice after a loss of power is not read twice: the position is in the log.
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            outbox = outbox_status(self._connection)
-            _check_installed(path, outbox)
-            self.book_id = outbox.book_id
-            self.name = f"sqlite:{path.stem}"[:200]  # an event's source is not longer
-            self.recorded = outbox.clock == "recorded"
-            self.position = stored_position(outbox.book_id)
-            self._trimmed = outbox.trimmed_to
-            self._version: object = None
-            _check_gap(path, self.position, outbox.trimmed_to, outbox.last)
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def changed(self) -> bool:
-        """Whether another connection has committed since the last call."""
-        version = self._connection.pragma("data_version")
-        changed = version != self._version
-        self._version = version
-        return bool(changed)
-
-    def replaced(self) -> bool:
-        """Whether another file is at the path now."""
-        try:
-            found = self._path.stat()
-            return (found.st_dev, found.st_ino) != self.file
-        except FileNotFoundError:
-            return True
-
-    def rows(self) -> list[_Row]:
-        """The next rows of the outbox."""
-        found = self._connection.execute(
-            "SELECT number, CAST(type AS BLOB), CAST(timestamp AS BLOB), CAST(data AS BLOB), "
-            "CAST(category AS BLOB), priority FROM fire22_outbox WHERE number > ? ORDER BY number LIMIT ?",
-            (self.position, BATCH_ROWS),
-        )
-        return [_Row(*values) for values in cast("Iterator[tuple[Any, ...]]", found)]
-
-    def trim(self) -> None:
-        """Delete rows that are in the log; not now, when somebody writes or the book is read-only."""
-        if self._trimmed >= self.position or self._connection.readonly("main"):
-            return
-        upto = min(self.position, self._trimmed + TRIM_ROWS)
-        self._connection.set_busy_timeout(TRIM_BUSY_MS)
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("DELETE FROM fire22_outbox WHERE number <= ?", (upto,))
-            self._connection.execute("UPDATE fire22_meta SET value = ? WHERE key = 'trimmed_to'", (str(upto),))
-            self._connection.execute("COMMIT")
-            self._trimmed = upto
-        except apsw.BusyError:
-            pass  # the writer goes first; the rows can wait
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise BookError(codes.BOOK_MISSING, f"There is no book at {path}.")
-
-
-def _check_installed(path: Path, outbox: OutboxStatus) -> None:
-    if not outbox.installed:
-        raise BookError(codes.BOOK_MISSING, f"{path.name} has no triggers yet; run `fire22 install-triggers {path}`.")
-
-
-def _check_gap(path: Path, position: int, trimmed_to: int, last: int) -> None:
-    again = (
-        f"run `fire22 install-triggers {path} --uninstall` and then `fire22 install-triggers {path}`, "
-        "which brings in the book as it stands"
-    )
-    if trimmed_to > position:
-        raise BookError(
-            codes.BOOK_GAP,
-            f"The outbox of {path.name} was read to {trimmed_to} and trimmed, but this log has it only to {position}: "
-            f"restore a newer backup of the log, or {again}.",
-        )
-    if last < position:
-        raise BookError(
-            codes.BOOK_GAP,
-            f"The outbox of {path.name} ends at {last}, but this log has read it to {position}: "
-            f"the book seems to be an older copy; put the newer one back, or {again}.",
-        )
-
-
-def _event(source: str, book_id: str, row: _Row) -> EncodedEvent | RowRejected:
+def _event(source: str, book_id: str, row: Fact) -> EncodedEvent | RowRejected:
     """The event of an outbox row, or what is told of a row that is none."""
     id = f"{book_id}:{row.number}"
     type, timestamp, category = _text(row.type), _text(row.timestamp), _text(row.category)
     data = _text(row.data).strip().encode()
     try:
+        if type == UNUSABLE:
+            raise RequestError(codes.EVENT_INVALID, _reason(data))
         if type.startswith("system.") and type != CLOCK:
             raise RequestError(codes.EVENT_INVALID, "Events named system.* are the server's own.")
         return join_event(id, type, source, timestamp, data, _encode(_Metadata(row.priority, category)))
@@ -354,3 +284,11 @@ def _event(source: str, book_id: str, row: _Row) -> EncodedEvent | RowRejected:
 def _text(stored: bytes) -> str:
     """What a text says. A wager whose player's name is in an old encoding counts all the same."""
     return stored.decode(errors="replace")
+
+
+def _reason(data: bytes) -> str:
+    """Why the mirror could not use a row."""
+    try:
+        return msgspec.json.decode(data, type=dict[str, str])["reason"]
+    except (msgspec.DecodeError, KeyError):
+        return "Events named system.* are the server's own."

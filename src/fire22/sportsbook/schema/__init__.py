@@ -1,17 +1,18 @@
-"""What a book looks like to this program: its tables, and the triggers that make the facts of `sportsbook/facts.py`.
+"""What a book looks like to this program: its tables, and what makes the facts of `sportsbook/facts.py` of them.
 
-`demo.sql` has the tables of the demo book, `triggers.sql` and `bootstrap.sql` what is told of them; `statements.py`
-reads these. Another book is mapped to the same tables: `foreign.py` is the mapping's file, `columns.py` what can be
-mapped, `values.py` and `translate.py` make the triggers, `sample.py` looks at the book's values before anything is
-installed.
+`demo.sql` has the tables of the demo book. Every book is copied to a mirror with these tables (`mirror.py`), whose
+`triggers.sql` and `bootstrap.sql` say what is told; `statements.py` reads these. Another book is mapped to the same
+tables: `foreign.py` is the mapping's file, `columns.py` what can be mapped, `expression.py` its expressions,
+`numbers.py` reads values strictly, `rows.py` makes rows, `order.py` puts those of a transaction in order, `sample.py`
+looks at the book's values before anything is installed.
 """
 
 from typing import Final
 
+from fire22.sportsbook.schema.mirror import Book, book
 from fire22.sportsbook.schema.statements import text
-from fire22.sportsbook.schema.translate import outbox
 
-__all__ = ["OUTBOX", "TABLES_SQL", "outbox"]
+__all__ = ["OUTBOX", "TABLES_SQL", "Book", "book"]
 
 TABLES_SQL: Final = text("demo.sql")
-OUTBOX: Final = outbox(None)
+OUTBOX: Final = book(None).outbox

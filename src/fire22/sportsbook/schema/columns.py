@@ -27,6 +27,7 @@ class Column(Struct, frozen=True):
         derived: whether it can be worked out from other columns.
         extra: whether the demo book has no such column.
         signed: whether an amount may be negative.
+        rowid: whether the rowid of the book's table stands for it where it is not mapped.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Column(Struct, frozen=True):
     derived: bool = False
     extra: bool = False
     signed: bool = False
+    rowid: bool = False
 
 
 WAGER_STATES: Final = (
@@ -56,6 +58,7 @@ _MAY_BE_EMPTY: Final = Column("text", "", empty=True)
 _NO_TIME: Final = Column("time", empty=True)
 _CURRENCY: Final = Column("text", empty=True)  # of a row's amounts, ISO 4217; empty where it is the book's
 _NOTHING: Final = Column("money", 0, signed=True)
+_ROW: Final = Column("key", rowid=True)
 
 
 def _refers(table: str, *, required: bool = True, derived: bool = False) -> Column:
@@ -106,6 +109,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "updated_at": _NO_TIME,
     },
     "access_logs": {
+        "id": _ROW,
         "customer_id": _refers("customers"),
         "ip": _MAY_BE_EMPTY,
         "action": Column("code", required=True, codes=("login", "logout")),
@@ -197,6 +201,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "currency": _CURRENCY,
     },
     "alert_actions": {
+        "id": _ROW,
         "alert_id": _TEXT,
         "action": Column("code", required=True, codes=("acknowledged", "closed")),
         "actor_id": _TEXT,
@@ -214,5 +219,14 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "requested_at": Column("time", required=True),
         "updated_at": _NO_TIME,
     },
+    # How far a book that brings its own time (`clock = "recorded"`) has come: its largest `at` so far.
+    "clock": {"at": Column("time", required=True)},
 }  # fmt: skip
+# How many of a table's first columns are its key.
+KEYS: Final = {"commission_plans": 2, "wager_legs": 2, "wager_changes": 2, "settlements": 2}
+# The tables of a book, those that others refer to first: so a whole book is brought in.
+ORDER: Final = (
+    "sports", "leagues", "events", "agents", "customers", "commission_plans", "selections", "markets", "wager_changes",
+    "wager_legs", "wagers", "settlements", "payments", "ledger_entries", "access_logs", "alert_actions", "clock",
+)  # fmt: skip
 NEEDED: Final = ("customers", "wagers", "settlements")

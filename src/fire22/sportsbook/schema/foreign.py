@@ -5,10 +5,11 @@
     time = "local"                  # or "iso" (UTC, or with an offset), "unix_s", "unix_ms"; none before 1971
     money = "major"                 # or "minor", "micro": a millionth of the major unit
     odds = "american"               # or "decimal", "fractional" ("5/2")
+    clock = "wall"                  # or "recorded": the book brings its own time, see tables.clock in columns.py
 
     [tables.wagers]
     table = "Bets"                  # the book's own name
-    where = "{row}.Deleted = 0"     # which rows count, in SQL; left out: all
+    where = "{row}.Deleted = 0"     # which rows count, an expression; left out: all
     unique = ["wager_number"]       # which of our columns are unique in the book, besides the id
     [tables.wagers.columns]
     id = "BetId"                    # the book's column of the same meaning
@@ -17,11 +18,20 @@
     channel = { value = "web" }     # the same for every row
     type = { column = "Kind", default = "straight" }                # where the column is empty; its codes are the types
                                     # of `wager_types.py` (a wager of another one is only a bound in the exposure)
-    to_win_cents = { sql = "{row}.Payout - {row}.Stake" }           # an SQL expression over the row
+    to_win_cents = { sql = "{row}.Payout - {row}.Stake" }           # an expression over the row (`expression.py`)
     accepted_at = { column = "PlacedAt", time = "unix_ms" }
 
 Tables that the book lacks are left out, and so are columns that have a default (`columns.py`). One of the book's tables
 can stand for several of ours: wagers with one leg and their settlement in the same row, for example.
+
+What is written in one transaction belongs together: a wager and its legs, a market and its selections, in whichever
+order; a report of changes and the change; a settlement and the wager's status. A leg that comes in a later transaction
+than its wager is a change of the wager.
+
+A value that cannot be ours (`5,50` as an amount, a code that is not listed, a text where a number should be) makes a
+dead letter of its row, which names table, column and value, and moves no figure. Amounts may be REAL: 12.1 is 12.10,
+and where a sum of floats is off by less than a millionth of the minor unit, it is taken for what was meant. What really
+has a fraction of a minor unit is refused; `sql = "round({row}.Stake, 2)"` says that it shall be rounded.
 """
 
 from pathlib import Path
@@ -30,8 +40,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
+from fire22.core.outbox import Clock
 from fire22.sportsbook.mapping import read_mapping_file
 from fire22.sportsbook.schema.columns import NEEDED, TABLES, Column
+from fire22.sportsbook.schema.expression import Expression, ExpressionError
 
 Name = Annotated[str, Meta(pattern=r'^[^"\x00]+\Z')]
 Code = str | int | float
@@ -86,6 +98,7 @@ class BookMapping(Struct, frozen=True, forbid_unknown_fields=True):
     time: TimeFormat = "iso"
     money: MoneyUnit = "minor"
     odds: OddsFormat = "decimal"
+    clock: Clock = "wall"
 
 
 def read_book_mapping(path: Path) -> BookMapping:
@@ -115,6 +128,7 @@ def _of_tables(mapping: BookMapping) -> list[str]:
         at = f"tables.{name}"
         problems += [f"{at}.unique: {each} is not mapped" for each in table.unique if each not in table.columns]
         problems += [f"{at}.columns.{each} is unknown" for each in table.columns if each not in known]
+        problems += [f"{at}.where: {why}" for why in _of_expression(table.where)]
         for each, column in known.items():
             problems += [f"{at}.columns.{each}{why}" for why in _of_column(column, table.column(each))]
     wagers = mapping.tables.get("wagers")
@@ -138,9 +152,19 @@ def _of_column(column: Column, mapped: ColumnMapping | None) -> list[str]:
         problems += [f".codes.{each}: there are {', '.join(allowed)}" for each in mapped.codes if each not in allowed]
     elif mapped.codes and column.kind not in ("text", "integer", "number"):
         problems.append(".codes: it holds no codes")
+    problems += [f".sql: {why}" for why in _of_expression(mapped.sql)]
     twice = [each for each in _all(mapped) if _all(mapped).count(each) > 1]
     problems += [f".codes: {each!r} stands there twice" for each in dict.fromkeys(twice)]
     return problems
+
+
+def _of_expression(text: str | None) -> list[str]:
+    try:
+        if text:
+            Expression(text)
+    except ExpressionError as error:
+        return [str(error)]
+    return []
 
 
 def _all(mapped: ColumnMapping) -> list[Code]:

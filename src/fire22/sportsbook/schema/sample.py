@@ -1,40 +1,36 @@
 """Looks at a mapped book before anything is installed in it: every value that the mapping cannot make ours.
 
 Codes are looked for in the whole of a table, for it is the rare ones that are forgotten, and so are labels, which must
-be unique; other values in rows that are spread evenly over it. Nothing is written: the views of the mapping are
-temporary ones of the connection.
+be unique; other values in rows that are spread evenly over it. Nothing is written to the book.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final, cast
+from decimal import Decimal
+from typing import Final, cast
 
 import apsw
 from msgspec import Struct
 
+from fire22.core.outbox import Value, Values, quoted
 from fire22.sportsbook.facts import MINOR_MAX, NUMBER_MAX, ODDS_MAX
-from fire22.sportsbook.schema.columns import TABLES, Column
-from fire22.sportsbook.schema.foreign import BookMapping, ColumnMapping
-from fire22.sportsbook.schema.translate import outbox
-from fire22.sportsbook.schema.values import ROW, Values, quoted, raw
+from fire22.sportsbook.schema.columns import ORDER, TABLES, Column
+from fire22.sportsbook.schema.foreign import BookMapping
+from fire22.sportsbook.schema.numbers import BadValueError
+from fire22.sportsbook.schema.rows import ColumnReader, TableReader, mapped_column, needs
 
 ROWS_MAX: Final = 100_000  # of each table
+LEVELS_MAX: Final = 9  # one more than a path may have, so that a circle gives a path that is refused
 
-_PER_MINOR: Final = {"minor": Decimal(1), "major": Decimal("0.01"), "micro": Decimal(10_000)}
 _PATH: Final = re.compile(r"/|(/[^/|\x00-\x1f]{1,64}){1,8}")
 _LABEL: Final = re.compile(r"[^/|\x00-\x1f]{1,64}")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-Value = str | int | float | bytes | None
 
 
 class Unmapped(Struct, frozen=True):
     """A value that is not understood.
 
     Args:
-        table: the book's own name, like `column`; of an SQL expression, its text.
+        table: the book's own name, like `column`; of an expression, its text.
         value: as the book has it.
         count: of the rows that were looked at.
         key: what the first such row is called.
@@ -49,119 +45,208 @@ class Unmapped(Struct, frozen=True):
     why: str
 
 
+class _Counts:
+    """What was found: how often, and where first."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str, Value, str], list[Value]] = {}
+
+    def add(self, table: str, column: str, value: Value, key: Value, why: str) -> None:
+        found = self._found.setdefault((table, column, type(value).__name__, value, why), [0, key])
+        found[0] = cast("int", found[0]) + 1
+
+    def all(self) -> list[Unmapped]:
+        return [
+            Unmapped(table, column, value, cast("int", count), key, why)
+            for (table, column, _, value, why), (count, key) in self._found.items()
+        ]
+
+
 def unmapped(connection: apsw.Connection, mapping: BookMapping, *, rows_max: int = ROWS_MAX) -> list[Unmapped]:
     """Every value that the mapping cannot make ours, table by table, the most frequent ones of a column first.
 
     Args:
-        connection: may be read-only; it has temporary views afterwards.
+        connection: may be read-only.
         rows_max: how many rows of each table are looked at.
 
     Raises:
         apsw.SQLError: the mapping does not fit the book's tables.
     """
-    for name, sql in outbox(mapping).views:
-        connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
-        connection.execute(sql.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
-    values = Values(mapping)
-    found = [one for name in mapping.tables for one in _of_table(connection, mapping, values, name, rows_max)]
-    return sorted(dict.fromkeys(found), key=lambda one: (one.table, one.column, -one.count, str(one.value)))
+    counts = _Counts()
+    known = _Known()
+    columns = {need.name: need.columns for need in needs(mapping)}
+    readers = [
+        TableReader(name, mapping, columns[mapping.tables[name].table]) for name in ORDER if name in mapping.tables
+    ]
+    for reader in readers:
+        if reader.name in {column.refers for table in TABLES.values() for column in table.values()}:
+            known.learn(reader, _rows(connection, reader))
+    for reader in readers:
+        _look(connection, reader, known, counts, rows_max)
+        if reader.name == "agents" and "path" not in reader.table.columns:
+            _look_at_paths(connection, reader, counts)
+    return sorted(counts.all(), key=lambda one: (one.table, one.column, -one.count, str(one.value)))
 
 
-def _of_table(
-    connection: apsw.Connection, mapping: BookMapping, values: Values, name: str, rows_max: int
-) -> Iterator[Unmapped]:
-    table = mapping.tables[name]
-    where = f"({table.where.replace('{row}', ROW)})" if table.where else "1"
-    key = values.of(name, next(iter(TABLES[name])), ROW)
-    sampled = f"{where} AND {_spread(connection, table.table, rows_max)} LIMIT {rows_max}"
-    for each, column in TABLES[name].items():
-        ours = values.of(name, each, ROW)
-        mapped = table.column(each) or (ColumnMapping(sql=ours) if (name, each) == ("agents", "path") else None)
-        if mapped is None or mapped.value is not None:
-            continue
-        rows = where if mapped.codes or column.kind in ("code", "flag", "label") else sampled
-        refers = column.refers if column.refers in mapping.tables else ""
-        known = f"EXISTS(SELECT 1 FROM fire22_{refers} r WHERE r.id = {ours})" if refers else "1"
-        sql = (
-            f"SELECT theirs, ours, known, count(*), min(key) FROM (SELECT {raw(mapped, ROW)} AS theirs, {ours} AS ours,"
-            f" {known} AS known, {key} AS key FROM {quoted(table.table)} {ROW} WHERE {rows})"
-            " GROUP BY theirs, typeof(theirs), ours, known"
-        )
-        judge = _judge(column, mapped, mapped.money or mapping.money)
-        for theirs, mine, is_known, count, example in cast("Iterator[tuple[Any, ...]]", connection.execute(sql)):
-            why = judge(theirs, mine)
-            if not why and mine is not None and not is_known:
-                why = f"is none of the {refers}"
-            if not why and column.kind == "label" and count > 1:
-                why = "is there more than once"
-            if why:
-                column_name = mapped.column or (mapped.sql if each in table.columns else each)
-                yield Unmapped(table.table, str(column_name), theirs, int(count), example, why)
+class _Known:
+    """The keys of the tables that others refer to, in a temporary file of SQLite's."""
+
+    def __init__(self) -> None:
+        self._connection = apsw.Connection("")
+        self._tables: set[str] = set()
+
+    def learn(self, reader: TableReader, rows: Iterator[Values]) -> None:
+        self._tables.add(reader.name)
+        self._connection.execute(f"CREATE TABLE {reader.name}(id PRIMARY KEY) WITHOUT ROWID")
+        keys = ((key[0],) for row in rows if _holds(reader, row) and (key := reader.key(row)) is not None)
+        with self._connection:
+            self._connection.executemany(f"INSERT OR IGNORE INTO {reader.name} VALUES(?)", keys)
+
+    def has(self, table: str, key: Value) -> bool:
+        """Whether there is such a row; of a table that the book lacks nobody knows."""
+        if table not in self._tables:
+            return True
+        return self._connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (key,)).get is not None
 
 
-def _spread(connection: apsw.Connection, table: str, rows_max: int) -> str:
-    """A condition that holds for about so many rows, evenly over the table."""
-    count = cast("int", connection.execute(f"SELECT count(*) FROM {quoted(table)}").get)
-    without = connection.execute("SELECT wr FROM pragma_table_list(?)", (table,)).get
-    step = -(-count // rows_max)
-    return "1" if step <= 1 or without else f"{ROW}.rowid % {step} = 0"
+def _rows(connection: apsw.Connection, reader: TableReader) -> Iterator[Values]:
+    columns = ", ".join(quoted(name) for name in reader.places)
+    return cast("Iterator[Values]", connection.execute(f"SELECT {columns} FROM {quoted(reader.table.table)}"))
 
 
-def _judge(column: Column, mapped: ColumnMapping, money: str) -> Callable[[Value, Value], str]:
-    """What is wrong with a value: (the book's, ours) → why; empty if nothing is."""
-    default = column.default if mapped.default is None else mapped.default
-    made = {*mapped.codes, str(default), *(("0", "1") if column.kind == "flag" else ())}
-
-    def judge(theirs: Value, ours: Value) -> str:
-        if ours is None:
-            if theirs is not None:
-                return f"is no {_WORDS[column.kind]}"
-            return "" if column.empty or column.derived else "is empty"
-        if ours == "" and column.required:
-            return "is empty"
-        if mapped.codes and str(ours) not in made:
-            return "is no known code"
-        if column.kind == "money":
-            return _money(theirs, ours, money, signed=column.signed)
-        return "" if _FITS[column.kind](column, ours) else f"is no {_WORDS[column.kind]}"
-
-    return judge
-
-
-def _money(theirs: Value, ours: Value, unit: str, *, signed: bool) -> str:
-    if not isinstance(ours, int):
-        return "is no amount"
-    if not -MINOR_MAX <= ours <= MINOR_MAX or (ours < 0 and not signed):
-        return "is an amount that cannot be"
-    if theirs is not None:
-        try:
-            exact = Decimal(str(theirs)) / _PER_MINOR[unit]
-        except InvalidOperation:
-            return "is no amount"
-        if exact != exact.to_integral_value():
-            return "has a fraction of a minor unit"
-    return ""
-
-
-def _is_json(_: Column, value: Value) -> bool:
+def _holds(reader: TableReader, row: Values) -> bool:
     try:
-        return isinstance(json.loads(str(value)), list | dict)
-    except ValueError:
+        return reader.holds(row)
+    except BadValueError:
         return False
 
 
+def _look(connection: apsw.Connection, reader: TableReader, known: _Known, counts: _Counts, rows_max: int) -> None:
+    table = reader.table.table
+    rows = cast("int", connection.execute(f"SELECT count(*) FROM {quoted(table)}").get)
+    step = -(-rows // rows_max) or 1
+    judges = [_Judge(reader, each, known) for each in reader.readers]
+    of_every_row = [each for each in judges if each.of_every_row]
+    labels: dict[str, dict[Value, tuple[int, Value]]] = {}
+    for number, row in enumerate(_rows(connection, reader)):
+        if not _holds(reader, row):
+            continue
+        for judge in judges if number % step == 0 else of_every_row:
+            theirs, why = judge(row)
+            if judge.column.kind == "label" and not why:
+                seen = labels.setdefault(judge.theirs, {})
+                count, first = seen.get(theirs, (0, _called(reader, row)))
+                seen[theirs] = (count + 1, first)
+            if why:
+                counts.add(table, judge.theirs, theirs, _called(reader, row), why)
+    for column, seen in labels.items():
+        for value, (count, first) in seen.items():
+            for _ in range(count if count > 1 else 0):
+                counts.add(table, column, value, first, "is there more than once")
+
+
+def _called(reader: TableReader, row: Values) -> Value:
+    """The row's key, as the book has it."""
+    first = reader.readers[0]
+    try:
+        return cast("Value", first.raw(row))
+    except BadValueError:
+        return None
+
+
+def _look_at_paths(connection: apsw.Connection, reader: TableReader, counts: _Counts) -> None:
+    """Paths follow from those above: agents above each other in a circle have none."""
+    names = [each.name for each in reader.readers]
+    people: dict[Value, tuple[Value, Value]] = {}
+    called: dict[Value, Value] = {}
+    for row in _rows(connection, reader):
+        try:
+            made = dict(zip(names, (each.read(row) for each in reader.readers), strict=True))
+        except BadValueError:
+            continue
+        people[made["id"]] = (made["code"], made.get("parent_id"))
+        called[made["id"]] = _called(reader, row)
+    wrong: dict[Value, str] = {}
+    for id in people:
+        path, at = "", id
+        for _ in range(LEVELS_MAX):
+            code, above = people[at]
+            path = f"/{code!s}{path}"
+            if above is None or above == at or above not in people:
+                break
+            at = above
+        if not _PATH.fullmatch(path) and "/" not in str(people[id][0]):
+            wrong[id] = path
+    for id, path in list(wrong.items())[:1]:
+        counts.add(reader.table.table, "path", path, called[id], "is no path of agents")
+
+
+class _Judge:
+    """Says what is wrong with the values of a column."""
+
+    def __init__(self, table: TableReader, reader: ColumnReader, known: _Known) -> None:
+        self.column: Column = TABLES[table.name][reader.name]
+        mapped = mapped_column(table.table, reader.name, self.column)
+        self.theirs = reader.theirs
+        self._reader = reader
+        self._known = known
+        self._mapped = mapped is not None and mapped.value is None
+        coded = mapped is not None and bool(mapped.codes)
+        self.of_every_row = self._mapped and (coded or self.column.kind in ("code", "flag", "label"))
+        self._cached: dict[tuple[type, Value], str] = {}
+
+    def __call__(self, row: Values) -> tuple[Value, str]:
+        """The book's value, and why that will not do; empty if it will."""
+        if not self._mapped:
+            return None, ""
+        try:
+            raw = self._reader.raw(row)
+        except BadValueError as error:
+            return error.value, error.why
+        theirs: Value = float(raw) if isinstance(raw, Decimal) else raw
+        if self.of_every_row and (found := self._cached.get((type(theirs), theirs))) is not None:
+            return theirs, found
+        made = self._judged(row, theirs)
+        if self.of_every_row and len(self._cached) < ROWS_MAX:
+            self._cached[type(theirs), theirs] = made
+        return theirs, made
+
+    def _judged(self, row: Values, theirs: Value) -> str:
+        try:
+            ours = self._reader.read(row)
+        except BadValueError as error:
+            return error.why
+        column = self.column
+        if ours is None:
+            if theirs is not None:
+                return f"is no {_WORDS[column.kind]}"
+            return "" if column.empty or column.derived or column.rowid else "is empty"
+        if ours == "" and column.required:
+            return "is empty"
+        if column.refers and not self._known.has(column.refers, ours):
+            return f"is none of the {column.refers}"
+        if _FITS[column.kind](column, ours):
+            return ""
+        return "is an amount that cannot be" if column.kind == "money" else f"is no {_WORDS[column.kind]}"
+
+
+def _amount(column: Column, value: Value) -> bool:
+    return isinstance(value, int) and -MINOR_MAX <= value <= MINOR_MAX and (value >= 0 or column.signed)
+
+
 _FITS: Final[dict[str, Callable[[Column, Value], bool]]] = {
-    "key": lambda _, value: isinstance(value, str | int),
+    "key": lambda _, value: isinstance(value, str),
     "text": lambda _, value: isinstance(value, str),
     "label": lambda _, value: isinstance(value, str) and _LABEL.fullmatch(value) is not None,
+    "money": _amount,
     "odds": lambda _, value: isinstance(value, float) and 1 < value <= ODDS_MAX,
     "time": lambda _, value: isinstance(value, str) and value[:4] > "1970",
-    "date": lambda _, value: isinstance(value, str) and _DATE.fullmatch(value) is not None,
+    "date": lambda _, value: isinstance(value, str),
     "integer": lambda _, value: isinstance(value, int) and abs(value) <= NUMBER_MAX,
     "number": lambda _, value: isinstance(value, int | float),
-    "flag": lambda _, value: value in (0, 1) and not isinstance(value, str),
-    "code": lambda column, value: value in column.codes,
-    "json": _is_json,
+    "flag": lambda _, value: value in (0, 1),
+    "code": lambda _, value: True,
+    "json": lambda _, value: True,
     "path": lambda _, value: isinstance(value, str) and _PATH.fullmatch(value) is not None,
 }
 _WORDS: Final = {

@@ -11,7 +11,8 @@ from typing import Final
 
 from fire22.sportsbook.schema import unchanging
 
-_NOW: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+# When the book was written: a fact is of then, whenever the mirror gets it.
+_NOW: Final = "(SELECT at FROM fire22_now)"
 _TIME: Final = f"coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', @), {_NOW})"
 _CUSTOMER_CODE: Final = "CAST(coalesce((SELECT code FROM customers WHERE id = @.customer_id), @.customer_id) AS TEXT)"
 _AGENT_CODE: Final = "CAST(coalesce((SELECT code FROM agents WHERE id = @.agent_id), @.agent_id, '') AS TEXT)"

@@ -188,8 +188,7 @@ CREATE TRIGGER fire22_markets_insert AFTER INSERT ON markets BEGIN
 END;
 
 CREATE TRIGGER fire22_markets_status AFTER UPDATE OF status ON markets
-WHEN OLD.status <> NEW.status OR NEW.status IN ('resulted', 'voided') BEGIN
-  -- A result that is corrected is told again.
+WHEN OLD.status <> NEW.status BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'market.resulted', {changed}, json_object('marketId', CAST(NEW.id AS TEXT), 'results', {results:NEW})
     WHERE NEW.status IN ('resulted', 'voided');
