@@ -276,7 +276,7 @@ def test_a_check_goes_on_where_the_book_has_faults(tmp_path: Path, data: Path) -
     connection.close()
     result = fire22("check", "--data", data, "--book", book, "--mapping", map, "--replay")
     said = " ".join(result.stdout.split())
-    assert "Agents.Closed = 7 is no known code" in said
+    assert "Agents.Closed = 7 is not mapped" in said
     assert "1 values cannot be mapped, and facts of rows that have them are set aside" in said
     assert "byte for byte" in said
     assert result.exit_code == 0, result.output

@@ -72,11 +72,13 @@ class Pair:
             connection.close()
         install(self.paths[0], self.domain.outbox)
         read(self.paths[0], self.domain)
-        self.connections = [sqlite3.connect(path, isolation_level=None) for path in self.paths]
-        for connection in self.connections:
-            connection.execute("PRAGMA synchronous=OFF")
-            connection.execute(f"PRAGMA trusted_schema={'ON' if trusted else 'OFF'}")
-            connection.execute(f"PRAGMA recursive_triggers={'ON' if recursive else 'OFF'}")
+        self.connections: list[sqlite3.Connection] = [
+            sqlite3.connect(path, isolation_level=None) for path in self.paths
+        ]
+        for writer in self.connections:
+            writer.execute("PRAGMA synchronous=OFF")
+            writer.execute(f"PRAGMA trusted_schema={'ON' if trusted else 'OFF'}")
+            writer.execute(f"PRAGMA recursive_triggers={'ON' if recursive else 'OFF'}")
 
     def run(self, sql: str) -> list[str]:
         """What both say: nothing, or their errors."""

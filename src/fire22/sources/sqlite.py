@@ -115,7 +115,9 @@ class SqliteSource:
             try:
                 outbox = outbox_status(connection)
                 check_installed(connection, self._path, outbox)
-                if read_meta(connection).get("layout") != layout(self._domain.outbox.tables).decode():
+                wanted = self._domain.outbox
+                told = read_meta(connection).get("layout"), outbox.schema, outbox.version
+                if told != (layout(wanted.tables).decode(), wanted.name, wanted.version):
                     message = f"The triggers of {self._path.name} are not those of the mapping and this version"
                     again = f"run `fire22 install-triggers {self._path}` (with `--mapping` where it has one)"
                     raise BookError(codes.BOOK_SCHEMA, f"{message}; {again}.")

@@ -6,9 +6,12 @@ without its constraints: what they forbid is refused, row by row, before it gets
 type, for the values have been made by kind already.
 """
 
+import hashlib
 import re
 from functools import cache
 from typing import Final
+
+import msgspec
 
 from fire22.core.outbox import BookChange, MirrorTable, OutboxSchema, RowChange, Unusable, quoted
 from fire22.sportsbook.schema.columns import KEYS, ORDER, TABLES
@@ -92,7 +95,11 @@ class Book:
 
 def book(mapping: BookMapping | None) -> Book:
     """A mapped book, or without a mapping the demo book."""
-    return _demo() if mapping is None else Book(mapping, f"fire22-mapped-{mapping.name}")
+    if mapping is None:
+        return _demo()
+    # Another meaning of the same columns is another schema: the whole book is compared after it.
+    meant = hashlib.blake2b(msgspec.json.encode(mapping), digest_size=4).hexdigest()
+    return Book(mapping, f"fire22-mapped-{mapping.name}-{meant}")
 
 
 @cache
