@@ -372,7 +372,7 @@ async def test_recorded_book(tmp_path: Path) -> None:
     """A book that brings its own time says so, from the check before the start on."""
     book = make_book(tmp_path / "book.db", "recorded")
     async with opened(tmp_path / "other.db") as storage:
-        source = SqliteSource(book, storage.log, poll_ms=1, now_ms=lambda: NOW_MS)
+        source = SqliteSource(book, storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS)
         source.check()
         assert source.status().recorded
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
