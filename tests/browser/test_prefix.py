@@ -25,7 +25,7 @@ async def test_the_page_works_under_a_path_of_a_proxy(tmp_path: Path, chromium: 
             assert cookie["path"] == f"{PREFIX}v1"
             await page.reload()
             await page.wait_for_function("() => document.title.startsWith('● Live')", timeout=20_000)
-            assert await page.evaluate("() => document.querySelector('h1 img').naturalWidth") > 0
+            await page.wait_for_function("() => document.querySelector('h1 img').naturalWidth > 0", timeout=20_000)
             assert [each for each in asked if not each.startswith(url)] == []
             assert f"{url}v1/ws" in asked
         async with open_page(chromium, url) as page:  # another browser is not signed in
