@@ -11,11 +11,12 @@ from random import Random
 import apsw
 import msgspec
 import pytest
+from msgspec import Raw
 
 from fire22 import app
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.core.event import encode_event
+from fire22.core.event import Event, encode_event
 from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect
 from fire22.log.maintenance import backup, check
@@ -34,6 +35,28 @@ from pathlib import Path
 from tests.integration.test_replay_exact import rebuild
 print(rebuild(Path(sys.argv[1]), Path(sys.argv[2])))
 """
+
+
+# What a book's people rewrite by hand, of the customers and agents of any history.
+REWRITTEN = {
+    "agent.changed": {"agentId": "A1", "name": "New", "path": "/M1/A1", "level": 2, "status": "active",
+                      "before": {"agentId": "A1", "name": "", "path": "/M1/A1", "level": 2, "status": "active"}},
+    "customer.changed": {"customerId": "C1", "agentId": "A1", "path": "/M1/A1", "name": "New", "before": {"name": ""}},
+    "customer.moved": {"customerId": "C1", "agentId": "A3", "path": "/M2/A3",
+                       "before": {"agentId": "A1", "path": "/M1/A1"}},
+    "customer.renamed": {"customerId": "N1", "agentId": "A3", "path": "/M2/A3", "before": "C1"},
+    "market.changed": {"marketId": "m1", "eventId": "e2", "type": "total", "status": "open", "before": {}},
+    "row.changed": {"table": "wagers", "id": "1", "before": {"accepted_at": "a"}, "after": {"accepted_at": "b"}},
+    "row.deleted": {"table": "customers", "id": "1", "before": {}},
+}  # fmt: skip
+
+
+def rewritten(last: Event) -> list[Event]:
+    """The same as events, at the time of the last one."""
+    return [
+        msgspec.structs.replace(last, id=f"rewritten:{type}", type=type, data=Raw(msgspec.json.encode(data)))
+        for type, data in REWRITTEN.items()
+    ]
 
 
 def digest(rows: list[tuple[object, ...]]) -> str:
@@ -75,7 +98,9 @@ async def rebuild_apart(source: Path, target: Path, hash_seed: str) -> str:
 async def write(path: Path, seed: int, count: int, *, restarts: int = 0) -> None:
     """A history appended in groups of random size while the flows run beside it."""
     random = Random(seed)
-    events = [encode_event(event) for event in History(seed).take(count)]
+    told = History(seed).take(count - len(REWRITTEN))
+    middle = count // 2
+    events = [encode_event(event) for event in (*told[:middle], *rewritten(told[middle - 1]), *told[middle:])]
     stops = [*sorted(random.sample(range(1, count), restarts)), count]
     start = 0
     for stop in stops:
