@@ -2,23 +2,42 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
 import pytest
+from msgspec import Raw
 
 from fire22.core.errors import BookError, Fire22Error
-from fire22.core.event import DEPTH_MAX, Event, decode_event
+from fire22.core.event import DEPTH_MAX, Event, decode_event, encode_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
 from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
+from fire22.log.base import SourcePosition
 from fire22.sources import outbox
 from fire22.sources import sqlite as sqlite_source
+from fire22.sources.book_reader import BookReader
+from fire22.sources.mirror import Mirror
 from fire22.sources.sqlite import SqliteSource
 from tests.storage import Storage, opened
 
 NOW_MS = 1_772_366_400_000
+AT = "2026-03-01T12:00:00.000+00:00"
+FORMER = f"""
+    CREATE TABLE fire22_meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE fire22_outbox(number INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, timestamp TEXT NOT NULL,
+      data TEXT NOT NULL, category TEXT NOT NULL DEFAULT '', priority INTEGER NOT NULL DEFAULT 1);
+    CREATE TABLE fire22_replaced(source TEXT NOT NULL, id TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(source, id));
+    INSERT INTO fire22_meta VALUES('book_id', 'abc'), ('clock', 'wall'), ('trimmed_to', '0'), ('schema', 'things'),
+      ('version', '4'), ('bootstrapped', '2026-01-01T00:00:00.000Z');
+    CREATE TRIGGER fire22_things_insert AFTER INSERT ON things BEGIN
+      INSERT INTO fire22_outbox(type, timestamp, data)
+      VALUES('thing.made', '{AT}', json_object('id', NEW.id, 'name', NEW.name)); END
+"""
 SAID = ("type", "timestamp", "data", "category", "priority")
 
 
@@ -485,6 +504,90 @@ async def test_log_that_is_older(book: Path, tmp_path: Path) -> None:
         assert error.code.name == "book_gap"
         assert "was told up to 2, but this log has it only to 1" in error.message
         assert "--uninstall" in error.message
+
+
+@pytest.mark.parametrize("seed", [random.randrange(10**6) for _ in range(2)])
+async def test_a_reader_that_dies_at_any_step(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Before or after the mirror's commit, the log's, or the trimming: nothing is lost, and nothing told twice."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    deaths = 0
+    for owner, name in (
+        (Mirror, "apply"),
+        (Mirror, "fill"),
+        (Mirror, "trim"),
+        (BookReader, "trim"),
+        (BookReader, "facts"),
+        (SqliteSource, "_append"),
+    ):
+        monkeypatch.setattr(owner, name, mortal(getattr(owner, name), rng))
+    written = []
+    async with opened(tmp_path / "flows.db") as storage:
+        for _ in range(40):
+            names = [f"n{len(written) + number}" for number in range(rng.randint(1, 4))]
+            make_things(book, *names)
+            written += names
+            running = Running(book, storage)
+            with contextlib.suppress(Killed):
+                await running.events(len(written))
+            deaths += running.task.done()
+            with contextlib.suppress(Killed):
+                await running.stop()
+        rng.random = lambda: 1.0  # type: ignore[method-assign]
+        async with reading(book, storage) as running:
+            assert await running.names(len(written)) == written
+            ids = [each.id for each in await running.events(len(written))]
+        assert len(set(ids)) == len(written) == storage.log.last_seq
+    assert deaths > 5
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def mortal(does: Callable[..., Any], rng: random.Random) -> Callable[..., Any]:
+    """The same, but sometimes the process ends before or after it."""
+
+    def done(*args: Any, **options: Any) -> Any:
+        if rng.random() < 0.05:
+            raise Killed
+        found = does(*args, **options)
+        if rng.random() < 0.05:
+            raise Killed
+        return found
+
+    return done
+
+
+async def test_a_book_of_a_former_version_goes_on(tmp_path: Path) -> None:
+    """Its triggers wrote facts: those that are unread come first, then what was written since, and nothing twice."""
+    book = tmp_path / "book.db"
+    with writing(book) as connection:
+        connection.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)")
+        connection.execute(f"CREATE TABLE said(id INTEGER PRIMARY KEY, {', '.join(SAID)})")
+        connection.execute(FORMER)
+        connection.execute("INSERT INTO things(name) VALUES('a'); INSERT INTO things(name) VALUES('b')")
+    async with opened(tmp_path / "flows.db") as storage:
+        known = Event("abc:1", "thing.made", "test", datetime.fromisoformat(AT), Raw(b'{"id":1,"name":"a"}'))
+        await storage.log.append([encode_event(known)], SourcePosition("abc", "1"))
+        with pytest.raises(BookError) as caught:
+            SqliteSource(book, storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS).check()
+        assert "fire22 install-triggers" in caught.value.message
+        make_things(book, "c")
+        outbox.install(book, Things.outbox)
+        make_things(book, "d")
+        with writing(book) as connection:
+            connection.execute("UPDATE things SET name = 'A' WHERE id = 1; DELETE FROM things WHERE id = 2")
+        for _ in range(2):
+            async with reading(book, storage) as running:
+                assert await running.told(6) == ["made a", "made b", "made c", "made d", "changed A", "gone b"]
+                assert [each.id for each in await running.events(6)] == [f"abc:{number}" for number in range(1, 7)]
+                await until(lambda: len(outbox_rows(book)) == 1, running.task)
+        with writing(book) as connection:
+            found = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'fire22_outbox'").get
+        assert found == 0
 
 
 async def test_a_mirror_that_is_lost(book: Path, tmp_path: Path) -> None:
