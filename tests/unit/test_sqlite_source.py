@@ -523,7 +523,7 @@ async def test_a_reader_that_dies_at_any_step(
         (SqliteSource, "_append"),
     ):
         monkeypatch.setattr(owner, name, mortal(getattr(owner, name), rng))
-    written = []
+    written: list[str] = []
     async with opened(tmp_path / "flows.db") as storage:
         for _ in range(40):
             names = [f"n{len(written) + number}" for number in range(rng.randint(1, 4))]

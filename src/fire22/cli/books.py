@@ -1,6 +1,7 @@
 """The commands for a book: `install-triggers`, `replay`; and what `check` says of one."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +13,18 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from fire22.cli.terminal import MappingOption, err, out, program, told
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
+from fire22.core.outbox import RowChange, Unusable
 from fire22.core.times import to_text
 from fire22.observability.logging import configure as configure_logging
 from fire22.sources import outbox
+from fire22.sources.book_reader import BookReader
 from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.mapping import read_mapping
 from fire22.sportsbook.schema import book as book_of
 from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import Unmapped, unmapped
+
+DIFFERENCES_SHOWN_MAX = 50
 
 
 @program.command()
@@ -185,3 +190,45 @@ def check_book(path: Path, mapping: Path | None) -> None:
         _check_values(path, mapped)
     run_it = f"fire22 install-triggers {path}" + (f" --mapping {mapping}" if mapping else "")
     raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")
+
+
+def compare_book(path: Path, mapping: Path | None, folder: Path, *, repair: bool) -> bool:
+    """Compare every row of a book with what the server knows of it, and say each difference; whether there is none.
+
+    Args:
+        folder: where the mirror of the book lies; no server runs on it.
+        repair: let the next start of the server bring the differences in.
+    """
+    domain = book_of(read_book_mapping(mapping) if mapping else None)
+    reader = BookReader(path, domain, folder, lambda _: 0)
+    try:
+        if reader.mirror.fresh:
+            out.print("book and figures: the server has not read the book yet")
+            return True
+        counts: Counter[str] = Counter()
+        for each in reader.differences():
+            counts[each.table] += 1
+            if counts.total() <= DIFFERENCES_SHOWN_MAX:
+                out.print(f"  {_difference(each)}", highlight=False, markup=False, soft_wrap=True)
+        unread = reader.unread
+    finally:
+        reader.close()
+    if not counts:
+        out.print("book and figures: ok, every row is known as it is")
+        return True
+    said = ", ".join(f"{count:,} of {table}" for table, count in sorted(counts.items()))
+    waiting = f" ({unread:,} changes have not been read yet)" if unread else ""
+    out.print(f"book and figures: {counts.total():,} rows differ: {said}{waiting}", highlight=False, soft_wrap=True)
+    if repair:
+        outbox.install(path, domain.outbox, again=True)
+        out.print("The server's next start brings them in.")
+    return repair
+
+
+def _difference(one: RowChange | Unusable) -> str:
+    if isinstance(one, Unusable):
+        return one.reason
+    key = "/".join(map(str, one.key))
+    return f"{one.table} {key} " + (
+        "is known, and no longer in the book" if one.row is None else "is known otherwise, or not at all"
+    )

@@ -11,7 +11,7 @@ from msgspec import Struct
 from rich.progress import Progress
 
 from fire22 import app as application
-from fire22.cli.books import check_book
+from fire22.cli.books import check_book, compare_book
 from fire22.cli.settings import override
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, program, tell, told
 from fire22.config import Config, load
@@ -49,7 +49,12 @@ def check(
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
     mapping: MappingOption = None,
     replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Make again from the log what is damaged.")] = False,
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="Compare every row of the book with what is known.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make again what is damaged; bring in what differs.")
+    ] = False,
 ) -> None:
     """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
     fit = True
@@ -67,6 +72,8 @@ def check(
                 out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
                 _tell_stopped(settings)
                 _list_letters(settings)
+                if reconcile and settings.book.path:
+                    fit = compare_book(Path(settings.book.path), named, settings.folder, repair=repair) and fit
                 if replay:
                     _check_replay(settings)
         else:

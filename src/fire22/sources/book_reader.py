@@ -17,7 +17,18 @@ import msgspec
 from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import BookError, Fire22Error
-from fire22.core.outbox import CHANGES, OUTBOX, BookChange, Domain, Values, changes_columns, layout, quoted
+from fire22.core.outbox import (
+    CHANGES,
+    OUTBOX,
+    BookChange,
+    Domain,
+    RowChange,
+    Unusable,
+    Values,
+    changes_columns,
+    layout,
+    quoted,
+)
 from fire22.core.times import to_text
 from fire22.sources.mirror import Fact, Mirror, Position
 from fire22.sources.outbox import OutboxStatus, former, last_number, missing
@@ -201,6 +212,16 @@ class BookReader:
                 mirror.compare(self._scan, end, to_text(_now_ms()), layout=meta.get("layout", ""))
                 return True
         return False
+
+    def differences(self) -> Iterator[RowChange | Unusable]:
+        """What the book holds otherwise than the mirror; nothing is changed."""
+        with self._reading():
+            yield from self.mirror.differences(self._scan, to_text(_now_ms()))
+
+    @property
+    def unread(self) -> int:
+        """Changes of the book that have not been read."""
+        return last_number(self._connection, CHANGES) - self.mirror.position.number
 
     def trim(self) -> None:
         """Delete changes whose facts are in the log, except the last one, which shows whether the book is still the
