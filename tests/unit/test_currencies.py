@@ -7,6 +7,9 @@ import pytest
 
 from fire22.core.message import Json
 from fire22.sportsbook import domain
+from fire22.sportsbook.schema.foreign import BookMapping, TableMapping
+from fire22.sportsbook.schema.numbers import BadValueError
+from fire22.sportsbook.schema.rows import TableReader
 from tests.demo_book import DemoBook
 from tests.folding import Folding
 from tests.storage import START_MS
@@ -174,3 +177,34 @@ def test_a_books_row_tells_its_currency(tmp_path: Path, book: Folding) -> None:
     for _ in range(20):
         fold.group([])
     assert fold.documents["kpi", path, ""]["pendingRisk"] == 208.25
+
+
+COLUMNS = {
+    "id": "Id", "customer_id": "Player", "direction": "Way", "amount_cents": "Amount", "currency": "Money",
+    "status": "State", "requested_at": "At",
+}  # fmt: skip
+
+
+def amount_of(amount: str, currency: str | None, book: str = "USD") -> int:
+    """What a mapped book's payment is in minor units."""
+    mapping = BookMapping("x", {"payments": TableMapping("Pay", dict(COLUMNS))}, money="major", currency=book)
+    reader = TableReader("payments", mapping, tuple(COLUMNS.values()))
+    row = reader.row(("p", "c", "deposit", amount, currency, "pending", "2026-03-01T12:00:00Z"))
+    assert row is not None
+    found = dict(zip([each.name for each in reader.readers], row, strict=True))["amount_cents"]
+    assert isinstance(found, int)
+    return found
+
+
+def test_a_mapped_amount_has_its_currencys_decimals() -> None:
+    """15.50 are 1,550 cents and 15,500 fils; 1,500 yen are 1,500, by the row's currency and else by the book's."""
+    amounts = (amount_of("15.50", None), amount_of("15.50", "KWD"), amount_of("1500", "JPY"))
+    assert amounts == (1_550, 15_500, 1_500)
+    assert (amount_of("1500", None, "JPY"), amount_of("15.505", None, "KWD")) == (1_500, 15_505)
+
+
+@pytest.mark.parametrize(("amount", "currency"), [("15.505", "USD"), ("15.5", "JPY"), ("0.0001", "KWD")])
+def test_a_mapped_amount_is_never_rounded(amount: str, currency: str) -> None:
+    """More decimals than the currency has cannot be meant: the row is set aside."""
+    with pytest.raises(BadValueError, match="fraction of a minor unit"):
+        amount_of(amount, currency)

@@ -4,6 +4,7 @@
     time_zone = "Europe/London"     # of times that are local
     time = "local"                  # or "iso" (UTC, or with an offset), "unix_s", "unix_ms"; none before 1971
     money = "major"                 # or "minor", "micro": a millionth of the major unit
+    currency = "GBP"                # of rows that name none (ISO 4217): how many decimals a major unit has
     odds = "american"               # or "decimal", "fractional" ("5/2")
     clock = "wall"                  # or "recorded": the book brings its own time, see tables.clock in columns.py
 
@@ -97,6 +98,7 @@ class BookMapping(Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "UTC"
     time: TimeFormat = "iso"
     money: MoneyUnit = "minor"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
     odds: OddsFormat = "decimal"
     clock: Clock = "wall"
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from fire22.core.outbox import BookChange, OutboxSchema, RowChange, TableNeed, Unusable, Value, Values
+from fire22.sportsbook.money import Money
 from fire22.sportsbook.schema import numbers
 from fire22.sportsbook.schema.columns import KEYS, ORDER, TABLES, Column
 from fire22.sportsbook.schema.expression import Expression, Result
@@ -20,6 +22,7 @@ from fire22.sportsbook.schema.numbers import BadValueError, Given, shown
 
 CLOCK: Final = "clock"
 ROWID: Final = "rowid"
+CURRENCIES_MAX: Final = 500  # whose readers are kept
 # Of one row of the book: a leg comes before its wager and leaves after it, a settlement comes and leaves after it.
 _WITHIN: Final = {"wager_legs": 0, "selections": 0, "wagers": 1, "markets": 1, "settlements": 2}
 
@@ -77,7 +80,11 @@ class TableReader:
         self.table = mapping.tables[name]
         self.places = {each: place for place, each in enumerate(columns)}
         self.keys = KEYS.get(name, 1)
-        self.readers = [self._reader(mapping, each, column) for each, column in stored(name, mapping)]
+        self._mapping = mapping
+        self.readers = self._readers(mapping.currency)
+        self._of_currency = {mapping.currency: self.readers}
+        currencies = [each for each in self.readers if each.name == "currency" and each.name in self.table.columns]
+        self.currency = currencies[0] if currencies else None
         self.where = self._expression(self.table.where) if self.table.where else None
         changed = [each for each in self.readers if each.name in ("updated_at", "settled_at")]
         self.changed = changed[0] if changed else None
@@ -90,7 +97,13 @@ class TableReader:
         """
         if not self.holds(values):
             return None
-        return tuple([reader.read(values) for reader in self.readers])
+        readers = self.readers
+        if self.currency is not None:
+            currency = str(self.currency.read(values) or self._mapping.currency)
+            readers = self._of_currency.get(currency) or self._readers(currency)
+            if len(self._of_currency) < CURRENCIES_MAX:
+                self._of_currency[currency] = readers
+        return tuple([reader.read(values) for reader in readers])
 
     def holds(self, values: Values) -> bool:
         """Whether the row counts."""
@@ -102,6 +115,11 @@ class TableReader:
             return tuple([reader.read(values) for reader in self.readers[: self.keys]])
         except BadValueError:
             return None
+
+    def _readers(self, currency: str) -> list[ColumnReader]:
+        """What reads the columns of a row whose amounts are in a currency."""
+        mapping = msgspec.structs.replace(self._mapping, currency=currency)
+        return [self._reader(mapping, each, column) for each, column in stored(self.name, mapping)]
 
     def _reader(self, mapping: BookMapping, name: str, column: Column) -> ColumnReader:
         mapped = mapped_column(self.table, name, column)
@@ -153,8 +171,10 @@ def converter(mapping: BookMapping, column: Column, mapped: ColumnMapping) -> Ca
     return numbers.of_kind(column.kind)
 
 
-def _units(_: BookMapping) -> dict[str, Decimal]:
-    return {"minor": Decimal(1), "major": Decimal(100), "micro": Decimal("0.0001")}
+def _units(mapping: BookMapping) -> dict[str, Decimal]:
+    """What the units of amounts are in minor ones, which depends on how many decimals the currency has."""
+    unit = Decimal(Money(mapping.currency).unit)
+    return {"minor": Decimal(1), "major": unit, "micro": unit / 1_000_000}
 
 
 def _code(column: Column, ours: str) -> Value:
