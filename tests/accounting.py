@@ -110,6 +110,7 @@ class Accounts:
     def __init__(self, told: Iterable[Told], calendar: Calendar) -> None:
         self.calendar = calendar
         self.entries: list[Entry] = []
+        self.before: list[Entry] = []  # customers of before the weeks that are kept: balances that belong to no period
         self.today: date | None = None
         self.began: date | None = None
         self.plans: dict[str, list[tuple[date, facts.CommissionPlan]]] = {}
@@ -143,7 +144,11 @@ class Accounts:
             self.names[data.customer_id] = data.name
             if data.customer_id not in self._customers:
                 self._customers.add(data.customer_id)
-                self._enter(at_ms, data.path, data.customer_id, {"new": 1, "opening": data.balance_minor})
+                came = {"new": 1, "opening": data.balance_minor}
+                if told.type == "customer.imported" and self.today and self.calendar.day(at_ms) < self.kept_from:
+                    self.before.append(Entry(self.calendar.day(at_ms), data.path, data.customer_id, came))
+                else:
+                    self._enter(at_ms, data.path, data.customer_id, came)
         elif isinstance(data, facts.Payment) and told.type in ("payment.completed", "payment.charged_back"):
             amount = data.amount_minor if data.direction == "deposit" else -data.amount_minor
             name = "chargebacks" if told.type == "payment.charged_back" else f"{data.direction}s"
@@ -170,6 +175,8 @@ class Accounts:
         if self.today is None:
             self.today = self.began = day
             soon = day + timedelta(days=1)
+            self.before = [each for each in self.entries if "new" in each.what and each.day < self.kept_from]
+            self.entries = [each for each in self.entries if each not in self.before]
             stray = [each for each in self.entries if not self.kept_from <= each.day <= soon]
             cells = {(each.path, each.customer, each.day) for each in stray}
             self.entries = [each._replace(day=day) if each in stray else each for each in self.entries]
@@ -234,7 +241,7 @@ class Accounts:
         """The entries of a scope (an agent's or a customer's) in some days; None is from the beginning."""
         return [
             each
-            for each in self.entries
+            for each in (self.entries if first else [*self.before, *self.entries])
             if (first is None or first <= each.day) and each.day < after and covers(scope, each)
         ]
 

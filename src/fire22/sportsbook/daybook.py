@@ -586,7 +586,7 @@ class Daybook(Flow):
                             money.opening -= stray.row.opening
                         stray.row.opening = stray.row.new = 0
                         if stray.row == Cell():
-                            if money is not None:
+                            if money is not None and any(day in each.days for each in leaf.accounts.values()):
                                 leaf.days[day] = money  # of the others on that day
                             continue
                     cell = self._cell_to_change(account, today)
