@@ -293,6 +293,20 @@ def test_a_part_is_cashed_out(shop: Types) -> None:
     assert shop.balance() == 500 + 5_700
 
 
+@pytest.mark.parametrize("line", [-2.5, 5.5])
+def test_a_part_keeps_the_legs_of_the_whole(shop: Types, line: float) -> None:
+    """Half of 100.00 at 1.869565 on a line is cashed out, and paid at these odds when it is opened again."""
+    (selection,) = shop.runners(1.869565)
+    shop.set("selections", selection, odds_american=-115)
+    shop.set("markets", "race-1", line=line)
+    body = {"wagerId": shop.bet(10_000, selection)["wagerId"], "riskMinor": 5_000, "returnMinor": 4_000}
+    part = shop.done("wager.cash_out", body)["part"]
+    legs = shop.rows("SELECT selection_id, odds_american, odds_decimal, line FROM wager_legs")
+    assert legs == [(selection, -115, 1.869565, line)] * 2
+    shop.done("wager.reopen", {"wagerId": part["wagerId"], "reason": "mistake"})
+    assert shop.settled(part, race_1_00="win") == 9_348
+
+
 def test_what_nobody_knows_is_refused(shop: Types) -> None:
     """A type, legs or terms that make no sense are refused when they are placed; a type unknown is never paid."""
     legs = [shop.runners(2.0)[0] for _ in range(3)]

@@ -15,6 +15,7 @@ from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.core.scope import ancestors, covers
+from fire22.sportsbook.changes import NewLeg
 from fire22.sportsbook.facts import Terms
 from fire22.sportsbook.odds import struck_odds
 from fire22.sportsbook.payoff import Bet
@@ -89,15 +90,6 @@ class Wager(Struct, frozen=True, array_like=True):
     agent_id: str
     channel: str
     ip: str | None
-
-
-class WrittenLeg(Struct, frozen=True):
-    """A leg as it is written in the book."""
-
-    selection_id: str
-    price: int
-    odds: float
-    line: float | None
 
 
 class Market(Struct, frozen=True):
@@ -213,11 +205,12 @@ class Reader:
         bet = Bet(legs, wager.risk, wager.to_win, wager.type, terms, free_play=wager.free_play)
         return [row[0] for row in rows], bet
 
-    def written_legs(self, wager_id: str) -> list[WrittenLeg]:
+    def written_legs(self, wager_id: str) -> tuple[NewLeg, ...]:
         """The legs of a wager in order, as they are written."""
         sql = """SELECT selection_id, odds_american, odds_decimal, line FROM wager_legs WHERE wager_id = ?
             ORDER BY leg_no"""
-        return [WrittenLeg(*row) for row in self._rows(sql, wager_id)]
+        rows = self._rows(sql, wager_id)
+        return tuple([NewLeg(id, price, line=line, odds=odds) for id, price, odds, line in rows])
 
     def market(self, market_id: str) -> Market:
         """A market and its selections.

@@ -54,7 +54,7 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
                 case.now_ms,
                 command.channel,
                 command.free_play,
-                legs=tuple(changes.NewLeg(offer.id, offer.price, offer.line, offer.odds) for offer in offers),
+                legs=tuple(changes.NewLeg(offer.id, offer.price, line=offer.line, odds=offer.odds) for offer in offers),
                 ip=command.ip or None,
                 status=status,
                 terms=bet.terms,
@@ -140,7 +140,7 @@ def _cash_out_part(case: Case, wager: Wager, risk: int, returned: int) -> Done:
     part = changes.PlaceWager(
         case.new_id(), wager.customer_id, wager.agent_id, wager.path, wager.type, risk, to_win, case.now_ms,
         wager.channel, wager.free_play, ip=wager.ip, terms=terms,
-        legs=tuple(changes.NewLeg(*msgspec.structs.astuple(leg)) for leg in case.read.written_legs(wager.id)),
+        legs=case.read.written_legs(wager.id),
     )  # fmt: skip
     _check_offer(msgspec.structs.replace(wager, risk=risk, to_win=to_win), returned)
     who = case.actor.subject
