@@ -4,11 +4,12 @@ It writes at random: amounts in millionths, fractional prices, seconds since 197
 settlement.
 """
 
-import sqlite3
 from fractions import Fraction
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
+
+import apsw
 
 from tests.storage import START_MS
 from tests.twins import ROOT
@@ -58,27 +59,31 @@ def decimal(price: str) -> float:
 
 
 class Harbour:
-    """The book's own program, with the SQLite of Python itself."""
+    """The book's own program.
+
+    It writes with the server's SQLite: a second one in the same process would drop the first one's POSIX locks.
+    """
 
     def __init__(self, path: Path, seed: int = 1) -> None:
         self.path = path
         self.random = Random(seed)
         self.now_s = START_MS // 1000
-        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection = apsw.Connection(str(path))
+        self.connection.set_busy_timeout(5000)
         self.connection.execute("PRAGMA synchronous=OFF")
-        self.connection.executescript(TABLES)
+        self.connection.execute(TABLES)
         self.slips = 0
         self._people()
         self._offer()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds."""
-        return self.connection.execute(sql, values).fetchall()
+        return cast("list[tuple[Any, ...]]", self.connection.execute(sql, values).fetchall())
 
     def one(self, sql: str, *values: Any) -> Any:
         """The first column of the first row."""
-        found = self.connection.execute(sql, values).fetchone()
-        return found[0] if found else None
+        found = self.rows(sql, *values)
+        return found[0][0] if found else None
 
     def sums(self, scope: str) -> dict[str, float]:
         """What plain SQL over the book's own tables adds up, in major units (and `pending` as a count)."""

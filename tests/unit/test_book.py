@@ -266,6 +266,23 @@ def test_a_book_that_is_missing_locked_or_damaged_is_named(tmp_path: Path, conne
     assert locked.value.code is codes.BOOK_LOCKED
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (apsw.IOError, codes.BOOK_READONLY),
+        (apsw.CantOpenError, codes.BOOK_READONLY),
+        (apsw.ProtocolError, codes.BOOK_LOCKED),
+    ],
+)
+def test_a_disk_that_fails_for_a_while_is_a_temporary_fault(
+    tmp_path: Path, error: type[apsw.Error], code: codes.Code
+) -> None:
+    """Whoever writes a book then is told to come back."""
+    with pytest.raises(BookError) as caught, book.book_errors(tmp_path / "book.db"):
+        raise error("disk I/O error")
+    assert (caught.value.code, caught.value.temporary) == (code, True)
+
+
 def test_ids_grow_with_time() -> None:
     """Ids of later rows sort after earlier ones, and look like UUIDs of version 7."""
     rng = Random(1)

@@ -300,6 +300,35 @@ async def test_locked_book(tmp_path: Path) -> None:
         await until(lambda: running.source.status().problem == "", running.task)
 
 
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (apsw.IOError, "book_readonly"),
+        (apsw.CantOpenError, "book_missing"),
+        (apsw.ProtocolError, "book_locked"),
+    ],
+)
+async def test_a_reading_that_fails_is_tried_again(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[apsw.Error], problem: str
+) -> None:
+    """A disk or share that cannot be read for a while is said, and does not end the source."""
+    take, away = BookReader.take, [True]
+
+    def failing(reader: BookReader) -> bool:
+        if away:
+            raise error("disk I/O error")
+        return take(reader)
+
+    monkeypatch.setattr(BookReader, "take", failing)
+    make_things(book, "a")
+    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
+        await until(lambda: len(running.failures) > 1, running.task)
+        assert running.source.status().problem == problem
+        away.clear()
+        assert await running.names(1) == ["a"]
+        await until(lambda: running.source.status().problem == "", running.task)
+
+
 async def test_full_log(book: Path, tmp_path: Path) -> None:
     """A log that takes no more now is tried again, and no row is left out."""
     make_things(book, *"abcde")

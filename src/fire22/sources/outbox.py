@@ -240,7 +240,7 @@ def book_errors(path: Path) -> Iterator[None]:
     """Say what SQLite reports about the user's database with our own codes."""
     try:
         yield
-    except (apsw.BusyError, apsw.LockedError) as error:
+    except (apsw.BusyError, apsw.LockedError, apsw.ProtocolError) as error:
         raise BookError(codes.BOOK_LOCKED, f"Another program holds the lock of {path.name}.") from error
     except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
         raise BookError(codes.BOOK_READONLY, f"{path.name} cannot be written.") from error
@@ -251,6 +251,9 @@ def book_errors(path: Path) -> Iterator[None]:
         raise BookError(codes.BOOK_CORRUPT, f"{path.name} is damaged or not an SQLite database.") from error
     except apsw.CantOpenError as error:
         raise BookError(codes.BOOK_MISSING, f"{path.name} cannot be opened.") from error
+    except apsw.IOError as error:
+        message = f"{path.name} cannot be read or written now."
+        raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
     except apsw.SQLError as error:
         raise BookError(codes.BOOK_SCHEMA, f"{path.name} is not as the triggers need it: {error}.") from error
 

@@ -93,7 +93,7 @@ def book_errors(path: Path) -> Iterator[None]:
     """Say what SQLite reports about a book with our own codes."""
     try:
         yield
-    except (apsw.BusyError, apsw.LockedError) as error:
+    except (apsw.BusyError, apsw.LockedError, apsw.ProtocolError) as error:
         raise BookError(codes.BOOK_LOCKED, f"Another program holds the lock of {path.name}.") from error
     except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise BookError(codes.BOOK_READONLY, f"{path.name} cannot be written.") from error
