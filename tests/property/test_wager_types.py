@@ -5,13 +5,14 @@ from fractions import Fraction
 from itertools import combinations, permutations, product
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fire22.sportsbook.facts import Terms
 from fire22.sportsbook.money import half_up
-from fire22.sportsbook.payoff import Bet, extremes, returned, settle, to_win_minor
+from fire22.sportsbook.payoff import Bet, extremes, is_as_struck, part, returned, settle, to_win_minor
 from fire22.sportsbook.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult
 from fire22.sportsbook.wager_types import TYPES
 from tests.unit.test_exposure import Book
@@ -266,3 +267,28 @@ def test_a_type_that_nobody_knows_is_a_bound() -> None:
     book.settle("w1", "loss", 0)
     book.step()
     assert (book.shown("/")["totalLiability"], book.shown("/")["isBound"]) == (9.0, False)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_wager_that_is_divided_often_is_rounded_once(seed: int) -> None:
+    """After any number of parts, each of them and the rest are within a minor unit of what they win, and are paid."""
+    random = Random(seed)
+    odds = Fraction(random.choice((21, 29, 40, 37)), random.choice((11, 12, 13)))
+    risk = random.choice((10_000, 99_999, 5_000_000, 10**12))
+    whole = Bet((Leg(odds, WIN),), risk)
+    exact = risk * (odds - 1)
+    to_win = random.choice((to_win_minor(whole), int(exact), random.randint(1, 2 * risk)))
+    agreed = abs(to_win - exact) >= 1
+    whole = msgspec.structs.replace(whole, to_win_minor=to_win, terms=Terms(agreed=agreed))
+    each = Fraction(to_win, risk) if agreed else odds - 1
+    rest = whole
+    for _ in range(200):
+        if rest.risk_minor < 2:
+            break
+        taken = random.randint(1, max(1, rest.risk_minor // random.choice((1, 20))) - 1 or 1)
+        share, rest = part(rest, taken), part(rest, rest.risk_minor - taken)
+        for one in (share, rest):
+            assert one.to_win_minor is not None
+            assert abs(one.to_win_minor - one.risk_minor * each) <= 1
+            assert agreed or is_as_struck(one)
+            assert settle(one).return_minor == one.risk_minor + one.to_win_minor

@@ -307,6 +307,17 @@ def test_a_part_keeps_the_legs_of_the_whole(shop: Types, line: float) -> None:
     assert shop.settled(part, race_1_00="win") == 9_348
 
 
+def test_what_is_left_after_many_parts_is_paid(shop: Types) -> None:
+    """100.00 at -110, of which 18.00, 6.00 and 9.00 are cashed out: the other 67.00 win 60.91, and pay it."""
+    (selection,) = shop.runners(1.909091)
+    shop.set("selections", selection, odds_american=-110)
+    wager = shop.bet(10_000, selection)
+    for risk in (1_800, 600, 900):
+        result = shop.done("wager.cash_out", {"wagerId": wager["wagerId"], "riskMinor": risk, "returnMinor": risk})
+    assert (result["riskMinor"], result["toWinMinor"]) == (6_700, 6_091)
+    assert shop.settled(wager, race_1_00="win") == 12_791
+
+
 def test_what_nobody_knows_is_refused(shop: Types) -> None:
     """A type, legs or terms that make no sense are refused when they are placed; a type unknown is never paid."""
     legs = [shop.runners(2.0)[0] for _ in range(3)]

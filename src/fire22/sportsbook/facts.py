@@ -257,6 +257,7 @@ class Terms(Fact, frozen=True, gc=False):
         places: how many are placed.
         agreed: whether what the wager wins was agreed on as an amount, whatever its prices say.
         part_of: the wager that this was a part of until it was cashed out.
+        won_per: what a wager of which parts were cashed out won at first, over what was staked: `9091/10000`.
     """
 
     by: Annotated[tuple[Annotated[int, Meta(ge=1, le=LEGS_MAX)], ...], Meta(max_length=LEGS_MAX)] = ()
@@ -267,6 +268,7 @@ class Terms(Fact, frozen=True, gc=False):
     places: Annotated[int, Meta(ge=0, le=500)] = 0
     agreed: bool = False
     part_of: Annotated[str, Meta(max_length=200)] = ""
+    won_per: Annotated[str, Meta(max_length=64)] = ""
 
 
 NO_TERMS: Final = Terms()

@@ -13,6 +13,7 @@ Source: domain rules, "Settlement", "Free play".
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Final
 
@@ -86,6 +87,32 @@ def is_as_struck(bet: Bet) -> bool:
     """
     kind = bet.kind()
     return _agrees(bet, _all_won(kind, Slip(bet.legs, bet.terms, bet.full)))
+
+
+def part(bet: Bet, risk_minor: int) -> Bet:
+    """A part of a wager whose amount to win is known: it wins its share of what the whole wager won at first.
+
+    That is kept in `terms.won_per`, so that however often a wager is divided, each part is rounded once.
+
+    Args:
+        risk_minor: the stake of the part; positive, and not more than the wager's.
+    """
+    if bet.to_win_minor is None:
+        raise AmountError("a wager of which nobody says what it wins cannot be divided")
+    ratio = _fraction(bet.terms.won_per)
+    if ratio is None or half_up(bet.risk_minor * ratio) != bet.to_win_minor:  # the first part, or amounts changed since
+        ratio = Fraction(bet.to_win_minor, bet.risk_minor)
+    terms = msgspec.structs.replace(bet.terms, won_per=f"{ratio.numerator}/{ratio.denominator}")
+    share = msgspec.structs.replace(bet, risk_minor=risk_minor, to_win_minor=half_up(risk_minor * ratio), terms=terms)
+    with suppress(RequestError):  # of a type that nobody knows there is the amount alone
+        if is_as_struck(bet) and not is_as_struck(share):  # the whole was written with another rounding
+            return msgspec.structs.replace(share, to_win_minor=to_win_minor(share))
+    return share
+
+
+def _fraction(text: str) -> Fraction | None:
+    over, _, under = text.partition("/")
+    return Fraction(int(over), int(under)) if over.isdecimal() and under.isdecimal() and int(under) else None
 
 
 def returned(bet: Bet) -> Fraction | None:

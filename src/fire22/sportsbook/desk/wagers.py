@@ -16,7 +16,6 @@ from fire22.sportsbook.desk.permits import permit
 from fire22.sportsbook.desk.reads import Customer, Offer, Wager, deducted
 from fire22.sportsbook.facts import Terms
 from fire22.sportsbook.lifecycle import State
-from fire22.sportsbook.money import half_up
 from fire22.sportsbook.payoff import Bet
 from fire22.sportsbook.settlement import Leg, LegResult, cash_risk_minor
 from fire22.sportsbook.wager_types import invalid
@@ -135,19 +134,19 @@ def _cash_out_part(case: Case, wager: Wager, risk: int, returned: int) -> Done:
     if risk > wager.risk:
         details: Details = {"limitMinor": wager.risk, "amountMinor": risk}
         raise RequestError(codes.LIMIT_EXCEEDED, f"The stake is {wager.risk}, not {risk}.", details=details)
-    to_win = half_up(Fraction(wager.to_win * risk, wager.risk))
-    terms = msgspec.structs.replace(case.read.bet(wager)[1].terms, part_of=wager.id)
+    bet = case.read.bet(wager)[1]
+    share, rest = payoff.part(bet, risk), payoff.part(bet, wager.risk - risk)
+    to_win, left = cast(int, share.to_win_minor), cast(int, rest.to_win_minor)
     part = changes.PlaceWager(
         case.new_id(), wager.customer_id, wager.agent_id, wager.path, wager.type, risk, to_win, case.now_ms,
-        wager.channel, wager.free_play, ip=wager.ip, terms=terms,
+        wager.channel, wager.free_play, ip=wager.ip, terms=msgspec.structs.replace(share.terms, part_of=wager.id),
         legs=case.read.written_legs(wager.id),
     )  # fmt: skip
     _check_offer(msgspec.structs.replace(wager, risk=risk, to_win=to_win), returned)
-    who = case.actor.subject
-    left = wager.risk - risk, wager.to_win - to_win
+    who, reason = case.actor.subject, f"cashed out in part: {part.id}"
     case.write(
         [
-            changes.ModifyWager(wager.id, *left, f"cashed out in part: {part.id}", who, case.now_ms),
+            changes.ModifyWager(wager.id, rest.risk_minor, left, reason, who, case.now_ms, rest.terms),
             part,
             changes.SettleWager(part.id, "cashed_out", returned, case.now_ms, settled_by=who),
         ]
@@ -197,9 +196,9 @@ def _agreed(struck: Bet, given: int | None) -> tuple[int, Terms]:
         RequestError: `wager_type_unknown` or `wager_invalid`, nothing says what it wins.
     """
     if given is None:
-        return payoff.to_win_minor(struck), msgspec.structs.replace(struck.terms, agreed=False)
+        return payoff.to_win_minor(struck), msgspec.structs.replace(struck.terms, agreed=False, won_per="")
     as_struck = payoff.is_as_struck(msgspec.structs.replace(struck, to_win_minor=given))
-    return given, msgspec.structs.replace(struck.terms, agreed=not as_struck)
+    return given, msgspec.structs.replace(struck.terms, agreed=not as_struck, won_per="")
 
 
 def reopen(case: Case, command: commands.ReopenWager) -> Done:
