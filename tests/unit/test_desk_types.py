@@ -11,6 +11,7 @@ from fire22.core.errors import RequestError
 from fire22.sportsbook import book as books
 from fire22.sportsbook import changes, domain
 from fire22.sportsbook.desk.case import House, Teaser
+from fire22.sportsbook.facts import MINOR_MAX
 from tests.folding import Folding
 from tests.shop import Shop
 from tests.storage import START_MS
@@ -316,6 +317,36 @@ def test_what_is_left_after_many_parts_is_paid(shop: Types) -> None:
         result = shop.done("wager.cash_out", {"wagerId": wager["wagerId"], "riskMinor": risk, "returnMinor": risk})
     assert (result["riskMinor"], result["toWinMinor"]) == (6_700, 6_091)
     assert shop.settled(wager, race_1_00="win") == 12_791
+
+
+def test_no_amount_is_more_than_a_fact_carries(shop: Types) -> None:
+    """A stake, a win, a return and a balance beyond the bound are refused before anything is written."""
+    legs = [shop.runners(1.9)[0] for _ in range(3)]
+    shop.set("customers", shop.customer, credit_limit_cents=MINOR_MAX, max_wager_cents=0)
+    wager = shop.bet(10_000, *legs)["wagerId"]
+    body = {"wagerId": wager, "reason": "x"}
+
+    def refused(name: str, body: dict[str, Any]) -> Any:
+        error = shop.refused(name, body)
+        assert (error.code.name, (error.details or {})["limitMinor"]) == ("limit_exceeded", MINOR_MAX)
+        return (error.details or {})["amountMinor"]
+
+    refused("wager.modify", body | {"riskMinor": MINOR_MAX})
+    assert refused("wager.modify", body | {"riskMinor": MINOR_MAX, "toWinMinor": 1}) == MINOR_MAX + 1
+    picks = [{"selectionId": each, "odds": 1.9} for each in legs]
+    refused("wager.place", {"customerId": shop.code, "legs": picks, "riskMinor": MINOR_MAX - 20_000})
+    adjust = {"customerId": shop.code, "kind": "bonus", "amountMinor": MINOR_MAX, "reason": "x"}
+    shop.done("balance.adjust", adjust)
+    assert refused("balance.adjust", adjust | {"amountMinor": 1}) == MINOR_MAX + 1
+    win = [{"selectionId": each, "result": "win"} for each in legs]
+    refused("wager.settle", {"wagerId": wager, "results": win})
+    single = shop.bet(10_000, legs[0])["wagerId"]
+    result = shop.done("market.settle", {"marketId": "race-1", "winners": legs[:1]})
+    assert (result["settled"], result["open"]) == (0, 1)
+    assert [(each["wagerId"], each["code"]) for each in result["refusals"]] == [(single, "limit_exceeded")]
+    assert shop.one("SELECT count(*) FROM settlements WHERE wager_id = ?", single) == 0
+    shop.done("balance.adjust", adjust | {"amountMinor": -MINOR_MAX})
+    assert shop.done("wager.settle", {"wagerId": single})["returnMinor"] == 19_000
 
 
 def test_what_nobody_knows_is_refused(shop: Types) -> None:

@@ -17,11 +17,12 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core import codes
-from fire22.core.errors import BookError, SetupError
+from fire22.core.errors import BookError, Details, RequestError, SetupError
 from fire22.core.outbox import CLOCK_SQL, Clock, Install
 from fire22.core.times import to_text
 from fire22.sportsbook import catalogue, changes
 from fire22.sportsbook.changes import Change
+from fire22.sportsbook.facts import MINOR_MAX
 from fire22.sportsbook.odds import stored_odds
 from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
 from fire22.sportsbook.settlement import customer_profit_minor
@@ -130,11 +131,24 @@ def write(connection: apsw.Connection, items: Iterable[Change]) -> None:
 
     Raises:
         AssertionError: a change names a wager or payment that is not there.
+        RequestError: `limit_exceeded`, a balance would be more than a fact may carry.
         apsw.Error: as SQLite says; nothing is written.
     """
     with transaction(connection):
         for item in items:
             _WRITERS[type(item)](connection, item)
+
+
+def check_minor(what: str, minor: int) -> None:
+    """Whether a fact may carry an amount.
+
+    Raises:
+        RequestError: `limit_exceeded`.
+    """
+    if abs(minor) > MINOR_MAX:
+        details: Details = {"limitMinor": MINOR_MAX, "amountMinor": minor, "whose": "platform"}
+        message = f"No amount is more than {MINOR_MAX}: the {what} would be {minor}."
+        raise RequestError(codes.LIMIT_EXCEEDED, message, details=details)
 
 
 def gross_revenue_minor(connection: apsw.Connection, path: str = "/") -> int:
@@ -489,13 +503,19 @@ def _post(
     at: str,
     reason: str = "",
 ) -> None:
-    """Move a customer's balance and say why; nothing where nothing moves."""
+    """Move a customer's balance and say why; nothing where nothing moves.
+
+    Raises:
+        RequestError: `limit_exceeded`, it would be more than a fact may carry.
+    """
     if amount == 0:
         return
-    connection.execute(
-        "UPDATE customers SET balance_cents = balance_cents + ? WHERE id = ?",
+    after = connection.execute(
+        "UPDATE customers SET balance_cents = balance_cents + ? WHERE id = ? RETURNING balance_cents",
         (amount, customer_id),
-    )
+    ).get
+    if after is not None and abs(after) > abs(after - amount):  # what is beyond the bound already may come back
+        check_minor("balance", after)
     connection.execute(
         "INSERT INTO ledger_entries(account_type, account_id, kind, amount_cents, balance_after_cents, ref_type,"
         " ref_id, created_at, reason)"

@@ -6,9 +6,11 @@ from typing import Literal
 import apsw
 from msgspec import Struct
 
+from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.sportsbook import book
-from fire22.sportsbook.changes import Change
+from fire22.sportsbook.book import check_minor
+from fire22.sportsbook.changes import Change, ModifyWager, PlaceWager
 from fire22.sportsbook.desk.permits import Actor, Grant
 from fire22.sportsbook.desk.reads import Reader
 
@@ -74,5 +76,28 @@ class Case(Struct, frozen=True):
     alert_status: str = ""
 
     def write(self, items: Iterable[Change]) -> None:
-        """Write changes within the command's transaction."""
-        book.write(self.connection, items)
+        """Write changes within the command's transaction: all of them, or none.
+
+        Raises:
+            RequestError: `limit_exceeded`, an amount or a balance is more than a fact may carry.
+        """
+        execute = self.connection.execute
+        execute("SAVEPOINT desk_write")
+        try:
+            for item in items:
+                _check_amounts(item)
+                book.write(self.connection, [item])
+        except RequestError:
+            execute("ROLLBACK TO desk_write")
+            execute("RELEASE desk_write")
+            raise
+        execute("RELEASE desk_write")
+
+
+def _check_amounts(item: Change) -> None:
+    """Whether facts may carry the amounts of a change, and what a wager returns if it wins."""
+    if isinstance(item, PlaceWager | ModifyWager):
+        check_minor("risk and win together", item.risk_minor + item.to_win_minor)
+    for name in item.__struct_fields__:
+        if name.endswith("_minor"):
+            check_minor(name.removesuffix("_minor").replace("_", " "), getattr(item, name))

@@ -30,11 +30,12 @@ def settle(case: Case, command: commands.SettleMarket) -> Done:
     status: Literal["voided", "resulted"] = "voided" if command.void else "resulted"
     case.write([changes.GradeMarket(market.id, tuple(results), status, case.now_ms, deductions)])
     settled = resettled = open = returned = 0
-    items: list[changes.Change] = []
     refused: list[Json] = []
     for wager in case.read.wagers_of_market(market.id):
         try:
             change = settlement_of(wager, case.read.bet(wager)[1], case, batch_id=batch_id)
+            if change is not None:
+                case.write([change])
         except StateError:
             open += 1
             continue
@@ -42,11 +43,9 @@ def settle(case: Case, command: commands.SettleMarket) -> Done:
             refused.append({"wagerId": wager.id, "code": error.code.name, "message": error.message})
             continue
         if change is not None:
-            items.append(change)
             returned += change.return_minor
             settled += wager.status == "accepted"
             resettled += wager.status == "settled"
-    case.write(items)
     after = case.read.market(market.id).status
     result: dict[str, Json] = {
         "marketId": market.id, "status": after, "batchId": batch_id, "settled": settled, "resettled": resettled,
