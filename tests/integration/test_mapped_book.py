@@ -154,4 +154,8 @@ async def test_a_mapped_book_is_followed_from_the_first_slip_on(tmp_path: Path) 
             await own.ask("subscribe", target="kpi")
             await own.message(lambda message: holds(message.data, sums))
         assert server.engine.letters.open == 0
+        await until(lambda: server.shows_all)
+    compared = lines(fire22("check", "--data", data, "--book", book.path, "--mapping", MAP, "--reconcile"))
+    assert "every row is known as it is" in compared
+    assert "customers and markets: ok" in compared
     book.close()

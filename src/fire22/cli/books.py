@@ -10,7 +10,9 @@ import apsw
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from fire22.cli.reconcile import compare_figures
 from fire22.cli.terminal import MappingOption, err, out, program, told
+from fire22.config import Config
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import RowChange, Unusable
@@ -20,6 +22,7 @@ from fire22.sources import outbox
 from fire22.sources.book_reader import BookReader
 from fire22.sportsbook import replay as replaying
 from fire22.sportsbook.mapping import read_mapping
+from fire22.sportsbook.schema import Book
 from fire22.sportsbook.schema import book as book_of
 from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import Unmapped, unmapped
@@ -192,27 +195,35 @@ def check_book(path: Path, mapping: Path | None) -> None:
     raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")
 
 
-def compare_book(path: Path, mapping: Path | None, folder: Path, *, repair: bool) -> bool:
-    """Compare every row of a book with what the server knows of it, and say each difference; whether there is none.
+def compare_book(path: Path, mapping: Path | None, settings: Config, *, repair: bool) -> bool:
+    """Compare a book with what the server knows of it, row by row, then its customers and markets with the figures;
+    says each difference, and whether there is none.
 
     Args:
-        folder: where the mirror of the book lies; no server runs on it.
-        repair: let the next start of the server bring the differences in.
+        settings: of the server; none runs on its data folder.
+        repair: let the next start of the server bring the rows that differ in.
     """
     domain = book_of(read_book_mapping(mapping) if mapping else None)
-    reader = BookReader(path, domain, folder, lambda _: 0)
+    reader = BookReader(path, domain, settings.folder, lambda _: 0)
     try:
         if reader.mirror.fresh:
             out.print("book and figures: the server has not read the book yet")
             return True
-        counts: Counter[str] = Counter()
-        for each in reader.differences():
-            counts[each.table] += 1
-            if counts.total() <= DIFFERENCES_SHOWN_MAX:
-                out.print(f"  {_difference(each)}", highlight=False, markup=False, soft_wrap=True)
-        unread = reader.unread
+        fit = _compare_rows(reader, domain, path, repair=repair)
+        mapped = domain.mapping.tables
+        balances = mapped["customers"].column("balance_cents") is not None
+        return compare_figures(reader, settings, balances=balances, legs="wager_legs" in mapped) and fit
     finally:
         reader.close()
+
+
+def _compare_rows(reader: BookReader, domain: Book, path: Path, *, repair: bool) -> bool:
+    counts: Counter[str] = Counter()
+    for each in reader.differences():
+        counts[each.table] += 1
+        if counts.total() <= DIFFERENCES_SHOWN_MAX:
+            out.print(f"  {_difference(each)}", highlight=False, markup=False, soft_wrap=True)
+    unread = reader.unread
     if not counts:
         out.print("book and figures: ok, every row is known as it is")
         return True

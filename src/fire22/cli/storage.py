@@ -50,7 +50,7 @@ def check(
     mapping: MappingOption = None,
     replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
     reconcile: Annotated[
-        bool, typer.Option("--reconcile", help="Compare every row of the book with what is known.")
+        bool, typer.Option("--reconcile", help="Compare the book with what is known of it, and with the figures.")
     ] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Make again what is damaged; bring in what differs.")
@@ -73,7 +73,7 @@ def check(
                 _tell_stopped(settings)
                 _list_letters(settings)
                 if reconcile and settings.book.path:
-                    fit = compare_book(Path(settings.book.path), named, settings.folder, repair=repair) and fit
+                    fit = compare_book(Path(settings.book.path), named, settings, repair=repair) and fit
                 if replay:
                     _check_replay(settings)
         else:

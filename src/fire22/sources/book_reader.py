@@ -59,6 +59,7 @@ class BookReader:
             self.book_id = outbox.book_id
             self.name = f"sqlite:{path.stem}"[:200]  # an event's source is not longer
             self.recorded = outbox.clock == "recorded"
+            self.tells_all = outbox.bootstrap  # also what was there before the triggers
             self._encoding = str(self._connection.pragma("encoding"))
             self._former = outbox.upgraded
             self._trimmed = outbox.trimmed_to

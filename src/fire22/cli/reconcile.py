@@ -1,0 +1,117 @@
+"""What `fire22 check --reconcile` says of the figures: customer by customer and market by market against the book."""
+
+from typing import TypeVar
+
+import apsw
+from msgspec import Struct
+
+from fire22 import app as application
+from fire22.cli.terminal import out
+from fire22.config import Config
+from fire22.core import letter
+from fire22.core.event import decode_event
+from fire22.feed.rows import read_checkpoint, read_documents, read_state
+from fire22.flows.engine import CLOCK, Engine
+from fire22.flows.faults import FoldStopped
+from fire22.log.file import connect, meta
+from fire22.log.sqlite import LogReader, read_rows
+from fire22.sources.book_reader import BookReader
+from fire22.sportsbook import reconcile
+from fire22.sportsbook.ledger import Ledger
+from fire22.sportsbook.registry import Registry
+
+SHOWN_MAX = 20
+TITLE = "customers and markets"
+Kind = TypeVar("Kind", Registry, Ledger)
+
+
+class Known(Struct, frozen=True):
+    """What is stored of a book.
+
+    Args:
+        unread: its facts that the stored figures do not hold yet.
+        letters: facts that are set aside.
+    """
+
+    registry: Registry
+    ledger: Ledger
+    unread: int
+    letters: int
+
+
+def compare_figures(reader: BookReader, settings: Config, *, balances: bool, legs: bool) -> bool:
+    """Compare the open wagers and balances of the book with those that the figures go by; whether all are equal.
+
+    Args:
+        reader: the book's, whose rows have been compared; no server runs.
+        balances: whether the book has them.
+        legs: likewise.
+    """
+    if not reader.tells_all:
+        out.print(f"{TITLE}: not compared, for the triggers were installed without the rows that were there")
+        return True
+    mirror = apsw.Connection(str(reader.mirror.path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        bare = reconcile.without_legs(mirror) if legs else []
+        _say([f"The wager {which} is a {type} without legs: they never came." for which, type in bare])
+        known = _read(reader, settings)
+        if known is None:
+            out.print(f"{TITLE}: not compared; the server's next start makes the figures again", highlight=False)
+        elif known.unread:
+            out.print(f"{TITLE}: {known.unread:,} changes are not read yet; the server's next start reads them")
+        else:
+            found = reconcile.compare(mirror, known.registry, known.ledger, balances=balances)
+            _tell(found, known.letters)
+            return not (bare or found.differences)
+    finally:
+        mirror.close()
+    return not bare
+
+
+def _read(reader: BookReader, settings: Config) -> Known | None:
+    """The stored figures; None where this version has to make them again, or cannot make anything of them."""
+    engine = application.build_engine(settings.relay.open_topics)
+    connection = connect(settings.storage)
+    log = LogReader(settings.storage)
+    try:
+        if meta(connection, "shape") != engine.shape:
+            return None
+        checkpoint, documents = read_checkpoint(connection), read_documents(connection)
+        engine.load(checkpoint, read_state(connection), documents)
+        events = (decode_event(body) for *_, body in read_rows(connection, checkpoint.seq))
+        unfolded = sum(1 for event in events if event.source == reader.name and event.type != CLOCK)
+        position = int(log.source_position(reader.book_id) or 0)
+    except FoldStopped:
+        return None
+    finally:
+        log.close()
+        connection.close()
+    letters = sum(1 for each in documents if each.topic == letter.TOPIC and each.body is not None)
+    registry, ledger = _flow(engine, Registry), _flow(engine, Ledger)
+    return Known(registry, ledger, unfolded + max(0, reader.mirror.numbers()[1] - position), letters)
+
+
+def _flow(engine: Engine, type: type[Kind]) -> Kind:
+    return next(flow for flow in engine.flows if isinstance(flow, type))
+
+
+def _tell(found: reconcile.Compared, letters: int) -> None:
+    if found.foreign:
+        left_out = f"{found.foreign:,} open wagers in another currency are left out, and balances that one has moved"
+        out.print(f"{TITLE}: {left_out}", highlight=False, soft_wrap=True)
+    _say(list(map(str, found.differences)))
+    if not found.differences:
+        equal = f"{found.customers:,} customers, {found.markets:,} markets and {found.wagers:,} open wagers are equal"
+        out.print(f"{TITLE}: ok, {equal}", highlight=False, soft_wrap=True)
+        return
+    out.print(f"{TITLE}: {len(found.differences):,} differences", highlight=False)
+    if letters:
+        explained = "they may explain these differences; replaying or dismissing them is the way out"
+        out.print(f"  {letters:,} facts are set aside as dead letters: {explained}.", highlight=False, soft_wrap=True)
+
+
+def _say(sentences: list[str]) -> None:
+    for each in sentences[:SHOWN_MAX]:
+        out.print(f"  {each}", highlight=False, markup=False, soft_wrap=True)
+    if len(sentences) > SHOWN_MAX:
+        out.print(f"  and {len(sentences) - SHOWN_MAX:,} more", highlight=False)
