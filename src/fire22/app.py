@@ -328,6 +328,7 @@ class Application:
                 desk.max_wager_minor,
                 desk.max_to_win_minor,
                 tuple([Teaser(each.points, each.pays, each.ties) for each in desk.teasers]),
+                self.config.book.currency,
             ),
             alert=self._alert,
             now_ms=self._book_ms,

@@ -376,6 +376,72 @@ def test_what_nobody_knows_is_refused(shop: Types) -> None:
     assert shop.refused("wager.settle", {**win, "wagerId": broken}).code.name == "wager_invalid"
 
 
+def test_amounts_of_commands_are_in_the_books_currency(shop: Types) -> None:
+    """What has an amount, or checks a limit, is refused for a customer or a wager in euros, with both currencies."""
+    (selection,) = shop.runners(1.9)
+    wager = shop.bet(10_000, selection)["wagerId"]
+    held = written(shop, 10_000, 9_000, selection)
+    shop.connection.execute("UPDATE wagers SET status = 'review' WHERE id = ?", (held,))
+    who, reason = {"customerId": shop.code}, {"reason": "x"}
+    place = who | {"legs": [{"selectionId": selection, "odds": 1.9}], "riskMinor": 1_000}
+    of_wager: list[tuple[str, dict[str, Any]]] = [
+        ("wager.cash_out", {"wagerId": wager, "returnMinor": 1_000}),
+        ("wager.cash_out", {"wagerId": wager, "returnMinor": 1_000, "riskMinor": 2_000}),
+        ("wager.modify", {"wagerId": wager, "riskMinor": 1_000} | reason),
+        ("wager.accept", {"wagerId": held}),
+    ]
+    of_customer: list[tuple[str, dict[str, Any]]] = [
+        ("wager.place", place),
+        ("customer.limit", who | {"maxWagerMinor": 1_000}),
+        ("payment.request", who | {"direction": "deposit", "method": "card", "amountMinor": 1_000}),
+        ("balance.adjust", who | {"kind": "bonus", "amountMinor": 1_000} | reason),
+    ]
+    both = {"currency": "EUR", "book": "USD"}
+    shop.connection.execute("UPDATE wagers SET currency = 'EUR'")
+    for name, body in of_wager:
+        error = shop.refused(name, body)
+        assert (error.code.name, error.details) == ("currency_mismatch", both), name
+    shop.set("customers", shop.customer, currency="EUR")
+    for name, body in of_wager + of_customer:
+        error = shop.refused(name, body)
+        assert (error.code.name, error.details) == ("currency_mismatch", both), name
+    shop.connection.execute("UPDATE wagers SET currency = 'USD'")
+    shop.set("customers", shop.customer, currency="USD")  # said, and the book's
+    for name, body in of_wager[1:] + of_customer:
+        shop.done(name, body)
+
+
+def test_a_wager_in_its_accounts_own_currency_is_settled_in_it(shop: Types) -> None:
+    """In euros on an account in euros it is paid, opened again and voided; on an account in dollars nothing moves."""
+    (selection,) = shop.runners(1.9)
+    wagers = [shop.bet(10_000, selection)["wagerId"] for _ in range(2)]
+    deposit = {"customerId": shop.code, "direction": "deposit", "method": "card", "amountMinor": 1_000}
+    payment = {"paymentId": shop.done("payment.request", deposit)["paymentId"]}
+    shop.set("wagers", wagers[0], currency="EUR")
+    shop.set("payments", payment["paymentId"], currency="EUR")
+    both = {"currency": "EUR", "book": "USD"}
+    win = {"wagerId": wagers[0], "results": [{"selectionId": selection, "result": "win"}]}
+    assert shop.refused("wager.settle", win).details == both
+    assert shop.refused("payment.complete", payment).details == both
+    result = shop.done("market.settle", {"marketId": "race-1", "winners": [selection]})
+    assert (result["settled"], result["refused"], result["refusals"][0]["code"]) == (1, 1, "currency_mismatch")
+    shop.set("customers", shop.customer, currency="EUR")
+    named = {"wagerId": wagers[1], "reason": "x"}
+    for name in ("wager.reopen", "wager.void"):
+        assert shop.refused(name, named).details == {"currency": "USD", "account": "EUR"}
+    before = shop.balance()
+    shop.told()
+    assert shop.done("wager.settle", win)["returnMinor"] == 19_000
+    ((kind, told),) = shop.heard()
+    assert (kind, told["currency"], told["returnMinor"]) == ("wager.settled", "EUR", 19_000)
+    assert shop.balance() - before == 9_000
+    assert shop.one("SELECT currency FROM ledger_entries ORDER BY id DESC LIMIT 1") == "EUR"
+    shop.done("wager.reopen", {"wagerId": wagers[0], "reason": "x"})
+    shop.done("wager.void", {"wagerId": wagers[0], "reason": "x"})
+    assert shop.done("payment.complete", payment)["status"] == "completed"
+    assert shop.balance() - before == 1_000
+
+
 # What the figures say.
 
 

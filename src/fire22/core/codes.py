@@ -86,7 +86,8 @@ FACT_CONFLICT: Final = _code("fact_conflict", "The fact contradicts what was tol
 TRANSITION_ILLEGAL: Final = _code("transition_illegal", "What this is about is in a state that does not allow it.")
 CHANGE_FORBIDDEN: Final = _code("change_forbidden", "The book changed what an accepted fact never changes.")
 CURRENCY_MISMATCH: Final = _code(
-    "currency_mismatch", "The amount is in another currency than the book's, and there is no rate for it."
+    "currency_mismatch",
+    "The amount is in another currency than the book's, and there is no rate for it, or a command would mix two.",
 )
 NOT_FOUND: Final = _code("not_found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED: Final = _code("method_not_allowed", "The address does not take this method.")

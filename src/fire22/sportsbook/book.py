@@ -518,8 +518,8 @@ def _post(
         check_minor("balance", after)
     connection.execute(
         "INSERT INTO ledger_entries(account_type, account_id, kind, amount_cents, balance_after_cents, ref_type,"
-        " ref_id, created_at, reason)"
-        " SELECT 'customer', id, ?, ?, balance_cents, ?, ?, ?, ? FROM customers WHERE id = ?",
+        " ref_id, created_at, reason, currency)"
+        " SELECT 'customer', id, ?, ?, balance_cents, ?, ?, ?, ?, currency FROM customers WHERE id = ?",
         (kind, amount, ref_type, ref_id, at, reason, customer_id),
     )
 

@@ -23,6 +23,7 @@ _STEPS: Final[dict[str, State]] = {
 def set_limit(case: Case, command: commands.SetLimit) -> Done:
     """A customer gets other limits; where the role says so, none above those of the actor's own agent."""
     customer = case.read.customer(command.customer_id)
+    case.check_currency(customer.currency)
     credit = customer.credit_limit if command.credit_limit_minor is None else command.credit_limit_minor
     largest = customer.max_wager if command.max_wager_minor is None else command.max_wager_minor
     if case.grant.within_own:
@@ -52,6 +53,7 @@ def set_status(case: Case, command: commands.SetCustomerStatus) -> Done:
 def request(case: Case, command: commands.RequestPayment) -> Done:
     """A payment is asked for; what is to be paid out must be the customer's own, and not at risk."""
     customer = case.read.customer(command.customer_id)
+    case.check_currency(customer.currency)
     if command.direction == "withdrawal":
         _check_own(case, customer, command.amount_minor)
     id = case.new_id()
@@ -70,6 +72,8 @@ def decide(case: Case, command: commands.DecidePayment) -> Done:
         following = ", ".join(payments.successors(before)) or "nothing"
         message = f"A payment that is {before} cannot become {after}: what may follow is {following}."
         raise RequestError(codes.TRANSITION_ILLEGAL, message, details=details)
+    if after in ("completed", "charged_back"):
+        case.check_same(payment.currency, payment.account)
     if after == "completed" and payment.direction == "withdrawal":
         _check_own(case, case.read.customer(payment.customer), payment.amount)
     if after != "requested":
@@ -80,6 +84,7 @@ def decide(case: Case, command: commands.DecidePayment) -> Done:
 def adjust(case: Case, command: commands.AdjustBalance) -> Done:
     """A balance is moved by hand, and the reason written down."""
     customer = case.read.customer(command.customer_id)
+    case.check_currency(customer.currency)
     if command.amount_minor == 0:
         raise RequestError(codes.COMMAND_INVALID, "An adjustment moves something: the amount is not 0.")
     case.write(

@@ -6,6 +6,7 @@ from typing import Literal
 import apsw
 from msgspec import Struct
 
+from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.sportsbook import book
@@ -33,12 +34,14 @@ class House(Struct, frozen=True):
         max_wager_minor: of any wager; 0 is no limit. Minor units.
         max_to_win_minor: what any wager may win; 0 is no limit. Minor units.
         teasers: those that are offered; one for each number of points.
+        currency: the book's, of all amounts of commands and of the limits.
     """
 
     over_limit: OverLimit = "reject"
     max_wager_minor: int = 0
     max_to_win_minor: int = 0
     teasers: tuple[Teaser, ...] = ()
+    currency: str = "USD"
 
 
 class Done(Struct, frozen=True):
@@ -74,6 +77,27 @@ class Case(Struct, frozen=True):
     connection: apsw.Connection
     read: Reader
     alert_status: str = ""
+
+    def check_currency(self, *said: str | None) -> None:
+        """Whether what a command's amounts are about is in the book's currency, as they are; None is that.
+
+        Raises:
+            RequestError: `currency_mismatch`.
+        """
+        for each in said:
+            self.check_same(each, None)
+
+    def check_same(self, currency: str | None, account: str | None) -> None:
+        """Whether an amount is in the currency of the account whose balance it moves; None is the book's.
+
+        Raises:
+            RequestError: `currency_mismatch`.
+        """
+        said, other = currency or self.house.currency, account or self.house.currency
+        if said != other:
+            of = "book" if account is None else "account"
+            message = f"The amount is in {said}; the {of}'s currency is {other}."
+            raise RequestError(codes.CURRENCY_MISMATCH, message, details={"currency": said, of: other})
 
     def write(self, items: Iterable[Change]) -> None:
         """Write changes within the command's transaction: all of them, or none.

@@ -28,7 +28,7 @@ _SHARES_MAX: Final = 1_000  # a dead heat is kept as a number with a point, and 
 
 
 class Customer(Struct, frozen=True):
-    """A customer with its agent; minor units."""
+    """A customer with its agent; minor units. `currency` is that of its amounts, None the book's."""
 
     id: str
     code: str
@@ -37,6 +37,7 @@ class Customer(Struct, frozen=True):
     credit_limit: int
     max_wager: int
     balance: int
+    currency: str | None
     agent_id: str
     path: str
 
@@ -70,7 +71,10 @@ class Offer(Struct, frozen=True):
 
 
 class Wager(Struct, frozen=True, array_like=True):
-    """A wager as it stands; minor units. `revision` and `returned` are of its latest settlement, 0 without one."""
+    """A wager as it stands; minor units. `revision` and `returned` are of its latest settlement, 0 without one.
+
+    `currency` is that of its amounts, `account` that of its customer's; None is the book's.
+    """
 
     id: str
     number: int
@@ -90,6 +94,8 @@ class Wager(Struct, frozen=True, array_like=True):
     agent_id: str
     channel: str
     ip: str | None
+    currency: str | None
+    account: str | None
 
 
 class Market(Struct, frozen=True):
@@ -101,7 +107,7 @@ class Market(Struct, frozen=True):
 
 
 class Payment(Struct, frozen=True):
-    """A payment as it stands; minor units."""
+    """A payment as it stands; minor units. `currency` and `account` are as those of a wager."""
 
     id: str
     customer: str
@@ -109,6 +115,8 @@ class Payment(Struct, frozen=True):
     status: str
     direction: str
     amount: int
+    currency: str | None
+    account: str | None
 
 
 class Reader:
@@ -130,9 +138,9 @@ class Reader:
         """
         sql = """
             SELECT c.id, c.code, c.status, c.bet_factor, c.credit_limit_cents, c.max_wager_cents, c.balance_cents,
-              a.id, a.path FROM customers c JOIN agents a ON a.id = c.agent_id WHERE c.code = ?"""
+              c.currency, a.id, a.path FROM customers c JOIN agents a ON a.id = c.agent_id WHERE c.code = ?"""
         row = self._row(sql, code)
-        if row is None or not covers(self._scope, customer_path(row[8], row[1])):
+        if row is None or not covers(self._scope, customer_path(row[9], row[1])):
             raise _unknown(codes.CUSTOMER_UNKNOWN, "customer", "customerId", code)
         return Customer(*row)
 
@@ -230,8 +238,9 @@ class Reader:
         Raises:
             RequestError: `payment_unknown`.
         """
-        sql = """SELECT p.id, c.code, a.path, p.status, p.direction, p.amount_cents FROM payments p
-            JOIN customers c ON c.id = p.customer_id JOIN agents a ON a.id = c.agent_id WHERE p.id = ?"""
+        sql = """SELECT p.id, c.code, a.path, p.status, p.direction, p.amount_cents, p.currency, c.currency
+            FROM payments p JOIN customers c ON c.id = p.customer_id JOIN agents a ON a.id = c.agent_id
+            WHERE p.id = ?"""
         row = self._row(sql, payment_id)
         if row is None or not covers(self._scope, customer_path(row[2], row[1])):
             raise _unknown(codes.PAYMENT_UNKNOWN, "payment", "paymentId", payment_id)
@@ -255,7 +264,7 @@ class Reader:
 _WAGER_SQL: Final = """
     SELECT w.id, w.wager_number, w.customer_id, c.code, w.agent_path, w.status, w.version, w.risk_cents, w.to_win_cents,
       w.is_freeplay, coalesce(s.result, ''), coalesce(s.revision, 0), coalesce(s.return_cents, 0), w.type, w.terms,
-      w.agent_id, w.channel, w.ip
+      w.agent_id, w.channel, w.ip, w.currency, c.currency
     FROM wagers w JOIN customers c ON c.id = w.customer_id LEFT JOIN settlements s ON s.wager_id = w.id
       AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)"""
 

@@ -26,6 +26,7 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
     if command.free_play:
         permit(case.actor, "free_play")
     customer = case.read.customer(command.customer_id)
+    case.check_currency(customer.currency)
     agents = case.read.agents(customer.path)
     _check_active(customer, [agent.status for agent in agents])
     offers = [_offered(case, leg, command.price_tolerance) for leg in command.legs]
@@ -68,6 +69,7 @@ def accept(case: Case, command: commands.AcceptWager) -> Done:
     wager = _wager(case, command.wager_id, "accepted")
     if wager.status == "accepted":
         raise RequestError(codes.TRANSITION_ILLEGAL, "The wager is accepted already.")
+    case.check_currency(wager.currency, wager.account)
     customer = case.read.customer(wager.customer)
     agents = case.read.agents(customer.path)
     _check_active(customer, [agent.status for agent in agents])
@@ -106,8 +108,9 @@ def settlement_of(wager: Wager, bet: Bet, case: Case, *, batch_id: str | None) -
 
     Raises:
         StateError: it is not decided.
-        RequestError: `wager_type_unknown`, `wager_invalid` or `payout_disputed`.
+        RequestError: `wager_type_unknown`, `wager_invalid`, `payout_disputed` or `currency_mismatch`.
     """
+    case.check_same(wager.currency, wager.account)
     after = payoff.settle(bet)
     if wager.status == "settled" and (wager.result, wager.returned) == (after.result, after.return_minor):
         return None
@@ -119,6 +122,7 @@ def settlement_of(wager: Wager, bet: Bet, case: Case, *, batch_id: str | None) -
 def cash_out(case: Case, command: commands.CashOutWager) -> Done:
     """An open wager ends by an amount that was offered: from nothing up to what it could return at most."""
     wager = _wager(case, command.wager_id, "cashed_out")
+    case.check_currency(wager.currency, wager.account)
     _check_version(wager, command.version)
     if command.risk_minor is not None and command.risk_minor != wager.risk:
         return _cash_out_part(case, wager, command.risk_minor, command.return_minor)
@@ -181,6 +185,7 @@ def modify(case: Case, command: commands.ModifyWager) -> Done:
     wager = _wager(case, command.wager_id, "accepted")
     if wager.status != "accepted":
         raise RequestError(codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has no amounts to change yet.")
+    case.check_currency(wager.currency, wager.account)
     _check_version(wager, command.version)
     struck = msgspec.structs.replace(case.read.bet(wager)[1], risk_minor=command.risk_minor, to_win_minor=None)
     to_win, terms = _agreed(struck, command.to_win_minor)
@@ -206,12 +211,15 @@ def reopen(case: Case, command: commands.ReopenWager) -> Done:
     wager = _wager(case, command.wager_id, "accepted", privileged=True)
     if wager.status in ("accepted", "requested", "review"):
         raise RequestError(codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has not ended.")
+    case.check_same(wager.currency, wager.account)
     case.write([changes.ReopenWager(wager.id, command.reason, case.actor.subject, case.now_ms)])
     return _done(case, wager.id, _state(wager))
 
 
 def _end(case: Case, wager_id: str, status: Literal["cancelled", "voided"], reason: str) -> Done:
     wager = _wager(case, wager_id, status)
+    if wager.status in ("settled", "cashed_out"):
+        case.check_same(wager.currency, wager.account)
     case.write([changes.CancelWager(wager.id, status, reason, case.actor.subject, case.now_ms)])
     return _done(case, wager.id, _state(wager))
 
