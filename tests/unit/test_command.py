@@ -16,6 +16,7 @@ from fire22.core.command import (
     Publish,
     Subscribe,
     Unsubscribe,
+    parse_binary_command,
     parse_command,
 )
 
@@ -123,6 +124,15 @@ def test_names_what_is_wrong(frame: str, named: str) -> None:
     with pytest.raises(CommandError) as caught:
         parse_command(frame)
     assert named in caught.value.message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), msgspec.msgpack.Ext(1, b"x")])
+def test_a_binary_frame_with_what_json_lacks_is_answered_by_its_id(value: object) -> None:
+    """Whoever sends MessagePack with such a value learns which of the commands it was in."""
+    frame = msgspec.msgpack.encode({"id": 7, "command": "subscribe", "target": "kpi", "max_rate_hz": value})
+    with pytest.raises(CommandError) as caught:
+        parse_binary_command(frame)
+    assert (caught.value.code.name, caught.value.id) == ("json_invalid", 7)
 
 
 VALUES = st.recursive(

@@ -442,6 +442,40 @@ def test_a_wager_in_its_accounts_own_currency_is_settled_in_it(shop: Types) -> N
     assert shop.balance() - before == 1_000
 
 
+def test_a_share_is_what_is_written(shop: Types) -> None:
+    """A two-thousandth of 100,000.00 at 2.0 returns 100.00, a third 66,666.67; what is no share is no command."""
+    (selection,) = shop.runners(2.0)
+    wager = shop.bet(10_000_000, selection)["wagerId"]
+
+    def result(**more: Any) -> dict[str, Any]:
+        return {"wagerId": wager, "results": [{"selectionId": selection, "result": "win"} | more]}
+
+    for share, returned in ((0.0005, 10_000), (0.123457, 2_469_140), (1 / 3, 6_666_667), (0.5, 10_000_000)):
+        assert shop.done("wager.settle", result(deadHeat=share))["returnMinor"] == returned
+    for share in (0, -0.5, 1.01):
+        assert shop.refused("wager.settle", result(deadHeat=share)).code.name == "command_invalid"
+    assert shop.done("wager.settle", result(rule4Percent=90))["returnMinor"] == 11_000_000
+    deductions = [{"percent": 90.5}]
+    for name, body in (
+        ("wager.settle", result(rule4Percent=90.5)),
+        ("market.settle", {"marketId": "race-1", "winners": [selection], "deductions": deductions}),
+    ):
+        assert shop.refused(name, body).code.name == "command_invalid"
+
+
+def test_a_place_that_nobody_has_told_is_asked_for(shop: Types) -> None:
+    """Each way, a runner that has lost may have been placed: the refusal says that `place` is missing."""
+    (selection,) = shop.runners(6.0)
+    wager = shop.bet(2_000, selection, type="each_way", fraction="1/5", places=3)["wagerId"]
+    lost = {"selectionId": selection, "result": "loss"}
+    error = shop.refused("wager.settle", {"wagerId": wager, "results": [lost]})
+    assert (
+        error.code.name == "transition_illegal" and f"{selection} was placed: its `place` is missing" in error.message
+    )
+    body = {"wagerId": wager, "results": [lost | {"place": "win"}]}
+    assert shop.done("wager.settle", body)["returnMinor"] == 2_000
+
+
 # What the figures say.
 
 

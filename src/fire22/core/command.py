@@ -117,13 +117,15 @@ def parse_binary_command(frame: bytes) -> Command:
     """
     if frame.lstrip()[:1] == b"{":
         return parse_command(frame)
+    said = None
     try:
         said = msgspec.msgpack.decode(frame)
-        if not is_sayable(said):
-            raise CommandError(codes.JSON_INVALID, "The frame holds a number that JSON does not have.")
-        return parse_command(msgspec.json.encode(said))
+        if is_sayable(said):
+            return parse_command(msgspec.json.encode(said))
+        found = CommandError(codes.JSON_INVALID, "The frame holds a number that JSON does not have.")
     except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
-        raise CommandError(codes.JSON_INVALID, f"The frame is not MessagePack: {error}.") from None
+        found = CommandError(codes.JSON_INVALID, f"The frame is not MessagePack: {error}.")
+    raise _answering(found, said.get("id") if isinstance(said, dict) else None)
 
 
 def _explain(frame: str | bytes, why: str) -> CommandError:

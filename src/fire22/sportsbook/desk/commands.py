@@ -14,7 +14,7 @@ Stake = Annotated[int, Meta(gt=0, le=MINOR_MAX)]
 Ids = Annotated[tuple[Id, ...], Meta(max_length=500)]
 
 
-Percent = Annotated[float, Meta(ge=0, lt=100)]
+Percent = Annotated[float, Meta(ge=0, le=90)]  # Rule 4 keeps no more
 Outcome = Literal["win", "loss", "push", "half_win", "half_loss"]
 
 

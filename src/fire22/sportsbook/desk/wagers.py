@@ -14,6 +14,7 @@ from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.permits import permit
 from fire22.sportsbook.desk.reads import Customer, Offer, Wager, deducted
+from fire22.sportsbook.errors import StateError
 from fire22.sportsbook.facts import Terms
 from fire22.sportsbook.lifecycle import State
 from fire22.sportsbook.payoff import Bet
@@ -97,10 +98,25 @@ def settle(case: Case, command: commands.SettleWager) -> Done:
     if strange:
         raise RequestError(codes.COMMAND_INVALID, f"The wager has no leg on {min(strange)[:64]}.")
     legs = [_graded(leg, given[id]) if id in given else leg for id, leg in zip(selections, bet.legs, strict=True)]
+    _check_places(bet, dict(zip(selections, legs, strict=True)))
     change = settlement_of(wager, msgspec.structs.replace(bet, legs=tuple(legs)), case, batch_id=None)
     if change is not None:
         case.write([change])
     return _done(case, wager.id, _state(wager))
+
+
+def _check_places(bet: Bet, legs: dict[str, Leg]) -> None:
+    """Whether it is known of each leg that has not won whether it was placed, where its wager bets on that.
+
+    Raises:
+        StateError: it is not.
+    """
+    for id, leg in legs.items():
+        lost = leg.result is not None and not leg.result.won and leg.result.void != 1
+        if bet.kind().name == "each_way" and lost and leg.place is None:
+            raise StateError(
+                "accepted", "settled", f"nobody says whether {id[:64]} was placed: its `place` is missing."
+            )
 
 
 def settlement_of(wager: Wager, bet: Bet, case: Case, *, batch_id: str | None) -> changes.SettleWager | None:
@@ -275,10 +291,16 @@ def _graded(leg: Leg, one: commands.SelectionResult) -> Leg:
 
 
 def _result(word: commands.Outcome, dead_heat: float, deduction: Fraction) -> LegResult:
-    share = Fraction(dead_heat).limit_denominator(1_000)
+    share = _share(dead_heat)
     if share != 1 and word != "win":
         raise RequestError(codes.COMMAND_INVALID, "Only a win is shared in a dead heat.")
     return msgspec.structs.replace(settlement.RESULTS[word], dead_heat=share, deduction=deduction)
+
+
+def _share(dead_heat: float) -> Fraction:
+    """The share that a number means: as it is written, unless it is that of a few who are tied (0.3333333333333333)."""
+    few = Fraction(dead_heat).limit_denominator(1_000)
+    return few if float(few) == dead_heat else Fraction(repr(dead_heat))
 
 
 def _asked(case: Case, command: commands.PlaceWager, offers: list[Offer]) -> Bet:
