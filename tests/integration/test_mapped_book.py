@@ -159,3 +159,42 @@ async def test_a_mapped_book_is_followed_from_the_first_slip_on(tmp_path: Path) 
     assert "every row is known as it is" in compared
     assert "customers and markets: ok" in compared
     book.close()
+
+
+@pytest.mark.asyncio
+async def test_a_mapped_book_may_bring_its_own_clock(tmp_path: Path) -> None:
+    """The watermark is the latest time that the book's table of the clock has said, and goes no further by itself."""
+    book, data, own = Harbour(tmp_path / "harbour.db"), tmp_path / "data", tmp_path / "recorded.toml"
+    own.write_text(
+        MAP.read_text().replace('name = "harbour"', 'name = "harbour"\nclock = "recorded"')
+        + '\n[tables.clock]\ntable = "bells"\n[tables.clock.columns]\nat = "at_s"\n'
+    )
+    book.run("CREATE TABLE bells(at_s INTEGER)")
+
+    def ring(after_s: int) -> int:
+        book.run("INSERT INTO bells VALUES(?)", book.now_s + after_s)
+        return 1000 * (book.now_s + after_s)
+
+    for _ in range(20):
+        book.step()
+    ring(-60)
+    told_ms = ring(0)
+    ring(-30)
+    assert "brings in the rows that are there" in lines(fire22("install-triggers", book.path, "--mapping", own))
+    async with app.running(make_config(data, book.path, book={"mapping": str(own)})) as server:
+        assert server.sources[0].status().recorded
+        await until(lambda: server.hub.hub.watermark_ms == told_ms)
+        async with talking(server) as talk:
+            await talk.ask("subscribe", target="wagers")
+            book.strike()
+            assert isinstance((await talk.update()).data, dict)
+            assert server.hub.hub.watermark_ms == told_ms
+            told_ms = ring(1)
+            ring(-10)
+            await until(lambda: server.hub.hub.watermark_ms == told_ms)
+        await until(lambda: server.shows_all)
+        assert server.engine.letters.open == 0
+    compared = lines(fire22("check", "--data", data, "--book", book.path, "--mapping", own, "--reconcile"))
+    assert "every row is known as it is" in compared
+    assert "customers and markets: ok" in compared
+    book.close()

@@ -46,6 +46,7 @@ CREATE TABLE fire22_now(at TEXT NOT NULL);
 INSERT INTO fire22_now VALUES('1970-01-01T00:00:00.000Z');
 CREATE TABLE fire22_refused(source TEXT, key TEXT, why TEXT, PRIMARY KEY(source, key)) WITHOUT ROWID;
 """
+CLOCK: Final = "clock"  # a table of one row
 CACHE_KIB: Final = 16_384
 
 # Reads every row of a book's table in one consistent reading: (table, its columns) → rows as the book has them.
@@ -317,7 +318,7 @@ class Mirror:
                 yield from self._swept(statements, at)
 
     def _swept(self, statements: "_Statements", at: str) -> Iterator[RowChange]:
-        if statements.table.name == "clock":
+        if statements.table.name == CLOCK:
             return
         gone = self._connection.execute(statements.unseen).fetchall()
         for key in gone:
@@ -359,8 +360,8 @@ class Mirror:
                     self._connection.execute(statements.move, (*change.row, *change.before))
                     return True
                 self._connection.execute(statements.delete, change.before)
-            if kept is not None and _same(kept, change.row):
-                return False
+            if kept is not None and (_same(kept, change.row) or (change.table == CLOCK and kept > change.row)):
+                return False  # of a clock the latest time holds, in whichever order its rows are read
             self._make_room(statements, change)
             self._connection.execute(statements.insert if kept is None else statements.update, change.row)
         except apsw.Error as error:

@@ -47,6 +47,7 @@ _CLOCK: Final = tuple(
     " INSERT INTO fire22_outbox(type, timestamp, data) VALUES('system.clock', NEW.at, '{}'); END"
     for event, when in (("insert", ""), ("update", " WHEN NEW.at IS NOT OLD.at"))
 )
+_CLOCK_NOW: Final = "INSERT INTO fire22_outbox(type, timestamp, data) SELECT 'system.clock', at, '{}' FROM clock"
 # Those below an agent have its path before their own, whoever of them came first.
 _PATHS: Final = (
     "CREATE TRIGGER fire22_paths_insert AFTER INSERT ON agents BEGIN"
@@ -73,7 +74,7 @@ class Book:
         self.indexes = (_REPLACED, *_INDEXES)
         paths = () if "path" in columns["agents"] else _PATHS
         self.triggers = (*paths, *statements("triggers.sql", changed), *_CLOCK)
-        self.bootstrap = statements("bootstrap.sql", changed)
+        self.bootstrap = (*statements("bootstrap.sql", changed), _CLOCK_NOW)
 
     @property
     def outbox(self) -> OutboxSchema:
