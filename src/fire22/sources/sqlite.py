@@ -183,7 +183,9 @@ class SqliteSource:
         self._call(lambda: self._failed(error))
 
     def _read(self, reader: BookReader) -> None:
-        self._status = SourceStatus(reader.name, self._status.read_up_to_ms, reader.position, recorded=reader.recorded)
+        # What was wrong is said until something has been read.
+        was = self._status
+        self._status = SourceStatus(reader.name, was.read_up_to_ms, reader.position, 0, reader.recorded, was.problem)
         self._tell(reader, reader.former_facts)
         reader.prepare()
         next_trim = next_look = 0.0
