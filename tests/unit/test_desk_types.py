@@ -411,6 +411,16 @@ def test_amounts_of_commands_are_in_the_books_currency(shop: Types) -> None:
         shop.done(name, body)
 
 
+def test_what_is_at_risk_in_two_currencies_is_not_added_up(shop: Types) -> None:
+    """With an open wager in yen, neither the credit nor what an account in dollars can be paid is known."""
+    (selection,) = shop.runners(1.9)
+    shop.set("wagers", shop.bet(10_000, selection)["wagerId"], currency="JPY")
+    place = {"customerId": shop.code, "legs": [{"selectionId": selection, "odds": 1.9}], "riskMinor": 1_000}
+    pay = {"customerId": shop.code, "direction": "withdrawal", "method": "card", "amountMinor": 1}
+    for name, body in (("wager.place", place), ("payment.request", pay)):
+        assert shop.refused(name, body).details == {"currency": "JPY", "book": "USD"}
+
+
 def test_a_wager_in_its_accounts_own_currency_is_settled_in_it(shop: Types) -> None:
     """In euros on an account in euros it is paid, opened again and voided; on an account in dollars nothing moves."""
     (selection,) = shop.runners(1.9)

@@ -6,7 +6,7 @@ from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.sportsbook import changes, payments
-from fire22.sportsbook.desk import commands
+from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.reads import Customer, Payment
 from fire22.sportsbook.payments import State
@@ -122,7 +122,7 @@ def _check_within_own(case: Case, credit: int, largest: int) -> None:
 
 def _check_own(case: Case, customer: Customer, amount: int) -> None:
     """Whether an amount is the customer's own money: the balance, less what is at risk."""
-    own = customer.balance - case.read.open_risk(customer.id)
+    own = customer.balance - limits.open_risk(case, customer)
     if amount > own:
         message = f"{amount} is more than the {max(0, own)} that {customer.code} can be paid."
         raise RequestError(codes.CREDIT_EXCEEDED, message, details={"availableMinor": own, "amountMinor": amount})

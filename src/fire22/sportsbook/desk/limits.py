@@ -49,11 +49,11 @@ def check_credit(case: Case, customer: Customer, agents: list[Agent], risk_minor
     """Whether credit limit + balance − open cash risk covers a stake, and each agent's credit what it draws.
 
     Raises:
-        RequestError: `credit_exceeded`.
+        RequestError: `credit_exceeded` or `currency_mismatch`.
     """
-    open_risk = case.read.open_risk(customer.id)
-    _check_own_credit(customer, open_risk, risk_minor)
-    drawn = max(0, open_risk + risk_minor - customer.balance) - max(0, open_risk - customer.balance)
+    risk = open_risk(case, customer)
+    _check_own_credit(customer, risk, risk_minor)
+    drawn = max(0, risk + risk_minor - customer.balance) - max(0, risk - customer.balance)
     for agent in agents:
         if drawn and agent.credit_limit > 0:
             available = agent.credit_limit - case.read.credit_drawn(agent.path)
@@ -63,6 +63,19 @@ def check_credit(case: Case, customer: Customer, agents: list[Agent], risk_minor
                 if covers(case.actor.scope, agent.path):  # else it would tell of other people's wagers
                     details["availableMinor"] = available
                 raise RequestError(codes.CREDIT_EXCEEDED, message, details=details)
+
+
+def open_risk(case: Case, customer: Customer) -> int:
+    """The cash that a customer has at risk in open wagers, minor units of the account.
+
+    Raises:
+        RequestError: `currency_mismatch`, one of them is in another currency.
+    """
+    total = 0
+    for currency, risk in case.read.open_risk(customer.id):
+        case.check_same(currency, customer.currency)
+        total += risk
+    return total
 
 
 def _check_own_credit(customer: Customer, open_risk_minor: int, risk_minor: int) -> None:

@@ -144,11 +144,11 @@ class Reader:
             raise _unknown(codes.CUSTOMER_UNKNOWN, "customer", "customerId", code)
         return Customer(*row)
 
-    def open_risk(self, customer_id: str) -> int:
-        """The cash that a customer has at risk in open wagers, minor units."""
-        sql = """SELECT coalesce(sum(risk_cents), 0) FROM wagers
-            WHERE customer_id = ? AND status = 'accepted' AND NOT is_freeplay"""
-        return int(self._only(sql, customer_id))
+    def open_risk(self, customer_id: str) -> list[tuple[str | None, int]]:
+        """The cash that a customer has at risk in open wagers, minor units, by the currency that the wagers say."""
+        sql = """SELECT currency, sum(risk_cents) FROM wagers
+            WHERE customer_id = ? AND status = 'accepted' AND NOT is_freeplay GROUP BY currency"""
+        return [(currency, risk) for currency, risk in self._rows(sql, customer_id)]
 
     def credit_drawn(self, path: str) -> int:
         """What the customers of an agent's sub-tree have at risk beyond their balances, minor units."""
