@@ -201,6 +201,18 @@ async def test_a_letter_is_put_right_over_http(server: app.Application, book: Pa
     assert (gone.status, gone.code) == (404, "not_found")
 
 
+async def test_a_row_of_the_book_is_not_tried_again(server: app.Application, book: Path) -> None:
+    """There is no event of a row that could not be made: the reason why stays, and the row is read when it changes."""
+    found = await letter(server, book, '{"table": "Bets", "key": "7"}', type="system.row_rejected")
+    answer = await request(server, "POST", f"/v1/dead-letters/{found['seq']}/replay")
+    assert (answer.status, answer.code) == (400, "event_invalid")
+    assert "read again when it changes in the book" in answer.body.decode()
+    await until(lambda: server.engine.checkpoint.offset == server.hub.hub.flushed)
+    assert letters(server)[str(found["eventId"])] == found
+    await request(server, "POST", f"/v1/dead-letters/{found['seq']}/dismiss", {"reason": "a test"})
+    await until(lambda: not letters(server))
+
+
 @pytest.mark.parametrize(
     ("role", "scope", "path", "body", "status", "code"),
     [

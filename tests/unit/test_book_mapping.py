@@ -394,6 +394,10 @@ def test_local_times_are_those_of_the_zone(zone: str) -> None:
         (("[tables.payments", "[tables.paiments"), "tables.paiments"),
         (('channel = { value = "web" }', 'channel = { value = "web", column = "Stake" }'), "channel: one of"),
         (('code = "Login"', 'code = { column = "Login", odds = "american" }'), "code.odds: it holds no odds"),
+        (
+            ('code = "Login"', 'code = "Login"\ncurrency = { value = "gbp" }'),
+            "tables.customers.columns.currency.value: gbp is no currency code of three capital letters",
+        ),
     ],
 )
 def test_a_wrong_mapping_names_the_key(tmp_path: Path, change: tuple[str, str], word: str) -> None:
@@ -426,7 +430,7 @@ def test_every_mistake_of_a_mapping_is_told_at_once(tmp_path: Path) -> None:
     for word in (
         "not valid in 6 places",
         "time_zone: there is no Europe/Lundon",
-        "money: Invalid enum value 'pounds'",
+        "money: there is no pounds; known are: minor, major, micro",
         "tables.wagers.columns.status.codes.akzepted",
         "tables.wagers.columns.channel.colum: there is no such key; did you mean tables.wagers.columns.channel.column?",
         "tables.agents.columns.code.odds: it holds no odds",

@@ -123,6 +123,19 @@ def test_wrong_values(raw: dict[str, Any], key: str) -> None:
     assert refusal(raw).startswith(f"The configuration is not valid: {key}: ")
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"book": {"week_starts_on": "Tuesdy"}}, "there is no Tuesdy; known are: monday, tuesday, wednesday,"),
+        ({"desk": {"over_limit": "maybe"}}, "there is no maybe; known are: reject, review"),
+        ({"desk": {"over_limit": 5}}, "there is no 5; known are: reject, review"),
+    ],
+)
+def test_a_value_of_a_list_is_told_with_the_list(raw: dict[str, Any], said: str) -> None:
+    """Who mistypes one of a few words reads which words there are."""
+    assert said in refusal(raw)
+
+
 def test_wrong_environment() -> None:
     """A wrong value in the environment is named by the key that it overrides."""
     for name, value, said in (

@@ -203,6 +203,18 @@ def test_a_mapped_amount_has_its_currencys_decimals() -> None:
     assert (amount_of("1500", None, "JPY"), amount_of("15.505", None, "KWD")) == (1_500, 15_505)
 
 
+def test_an_empty_currency_of_a_mapped_book_is_the_books() -> None:
+    """An empty text says as little as no value: the amount has the decimals of the book's currency."""
+    assert (amount_of("1500", "", "JPY"), amount_of("15.505", "", "KWD")) == (1_500, 15_505)
+
+
+def test_a_currency_that_is_none_is_said_in_words() -> None:
+    """`eur` is not taken for a currency: who reads of the row learns its column, the value and what was expected."""
+    with pytest.raises(BadValueError, match="is no currency code of three capital letters") as caught:
+        amount_of("15.50", "eur")
+    assert (caught.value.column, caught.value.value) == ("Money", "`eur`")
+
+
 @pytest.mark.parametrize(("amount", "currency"), [("15.505", "USD"), ("15.5", "JPY"), ("0.0001", "KWD")])
 def test_a_mapped_amount_is_never_rounded(amount: str, currency: str) -> None:
     """More decimals than the currency has cannot be meant: the row is set aside."""

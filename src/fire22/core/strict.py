@@ -6,13 +6,16 @@ msgspec itself ends at the first mistake. Who has made five of them would have t
 import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
 
 T = TypeVar("T")
+
+SHOWN_MAX: Final = 60  # of a wrong value
 
 
 class Problem(Struct, frozen=True):
@@ -128,7 +131,9 @@ def _of_all(raw: object, kind: Any, place: str) -> Iterator[Problem]:
         msgspec.convert(raw, kind, strict=True)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
-        yield Problem(place + path.rstrip("`"), text)
+        allowed = ", ".join(_values(kind))
+        what = f"there is no {str(raw)[:SHOWN_MAX]}; known are: {allowed}" if allowed else text
+        yield Problem(place + path.rstrip("`"), what)
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
@@ -138,6 +143,19 @@ def _choices(kind: Any) -> tuple[Any, ...]:
     if get_origin(kind) in (Union, UnionType):
         return tuple(one for each in get_args(kind) for one in _choices(each))
     return (kind,)
+
+
+def _values(kind: Any) -> list[str]:
+    """All that a value may be; nothing where that is not a list."""
+    found: list[str] = []
+    for one in _choices(kind):
+        if get_origin(one) is Literal:
+            found += map(str, get_args(one))
+        elif isinstance(one, type) and issubclass(one, Enum):
+            found += [str(each.value) for each in one]
+        elif one is not NoneType:
+            return []
+    return found
 
 
 def _join(place: str, key: str) -> str:

@@ -220,9 +220,13 @@ class Service:
 
         Raises:
             AuthError: `token_expired`.
-            RequestError: `forbidden`, `not_found`, or `event_invalid` where the data does not fit either.
+            RequestError: `forbidden`, `not_found`, or `event_invalid` where the data does not fit either, and where
+                the letter is of a row of the book.
         """
         document = self._letter(principal, seq)
+        if str(document["type"]).startswith("system."):
+            message = "A row of the book cannot be tried again: it is read again when it changes in the book."
+            raise RequestError(codes.EVENT_INVALID, message)
         if not isinstance(data, UnsetType):
             try:
                 check_data(bytes(data))

@@ -21,6 +21,7 @@ function Letter({ row: { key: seq, data, now }, on }) {
   const letter = now ?? data;
   const open = now !== undefined;
   const at = Date.parse(letter.timestamp);
+  const ofRow = letter.type.startsWith('system.'); // there is no event of it that could be folded again
   return html`<li class=${`card severity-warn ${open ? '' : 'is-gone'}`}>
     <p class="card-head"><span class="chip chip-edit">${formatWord(letter.code)}</span><b>${letter.type}</b>
       ${letter.attempts > 1 && html`<span class="dim">tried ${letter.attempts} times</span>`}
@@ -29,7 +30,7 @@ function Letter({ row: { key: seq, data, now }, on }) {
     ${letter.evidence && html`<dl class="evidence">${knownOf(letter.evidence).map(({ name, title, text }) => html`<div key=${name}><dt>${title}</dt><dd>${text}</dd></div>`)}</dl>`}
     <details><summary>What came</summary><pre>${typeof letter.data === 'string' ? letter.data : JSON.stringify(letter.data, null, 2)}</pre></details>
     <p class="card-foot">
-      <button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/replay`, {}, 'It is tried again; if it still cannot be used, it stays here.')}>Try again</button>
+      ${ofRow ? html`<span class="dim">The row is read again when it changes in the book.</span>` : html`<button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/replay`, {}, 'It is tried again; if it still cannot be used, it stays here.')}>Try again</button>`}
       <button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/dismiss`, { reason: 'dismissed on the page' }, 'It is dismissed.')}>Dismiss</button>
     </p>
   </li>`;

@@ -9,8 +9,9 @@ from typing import Final, Literal
 from msgspec import Struct
 
 Kind = Literal[
-    "key", "text", "label", "money", "odds", "time", "date", "integer", "number", "flag", "code", "json", "path"
-]
+    "key", "text", "label", "money", "odds", "time", "date", "integer", "number", "flag", "code", "json", "path",
+    "currency",
+]  # fmt: skip
 Default = str | int | float | None
 
 
@@ -56,7 +57,7 @@ _ODDS: Final = Column("odds", required=True)
 _ACTIVE: Final = Column("text", "active")
 _MAY_BE_EMPTY: Final = Column("text", "", empty=True)
 _NO_TIME: Final = Column("time", empty=True)
-_CURRENCY: Final = Column("text", empty=True)  # of a row's amounts, ISO 4217; empty where it is the book's
+_CURRENCY: Final = Column("currency", empty=True)  # of a row's amounts, ISO 4217; empty where it is the book's
 _NOTHING: Final = Column("money", 0, signed=True)
 _ROW: Final = Column("key", rowid=True)
 

@@ -35,6 +35,7 @@ and where a sum of floats is off by less than a millionth of the minor unit, it 
 has a fraction of a minor unit is refused; `sql = "round({row}.Stake, 2)"` says that it shall be rounded.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -152,12 +153,22 @@ def _of_column(column: Column, mapped: ColumnMapping | None) -> list[str]:
     allowed = FLAGS if column.kind == "flag" else column.codes
     if allowed:
         problems += [f".codes.{each}: there are {', '.join(allowed)}" for each in mapped.codes if each not in allowed]
-    elif mapped.codes and column.kind not in ("text", "integer", "number"):
+    elif mapped.codes and column.kind not in ("text", "integer", "number", "currency"):
         problems.append(".codes: it holds no codes")
+    if column.kind == "currency":
+        for place, each in (*((".codes", one) for one in mapped.codes), *_constants(mapped)):
+            if not isinstance(each, str) or not re.fullmatch("[A-Z]{3}", each):
+                problems.append(f"{place}: {each} is no currency code of three capital letters")
     problems += [f".sql: {why}" for why in _of_expression(mapped.sql)]
     twice = [each for each in _all(mapped) if _all(mapped).count(each) > 1]
     problems += [f".codes: {each!r} stands there twice" for each in dict.fromkeys(twice)]
     return problems
+
+
+def _constants(mapped: ColumnMapping) -> list[tuple[str, Code]]:
+    """What is the same for all rows, or for those without a value, and where it says so."""
+    named = ((".value", mapped.value), (".default", mapped.default))
+    return [(place, each) for place, each in named if each is not None]
 
 
 def _of_expression(text: str | None) -> list[str]:

@@ -24,12 +24,13 @@ JSON_DEPTH_MAX: Final = 50
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
 _FRACTION: Final = re.compile(r"\d{1,9}/\d{1,9}")
 _WRITTEN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _DATED: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WORDS: Final = {
     "key": "key", "text": "text", "label": "text", "money": "amount", "odds": "price", "time": "time", "date": "date",
     "integer": "whole number", "number": "number", "flag": "yes or no", "code": "known code", "json": "JSON",
-    "path": "text",
+    "path": "text", "currency": "currency code of three capital letters",
 }  # fmt: skip
 
 
@@ -140,6 +141,15 @@ def key(value: Given) -> str | None:
         return value.hex()
     exact = number(value)
     return str(int(exact)) if exact is not None and exact == int(exact) else str(value)
+
+
+def currency(value: Given) -> str | None:
+    """ISO 4217; an empty text is none, which is the book's."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _CURRENCY.fullmatch(value):
+        return value
+    raise BadValueError("is no currency code of three capital letters")
 
 
 def json_text(value: Given) -> str | None:
@@ -271,7 +281,7 @@ def of_kind(kind: str) -> Callable[[Given], Value]:
     """What reads a kind of column that needs no unit."""
     plain: dict[str, Callable[[Given], Value]] = {
         "key": key, "text": text, "label": text, "path": text, "integer": whole, "number": real, "flag": flag,
-        "date": date, "json": json_text,
+        "date": date, "json": json_text, "currency": currency,
     }  # fmt: skip
     return _saying(f"is no {_WORDS[kind]}", plain[kind])
 

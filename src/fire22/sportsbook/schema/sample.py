@@ -192,7 +192,7 @@ class _Judge:
         self._known = known
         self._mapped = mapped is not None and mapped.value is None
         coded = mapped is not None and bool(mapped.codes)
-        self.of_every_row = self._mapped and (coded or self.column.kind in ("code", "flag", "label"))
+        self.of_every_row = self._mapped and (coded or self.column.kind in ("code", "flag", "label", "currency"))
         self._cached: dict[tuple[type, Value], str] = {}
 
     def __call__(self, row: Values) -> tuple[Value, str]:
@@ -218,7 +218,7 @@ class _Judge:
             return error.why
         column = self.column
         if ours is None:
-            if theirs is not None:
+            if theirs is not None and not (theirs == "" and column.kind == "currency"):
                 return f"is no {_WORDS[column.kind]}"
             return "" if column.empty or column.derived or column.rowid else "is empty"
         if ours == "" and column.required:
@@ -248,9 +248,11 @@ _FITS: Final[dict[str, Callable[[Column, Value], bool]]] = {
     "code": lambda _, value: True,
     "json": lambda _, value: True,
     "path": lambda _, value: isinstance(value, str) and _PATH.fullmatch(value) is not None,
+    "currency": lambda _, value: isinstance(value, str),
 }
 _WORDS: Final = {
     "key": "key", "text": "text", "label": "part of a path", "money": "amount", "odds": "price above 1",
     "time": "time after 1970", "date": "date", "integer": "whole number", "number": "number", "flag": "yes or no",
     "code": "known code", "json": "JSON", "path": "path of agents",
+    "currency": "currency code of three capital letters",
 }  # fmt: skip
