@@ -159,7 +159,7 @@ class Exposures(Flow):
                 self._told[scope] = now
                 self._changed.append(scope)
         self._view.out = self.out
-        self._view.wait(sorted(touched), self.books, self.before_ms)
+        self._view.wait(sorted(touched), self.books, self.before_ms, turns)
         if turns is not None:
             self._view.say(self.books, turns, self.watermark_ms, settings.markets_max)
         self._view.tell()

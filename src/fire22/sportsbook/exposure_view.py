@@ -124,18 +124,22 @@ class View:
             self._events.setdefault(event, {})[market] = None
             self._event_of[market] = event
 
-    def wait(self, touched: Iterable[str], books: Books, since_ms: int) -> None:
-        """What has changed waits for its turn.
+    def wait(self, touched: Iterable[str], books: Books, since_ms: int, turns: list[int] | None) -> None:
+        """What has changed waits for its turn, unless that is now.
 
         Args:
             touched: the scopes whose figures a group has changed.
             since_ms: the watermark before the group.
+            turns: of the scopes that are said now, as of `say`; None where nothing is.
         """
         for scope in touched:
-            self._wait(scope, since_ms)
+            if turns is None or not _is_due(scope, turns):
+                self._wait(scope, since_ms)
         # What is told of a market may be shown by any scope.
         if self._expired or (self._told and not all(self._all_wait)):
             for scope in books.scopes:
+                if turns is not None and _is_due(scope, turns):
+                    continue
                 if self._expired or not self._all_wait[_turn(scope)]:
                     self._wait(scope, since_ms)
             self._all_wait = [True] * (DEEP + 1)
@@ -173,10 +177,12 @@ class View:
         for told in self._told_by_turn:
             told.update(self._told)
         self._told = {}
-        for scope in sorted(books.scopes):
-            turn = _turn(scope)
-            if turn == SHALLOW or turn in turns:
-                self._say_scope(books.scopes[scope], self._told_by_turn[turn], markets_max)
+        # A scope that waits may have no book any more: after a restart there are only those with open wagers.
+        for scope in sorted(books.scopes.keys() | dict(self._unsaid).keys()):
+            if _is_due(scope, turns):
+                book = books.scopes.get(scope)
+                if book is not None:
+                    self._say_scope(book, self._told_by_turn[_turn(scope)], markets_max)
                 since_ms = self._unsaid.pop(scope)
                 if since_ms is not None:
                     self._backlog.remove(scope, since_ms)
@@ -242,3 +248,9 @@ class View:
 def _turn(scope: str) -> int:
     """In which of the intervals a scope is said."""
     return SHALLOW if scope.count("/") <= 1 else crc32(scope.encode()) % DEEP
+
+
+def _is_due(scope: str, turns: list[int]) -> bool:
+    """Whether a scope is said when it is the turn of some."""
+    turn = _turn(scope)
+    return turn == SHALLOW or turn in turns

@@ -196,6 +196,8 @@ class Figures(Flow):
     def _roll_over(self) -> None:
         self._week = self._daybook.running.week
         self._revisions.forget(self._daybook.running.restate_from)
+        # Also those of customers who came to an agent and have done nothing there yet.
+        self._by_key = {account.key: account for account in self._daybook.accounts()}
         for key in sorted(self._by_key):
             self._by_key[key].waits = True
             self._mark(key)
