@@ -363,3 +363,25 @@ def _agent_id(path: str) -> str:
 
 def _identity(fact: facts.WagerFact) -> dict[str, Any]:
     return {name: getattr(fact, name) for name in facts.WagerFact.__struct_fields__}
+
+
+# What a book's people rewrite by hand, of the customers and agents of any history.
+REWRITTEN = {
+    "agent.changed": {"agentId": "A1", "name": "New", "path": "/M1/A1", "level": 2, "status": "active",
+                      "before": {"agentId": "A1", "name": "", "path": "/M1/A1", "level": 2, "status": "active"}},
+    "customer.changed": {"customerId": "C1", "agentId": "A1", "path": "/M1/A1", "name": "New", "before": {"name": ""}},
+    "customer.moved": {"customerId": "C1", "agentId": "A3", "path": "/M2/A3",
+                       "before": {"agentId": "A1", "path": "/M1/A1"}},
+    "customer.renamed": {"customerId": "N1", "agentId": "A3", "path": "/M2/A3", "before": "C1"},
+    "market.changed": {"marketId": "m1", "eventId": "e2", "type": "total", "status": "open", "before": {}},
+    "row.changed": {"table": "wagers", "id": "1", "before": {"accepted_at": "a"}, "after": {"accepted_at": "b"}},
+    "row.deleted": {"table": "customers", "id": "1", "before": {}},
+}  # fmt: skip
+
+
+def rewritten(last: Event) -> list[Event]:
+    """The same as events, at the time of the last one."""
+    return [
+        msgspec.structs.replace(last, id=f"rewritten:{type}", type=type, data=Raw(msgspec.json.encode(data)))
+        for type, data in REWRITTEN.items()
+    ]

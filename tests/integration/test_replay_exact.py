@@ -11,18 +11,17 @@ from random import Random
 import apsw
 import msgspec
 import pytest
-from msgspec import Raw
 
 from fire22 import app
 from fire22.core import codes
 from fire22.core.errors import StorageError
-from fire22.core.event import Event, encode_event
+from fire22.core.event import encode_event
 from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect
 from fire22.log.maintenance import backup, check
 from fire22.sportsbook import domain
 from tests import archiver
-from tests.histories import OPEN_TOPICS, History
+from tests.histories import OPEN_TOPICS, REWRITTEN, History, rewritten
 from tests.storage import feed_bytes, folding, opened, read_feed, reseal, stored_groups, wait_folded
 
 EVENTS = 3000
@@ -35,28 +34,6 @@ from pathlib import Path
 from tests.integration.test_replay_exact import rebuild
 print(rebuild(Path(sys.argv[1]), Path(sys.argv[2])))
 """
-
-
-# What a book's people rewrite by hand, of the customers and agents of any history.
-REWRITTEN = {
-    "agent.changed": {"agentId": "A1", "name": "New", "path": "/M1/A1", "level": 2, "status": "active",
-                      "before": {"agentId": "A1", "name": "", "path": "/M1/A1", "level": 2, "status": "active"}},
-    "customer.changed": {"customerId": "C1", "agentId": "A1", "path": "/M1/A1", "name": "New", "before": {"name": ""}},
-    "customer.moved": {"customerId": "C1", "agentId": "A3", "path": "/M2/A3",
-                       "before": {"agentId": "A1", "path": "/M1/A1"}},
-    "customer.renamed": {"customerId": "N1", "agentId": "A3", "path": "/M2/A3", "before": "C1"},
-    "market.changed": {"marketId": "m1", "eventId": "e2", "type": "total", "status": "open", "before": {}},
-    "row.changed": {"table": "wagers", "id": "1", "before": {"accepted_at": "a"}, "after": {"accepted_at": "b"}},
-    "row.deleted": {"table": "customers", "id": "1", "before": {}},
-}  # fmt: skip
-
-
-def rewritten(last: Event) -> list[Event]:
-    """The same as events, at the time of the last one."""
-    return [
-        msgspec.structs.replace(last, id=f"rewritten:{type}", type=type, data=Raw(msgspec.json.encode(data)))
-        for type, data in REWRITTEN.items()
-    ]
 
 
 def digest(rows: list[tuple[object, ...]]) -> str:
