@@ -13,12 +13,13 @@ import pytest
 from fire22.core.errors import BookError, SetupError
 from fire22.core.event import Event
 from fire22.core.message import Json
-from fire22.core.times import to_ms
+from fire22.core.times import to_ms, to_text
+from fire22.sources.book_reader import BookReader
 from fire22.sources.mirror import UNUSABLE
 from fire22.sources.outbox import Plan, install, is_current, plan, uninstall
 from fire22.sportsbook import domain
 from fire22.sportsbook.schema import OUTBOX, Book, book, numbers
-from fire22.sportsbook.schema.foreign import ColumnMapping, read_book_mapping
+from fire22.sportsbook.schema.foreign import ColumnMapping, TableMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import unmapped
 from tests.demo_book import told
 from tests.folding import Folding
@@ -464,3 +465,74 @@ def test_a_book_that_lacks_a_column_is_named(foreign: apsw.Connection) -> None:
 def test_the_demo_book_needs_no_mapping() -> None:
     """Without a mapping the triggers are over the demo book's own tables."""
     assert book(None).outbox == OUTBOX
+
+
+# A book that brings its own time.
+
+
+@pytest.fixture
+def recorded(foreign: apsw.Connection) -> Book:
+    """The other book with a table of clocks."""
+    foreign.execute("CREATE TABLE Ticks(No INTEGER PRIMARY KEY, At TEXT)")
+    ticks = TableMapping("Ticks", {"at": ColumnMapping(column="At", time="iso")})
+    return book(msgspec.structs.replace(mapping(), clock="recorded", tables={**mapping().tables, "clock": ticks}))
+
+
+def tick(connection: apsw.Connection, *at: str) -> None:
+    """The book's clock."""
+    connection.executemany("INSERT INTO Ticks(At) VALUES(?)", [(each,) for each in at])
+
+
+def clocks(events: list[Event]) -> list[tuple[int, str]]:
+    """Where among the events clocks are, and what they say."""
+    return [(place, to_text(each.at_ms)) for place, each in enumerate(events) if each.type == "system.clock"]
+
+
+def test_the_clock_of_a_recorded_book_is_told_when_it_is_connected(foreign: apsw.Connection, recorded: Book) -> None:
+    """A desk that connects a living recorded book has its time at once: a bet of last week is not one of the future."""
+    tick(foreign, "2026-07-01T11:00:00Z", "2026-07-01T13:00:00Z", "2026-07-01T12:00:00Z")
+    foreign.execute(bet())
+    install(Path(foreign.filename), recorded.outbox)
+    events = told(foreign, recorded)
+    assert clocks(events) == [(len(events) - 1, "2026-07-01T13:00:00.000Z")]
+    assert events[-2].type == "wager.imported"
+
+
+def test_a_clock_that_came_after_the_triggers_is_told_in_its_place(foreign: apsw.Connection, recorded: Book) -> None:
+    """What was written between the installation and the server's first start comes in the order of its writing."""
+    tick(foreign, "2026-07-01T11:00:00Z", "2026-07-01T12:30:00Z")
+    install(Path(foreign.filename), recorded.outbox)
+    foreign.execute(f"UPDATE Ticks SET At = '2026-07-01T14:00:00Z' WHERE No = 2; {bet()}")
+    tick(foreign, "2026-07-01T15:00:00Z")
+    events = told(foreign, recorded)
+    assert [at for _, at in clocks(events)] == [f"2026-07-01T{at}:00.000Z" for at in ("12:30", "14:00", "15:00")]
+    assert [each.type for each in events[-3:]] == ["system.clock", "wager.placed", "system.clock"]
+
+
+def test_the_clocks_of_a_recorded_book_agree_with_its_figures(foreign: apsw.Connection, recorded: Book) -> None:
+    """`check --reconcile` compares the largest clock, which is all that is kept: the others are no differences."""
+    path = Path(foreign.filename)
+    tick(foreign, "2026-07-01T11:00:00Z", "2026-07-01T13:00:00Z", "2026-07-01T12:00:00Z")
+    install(path, recorded.outbox)
+    told(foreign, recorded)
+    tick(foreign, "2026-07-01T12:30:00Z", "2026-07-01T14:00:00Z")
+    reader = BookReader(path, recorded, path.parent, lambda _: 10**6)
+    assert [each.table for each in reader.differences()] == ["clock"]
+    reader.close()
+    assert [at for _, at in clocks(told(foreign, recorded))] == ["2026-07-01T14:00:00.000Z"]
+    reader = BookReader(path, recorded, path.parent, lambda _: 10**6)
+    assert list(reader.differences()) == []
+    reader.close()
+
+
+def test_a_clock_near_the_end_of_the_calendar_is_set_aside(foreign: apsw.Connection, recorded: Book) -> None:
+    """The largest time there is moves no clock, whether it was there before or is written later."""
+    last = "9999-12-31T23:59:59.999Z"
+    tick(foreign, "2026-07-01T11:00:00Z", last)
+    install(Path(foreign.filename), recorded.outbox)
+    events = told(foreign, recorded)
+    assert [at for _, at in clocks(events)] == ["2026-07-01T11:00:00.000Z"]
+    tick(foreign, last, "2026-07-01T12:00:00Z")
+    events += told(foreign, recorded)
+    assert clocks(events)[1:] == [(len(events) - 1, "2026-07-01T12:00:00.000Z")]
+    assert [each.type for each in events].count(UNUSABLE) == 2

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from random import Random
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from fire22.core import codes
 from fire22.core.event import Event, Metadata, encode_event
 from fire22.core.message import Json
 from fire22.core.patch import apply
-from fire22.core.times import to_datetime
+from fire22.core.times import to_datetime, to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.feed.base import Archived, Batch, Checkpoint, Document, Rows, decode_entries, encode_entries
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
@@ -255,6 +256,17 @@ def test_time_only_moves_forward() -> None:
     assert flow.clocks == [START_MS, START_MS + 7]
     assert flow.watermark_ms == batch.watermark_ms == START_MS + 7
     assert one.checkpoint == Checkpoint(5, 0, START_MS + 7)
+
+
+def test_a_clock_near_the_end_of_the_calendar_is_a_dead_letter() -> None:
+    """A program that writes the largest time there is as its clock costs that row alone; the figures go on."""
+    one = small_book()
+    fold(one, clock(START_MS))
+    batch = fold(one, clock(to_ms(datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC))), clock(START_MS + 1))
+    assert batch.watermark_ms == START_MS + 1
+    assert [each.type for each in one.rejected] == ["system.clock"]
+    late = to_ms(datetime(8999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    assert fold(one, clock(late)).watermark_ms == late
 
 
 def test_a_record_of_the_future_does_not_outlive_retention() -> None:

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
+
+CLOCK_END_MS: Final = 221_845_392_000_000  # the year 9000: the calendar has no room for what follows a later clock
 
 
 def to_ms(time: datetime) -> int:

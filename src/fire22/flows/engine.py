@@ -25,6 +25,7 @@ from fire22.core.event import Event, decode_event
 from fire22.core.letter import DISMISSED, REPLAYED, ROW_REJECTED, LetterReplayed
 from fire22.core.message import Json
 from fire22.core.patch import diff
+from fire22.core.times import CLOCK_END_MS
 from fire22.core.topic import Topic
 from fire22.feed.base import SETTLED, Archived, Batch, Checkpoint, Document, Entry, Record, Rows
 from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated, Table
@@ -342,7 +343,7 @@ class Engine(Emitter):
         """Look at the clocks of a group before its events are folded: a later one tells what came before it."""
         clocks = [(seq, body) for seq, body in enumerate(group.bodies, group.first) if _IS_CLOCK in body]
         events = [(seq, decode_event(body)) for seq, body in clocks]
-        self._group_clocks = [(seq, event.at_ms) for seq, event in events if event.type == CLOCK]
+        self._group_clocks = [(seq, event.at_ms) for seq, event in events if _is_clock(event)]
         self._clocks = deque(self._group_clocks)
         self._bound()
 
@@ -506,6 +507,8 @@ class Engine(Emitter):
             except (Refused, Repeated) as error:
                 raise AssertionError(f"{event.type} was refused after a flow had taken it: {error!r}") from error
         elif own := self._own.get(event.type):
+            if event.type == CLOCK and event.at_ms >= CLOCK_END_MS:
+                return Failure(codes.EVENT_INVALID, "The clock is near the end of the calendar.")
             own(event)
         if (event.metadata.category or event.metadata.tags) and self._any:
             fact = Fact(self._seq, at_ms, event, None, future)
@@ -597,6 +600,11 @@ class Engine(Emitter):
             if table.is_changed:
                 rows.append(Rows(name, table.take_changed()))
         return tuple(rows)
+
+
+def _is_clock(event: Event) -> bool:
+    """Whether an event moves the watermark; a clock that the calendar has no room after is a dead letter."""
+    return event.type == CLOCK and event.at_ms < CLOCK_END_MS
 
 
 def _pass_over(key: str, value: bytes) -> None:

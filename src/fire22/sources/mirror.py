@@ -15,6 +15,7 @@ makes a dead letter of it.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -162,11 +163,16 @@ class Mirror:
                 pass
             at_first = read_layout(layout) if layout else self._columns
             known = [(number, read_layout(text)) for number, text in layouts]
+            later: Counter[Values] = Counter()
             for change in undone:
                 if change.source:
                     self.layout = next((one for number, one in reversed(known) if number < change.number), at_first)
-                    self._undo(self._laid(change))
+                    laid = self._laid(change)
+                    self._undo(laid)
+                    for each, count in self._clocks(laid):
+                        later[each] += count
             self.layout = at_first
+            self._wind_back(scan, at, later)
             self._with_triggers(tell=tell)
             self._put("filled", "1")
             self._store(position)
@@ -336,6 +342,33 @@ class Mirror:
         if before:
             for each in self._domain.rows(msgspec.structs.replace(change, op="insert", old=(), new=before)):
                 self._take(each, silent=True)
+
+    def _clocks(self, change: BookChange) -> Iterator[tuple[Values, int]]:
+        """The clocks that a change brought (1) and took away (-1)."""
+        for values, count in ((change.new, 1), (change.old, -1)):
+            if values and change.source in self._domain.sources(CLOCK):
+                one = msgspec.structs.replace(change, op="insert", old=(), new=values)
+                for made in self._domain.rows(one, CLOCK):
+                    if isinstance(made, RowChange) and made.row is not None:
+                        yield made.row, count
+
+    def _wind_back(self, scan: Scan, at: str, later: "Counter[Values]") -> None:
+        """Make the clock the latest of those that no change after the position has brought."""
+        if not later:
+            return
+        statements = self._tables[CLOCK]
+        self._connection.execute(f"DELETE FROM {quoted(CLOCK)}")
+        for source in self._domain.sources(CLOCK):
+            for values in scan(source, self._columns[source]):
+                for made in self._domain.rows(BookChange(0, at, source, "insert", (), values), CLOCK):
+                    if isinstance(made, RowChange) and made.row is not None:
+                        if later[made.row] > 0:
+                            later[made.row] -= 1
+                        else:
+                            self._take(made, silent=True)
+        for row, count in later.items():
+            if count < 0:  # the book does not have it any more
+                self._take(RowChange(at, CLOCK, row[: statements.table.keys], row), silent=True)
 
     def _take(self, change: RowChange | Unusable, *, again: bool = False, silent: bool = False) -> bool:
         """Make a row as it shall be; whether anything is otherwise now.

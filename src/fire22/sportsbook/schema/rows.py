@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core.outbox import BookChange, OutboxSchema, RowChange, TableNeed, Unusable, Value, Values
+from fire22.core.times import CLOCK_END_MS, to_text
 from fire22.sportsbook.money import Money
 from fire22.sportsbook.schema import numbers
 from fire22.sportsbook.schema.columns import KEYS, ORDER, TABLES, Column
@@ -21,6 +22,7 @@ from fire22.sportsbook.schema.foreign import BookMapping, ColumnMapping, TableMa
 from fire22.sportsbook.schema.numbers import BadValueError, Given, shown
 
 CLOCK: Final = "clock"
+CLOCK_END: Final = to_text(CLOCK_END_MS)
 ROWID: Final = "rowid"
 CURRENCIES_MAX: Final = 500  # whose readers are kept
 # Of one row of the book: a leg comes before its wager and leaves after it, a settlement comes and leaves after it.
@@ -267,6 +269,8 @@ def _clock(change: BookChange, at: Value) -> RowChange | Unusable:
     made = numbers.time("iso", "UTC")(at)
     if made is None:
         return Unusable(change.at, CLOCK, str(change.number), "at", shown(at), "is no time")
+    if str(made) >= CLOCK_END:
+        return Unusable(change.at, CLOCK, str(change.number), "at", shown(at), "is near the end of the calendar")
     return RowChange(change.at, CLOCK, ("1",), ("1", made))
 
 
