@@ -138,6 +138,20 @@ async def test_what_is_not_read_yet_is_no_difference(book: DemoBook) -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_was_written_after_the_server_ended_is_no_difference(book: DemoBook) -> None:
+    """The next start reads it; only what no change tells of is a difference."""
+    await served(book)
+    books.write(book.connection, [SettleWager("w2", "loss", 0, now_ms())])
+    code, said = check(book.path, "--reconcile")
+    assert "every row is known as it is, but for" in said
+    assert "customers and markets: ok" in said
+    assert code == 0
+    book.connection.execute("DROP TRIGGER fire22_agents_update")
+    book.connection.execute("UPDATE agents SET name = 'Other' WHERE code = 'M1'")
+    assert "1 rows differ: 1 of agents" in check(book.path, "--reconcile")[1]
+
+
+@pytest.mark.asyncio
 async def test_wagers_in_another_currency_are_left_out(book: DemoBook) -> None:
     """Their amounts are converted at rates that the book does not know."""
     book.connection.execute("UPDATE wagers SET currency = 'EUR' WHERE id = 'w3'")

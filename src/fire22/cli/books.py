@@ -225,7 +225,8 @@ def _compare_rows(reader: BookReader, domain: Book, path: Path, *, repair: bool)
             out.print(f"  {_difference(each)}", highlight=False, markup=False, soft_wrap=True)
     unread = reader.unread
     if not counts:
-        out.print("book and figures: ok, every row is known as it is")
+        later = f", but for {unread:,} changes that are not read yet" if unread > 0 else ""
+        out.print(f"book and figures: ok, every row is known as it is{later}", highlight=False, soft_wrap=True)
         return True
     said = ", ".join(f"{count:,} of {table}" for table, count in sorted(counts.items()))
     waiting = f" ({unread:,} changes have not been read yet)" if unread else ""

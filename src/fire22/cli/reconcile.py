@@ -58,7 +58,10 @@ def compare_figures(reader: BookReader, settings: Config, *, balances: bool, leg
         if known is None:
             out.print(f"{TITLE}: not compared; the server's next start makes the figures again", highlight=False)
         elif known.unread:
-            out.print(f"{TITLE}: {known.unread:,} changes are not read yet; the server's next start reads them")
+            out.print(
+                f"{TITLE}: {known.unread:,} changes are not read yet; the server's next start reads them",
+                soft_wrap=True,
+            )
         else:
             found = reconcile.compare(mirror, known.registry, known.ledger, balances=balances)
             _tell(found, known.letters)

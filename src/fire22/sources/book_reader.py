@@ -215,9 +215,26 @@ class BookReader:
         return False
 
     def differences(self) -> Iterator[RowChange | Unusable]:
-        """What the book holds otherwise than the mirror; nothing is changed."""
+        """What the book holds otherwise than the mirror, but for what the next reading brings; nothing is changed."""
         with self._reading():
-            yield from self.mirror.differences(self._scan, to_text(_now_ms()))
+            waiting = self._waiting()
+            for each in self.mirror.differences(self._scan, to_text(_now_ms())):
+                if (each.table, each.key) not in waiting:
+                    yield each
+
+    def _waiting(self) -> set[tuple[str, object]]:
+        """The rows that changes are about which have not been read; none where the next reading cannot go on."""
+        if self._broken(int(read_meta(self._connection)["trimmed_to"])):
+            return set()
+        rows = [
+            row
+            for changes in self._after(self.mirror.position.number)
+            for change in changes
+            if change.op != "layout"
+            for row in self.mirror.made(change)
+        ]
+        moved = {(row.table, row.before) for row in rows if isinstance(row, RowChange) and row.before is not None}
+        return moved | {(row.table, row.key) for row in rows}
 
     @property
     def unread(self) -> int:

@@ -191,6 +191,10 @@ class Mirror:
         with self._transaction(), self._undone():
             yield from self._copied(scan, at, sweep=True)
 
+    def made(self, change: BookChange) -> list[RowChange | Unusable]:
+        """What a change of the book means for the rows here."""
+        return self._domain.rows(self._laid(change))
+
     def preview(self, changes: list[BookChange]) -> list[Fact]:
         """The facts that `apply` would make; nothing stays."""
         after = self.numbers()[1]
