@@ -26,6 +26,7 @@ from fire22.sportsbook.schema import Book
 from fire22.sportsbook.schema import book as book_of
 from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import Unmapped, unmapped
+from fire22.sportsbook.schema.upgrade import upgrade
 
 DIFFERENCES_SHOWN_MAX = 50
 
@@ -94,6 +95,9 @@ def install_triggers(
         if uninstall:
             removed = outbox.uninstall(book, keep_outbox=keep_outbox)
             out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)
+            return
+        if mapped is None and _upgrade(book, dry_run=dry_run) and dry_run:
+            out.print("Then the triggers would be exchanged.")
         elif dry_run:
             plan = _plan(book, mapped)
             if mapped:
@@ -110,6 +114,17 @@ def install_triggers(
                 out.print(f"Book {report.book_id}: the server {then}.", highlight=False)
             elif again or not report.plan.empty:
                 out.print(f"Book {report.book_id}: the server compares all of it with what it knows.", highlight=False)
+
+
+def _upgrade(book: Path, *, dry_run: bool) -> bool:
+    """Add what a book of the demo schema lacks that an earlier version made; whether it lacked anything."""
+    if not book.is_file():
+        return False  # the installation says so
+    with outbox.book_errors(book):
+        statements = upgrade(book, dry_run=dry_run)
+    for each in statements:
+        out.print(f"{'Would run' if dry_run else 'Ran'}: {' '.join(each.split())}", highlight=False, markup=False)
+    return bool(statements)
 
 
 @contextlib.contextmanager

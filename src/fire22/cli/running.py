@@ -24,6 +24,7 @@ from fire22.sources import outbox
 from fire22.sportsbook import book as books
 from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
 from fire22.sportsbook.schema import OUTBOX
+from fire22.sportsbook.schema.upgrade import upgrade
 from fire22.sportsbook.simulation.incidents import parse
 
 
@@ -68,6 +69,8 @@ def demo(
                 size = with_markets(FULL, markets)
                 books.create(book, seed=seed, now_ms=application.now_ms(), install=outbox.install, size=size)
         else:
+            with outbox.book_errors(book):
+                upgrade(book)
             outbox.install(book, OUTBOX)
     options = [f"--rate={rate}", f"--seed={seed}", f"--markets={markets}", f"--incidents-every={incidents_every}"]
     run(_demo(config, book, rate, [*options, *(f"--incident={each}" for each in staged)]))
