@@ -19,7 +19,7 @@ from fire22.sources.mirror import UNUSABLE
 from fire22.sources.outbox import Plan, install, is_current, plan, uninstall
 from fire22.sportsbook import domain
 from fire22.sportsbook.schema import OUTBOX, Book, book, numbers
-from fire22.sportsbook.schema.foreign import ColumnMapping, TableMapping, read_book_mapping
+from fire22.sportsbook.schema.foreign import BookMapping, ColumnMapping, TableMapping, read_book_mapping
 from fire22.sportsbook.schema.sample import unmapped
 from tests.demo_book import told
 from tests.folding import Folding
@@ -347,6 +347,50 @@ def test_rare_codes_are_found_beside_the_sample(foreign: apsw.Connection) -> Non
         foreign.execute(bet(BetNo=number, State="Z" if number == 77 else "O"))
     (found,) = unmapped(foreign, mapping(), rows_max=10)
     assert (found.value, found.count, found.key) == ("Z", 1, 77)
+
+
+LINES = """
+CREATE TABLE Lines(LineNo INTEGER PRIMARY KEY, BetNo, SideNo, Price);
+"""
+
+
+def lines(**columns: str) -> BookMapping:
+    """The mapping of the other book, whose legs have a table of their own."""
+    names: dict[str, str | ColumnMapping] = {"wager_id": "BetNo", "selection_id": "SideNo", "odds_decimal": "Price"}
+    tables = {**mapping().tables, "wager_legs": TableMapping("Lines", {**names, **columns})}
+    return msgspec.structs.replace(mapping(), tables=tables)
+
+
+def test_legs_with_a_table_of_their_own_need_a_number(tmp_path: Path) -> None:
+    """Without one all legs of a parlay would be the first: the mapping is refused with what would help."""
+    path = tmp_path / "map.toml"
+    text = (ROOT / "examples" / "northbet.toml").read_text()
+    before, _, after = text.partition('[tables.wager_legs]\ntable = "Bets"')
+    path.write_text(f'{before}[tables.wager_legs]\ntable = "Lines"{after}')
+    with pytest.raises(SetupError) as caught:
+        read_book_mapping(path)
+    assert "tables.wager_legs.columns.leg_no is missing" in caught.value.message
+    assert "such as the row's own id" in caught.value.message
+
+
+def test_a_key_of_two_rows_is_found_before_anything_is_installed(foreign: apsw.Connection) -> None:
+    """Two lines of a slip under one key are told with the key; by the line's own number they are two."""
+    foreign.execute(LINES + "INSERT INTO Lines VALUES(1, 5, 1, -110), (2, 5, 2, 150), (3, 6, 1, -110)")
+    foreign.execute(bet(BetNo=5))
+    foreign.execute(bet(BetNo=6))
+    found = [(each.table, each.column, each.value, each.count, each.why) for each in unmapped(foreign, lines())]
+    assert found == [("Lines", "BetNo/leg_no", "5/1", 1, "is the key of rows that differ")]
+    assert unmapped(foreign, lines(leg_no="LineNo")) == []
+
+
+def test_a_second_row_of_a_key_takes_no_place(foreign: apsw.Connection) -> None:
+    """Of two lines with one key the first counts, and the second is a dead letter that names table and key."""
+    foreign.execute(LINES + "INSERT INTO Lines VALUES(1, 5, 1, -110), (2, 5, 2, 150)")
+    foreign.execute(bet(BetNo=5))
+    install(Path(foreign.filename), book(lines()).outbox)
+    found = [bytes(each.data).decode() for each in told(foreign, book(lines())) if each.type == UNUSABLE]
+    assert len(found) == 1
+    assert "Lines has another row with the same wager_id/leg_no (row 5/1)." in found[0]
 
 
 def test_triggers_go_whole(foreign: apsw.Connection) -> None:

@@ -312,20 +312,34 @@ class Mirror:
         """Bring in every row of the book that is another here; with `sweep` also take out what is gone."""
         for table in self._domain.tables:
             statements = self._tables[table.name]
-            if sweep:
-                self._connection.execute("DROP TABLE IF EXISTS temp.seen")
-                columns = ", ".join(f"k{place}" for place in range(table.keys))
-                self._connection.execute(f"CREATE TEMP TABLE seen({columns}, PRIMARY KEY({columns})) WITHOUT ROWID")
+            self._connection.execute("DROP TABLE IF EXISTS temp.seen")
+            columns = ", ".join(f"k{place}" for place in range(table.keys))
+            self._connection.execute(f"CREATE TEMP TABLE seen({columns}, PRIMARY KEY({columns})) WITHOUT ROWID")
             for source in self._domain.sources(table.name):
                 for values in scan(source, self._columns[source]):
                     change = BookChange(0, at, source, "insert", (), values)
                     for made in self._domain.rows(change, table.name):
-                        if isinstance(made, RowChange) and sweep:
+                        if isinstance(made, RowChange):
                             self._connection.execute(statements.see, made.key)
+                            if not self._connection.changes():
+                                made = self._second(statements, source, made)
                         if self._take(made, again=True):
                             yield made
             if sweep:
                 yield from self._swept(statements, at)
+
+    def _second(self, statements: "_Statements", source: str, change: RowChange) -> RowChange | Unusable:
+        """A row of the book whose key another row has too: it is not to take that row's place, unless both are alike.
+
+        Only a reading of the whole book knows that both are there: a row that is written anew by INSERT OR REPLACE
+        looks the same to a trigger.
+        """
+        kept = self._connection.execute(statements.select, change.key).fetchone()
+        if kept is None or change.row is None or _same(kept, change.row) or change.table == "clock":
+            return change
+        key = "/".join(map(str, change.key))
+        columns = "/".join(statements.table.columns[: statements.table.keys])
+        return Unusable(change.at, source, key, "", "", f"has another row with the same {columns}")
 
     def _swept(self, statements: "_Statements", at: str) -> Iterator[RowChange]:
         if statements.table.name == CLOCK:

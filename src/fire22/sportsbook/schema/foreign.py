@@ -135,6 +135,12 @@ def _of_tables(mapping: BookMapping) -> list[str]:
         for each, column in known.items():
             problems += [f"{at}.columns.{each}{why}" for why in _of_column(column, table.column(each))]
     wagers = mapping.tables.get("wagers")
+    legs = mapping.tables.get("wager_legs")
+    if legs is not None and wagers is not None and legs.table != wagers.table and "leg_no" not in legs.columns:
+        problems.append(
+            f"tables.wager_legs.columns.leg_no is missing: a wager may have several rows in {legs.table}, and wager_id "
+            "alone does not tell them apart; map a number that is another one for each row, such as the row's own id"
+        )
     if "wager_changes" in mapping.tables and wagers is not None and "version" not in wagers.columns:
         problems.append("tables.wagers.columns.version is missing: tables.wager_changes goes by it")
     return problems

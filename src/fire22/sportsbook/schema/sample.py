@@ -17,7 +17,7 @@ from fire22.sportsbook.facts import MINOR_MAX, NUMBER_MAX, ODDS_MAX
 from fire22.sportsbook.schema.columns import ORDER, TABLES, Column
 from fire22.sportsbook.schema.foreign import BookMapping
 from fire22.sportsbook.schema.numbers import BadValueError
-from fire22.sportsbook.schema.rows import ColumnReader, TableReader, mapped_column, needs
+from fire22.sportsbook.schema.rows import CLOCK, ColumnReader, TableReader, mapped_column, needs
 
 ROWS_MAX: Final = 100_000  # of each table
 LEVELS_MAX: Final = 9  # one more than a path may have, so that a circle gives a path that is refused
@@ -128,9 +128,11 @@ def _look(connection: apsw.Connection, reader: TableReader, known: _Known, count
     judges = [_Judge(reader, each, known) for each in reader.readers]
     of_every_row = [each for each in judges if each.of_every_row]
     labels: dict[str, dict[Value, tuple[int, Value]]] = {}
+    keys = _Keys(reader)
     for number, row in enumerate(_rows(connection, reader)):
         if not _holds(reader, row):
             continue
+        keys.add(row)
         for judge in judges if number % step == 0 else of_every_row:
             theirs, why = judge(row)
             if judge.column.kind == "label" and not why:
@@ -139,6 +141,8 @@ def _look(connection: apsw.Connection, reader: TableReader, known: _Known, count
                 seen[theirs] = (count + 1, first)
             if why:
                 counts.add(table, judge.theirs, theirs, _called(reader, row), why)
+    for value in [*keys.twice[:1]] * len(keys.twice):
+        counts.add(table, keys.columns, value, value, "is the key of rows that differ")
     for column, seen in labels.items():
         for value, (count, first) in seen.items():
             for _ in range(count if count > 1 else 0):
@@ -179,6 +183,38 @@ def _look_at_paths(connection: apsw.Connection, reader: TableReader, counts: _Co
             wrong[id] = path
     for id, path in list(wrong.items())[:1]:
         counts.add(reader.table.table, "path", path, called[id], "is no path of agents")
+
+
+class _Keys:
+    """The keys of a table's rows, in a temporary file of SQLite's. Rows that are the same to us may share one: a table
+    of games has each sport many times.
+
+    Attributes:
+        columns: the book's columns that make the key.
+        twice: the keys of rows that are unlike the first row of that key.
+    """
+
+    def __init__(self, reader: TableReader) -> None:
+        self.columns = "/".join(each.theirs for each in reader.readers[: reader.keys])
+        self.twice: list[Value] = []
+        self._reader = reader
+        self._connection = apsw.Connection("")
+        self._connection.execute("CREATE TABLE seen(key PRIMARY KEY, row) WITHOUT ROWID; BEGIN")
+
+    def add(self, row: Values) -> None:
+        """Look at a row; one that cannot be ours has no key."""
+        try:
+            ours = self._reader.row(row)
+        except BadValueError:
+            return
+        if ours is None or self._reader.name == CLOCK:
+            return
+        key, kept = "/".join(map(str, ours[: self._reader.keys])), repr(ours)
+        self._connection.execute("INSERT OR IGNORE INTO seen VALUES(?, ?)", (key, kept))
+        if not self._connection.changes():
+            first = self._connection.execute("SELECT row FROM seen WHERE key = ?", (key,)).get
+            if first != kept:
+                self.twice.append(key)
 
 
 class _Judge:
