@@ -300,7 +300,7 @@ class Application:
         source = SqliteSource(
             path,
             self.log,
-            domain=book(read_book_mapping(Path(mapping)) if mapping else None),
+            domain=book(read_book_mapping(Path(mapping), self.config.book.currency) if mapping else None),
             folder=self.config.folder,
             poll_ms=self.config.book.poll_ms,
             now_ms=now_ms,

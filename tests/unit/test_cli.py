@@ -202,6 +202,24 @@ def test_a_mapped_book_is_checked_before_it_is_touched(tmp_path: Path, data: Pat
     assert "not those of the mapping" in refused("book_schema", "serve", "-c", config, "--port", 0)
 
 
+def test_the_currencies_of_mapping_and_configuration_are_one(tmp_path: Path, data: Path) -> None:
+    """A mapping in pounds beside a configuration in dollars would count each for the other: both are named."""
+    book, map = tmp_path / "northbet.db", tmp_path / "map.toml"
+    apsw.Connection(str(book)).execute(TABLES)
+    text = (ROOT / "examples" / "northbet.toml").read_text()
+    map.write_text(f'currency = "GBP"\n{text}')
+    config = tmp_path / "fire22.toml"
+    config.write_text(f'data = "{data}"\n[book]\npath = "{book}"\nmapping = "{map}"\n')
+    for arguments in (
+        ("check", "-c", config),
+        ("install-triggers", book, "--mapping", map, "-c", config),
+        ("serve", "-c", config, "--port", 0),
+    ):
+        said = " ".join(refused("config_invalid", *arguments).split())
+        assert "is GBP" in said and "`book.currency` of the configuration is USD" in said
+    assert "brings in" in fire22("install-triggers", book, "--mapping", map).output
+
+
 def test_check_says_what_is_missing(book: Path, data: Path) -> None:
     """Before a start the operator sees whether book and log are fit."""
     assert "install-triggers" in refused("book_schema", "check", "--data", data, "--book", book)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from fire22.cli.reconcile import compare_figures
 from fire22.cli.terminal import MappingOption, err, out, program, told
-from fire22.config import Config
+from fire22.config import Config, load
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import RowChange, Unusable
@@ -87,11 +87,15 @@ def install_triggers(
         bool, typer.Option("--again", help="Let the server compare the whole book with what it knows.")
     ] = False,
     mapping: MappingOption = None,
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config", help="Of the server: its currency must be the mapping's.")
+    ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Also where values cannot be mapped.")] = False,
 ) -> None:
     """Install the triggers and the table of changes in a book, in one transaction; doing it again changes nothing."""
     with told():
-        mapped = read_book_mapping(mapping) if mapping else None
+        currency = load(config).book.currency if config else ""
+        mapped = read_book_mapping(mapping, currency) if mapping else None
         if uninstall:
             removed = outbox.uninstall(book, keep_outbox=keep_outbox)
             out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)
@@ -188,16 +192,18 @@ def _print_plan(plan: outbox.Plan) -> None:
             out.print(f"{verb}: {', '.join(names)}", highlight=False)
 
 
-def check_book(path: Path, mapping: Path | None) -> None:
+def check_book(path: Path, mapping: Path | None, currency: str) -> None:
     """Say whether a book is fit to be read.
 
     Args:
         mapping: of a book with other tables.
+        currency: of the book, as the configuration says it.
 
     Raises:
-        SetupError: `mapping_invalid`, or `book_schema` where the triggers are not in place.
+        SetupError: `mapping_invalid`, `config_invalid` where the mapping names another currency, or `book_schema`
+            where the triggers are not in place.
     """
-    mapped = read_book_mapping(mapping) if mapping else None
+    mapped = read_book_mapping(mapping, currency) if mapping else None
     plan = _plan(path, mapped)
     if plan.empty:
         count = _list_values(path, mapped) if mapped else 0
@@ -218,7 +224,7 @@ def compare_book(path: Path, mapping: Path | None, settings: Config, *, repair: 
         settings: of the server; none runs on its data folder.
         repair: let the next start of the server bring the rows that differ in.
     """
-    domain = book_of(read_book_mapping(mapping) if mapping else None)
+    domain = book_of(read_book_mapping(mapping, settings.book.currency) if mapping else None)
     reader = BookReader(path, domain, settings.folder, lambda _: 0)
     try:
         if reader.mirror.fresh:

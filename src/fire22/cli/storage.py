@@ -63,7 +63,7 @@ def check(
         out.print("configuration: ok")
         if settings.book.path:
             named = mapping or (Path(settings.book.mapping) if settings.book.mapping else None)
-            fit = _fits(Path(settings.book.path), named)
+            fit = _fits(Path(settings.book.path), named, settings.book.currency)
         if settings.folder.exists() and not settings.folder.is_dir():
             raise SetupError(codes.CONFIG_INVALID, f"{settings.folder} is not a folder; `data` names one.")
         if settings.storage.exists():
@@ -82,10 +82,10 @@ def check(
         raise SystemExit(1)
 
 
-def _fits(book: Path, mapping: Path | None) -> bool:
+def _fits(book: Path, mapping: Path | None, currency: str) -> bool:
     """Whether the book is fit to be read; what is wrong with it says nothing of the log."""
     try:
-        check_book(book, mapping)
+        check_book(book, mapping, currency)
     except (SetupError, BookError) as error:
         tell(error)
         return False

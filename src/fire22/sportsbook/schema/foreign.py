@@ -42,6 +42,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
+from fire22.core import codes
+from fire22.core.errors import SetupError
 from fire22.core.outbox import Clock
 from fire22.sportsbook.mapping import read_mapping_file
 from fire22.sportsbook.schema.columns import NEEDED, TABLES, Column
@@ -104,13 +106,23 @@ class BookMapping(Struct, frozen=True, forbid_unknown_fields=True):
     clock: Clock = "wall"
 
 
-def read_book_mapping(path: Path) -> BookMapping:
+def read_book_mapping(path: Path, currency: str = "") -> BookMapping:
     """Read a mapping.
 
+    Args:
+        currency: of the book, as the configuration says it; empty where that is not known.
+
     Raises:
-        SetupError: `mapping_invalid`; the message names the key.
+        SetupError: `mapping_invalid`; the message names the key. `config_invalid`: its currency is not the book's.
     """
-    return read_mapping_file(path, BookMapping, lambda mapping: [*_of_zone(mapping), *_of_tables(mapping)])
+    mapping = read_mapping_file(path, BookMapping, lambda mapping: [*_of_zone(mapping), *_of_tables(mapping)])
+    if currency and mapping.currency != currency:
+        message = (
+            f"`currency` of the mapping {path} is {mapping.currency}, and `book.currency` of the configuration is "
+            f"{currency}: both must be the same."
+        )
+        raise SetupError(codes.CONFIG_INVALID, message)
+    return mapping
 
 
 def _of_zone(mapping: BookMapping) -> list[str]:
