@@ -335,7 +335,7 @@ class Mirror:
         looks the same to a trigger.
         """
         kept = self._connection.execute(statements.select, change.key).fetchone()
-        if kept is None or change.row is None or _same(kept, change.row) or change.table == "clock":
+        if kept is None or change.row is None or _same(kept, change.row) or change.table == CLOCK:
             return change
         key = "/".join(map(str, change.key))
         columns = "/".join(statements.table.columns[: statements.table.keys])
