@@ -340,6 +340,46 @@ def test_a_fact_of_the_future_is_held_to_the_watermark() -> None:
     assert book.four()[1] == 0
 
 
+def test_a_fact_ahead_of_a_recorded_clock_does_not_end_the_day() -> None:
+    """A bet of the 20th in a recorded book leaves the figures of the 3rd alone, and counts once the 20th begins."""
+    book, day = Book(), 24 * HOUR
+    book.clock(START_MS)
+    book.wager("wager.placed", START_MS, "w1", riskMinor=2000)
+    key = book.period("day")["key"]
+    book.wager("wager.placed", START_MS + 17 * day, "w2", riskMinor=4000)
+    book.wager("wager.placed", START_MS, "w3", riskMinor=700)
+    book.clock(START_MS + HOUR)
+    today = book.period("day")
+    assert (today["key"], today["handle"], today["wagers"]) == (key, 27.0, 2)
+    assert book.change()[2] == 2
+    book.clock(START_MS + 16 * day)
+    assert (book.period("day")["handle"], book.change()[2]) == (0.0, 0)
+    book.clock(START_MS + 17 * day)
+    assert (book.period("day")["handle"], book.period("day")["wagers"], book.change()[2]) == (40.0, 1, 1)
+    book.clock(START_MS + 18 * day)
+    assert (book.period("day")["handle"], book.change()[2]) == (0.0, 0)
+    assert book.documents["/"]["handle"] == 67.0
+
+
+def test_a_writer_whose_clock_is_fast_ends_no_day() -> None:
+    """At midnight a bet that is dated 22 s ahead waits for the new day; what comes meanwhile is of the old one."""
+    book = Book()
+    book.tell("system.now", MIDNIGHT - 3_000)
+    book.clock(MIDNIGHT - 3_000)
+    book.wager("wager.placed", MIDNIGHT - 4_000, "w1", riskMinor=2000)
+    key = book.period("day")["key"]
+    book.wager("wager.placed", MIDNIGHT + 22_000, "w2", riskMinor=4000)
+    lost = {"riskMinor": 4000, "returnMinor": 0, "previousReturnMinor": 0, "result": "lost", "revision": 1}
+    book.wager("wager.settled", MIDNIGHT + 23_000, "w2", **lost)
+    book.wager("wager.placed", MIDNIGHT - 2_000, "w3", riskMinor=700)
+    today = book.period("day")
+    assert (today["key"], today["handle"], today["revenue"], book.change()[0]) == (key, 27.0, 0.0, 0.0)
+    book.clock(MIDNIGHT)
+    today = book.period("day")
+    assert today["key"] != key
+    assert (today["handle"], today["revenue"], book.change()[0], book.change()[2]) == (40.0, 40.0, 40.0, 0)
+
+
 def test_a_day_that_has_not_come_ends_with_the_first_watermark() -> None:
     """A fact from the far future that came before any clock does not stop business days for years."""
     book = Book()

@@ -66,6 +66,30 @@ class Sums(Struct, gc=False, array_like=True):
         self.wagers += other.wagers
         self.costs += other.costs
 
+    def less(self, other: "Sums") -> "Sums":
+        """What is left without others."""
+        return Sums(
+            self.revenue - other.revenue,
+            self.handle - other.handle,
+            self.settled - other.settled,
+            self.wagers - other.wagers,
+            self.costs - other.costs,
+        )
+
+
+class Ahead(Struct, gc=False, array_like=True):
+    """What an agent's facts do in a period that has not begun.
+
+    Args:
+        starts_ms: none of them is before it, and all are of the business day that holds it.
+        pending: by which the open wagers move.
+    """
+
+    starts_ms: int
+    path: str
+    sums: Sums = msgspec.field(default_factory=Sums)
+    pending: int = 0
+
 
 class Base(Struct, gc=False, array_like=True):
     """The four figures at the start of the business day; whether a fact of the day has moved the liability since."""

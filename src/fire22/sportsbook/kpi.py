@@ -6,7 +6,8 @@ day, week and month, the values at the start of the business day, who was active
 restart: open wagers and the counts. In a flood a group touches more scopes than it says documents of
 (`documents_max`); those that have waited longest come next, and the whole book never waits.
 
-A fact counts in the running periods that hold its time. One that comes late, for a day that is over, moves a figure and
+A fact counts in the running periods that hold its time; the watermark alone ends them. What a fact ahead of the day
+does is kept aside until its day begins. One that comes late, for a day that is over, moves a figure and
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
 where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
 Nor is what a search finds of a bound on a day on which nothing has moved the scope's liability yet.
@@ -16,7 +17,6 @@ closed: in the running month at most.
 Who logged in or wagered, and when each customer left, is kept as times, so it does not matter which is told of first.
 """
 
-from copy import copy
 from datetime import time
 from itertools import islice
 from typing import Annotated, ClassVar, Final
@@ -32,6 +32,7 @@ from fire22.flows.kept import Kept, KeptRows
 from fire22.sportsbook import facts
 from fire22.sportsbook.group_sums import GroupSums, Moved
 from fire22.sportsbook.key_figures import (
+    Ahead,
     Base,
     Commissioned,
     Liabilities,
@@ -45,6 +46,7 @@ from fire22.sportsbook.players import SHOWN, WAGERED, Player, Window, names, new
 from fire22.sportsbook.registry import MOVES, Movement, Registry
 
 MINUTE_MS: Final = 60_000
+QUARTER_MS: Final = 15 * MINUTE_MS
 ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
 BONUS: Final = "bonus"
 NEVER: Final = [0, 0]  # who neither is active nor online
@@ -63,20 +65,22 @@ class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Running(Struct, frozen=True, gc=False, array_like=True):
-    """The running periods: when they start and what they are called; ms since 1970 UTC."""
+    """The running periods: when they start and end and what they are called; ms since 1970 UTC."""
 
     day_ms: int = 0
     week_ms: int = 0
     month_ms: int = 0
     ends_ms: int = 0
     keys: tuple[str, str, str] = ("", "", "")
+    week_ends_ms: int = 0
+    month_ends_ms: int = 0
 
 
 class Kpi(Flow):
     """One document for each scope; comes after the flows that tell liabilities and commissions."""
 
     name: ClassVar[str] = "kpi"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def __init__(self, registry: Registry, liabilities: Liabilities, commissions: Commissioned) -> None:
         super().__init__()
@@ -88,6 +92,7 @@ class Kpi(Flow):
         self._seen: KeptRows[list[int]] = KeptRows("seen", list[int], JOURNAL_BYTES)
         self._left: Table[int] = Table("left", int)
         self._running_row: Table[Running] = Table("running", Running)
+        self._ahead: Table[Ahead] = Table("ahead", Ahead)
         self._sums = GroupSums()
         self._scopes: dict[str, ScopeFigures] = {}  # that have a document
         self._active = Window(WAGERED)
@@ -105,8 +110,8 @@ class Kpi(Flow):
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Scopes, customers that are active or online, who has left of late, the running periods."""
-        return (*self._rows.tables, *self._seen.tables, self._left, self._running_row)
+        """Scopes, customers that are active or online, who has left of late, the running periods, and later ones."""
+        return (*self._rows.tables, *self._seen.tables, self._left, self._running_row, self._ahead)
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -292,7 +297,7 @@ class Kpi(Flow):
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
         at_ms = move.at_ms
-        if at_ms >= self._running.ends_ms:
+        if at_ms >= self._running.ends_ms and not self.watermark_ms:
             self._begin_day(at_ms)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
@@ -307,8 +312,8 @@ class Kpi(Flow):
             moved.risk += opened.risk
             moved.to_win += opened.to_win
         accepted = kind == "placed" or kind == "imported"
-        if at_ms < self._running.day_ms:
-            self._late(move, accepted=accepted)
+        if not self._running.day_ms <= at_ms < self._running.ends_ms:
+            self._of_another_day(move, accepted=accepted)
         else:
             moved.revenue += move.revenue
             moved.handle += move.handle
@@ -323,14 +328,16 @@ class Kpi(Flow):
         elif move.gone_ms:
             self._add(move.fact.path, move.gone_ms, Sums(wagers=-1))
 
-    def _late(self, move: Movement, *, accepted: bool) -> None:
-        """A wager of before the running day: it was so at the start of the day already."""
+    def _of_another_day(self, move: Movement, *, accepted: bool) -> None:
+        """A wager of before the running day was so at its start already; what one ahead does is none of today's."""
         scopes = ancestors(move.fact.path)
         sums = Sums(move.revenue, move.handle, move.settled_handle, int(accepted))
         self._add(move.fact.path, move.at_ms, sums)
         pending = (move.opened is not None) - (move.closed is not None)
         for scope in scopes:
             self._sums.scope(scope).figures.row.base.pending += pending
+        if pending and move.at_ms >= self._running.ends_ms:
+            self._kept_aside(move.fact.path, move.at_ms).pending += pending
         if move.opened is not None or move.closed is not None:
             self._known(scopes)
 
@@ -376,8 +383,8 @@ class Kpi(Flow):
         return max(self.watermark_ms, self._running.day_ms)
 
     def _time(self, at_ms: int) -> int:
-        """When a fact counts. It may begin a business day."""
-        if at_ms >= self._running.ends_ms:
+        """When a fact counts. It may begin a business day where there is no watermark yet."""
+        if at_ms >= self._running.ends_ms and not self.watermark_ms:
             self._begin_day(at_ms)
         if at_ms > self._at_ms:
             self._at_ms = at_ms
@@ -395,32 +402,65 @@ class Kpi(Flow):
         start_ms = max(day.start_ms, before.ends_ms)
         self._running = Running(
             start_ms, min(week.start_ms, start_ms), min(month.start_ms, start_ms), day.end_ms,
-            (day.key, week.key, month.key),
+            (day.key, week.key, month.key), week.end_ms, month.end_ms,
         )  # fmt: skip
         self._running_row.put("now", self._running)
         self._expire(start_ms)
+        bounds = ((start_ms, day.end_ms), (week.start_ms, week.end_ms), (month.start_ms, month.end_ms))
+        of_day, of_week, of_month = (self._ahead_within(*each) for each in bounds)
+        nothing = Ahead(0, "")
         for scope, figures in self._scopes.items():
             row = figures.row
-            row.base = Base(row.ever.revenue, figures.active, figures.pending, figures.liability)
-            row.day = copy(row.ever)
+            today = of_day.get(scope, nothing)
+            row.day = row.ever.less(today.sums)
+            pending = figures.pending - today.pending
+            row.base = Base(row.day.revenue, figures.active, pending, figures.liability)
             if week.key != before.keys[1]:
-                row.week = copy(row.ever)
+                row.week = row.ever.less(of_week.get(scope, nothing).sums)
             if month.key != before.keys[2]:
-                row.month = copy(row.ever)
+                row.month = row.ever.less(of_month.get(scope, nothing).sums)
             self._touched[scope] = figures
+        for key in sorted(key for key, one in self._ahead if one.starts_ms < day.end_ms):
+            self._ahead.pop(key)
+
+    def _ahead_within(self, start_ms: int, end_ms: int) -> dict[str, Ahead]:
+        """What was kept aside of a period, by scope."""
+        found: dict[str, Ahead] = {}
+        for _, one in self._ahead:
+            if start_ms <= one.starts_ms < end_ms:
+                for scope in ancestors(one.path):
+                    whole = found.setdefault(scope, Ahead(0, scope))
+                    whole.sums.add(one.sums)
+                    whole.pending += one.pending
+        return found
+
+    def _kept_aside(self, path: str, at_ms: int) -> Ahead:
+        """What is kept aside of an agent's facts around a moment; it is going to change."""
+        # Not of whole days: other settings may hold when they begin, and zones differ by quarters of an hour.
+        day_ms = self._periods.starts_ms(self._periods.day(at_ms))
+        starts_ms = max(at_ms - at_ms % QUARTER_MS, day_ms, self._running.ends_ms)
+        key = f"{starts_ms} {path}"
+        one = self._ahead.get(key) or Ahead(starts_ms, path)
+        self._ahead.put(key, one)
+        return one
 
     def _add(self, path: str, at_ms: int, sums: Sums) -> None:
-        """Count what happened at a moment; of periods that began later it is of before."""
+        """Count what happened at a moment; in periods that do not hold it, it is of before."""
         running = self._running
+        is_ahead = at_ms >= running.ends_ms
+        if is_ahead:
+            self._kept_aside(path, at_ms).sums.add(sums)
         for scope in ancestors(path):
             row = self._touch(scope).row
             row.ever.add(sums)
-            if at_ms < running.day_ms:
+            if is_ahead or at_ms < running.day_ms:
                 row.base.revenue += sums.revenue
-            for start_ms, before in (
-                (running.day_ms, row.day), (running.week_ms, row.week), (running.month_ms, row.month),
-            ):  # fmt: skip
-                if at_ms < start_ms:
+            for start_ms, end_ms, before in (
+                (running.day_ms, running.ends_ms, row.day),
+                (running.week_ms, running.week_ends_ms, row.week),
+                (running.month_ms, running.month_ends_ms, row.month),
+            ):
+                if not start_ms <= at_ms < end_ms:
                     before.add(sums)
 
     def _moved_at(self, path: str) -> Moved:
