@@ -433,3 +433,40 @@ test('a reply that cannot be read rejects its request', async () => {
   world.socket.serverSendsText(`{"type":"reply","id":1,"data":{"before":1e400}}`);
   await assert.rejects(asked, { code: 'message_unsayable' });
 });
+
+test('a program that listens to nothing reads once that no server answers, and one that listens decides by itself', () => {
+  const world = new World();
+  const client = connect({ url: URL, ...world.environment });
+  for (let attempt = 0; attempt < 3; attempt++) {
+    world.socket.serverCloses(1006);
+    client.retryNow();
+  }
+  assert.equal(world.sockets.length, 4);
+  assert.deepEqual(world.warned, [`fire22: there is no connection to ${URL}; it is tried again and again`]);
+  const listening = start();
+  listening.world.socket.serverCloses(1006);
+  assert.deepEqual(listening.world.warned, []);
+});
+
+test('a wrong token is said to a program that listens to nothing', () => {
+  const world = new World();
+  connect({ url: URL, token: 'a.b.c', ...world.environment });
+  world.socket.serverAccepts();
+  world.socket.serverSends({ type: 'connection_error', data: { code: 'token_invalid', message: 'The token is not valid.' } });
+  world.socket.serverCloses(1008, 'token_invalid');
+  assert.deepEqual(world.warned, ['fire22: the server closed the connection for good: The token is not valid.']);
+});
+
+test('a subscription that is refused is said where it has no onError', () => {
+  const refused = { type: 'error', id: 1, data: { code: 'target_unknown', message: 'There is no topic nothing.' } };
+  for (const [handlers, said] of /** @type {[object, string[]][]} */ ([
+    [{}, ['fire22: nothing: There is no topic nothing.']],
+    [{ onError: () => {} }, []],
+  ])) {
+    const { world, client } = start();
+    client.subscribe('nothing', {}, handlers);
+    world.socket.serverAccepts();
+    world.socket.serverSends(refused);
+    assert.deepEqual(world.warned, said);
+  }
+});

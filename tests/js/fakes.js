@@ -36,6 +36,7 @@ export class World {
   /** @type {FakeSocket[]} */ sockets = [];
   online = true;
   random = 0.5;
+  /** @type {string[]} */ warned = [];
   /** @type {Map<string, Set<() => void>>} */ #listeners = new Map();
 
   /** What `connect` takes. @returns {any} */
@@ -48,6 +49,7 @@ export class World {
       clearTimeout,
       random: () => this.random,
       isOnline: () => this.online,
+      warn: (/** @type {string} */ text) => void this.warned.push(text),
       listen: (/** @type {string} */ event, /** @type {() => void} */ run) => this.#listen(event, run),
       WebSocket: class extends FakeSocket {
         /** @param {string} url @param {string[]} protocols */

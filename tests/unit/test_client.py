@@ -290,6 +290,20 @@ async def test_attempts_that_reach_no_server_end_it(clock: FakeClock) -> None:
     assert len(clock.slept) == 2
 
 
+async def test_a_server_that_does_not_answer_is_said_once(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A program without a server does not wait in silence: the first attempt warns, the others do not."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with connect(f"http://127.0.0.1:{port}", clock=clock, proxy=None, attempts_max=4) as client:
+        with pytest.raises(ConnectionEnded):
+            await anext(aiter(client.subscribe("wagers")))
+    said = [
+        each.getMessage() for each in caplog.records if each.levelname == "WARNING" and each.name == "fire22.client"
+    ]
+    assert [each for each in said if "no connection to" in each] == said
+    assert len(said) == 1
+
+
 async def test_resumes_without_gap_or_repeat(server: FakeServer, clock: FakeClock) -> None:
     """After a loss the application goes on as if nothing had happened."""
     async with connected(server, clock) as (client, peer):

@@ -69,10 +69,13 @@ export class Client {
   /** @type {Map<import('./session.js').Subscription, Handlers>} */ #handlers = new Map();
   /** @type {Map<number, {resolve: (data: any) => void, reject: (error: CommandError) => void}>} */ #requests = new Map();
   /** @type {Map<string, Set<(detail: any) => void>>} */ #listeners = new Map();
+  /** @type {Set<string>} */ #warned = new Set();
+  #url;
 
   /** @param {ClientOptions & Partial<import('./environment.js').Environment>} options */
   constructor({ url, token, heartbeatMs = HEARTBEAT_MS, ...given }) {
     this.#environment = environment(given);
+    this.#url = url;
     this.#connection = new Connection({
       url,
       token,
@@ -80,7 +83,7 @@ export class Client {
       environment: this.#environment,
       onState: (state) => this.#connectionState(state),
       onMessages: (messages) => this.#receive(messages),
-      onProblem: (problem) => this.#emit('error', problem),
+      onProblem: (problem) => this.#problem(problem),
     });
     this.#connection.open();
   }
@@ -232,6 +235,12 @@ export class Client {
     this.#run(this.#session.disconnected());
     const said = this.#lastError && state.name !== 'connecting' ? { error: this.#lastError } : {};
     this.#setState({ ...state, ...said });
+    if (state.name === 'reconnecting' || state.name === 'offline') {
+      this.#warn('connection', `there is no connection to ${this.#url}; it is tried again and again`, 'error', 'state');
+    } else if (state.name === 'closed' && state.code !== undefined) {
+      const why = this.#lastError?.message ?? state.reason;
+      this.#warn('closed', `the server closed the connection for good: ${why}`, 'error', 'state');
+    }
   }
 
   /** @param {Message[]} messages */
@@ -279,7 +288,7 @@ export class Client {
       case 'document': return call(handlers.onDocument, effect.data, { key: effect.key, message: effect.message });
       case 'recovered': return call(handlers.onRecovered, effect.recovery);
       case 'skipped': return call(handlers.onSkipped, effect.skipped);
-      case 'left_out': return call(handlers.onError, effect.error);
+      case 'left_out': return this.#tell(effect.subscription, handlers, effect.error);
       case 'refused': return this.#refused(effect.subscription, effect.error, handlers);
     }
   }
@@ -289,7 +298,31 @@ export class Client {
     if (id !== undefined && this.#requests.has(id)) {
       return this.#settle(id, (request) => request.reject(new CommandError(error)));
     }
-    this.#emit('error', error);
+    this.#problem(error);
+  }
+
+  /** @param {unknown} problem */
+  #problem(problem) {
+    this.#emit('error', problem);
+    const { code, message } = /** @type {{code?: string, message?: string}} */ (Object(problem));
+    this.#warn(code ?? String(message), message ?? String(problem), 'error');
+  }
+
+  /** @param {import('./session.js').Subscription} subscription @param {Handlers} handlers @param {ServerError} error */
+  #tell({ target }, handlers, error) {
+    call(handlers.onError, error);
+    if (!handlers.onError) this.#warn(`${error.code} ${target}`, `${target}: ${error.message}`);
+  }
+
+  /**
+   * A program that listens to nothing is not to end, or to wait for ever, without a word; each kind of it is said once.
+   *
+   * @param {string} kind @param {string} text @param {(keyof Events)[]} unless  nothing is said to one who listens to these
+   */
+  #warn(kind, text, ...unless) {
+    if (this.#warned.has(kind) || unless.some((name) => this.#listeners.get(name)?.size)) return;
+    this.#warned.add(kind);
+    this.#environment.warn(`fire22: ${text}`);
   }
 
   /** @param {number} id @param {(request: {resolve: (data: any) => void, reject: (error: CommandError) => void}) => void} run */
@@ -314,7 +347,7 @@ export class Client {
         this.#flush();
       }, error.retryAfter * 1000);
     }
-    call(handlers.onError, error);
+    this.#tell(subscription, handlers, error);
   }
 
   /** @param {ClientState} state */

@@ -9,6 +9,7 @@
  * @property {(timer: any) => void} clearTimeout
  * @property {() => boolean} isOnline
  * @property {(event: 'online' | 'offline' | 'visible', run: () => void) => () => void} listen  returns how to stop
+ * @property {(text: string) => void} warn  says what went wrong where the application does not listen
  */
 
 /**
@@ -26,6 +27,7 @@ export function environment(given) {
     clearTimeout: given.clearTimeout ?? ((timer) => globalThis.clearTimeout(timer)),
     isOnline: given.isOnline ?? (() => globalThis.navigator?.onLine !== false),
     listen: given.listen ?? listen,
+    warn: given.warn ?? ((text) => globalThis.console.error(text)),
   };
 }
 

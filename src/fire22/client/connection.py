@@ -90,6 +90,7 @@ class Connection:
         self._clock = clock
         self._stall_s = settings.heartbeat_s * STALL_HEARTBEATS
         self._attempt = 0
+        self._was_connected = False
         self._retry_after_s = 0.0
         self._token_was_renewed = False
         self._heard_s = 0.0
@@ -113,7 +114,9 @@ class Connection:
             if self._attempt + 1 == self._settings.attempts_max:
                 return ConnectionEnded(UNREACHABLE, f"No server answers at {self._settings.url}: {_words(error)}")
             wait_s = backoff_s(self._attempt, self._clock.random(), self._retry_after_s)
-            logger.info("no connection to %s (%s); next attempt in %.2f s", self._settings.url, error, wait_s)
+            first = not self._was_connected and self._attempt == 0  # nobody is there perhaps; later ones come back
+            level = logging.WARNING if first else logging.INFO
+            logger.log(level, "no connection to %s (%s); next attempt in %.2f s", self._settings.url, error, wait_s)
             self._attempt += 1
             self._retry_after_s = 0.0
             await self._clock.sleep(wait_s)
@@ -131,6 +134,7 @@ class Connection:
         except _LOSSES as error:
             return error
         logger.info("connected to %s", self._settings.url)
+        self._was_connected = True
         try:
             return await self._hold(socket)
         finally:
