@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { countOf, hashOf, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
 import { initialState, reduce } from '../../src/fire22/dashboard/store.js';
+import { Letter } from '../../src/fire22/dashboard/views/letters.js';
 
 /** @param {any[]} actions @returns {import('../../src/fire22/dashboard/store.js').State} */
 function after(...actions) {
@@ -46,4 +47,15 @@ test('only what is open asks for attention, and a summary knows of more than is 
   assert.equal(countOf('payment_queue', { '': { count: 250 }, p1: {}, p2: {} }), 250);
   assert.equal(countOf('dead_letters', { 7: {}, 9: {} }), 2);
   assert.equal(countOf('payment_queue', {}), 0);
+});
+
+test('a dead letter of a row of the book offers no other attempt, for there is no event of it to fold', () => {
+  const shown = (/** @type {string} */ type) => {
+    const letter = { type, code: 'event_invalid', reason: 'Bets.State = Z is not mapped.', timestamp: '2026-01-01T00:00:00Z', data: '{}', attempts: 1 };
+    return JSON.stringify(Letter({ row: /** @type {any} */ ({ key: '7', data: letter, now: letter }), on: {} }));
+  };
+  assert.match(shown('wager.placed'), /Try again/);
+  const row = shown('system.row_rejected');
+  assert.doesNotMatch(row, /Try again/);
+  assert.match(row, /read again when it changes in the book.*Dismiss/);
 });

@@ -17,7 +17,7 @@ export function Letters({ state, stale, on }) {
 }
 
 /** @param {{row: HeldItem, on: Record<string, any>}} props */
-function Letter({ row: { key: seq, data, now }, on }) {
+export function Letter({ row: { key: seq, data, now }, on }) {
   const letter = now ?? data;
   const open = now !== undefined;
   const at = Date.parse(letter.timestamp);
