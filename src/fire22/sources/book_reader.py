@@ -156,6 +156,7 @@ class BookReader:
             known = mirror.filled
             # A book that was empty when it was connected is brought in by its changes alone.
             empty = False
+            clock: list[BookChange] = []
             if known:  # by a version with other columns
                 position = mirror.position
             elif self._former:
@@ -176,6 +177,7 @@ class BookReader:
                 empty = meta.get("empty") == "1"
             else:
                 position = self._end(outbox)
+                clock = self._changes("op = 'clock' AND number <= ?", outbox.last, 1, down=True)
             text = msgspec.json.encode(mirror.layout).decode() if known else meta.get("layout", "")
             former = last_number(self._connection, OUTBOX) if self._former else 0
             mirror.fill(
@@ -185,6 +187,7 @@ class BookReader:
                 tell=outbox.bootstrap and not (self._former or self.position or known),
                 first_fact=max(self.position, former) + 1,
                 layout=text,
+                clock=clock,
                 undone=() if empty else self._back_to(position.number),
                 layouts=[(each.number, str(each.new[0])) for each in self._changes("op = 'layout' AND number > ?", 0)],
             )

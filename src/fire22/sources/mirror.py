@@ -144,6 +144,7 @@ class Mirror:
         tell: bool,
         first_fact: int,
         layout: str,
+        clock: Sequence[BookChange] = (),
         undone: Iterable[BookChange] = (),
         layouts: Sequence[tuple[int, str]] = (),
     ) -> None:
@@ -153,6 +154,7 @@ class Mirror:
             tell: whether the rows that are there are told (the domain's bootstrap).
             first_fact: no fact has a number below this.
             layout: of the changes after the position.
+            clock: the latest change up to the position that says the book's time, where it is known.
             undone: the changes after the position, which the book has already and nobody has told, the last one first.
             layouts: from which change on the columns are which.
         """
@@ -173,6 +175,9 @@ class Mirror:
                         later[each] += count
             self.layout = at_first
             self._wind_back(scan, at, later)
+            for said in clock:
+                for row in self._domain.rows(said):
+                    self._take(row, silent=True)
             self._with_triggers(tell=tell)
             self._put("filled", "1")
             self._store(position)
