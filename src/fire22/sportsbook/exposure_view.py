@@ -71,9 +71,7 @@ class View:
         self._told: dict[str, None] = {}
         self._expired = False
         self._told_by_turn: list[dict[str, None]] = [{} for _ in range(DEEP + 1)]
-        self._all_wait = [False] * (
-            DEEP + 1
-        )  # by turn: whether all scopes of it wait, since what they show has changed
+        self._tells = False  # whether something was told of a market since the last flush
         self._backlog = Backlog("exposure")
         self._at_ms = 0
 
@@ -84,7 +82,7 @@ class View:
             self.scope(scope).shown = dict.fromkeys(keys)
         for market, known in self._registry.markets():
             self.belongs(market, known.event_id)
-        self._told, self._expired = {}, False
+        self._told, self._expired, self._tells = {}, False, False
         for scope, since_ms in self._unsaid:
             self._backlog.add(scope, since_ms)
         self._backlog.tell(self.out)
@@ -105,10 +103,12 @@ class View:
     def told(self, market: str) -> None:
         """Something is known anew of a market that is no wager: its prices, its status."""
         self._told[market] = None
+        self._tells = True
 
     def belongs(self, market: str, event: str | None) -> None:
         """A market is of an event from now on; None is of none."""
         self._told[market] = None
+        self._tells = True
         before = self._event_of.get(market)
         if before == event:
             return
@@ -136,14 +136,11 @@ class View:
             if turns is None or not _is_due(scope, turns):
                 self._wait(scope, since_ms)
         # What is told of a market may be shown by any scope.
-        if self._expired or (self._told and not all(self._all_wait)):
+        if self._expired or self._tells:
             for scope in books.scopes:
-                if turns is not None and _is_due(scope, turns):
-                    continue
-                if self._expired or not self._all_wait[_turn(scope)]:
+                if turns is None or not _is_due(scope, turns):
                     self._wait(scope, since_ms)
-            self._all_wait = [True] * (DEEP + 1)
-            self._expired = False
+            self._expired = self._tells = False
 
     def _wait(self, scope: str, since_ms: int) -> None:
         if scope not in self._backlog:
@@ -188,7 +185,6 @@ class View:
                     self._backlog.remove(scope, since_ms)
         for turn in (*turns, SHALLOW):
             self._told_by_turn[turn] = {}
-            self._all_wait[turn] = False
 
     def tell(self) -> None:
         """Tell which scopes wait."""
