@@ -155,7 +155,7 @@ async def test_a_file_that_is_no_book_gets_no_commands(tmp_path: Path, monkeypat
 async def test_a_desk_that_cannot_write_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A book on a disk that takes nothing more: `/readyz` says it before anybody gives a command."""
     async with serving(tmp_path, monkeypatch) as (server, _):
-        assert await parts(server) == {}
+        await told(server, lambda found: not found)
 
         def readonly(_: apsw.Connection) -> contextlib.AbstractContextManager[None]:
             raise apsw.ReadOnlyError("attempt to write a readonly database")

@@ -137,7 +137,7 @@ def _reading(book: Path) -> Iterator[apsw.Connection]:
     if not book.is_file():
         raise SetupError(codes.BOOK_MISSING, f"There is no book at {book}.")
     with outbox.book_errors(book):
-        connection = apsw.Connection(str(book), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = outbox.connect(book, apsw.SQLITE_OPEN_READONLY)
         try:
             yield connection
         finally:

@@ -31,7 +31,7 @@ from fire22.core.outbox import (
 )
 from fire22.core.times import to_text
 from fire22.sources.mirror import Fact, Mirror, Position
-from fire22.sources.outbox import OutboxStatus, former, last_number, missing
+from fire22.sources.outbox import BUSY_TIMEOUT_MS, OutboxStatus, connect, former, last_number, missing
 from fire22.sources.outbox import status as outbox_status
 
 BATCH_ROWS: Final = 1000
@@ -49,7 +49,7 @@ class BookReader:
         self._domain = domain
         found = path.stat()
         self.file = (found.st_dev, found.st_ino)
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self._connection = connect(path)
         self._mirror: Mirror | None = None
         try:
             # What is trimmed twice after a loss of power is not read twice: the position is in the mirror.
@@ -270,6 +270,7 @@ class BookReader:
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
 
     # Reading.
 

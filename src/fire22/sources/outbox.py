@@ -235,6 +235,18 @@ def last_number(connection: apsw.Connection, table: str) -> int:
     return found if isinstance(found, int) else 0
 
 
+def connect(path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
+    """A connection to a user's database that waits for who holds its lock: also who only reads may meet one, such as
+    that of another connection's end.
+
+    Raises:
+        apsw.Error: as SQLite says.
+    """
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    return connection
+
+
 @contextmanager
 def book_errors(path: Path) -> Iterator[None]:
     """Say what SQLite reports about the user's database with our own codes."""
@@ -264,9 +276,8 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
     if not path.is_file():
         raise BookError(codes.BOOK_MISSING, f"There is no database at {path}.")
     with book_errors(path):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = connect(path)
     try:
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         yield connection
     finally:
         connection.close()

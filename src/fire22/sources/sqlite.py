@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import apsw
 import msgspec
 from msgspec import Raw, Struct
 
@@ -34,7 +33,7 @@ from fire22.log.base import Log, SourcePosition
 from fire22.sources.base import SourceStatus
 from fire22.sources.book_reader import BookReader, HeldError, check_file, check_installed, read_meta
 from fire22.sources.mirror import UNUSABLE, Fact
-from fire22.sources.outbox import book_errors
+from fire22.sources.outbox import book_errors, connect
 from fire22.sources.outbox import status as outbox_status
 
 TRIM_S: Final = 1.0
@@ -111,7 +110,7 @@ class SqliteSource:
         """
         with book_errors(self._path):
             check_file(self._path)
-            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+            connection = connect(self._path)
             try:
                 outbox = outbox_status(connection)
                 check_installed(connection, self._path, outbox)

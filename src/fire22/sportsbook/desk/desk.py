@@ -273,6 +273,7 @@ def is_demo(path: Path) -> bool:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
+            connection.set_busy_timeout(book.BUSY_TIMEOUT_MS)
             found = dict(connection.execute(f"SELECT key, value FROM {META} WHERE key IN ('schema', 'version')"))
         finally:
             connection.close()
