@@ -1,0 +1,82 @@
+"""What recorded histories become, to the byte: it changes only where a flow says so with another version.
+
+A digest that differs where no flow's `version` or table did is an accident: an installation would say one thing now and
+another after a replay. Where the change is meant, `FIRE22_RECORD=1` writes the digests anew.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+
+from fire22 import app
+from fire22.core.event import Event
+from fire22.feed.base import Batch
+from fire22.sportsbook.catalogue import SMALL, opening
+from fire22.sportsbook.simulation.simulation import Simulation
+from tests.folding import Folding
+from tests.histories import History
+from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
+from tests.simulated_facts import Teller
+
+DIGESTS = Path(__file__).parents[1] / "vectors" / "feed_digests.json"
+GROUP = 50
+MINUTES = 5
+
+
+def history(seed: int) -> Iterator[Event]:
+    """Facts of all kinds, some late, some wrong, over days."""
+    return islice(History(seed, late=0.2), 4_000)
+
+
+def lives(seed: int) -> Iterator[Event]:
+    """A small demo book for some minutes."""
+    made = Simulation(new_world(seed, SMALL), seed=f"{seed}", rate_hz=5.0, now_ms=NOW_MS, size=SMALL)
+    teller = Teller(NOW_MS)
+    yield from teller.tell(opening(Random(seed), NOW_MS, SMALL))
+    yield from teller.tell(lived(made, NOW_MS + MINUTES * MINUTE_MS))
+
+
+HISTORIES = {f"{make.__name__}-{seed}": (make, seed) for make, seed in ((history, 1), (history, 2), (lives, 1))}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_the_same_facts_become_the_same_bytes(name: str) -> None:
+    """Every message, document, archived document and row of state, in their order."""
+    make, seed = HISTORIES[name]
+    folding = Folding(lambda: app.build_engine(("news",)).flows)
+    digest = hashlib.blake2b(digest_size=16)
+    for group in chunks(make(seed)):
+        digest.update(said(folding.group(group)))
+    compare(name, digest.hexdigest())
+
+
+def test_what_is_stored_has_the_same_shape() -> None:
+    """Another shape makes every installation fold its whole log again at its next start."""
+    compare("shape", app.build_engine(()).shape)
+
+
+def chunks(events: Iterator[Event]) -> Iterator[list[Event]]:
+    """Events in groups."""
+    while group := list(islice(events, GROUP)):
+        yield group
+
+
+def said(batch: Batch) -> bytes:
+    """All of a batch that is stored or sent."""
+    return msgspec.msgpack.encode(batch)
+
+
+def compare(name: str, found: str) -> None:
+    """Compare a digest with the recorded one."""
+    recorded = msgspec.json.decode(DIGESTS.read_bytes(), type=dict[str, str])
+    if os.environ.get("FIRE22_RECORD"):
+        text = msgspec.json.encode(dict(sorted({**recorded, name: found}.items())))
+        DIGESTS.write_bytes(msgspec.json.format(text, indent=2) + b"\n")
+    else:
+        assert found == recorded.get(name), "say it with a flow's version, then record it with FIRE22_RECORD=1"
