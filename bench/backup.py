@@ -21,7 +21,7 @@ from bench.writer import Written
 from fire22.log.file import connect, open_file
 from fire22.log.seal import seal
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 
 RATE_HZ: Final = 200
 CLIENTS: Final = 20

@@ -26,8 +26,8 @@ from fire22.config import Config, convert
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.flows.engine import CONFIGURED, Engine, configuration
-from fire22.sportsbook.catalogue import FULL, Size, with_markets
-from fire22.sportsbook.rules import RULES
+from fire22.sportsbook.demo.catalogue import FULL, Size, with_markets
+from fire22.sportsbook.risk.rules import RULES
 
 TARGET: Final = 15_000
 GOAL: Final = 50_000

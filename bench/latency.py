@@ -15,7 +15,7 @@ from bench.processes import Child, child, free_port, server, token
 from bench.report import Report, Row, busy_s
 from bench.writer import Written
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 
 RATE_HZ: Final = 1_000
 CLIENTS: Final = 100

@@ -24,7 +24,7 @@ from bench.restart import with_configuration
 from bench.sql_kpi import SqlBook
 from bench.wagers import Invented
 from fire22.app import build_engine
-from fire22.sportsbook.catalogue import FULL
+from fire22.sportsbook.demo.catalogue import FULL
 
 SETTLED: Final = 1_000_000
 OPEN: Final = 100_000

@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from bench.report import Report, Row, alternate
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
-from fire22.sportsbook.catalogue import FULL
-from fire22.sportsbook.changes import PlaceWager, SettleWager
-from fire22.sportsbook.schema import TABLES_SQL
-from fire22.sportsbook.simulation.simulation import Simulation
-from fire22.sportsbook.simulator import CHANGES_MAX, LOADED_PAUSE_S, gathered, start
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.changes import PlaceWager, SettleWager
+from fire22.sportsbook.book.schema import TABLES_SQL
+from fire22.sportsbook.demo.catalogue import FULL
+from fire22.sportsbook.demo.simulation import Simulation
+from fire22.sportsbook.demo.simulator import CHANGES_MAX, LOADED_PAUSE_S, gathered, start
 
 TARGET: Final = 5_000
 RATE_HZ: Final = 5_000.0

@@ -11,10 +11,11 @@ from msgspec import Raw, Struct
 
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.sportsbook import catalogue, facts
-from fire22.sportsbook.catalogue import SMALL, Size
-from fire22.sportsbook.changes import AddAgent, AddCustomer, AddMarket
-from fire22.sportsbook.odds import decimal_odds, to_win_minor
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.odds import decimal_odds, to_win_minor
+from fire22.sportsbook.book.changes import AddAgent, AddCustomer, AddMarket
+from fire22.sportsbook.demo import catalogue
+from fire22.sportsbook.demo.catalogue import SMALL, Size
 
 BEGAN_MS: Final = 1_767_225_600_000
 OPEN_MAX: Final = 5_000  # wagers that are open at the same time

@@ -28,9 +28,9 @@ from fire22.hub.lane import LaneKey, Subscriber
 from fire22.log.base import Group
 from fire22.sources import outbox
 from fire22.sources.book_reader import BookReader
-from fire22.sportsbook import book as books
-from fire22.sportsbook.schema import book
-from fire22.sportsbook.simulator import start
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.schema import book
+from fire22.sportsbook.demo.simulator import start
 
 START_MS: Final = 1_767_275_400_000  # 13:50 UTC: the demo's day has its average rate around 14:00
 WARM_S: Final = 300

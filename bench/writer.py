@@ -18,9 +18,9 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from fire22.sportsbook import book
-from fire22.sportsbook.changes import NewLeg, PlaceWager, SettleWager
-from fire22.sportsbook.odds import to_win_minor
+from fire22.sportsbook.betting.odds import to_win_minor
+from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book.changes import NewLeg, PlaceWager, SettleWager
 
 SETTLE_S: Final = 2.0
 SETTLE_EVERY: Final = 25  # wagers; as many are settled in one transaction

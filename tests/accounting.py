@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from fire22.core.times import to_datetime, to_text
 from fire22.flows.base import Fact, Flow, Handler
-from fire22.sportsbook import facts
-from fire22.sportsbook.facts import FACTS
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.facts import FACTS
+from fire22.sportsbook.registry.flow import Registry
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 AHEAD_MS = 60_000

@@ -14,8 +14,8 @@ from fire22.core.times import to_text
 from fire22.sources.book_reader import BookReader
 from fire22.sources.mirror import Fact
 from fire22.sources.outbox import install
-from fire22.sportsbook import book as books
-from fire22.sportsbook.schema import book
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.schema import book
 from tests.storage import START_MS
 
 

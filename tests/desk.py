@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from fire22.sportsbook import changes
-from fire22.sportsbook.changes import Change
-from fire22.sportsbook.facts import Direction
+from fire22.sportsbook.betting.facts import Direction
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book.changes import Change
 from tests.demo_book import DemoBook
 from tests.storage import START_MS
 

@@ -10,7 +10,7 @@ from fire22.flows.base import Fact, Flow, Handler, Table
 from fire22.flows.engine import Engine
 from fire22.flows.relay import Relay
 from fire22.sportsbook import domain
-from fire22.sportsbook.facts import FACTS
+from fire22.sportsbook.betting.facts import FACTS
 from tests.histories import OPEN_TOPICS
 
 Fails = Callable[[Event], BaseException | None]  # what a flow raises on an event

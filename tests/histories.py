@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from fire22.core.event import Event, Metadata
 from fire22.core.times import to_datetime
-from fire22.sportsbook import facts
+from fire22.sportsbook.betting import facts
 from tests.storage import START_MS
 
 SECOND: Final = 1000

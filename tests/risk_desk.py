@@ -6,12 +6,12 @@ from typing import Any
 from fire22.core.times import to_text
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED
-from fire22.sportsbook.alerts import Alerts
-from fire22.sportsbook.exposure import Exposures
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.rule import Rule
-from fire22.sportsbook.rules import RULES
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.exposure.flow import Exposures
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.risk.alerts import Alerts
+from fire22.sportsbook.risk.base import Rule
+from fire22.sportsbook.risk.rules import RULES
 from tests.folding import Folding, Told
 from tests.storage import START_MS
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from random import Random
 
-from fire22.sportsbook import changes
-from fire22.sportsbook.catalogue import FULL, Size, opening
-from fire22.sportsbook.changes import Change
-from fire22.sportsbook.simulation import offer
-from fire22.sportsbook.simulation.simulation import Simulation
-from fire22.sportsbook.simulation.world import Customer, World
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book.changes import Change
+from fire22.sportsbook.demo import offer
+from fire22.sportsbook.demo.catalogue import FULL, Size, opening
+from fire22.sportsbook.demo.simulation import Simulation
+from fire22.sportsbook.demo.world import Customer, World
 
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000

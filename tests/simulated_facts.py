@@ -8,9 +8,10 @@ from msgspec import Raw
 
 from fire22.core.event import Event
 from fire22.core.times import to_datetime
-from fire22.sportsbook import changes, facts
-from fire22.sportsbook.changes import Change
-from fire22.sportsbook.odds import decimal_odds
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.odds import decimal_odds
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book.changes import Change
 
 CLOCK_MS = 1_000
 

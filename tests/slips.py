@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fire22.sportsbook import payoff
-from fire22.sportsbook.settlement import Leg, LegResult, Settlement, place_share
+from fire22.sportsbook.betting import payoff
+from fire22.sportsbook.betting.settlement import Leg, LegResult, Settlement, place_share
 
 
 def settle(legs: Sequence[Leg], risk_minor: int, *, free_play: bool = False) -> Settlement:

@@ -18,13 +18,13 @@ from fire22.core import codes
 from fire22.core.codes import Close
 from fire22.core.command import NAMES
 from fire22.core.message import MessageType
-from fire22.sportsbook.catalogue import FULL
+from fire22.sportsbook.betting.facts import FACTS
+from fire22.sportsbook.demo import agents as tree
+from fire22.sportsbook.demo.catalogue import FULL
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.commands import COMMANDS
 from fire22.sportsbook.desk.permits import GRANTS
-from fire22.sportsbook.facts import FACTS
 from fire22.sportsbook.roles import roles
-from fire22.sportsbook.simulation import tree
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

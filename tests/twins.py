@@ -11,10 +11,10 @@ import apsw
 
 from fire22.core.event import Event
 from fire22.sources.outbox import install
-from fire22.sportsbook import book as books
-from fire22.sportsbook import changes
-from fire22.sportsbook.schema import OUTBOX, book
-from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.schema import OUTBOX, book
+from fire22.sportsbook.book.schema.mapping import BookMapping, read_book_mapping
 from tests.demo_book import told
 
 ROOT: Final = Path(__file__).parents[1]

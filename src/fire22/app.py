@@ -52,12 +52,12 @@ from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
 from fire22.sources.sqlite import SqliteSource
 from fire22.sportsbook import domain
-from fire22.sportsbook.alerts import Alerts
+from fire22.sportsbook.book.schema import book
+from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from fire22.sportsbook.desk.case import House, Teaser
 from fire22.sportsbook.desk.desk import Alert, Desk, is_demo
+from fire22.sportsbook.risk.alerts import Alerts
 from fire22.sportsbook.roles import roles
-from fire22.sportsbook.schema import book
-from fire22.sportsbook.schema.foreign import read_book_mapping
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.core.strict import Problem, parse_toml, problems, sentence
-from fire22.sportsbook.alerts import RiskSettings
+from fire22.sportsbook.risk.alerts import RiskSettings
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]  # no setting takes infinity

@@ -15,7 +15,7 @@ from fire22 import app
 from fire22.config import Config, convert
 from fire22.core.message import Json, Message, decode_json
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 
 WAIT_S = 20
 

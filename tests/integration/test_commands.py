@@ -15,7 +15,7 @@ import pytest_asyncio
 import uvloop
 
 from fire22 import app
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 from tests.integration.inside import Talk, make_book, make_config, talking, until
 from tests.integration.test_http import Answer, request
 

@@ -15,9 +15,9 @@ from fire22.core.scope import covers
 from fire22.core.times import to_datetime, to_text
 from fire22.feed.base import Archived
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
-from fire22.sportsbook import book as books
-from fire22.sportsbook import simulator
-from fire22.sportsbook.catalogue import SMALL
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.demo import simulator
+from fire22.sportsbook.demo.catalogue import SMALL
 from tests.demo_book import DemoBook
 from tests.storage import START_MS
 

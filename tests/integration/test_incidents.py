@@ -21,11 +21,12 @@ from fire22.feed.base import Document
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, Rejected, configuration
 from fire22.log.base import Group
 from fire22.sources.outbox import install
-from fire22.sportsbook import book, domain
-from fire22.sportsbook.catalogue import FULL
-from fire22.sportsbook.simulation.incidents import Note, parse
-from fire22.sportsbook.simulation.loading import load
-from fire22.sportsbook.simulation.simulation import Simulation
+from fire22.sportsbook import domain
+from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.demo.catalogue import FULL
+from fire22.sportsbook.demo.incidents import Note, parse
+from fire22.sportsbook.demo.loading import load
+from fire22.sportsbook.demo.simulation import Simulation
 from tests.demo_book import told
 
 NOW_MS = 1_790_000_000_000

@@ -13,8 +13,8 @@ from fire22.core.event import Event
 from fire22.core.times import to_ms
 from fire22.sources.outbox import install
 from fire22.sportsbook import domain
-from fire22.sportsbook.schema import book as book_of
-from fire22.sportsbook.schema.foreign import read_book_mapping
+from fire22.sportsbook.book.schema import book as book_of
+from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from tests.demo_book import told
 from tests.folding import Folding
 from tests.harbour import MAP, TREES, Harbour

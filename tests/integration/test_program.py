@@ -72,7 +72,7 @@ def test_the_wheel_holds_what_the_server_serves(wheel: Path) -> None:
         names = set(archive.namelist())
     for each in ("dashboard/index.html", "dashboard/address.js", "dashboard/client/index.js", "py.typed"):
         assert f"fire22/{each}" in names
-    assert {"fire22/dashboard/vendor/preact.LICENSE", "fire22/sportsbook/schema/triggers.sql"} <= names
+    assert {"fire22/dashboard/vendor/preact.LICENSE", "fire22/sportsbook/book/schema/triggers.sql"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

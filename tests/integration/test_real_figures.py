@@ -19,8 +19,8 @@ from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.flows.engine import CLOCK, CONFIGURED, configuration
 from fire22.sources import outbox
-from fire22.sportsbook.mapping import read_mapping
-from fire22.sportsbook.replay import replay
+from fire22.sportsbook.replay.pacing import replay
+from fire22.sportsbook.replay.recording import read_mapping
 from tests.demo_book import read
 
 pytestmark = [pytest.mark.external_data, pytest.mark.timeout(300)]

@@ -21,7 +21,7 @@ from fire22.client import connect
 from fire22.core.message import Json
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 from tests.browser.page import open_page
 from tests.integration.processes import Server, run_program, serving
 

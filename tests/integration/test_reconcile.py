@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from fire22 import app
 from fire22.app import now_ms
 from fire22.cli import program
-from fire22.sportsbook import book as books
-from fire22.sportsbook.changes import AdjustBalance, NewLeg, PlaceWager, SettleWager
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.changes import AdjustBalance, NewLeg, PlaceWager, SettleWager
 from tests.demo_book import DemoBook
 from tests.integration.inside import make_config, until
 

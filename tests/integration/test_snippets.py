@@ -14,7 +14,7 @@ import pytest
 from fire22.core.event import parse_events
 from fire22.core.message import decode_json
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 from tests.integration.processes import free_port, started
 
 ROOT = Path(__file__).parents[2]

@@ -25,8 +25,8 @@ from fire22.core.position import Position
 from fire22.gateways.websocket import SESSION_COOKIE
 from fire22.hub.loop import REFUSING
 from fire22.security.tokens import Principal, Tokens
-from fire22.sportsbook import book as books
-from fire22.sportsbook import changes
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book import writer as books
 from tests.integration.inside import (
     WAIT_S,
     Talk,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fire22.sportsbook.rules import RULES
+from fire22.sportsbook.risk.rules import RULES
 from tests.risk_desk import Desk, Document
 from tests.unit import test_rules
 

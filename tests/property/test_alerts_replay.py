@@ -13,11 +13,11 @@ from fire22.feed.base import Batch, encode_entries
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED
 from fire22.sportsbook import domain
-from fire22.sportsbook.alerts import TOPIC
-from fire22.sportsbook.catalogue import SMALL, opening
-from fire22.sportsbook.rules import RULES
-from fire22.sportsbook.simulation.incidents import NAMES
-from fire22.sportsbook.simulation.simulation import Simulation
+from fire22.sportsbook.demo.catalogue import SMALL, opening
+from fire22.sportsbook.demo.incidents import NAMES
+from fire22.sportsbook.demo.simulation import Simulation
+from fire22.sportsbook.risk.alerts import TOPIC
+from fire22.sportsbook.risk.rules import RULES
 from tests.folding import Folding
 from tests.risk_desk import DAY, MINUTE
 from tests.simulated import NOW_MS, lived, new_world

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fire22.sportsbook.commission import (
+from fire22.sportsbook.accounting.commission_plans import (
     AgentWeek,
     Bracket,
     Figures,

@@ -14,13 +14,13 @@ import pytest
 from fire22.core.event import Event
 from fire22.flows.base import Flow
 from fire22.sources.outbox import install, uninstall
-from fire22.sportsbook import book as books
-from fire22.sportsbook import changes
-from fire22.sportsbook.changes import Change
-from fire22.sportsbook.kpi import Kpi
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.schema import OUTBOX
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.changes import Change
+from fire22.sportsbook.book.schema import OUTBOX
+from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.registry.flow import Registry
 from tests.desk import Desk
 from tests.folding import Folding
 from tests.netted import Netted, Unpaid

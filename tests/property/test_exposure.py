@@ -17,13 +17,15 @@ from fire22.core.event import Event, Metadata
 from fire22.core.scope import ancestors, covers
 from fire22.core.times import to_datetime
 from fire22.flows.base import Flow
-from fire22.sportsbook import domain, exposure, facts
-from fire22.sportsbook.exposure import Exposures
-from fire22.sportsbook.money import Money
-from fire22.sportsbook.odds import parse_odds
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.settlement import LOSS, PUSH, WIN, Leg, LegResult
-from fire22.sportsbook.what_if import what_if
+from fire22.sportsbook import domain
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.money import Money
+from fire22.sportsbook.betting.odds import parse_odds
+from fire22.sportsbook.betting.settlement import LOSS, PUSH, WIN, Leg, LegResult
+from fire22.sportsbook.exposure import flow as exposure
+from fire22.sportsbook.exposure.flow import Exposures
+from fire22.sportsbook.exposure.what_if import what_if
+from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding
 from tests.histories import MARKETS, SCOPES, History
 from tests.slips import settle

@@ -17,8 +17,8 @@ import pytest
 from fire22 import app
 from fire22.core.event import Event
 from fire22.feed.base import Batch
-from fire22.sportsbook.catalogue import SMALL, opening
-from fire22.sportsbook.simulation.simulation import Simulation
+from fire22.sportsbook.demo.catalogue import SMALL, opening
+from fire22.sportsbook.demo.simulation import Simulation
 from tests.folding import Folding
 from tests.histories import History
 from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world

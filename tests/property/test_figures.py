@@ -13,13 +13,13 @@ from fire22.core.scope import ancestors
 from fire22.core.times import to_datetime
 from fire22.feed.base import Archived, Batch
 from fire22.flows.base import Flow
-from fire22.sportsbook import facts
-from fire22.sportsbook.commissions import Commissions
-from fire22.sportsbook.daybook import Daybook
-from fire22.sportsbook.figures import Figures
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.reports import Reports
+from fire22.sportsbook.accounting.commissions import Commissions
+from fire22.sportsbook.accounting.daybook import Daybook
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.accounting.reports import Reports
+from fire22.sportsbook.accounting.weekly_figures import Figures
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.registry.flow import Registry
 from tests.accounting import Accounts, Calendar, Closed, Document, Entry, Spy, commissions, figures, moved, report
 from tests.folding import Folding
 from tests.histories import AGENTS, History

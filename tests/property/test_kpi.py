@@ -22,10 +22,11 @@ from fire22.core.patch import apply
 from fire22.core.times import to_datetime, to_ms
 from fire22.feed.base import Batch
 from fire22.flows.engine import Engine
-from fire22.sportsbook import domain, facts
-from fire22.sportsbook.kpi import Kpi
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.tree import Tree
+from fire22.sportsbook import domain
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.registry.agent_tree import Tree
+from fire22.sportsbook.registry.flow import Registry
 from tests.histories import SCOPES, History
 from tests.netted import Netted, Unpaid
 from tests.storage import START_MS

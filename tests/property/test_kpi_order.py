@@ -17,8 +17,8 @@ from msgspec import Raw
 from fire22.core.event import Event
 from fire22.core.message import Json
 from fire22.flows.base import Flow
-from fire22.sportsbook.kpi import Kpi
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding
 from tests.histories import SCOPES, History
 from tests.netted import Netted, Unpaid

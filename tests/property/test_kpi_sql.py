@@ -17,11 +17,11 @@ from fire22.core.message import Json
 from fire22.core.times import to_datetime, to_ms, to_text
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, configuration
-from fire22.sportsbook import book as books
-from fire22.sportsbook import changes
-from fire22.sportsbook.changes import Change
-from fire22.sportsbook.kpi import Kpi
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.changes import Change
+from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.registry.flow import Registry
 from tests.desk import Desk
 from tests.folding import Folding
 from tests.netted import Netted, Unpaid

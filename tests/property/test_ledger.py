@@ -10,9 +10,9 @@ import pytest
 
 from fire22.core.event import Event
 from fire22.feed.base import Batch
-from fire22.sportsbook import book as books
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.registry.flow import Registry
 from tests.desk import Desk
 from tests.folding import Folding
 from tests.histories import History

@@ -14,9 +14,9 @@ import pytest
 from fire22.core.event import Event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
-from fire22.sportsbook import book as books
 from fire22.sportsbook import domain
-from fire22.sportsbook.ticker import customer_path
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.ticker.wagers import customer_path
 from tests.desk import Desk
 from tests.folding import Folding
 

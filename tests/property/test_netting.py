@@ -6,10 +6,10 @@ import pytest
 from msgspec import Struct
 
 from fire22.core.scope import covers
-from fire22.sportsbook.exposure_books import Books
-from fire22.sportsbook.facts import SelectionResult
-from fire22.sportsbook.parlay import results_of
-from fire22.sportsbook.registry import Leg, OpenWager
+from fire22.sportsbook.betting.facts import SelectionResult
+from fire22.sportsbook.exposure.books import Books
+from fire22.sportsbook.exposure.parlay import results_of
+from fire22.sportsbook.registry.flow import Leg, OpenWager
 
 PATHS = [
     "/",

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from fire22.sportsbook import changes
-from fire22.sportsbook.catalogue import FULL, Size
-from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.payoff import Bet, settle
-from fire22.sportsbook.settlement import LOSS, Leg, LegResult
-from fire22.sportsbook.simulation.prices import implied, truth
-from fire22.sportsbook.simulation.simulation import Simulation
+from fire22.sportsbook.betting.odds import decimal_odds
+from fire22.sportsbook.betting.payoff import Bet, settle
+from fire22.sportsbook.betting.settlement import LOSS, Leg, LegResult
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.demo.catalogue import FULL, Size
+from fire22.sportsbook.demo.prices import implied, truth
+from fire22.sportsbook.demo.simulation import Simulation
 from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
 
 MINUTES = 40

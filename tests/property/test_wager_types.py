@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fire22.sportsbook.facts import Terms
-from fire22.sportsbook.money import half_up
-from fire22.sportsbook.payoff import Bet, extremes, is_as_struck, part, returned, settle, to_win_minor
-from fire22.sportsbook.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult
-from fire22.sportsbook.wager_types import TYPES
+from fire22.sportsbook.betting.facts import Terms
+from fire22.sportsbook.betting.money import half_up
+from fire22.sportsbook.betting.payoff import Bet, extremes, is_as_struck, part, returned, settle, to_win_minor
+from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult
+from fire22.sportsbook.betting.wager_types import TYPES
 from tests.unit.test_exposure import Book
 
 ONE = Fraction(1)

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.parlay import VOID, Parlay, graded
-from fire22.sportsbook.registry import Leg, OpenWager
-from fire22.sportsbook.worst import Straight, worst
+from fire22.sportsbook.exposure.parlay import VOID, Parlay, graded
+from fire22.sportsbook.exposure.worst_case import Straight, worst
+from fire22.sportsbook.registry.flow import Leg, OpenWager
 
 NOBODY = "nobody backed it"
 STATES = 100_000

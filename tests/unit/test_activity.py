@@ -12,8 +12,8 @@ from fire22.feed.base import Entry
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.sportsbook import domain
-from fire22.sportsbook.activity import ActivityFeed
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.ticker.activity import ActivityFeed
 from tests.storage import START_MS, event
 
 WAGER: dict[str, object] = {

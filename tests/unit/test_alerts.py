@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from fire22.core.times import to_text
-from fire22.sportsbook.alerts import Alerts, RiskSettings
-from fire22.sportsbook.exposure import Exposures
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.rules import RULES
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.exposure.flow import Exposures
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.risk.alerts import Alerts, RiskSettings
+from fire22.sportsbook.risk.rules import RULES
 from tests.folding import Told, entries
 from tests.risk_desk import DAY, HOUR, MINUTE, Desk
 

@@ -12,8 +12,8 @@ from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import Clock, OutboxSchema
 from fire22.sources.outbox import install, status
-from fire22.sportsbook import book, catalogue
-from fire22.sportsbook.changes import (
+from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book.changes import (
     CancelWager,
     Change,
     DecidePayment,
@@ -26,6 +26,7 @@ from fire22.sportsbook.changes import (
     SetPrice,
     SettleWager,
 )
+from fire22.sportsbook.demo import catalogue
 from tests.demo_book import gather
 
 NOW_MS = 1_790_000_000_000

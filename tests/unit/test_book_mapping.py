@@ -18,11 +18,11 @@ from fire22.core.times import to_ms, to_text
 from fire22.sources.book_reader import BookReader
 from fire22.sources.mirror import UNUSABLE
 from fire22.sources.outbox import Plan, install, is_current, plan, uninstall
-from fire22.sportsbook import book as books
 from fire22.sportsbook import domain
-from fire22.sportsbook.schema import OUTBOX, Book, book, numbers
-from fire22.sportsbook.schema.foreign import BookMapping, ColumnMapping, TableMapping, read_book_mapping
-from fire22.sportsbook.schema.sample import unmapped
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.schema import OUTBOX, Book, book, numbers
+from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping, read_book_mapping
+from fire22.sportsbook.book.schema.unmapped import unmapped
 from tests.demo_book import read, told
 from tests.folding import Folding
 from tests.twins import ROOT, START_MS, TABLES, Twins, mapping

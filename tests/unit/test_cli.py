@@ -14,7 +14,7 @@ from fire22.cli import program
 from fire22.log.file import meta, open_file
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
+from fire22.sportsbook.book import writer as books
 from tests.storage import encoded, folding, opened, wait_folded
 from tests.twins import ROOT, TABLES
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from fire22.sportsbook.commission import (
+from fire22.sportsbook.accounting.commission_plans import (
     AgentWeek,
     Bracket,
     Figures,
@@ -19,7 +19,7 @@ from fire22.sportsbook.commission import (
     cascade,
     close_week,
 )
-from fire22.sportsbook.errors import AmountError
+from fire22.sportsbook.betting.errors import AmountError
 
 FIFTH = Fraction(1, 5)
 WEEKS = (-500_000, 300_000, 400_000)  # the weeks of the domain rules, in minor units

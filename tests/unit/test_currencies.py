@@ -7,9 +7,9 @@ import pytest
 
 from fire22.core.message import Json
 from fire22.sportsbook import domain
-from fire22.sportsbook.schema.foreign import BookMapping, TableMapping
-from fire22.sportsbook.schema.numbers import BadValueError
-from fire22.sportsbook.schema.rows import TableReader
+from fire22.sportsbook.book.schema.mapping import BookMapping, TableMapping
+from fire22.sportsbook.book.schema.numbers import BadValueError
+from fire22.sportsbook.book.schema.rows import TableReader
 from tests.demo_book import DemoBook
 from tests.folding import Folding
 from tests.storage import START_MS

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from fire22.core.errors import BookError, RequestError
-from fire22.sportsbook import book as books
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.book import writer as books
 from fire22.sportsbook.desk.case import House
 from fire22.sportsbook.desk.desk import Alert, is_demo
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding
 from tests.shop import ADMIN, Shop, Who
 

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from fire22.core.errors import RequestError
-from fire22.sportsbook import book as books
-from fire22.sportsbook import changes, domain
+from fire22.sportsbook import domain
+from fire22.sportsbook.betting.facts import MINOR_MAX
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.book import writer as books
 from fire22.sportsbook.desk.case import House, Teaser
-from fire22.sportsbook.facts import MINOR_MAX
 from tests.folding import Folding
 from tests.shop import Shop
 from tests.storage import START_MS

@@ -15,9 +15,9 @@ from fire22.core.outbox import BookChange
 from fire22.sources.mirror import Mirror
 from fire22.sources.outbox import install
 from fire22.sportsbook import domain
-from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
-from fire22.sportsbook.schema import book as book_of
-from fire22.sportsbook.schema.unchanging import FIXED, KEYS, SILENT
+from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
+from fire22.sportsbook.book.schema import book as book_of
+from fire22.sportsbook.book.schema.unchanging import FIXED, KEYS, SILENT
 from tests.demo_book import read
 from tests.folding import Folding
 from tests.storage import START_MS, event

@@ -8,9 +8,9 @@ import pytest
 
 from fire22.core.errors import RequestError
 from fire22.flows.base import Flow
-from fire22.sportsbook.exposure import RESULTS_MS, Exposures
-from fire22.sportsbook.exposure_view import AGENTS_MANY, DEEP
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.exposure.flow import RESULTS_MS, Exposures
+from fire22.sportsbook.exposure.view import AGENTS_MANY, DEEP
+from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding
 from tests.storage import START_MS, event
 

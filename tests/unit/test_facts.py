@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from fire22.sportsbook import facts
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.facts import FACTS
 from fire22.sportsbook.domain import decode
-from fire22.sportsbook.facts import FACTS
 
 PLACED = {
     "wagerId": "w1", "wagerNumber": 7, "customerId": "C1", "agentId": "A1", "path": "/M1/A1", "type": "straight",

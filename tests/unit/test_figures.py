@@ -9,12 +9,12 @@ import pytest
 from fire22.core.times import to_ms, to_text
 from fire22.feed.base import Archived
 from fire22.flows.base import Flow
-from fire22.sportsbook.commissions import Commissions
-from fire22.sportsbook.daybook import Daybook
-from fire22.sportsbook.figures import Figures
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.reports import Reports
+from fire22.sportsbook.accounting.commissions import Commissions
+from fire22.sportsbook.accounting.daybook import Daybook
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.accounting.reports import Reports
+from fire22.sportsbook.accounting.weekly_figures import Figures
+from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding, Told
 
 HOUR = 3_600_000

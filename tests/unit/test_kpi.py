@@ -11,8 +11,8 @@ from fire22.feed.base import Batch
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.sportsbook import domain
-from fire22.sportsbook.kpi import Kpi
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.registry.flow import Registry
 from tests.netted import Netted, Unpaid
 from tests.storage import START_MS, event
 

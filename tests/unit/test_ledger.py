@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from fire22.sportsbook import waiting
-from fire22.sportsbook.ledger import AT_ONCE_MAX, Ledger
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.accounting.ledger import AT_ONCE_MAX, Ledger
+from fire22.sportsbook.registry import waiting_list as waiting
+from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding, Told, said
 from tests.storage import START_MS, event
 

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from fire22.core import codes
-from fire22.sportsbook.errors import AmountError, StateError
-from fire22.sportsbook.lifecycle import Action, Counter, State, cash_out_minor, is_legal, successors, transition
+from fire22.sportsbook.betting.errors import AmountError, StateError
+from fire22.sportsbook.betting.lifecycle import Action, Counter, State, cash_out_minor, is_legal, successors, transition
 
 STATES: tuple[State, ...] = get_args(State)
 LEGAL: dict[State, set[State]] = {

@@ -7,7 +7,7 @@ import pytest
 
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, SetupError, SourceError
-from fire22.sportsbook.mapping import Mapping, Recording, Row, read_mapping
+from fire22.sportsbook.replay.recording import Mapping, Recording, Row, read_mapping
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bustabit.toml"
 MAPPING = """

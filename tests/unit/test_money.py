@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from fire22.sportsbook import domain
-from fire22.sportsbook.errors import AmountError
-from fire22.sportsbook.money import Money
+from fire22.sportsbook.betting.errors import AmountError
+from fire22.sportsbook.betting.money import Money
 from tests.folding import Folding
 from tests.storage import START_MS
 

@@ -11,9 +11,9 @@ import pytest
 from fire22.core.outbox import quoted
 from fire22.sources.mirror import UNUSABLE
 from fire22.sources.outbox import install
-from fire22.sportsbook.schema import OUTBOX, TABLES_SQL, book
-from fire22.sportsbook.schema.foreign import read_book_mapping
-from fire22.sportsbook.schema.rows import needs
+from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL, book
+from fire22.sportsbook.book.schema.mapping import read_book_mapping
+from fire22.sportsbook.book.schema.rows import needs
 from tests.demo_book import read
 from tests.harbour import TABLES as HARBOUR
 from tests.twins import ROOT

@@ -3,9 +3,9 @@
 import pytest
 
 from fire22.flows.base import Flow
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.notifications import Notifications
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.ticker.notifications import Notifications
 from tests.folding import Folding, entries
 from tests.storage import event
 from tests.unit.test_ledger import ADJUSTED, AGENT, CUSTOMER, PAYMENT, PLACED, SETTLED, WAGER

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fire22.core import codes
-from fire22.sportsbook import odds
-from fire22.sportsbook.errors import AmountError
-from fire22.sportsbook.money import half_up
+from fire22.sportsbook.betting import odds
+from fire22.sportsbook.betting.errors import AmountError
+from fire22.sportsbook.betting.money import half_up
 
 AMERICAN = st.one_of(st.integers(100, 5000), st.integers(-5000, -101))
 

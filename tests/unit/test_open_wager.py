@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
-from fire22.sportsbook import facts, open_wager
-from fire22.sportsbook.open_wager import Leg, Legs, Names, bettor_of
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.registry import open_wager
+from fire22.sportsbook.registry.open_wager import Leg, Legs, Names, bettor_of
 
 WAGER = facts.WagerPlaced(
     "w1", 1, "C1", "A1", "/M1/A1", "straight", 1100, 1000, False, channel="web", status="accepted", version=1, ip="::1"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fire22.sportsbook import domain
-from fire22.sportsbook.simulation.others import Others
-from fire22.sportsbook.simulator import gathered, start, turn
+from fire22.sportsbook.demo.others import Others
+from fire22.sportsbook.demo.simulator import gathered, start, turn
 from tests.folding import Folding
 from tests.shop import Shop
 from tests.storage import START_MS

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from fire22.sportsbook import payments
-from fire22.sportsbook.payments import STATES, State, balance_minor, is_legal, state_of, successors
+from fire22.sportsbook.betting import payments
+from fire22.sportsbook.betting.payments import STATES, State, balance_minor, is_legal, state_of, successors
 
 LEGAL = {
     ("requested", "approved"), ("requested", "completed"), ("requested", "rejected"), ("requested", "failed"),

@@ -5,7 +5,7 @@ from datetime import date, datetime, time
 import pytest
 
 from fire22.core.times import to_ms, to_text
-from fire22.sportsbook.periods import KINDS, PeriodKind, Periods, month_after
+from fire22.sportsbook.betting.periods import KINDS, PeriodKind, Periods, month_after
 
 HOUR = 3_600_000
 

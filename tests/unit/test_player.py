@@ -5,7 +5,7 @@ from random import Random
 import msgspec
 import pytest
 
-from fire22.sportsbook.player import BETS_KEPT, IDS_KEPT, RESULTS_KEPT, Player, player_of, player_row
+from fire22.sportsbook.risk.customer_history import BETS_KEPT, IDS_KEPT, RESULTS_KEPT, Player, player_of, player_row
 
 
 def stored(player: Player) -> Player:

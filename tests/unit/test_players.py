@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.players import WAGERED, Player, Window, names, new_player
+from fire22.sportsbook.kpi.active_customers import WAGERED, Player, Window, names, new_player
 
 
 class Players:

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.netting import MarketBook, ScopeBook
-from fire22.sportsbook.ranking import Ranking
+from fire22.sportsbook.exposure.netting import MarketBook, ScopeBook
+from fire22.sportsbook.exposure.top_markets import Ranking
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.recall import Change, Course, Fading, Memory, common
+from fire22.sportsbook.risk.recall import Change, Course, Fading, Memory, common
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -9,9 +9,9 @@ from fire22.core import codes
 from fire22.core.errors import BookError, SetupError, SourceError
 from fire22.core.times import to_text
 from fire22.sources.outbox import install
-from fire22.sportsbook import book as books
-from fire22.sportsbook.mapping import Mapping, read_mapping
-from fire22.sportsbook.replay import Pace, Progress, ReplayReport, replay
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.replay.pacing import Pace, Progress, ReplayReport, replay
+from fire22.sportsbook.replay.recording import Mapping, read_mapping
 from tests.demo_book import gather
 
 ROOT = Path(__file__).parents[2]

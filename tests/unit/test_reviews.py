@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.reviews import Reviews
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.reviews import Reviews
 from tests.folding import Folding
 from tests.histories import History
 from tests.storage import START_MS

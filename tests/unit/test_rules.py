@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fire22.sportsbook.rule import Rule
-from fire22.sportsbook.rules import RULES
+from fire22.sportsbook.risk.base import Rule
+from fire22.sportsbook.risk.rules import RULES
 from tests.risk_desk import DAY, HOUR, MINUTE, SECOND, Desk, Document
 
 Make = Callable[..., Desk]

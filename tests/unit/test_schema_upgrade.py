@@ -4,8 +4,8 @@ from pathlib import Path
 
 import apsw
 
-from fire22.sportsbook.schema import TABLES_SQL
-from fire22.sportsbook.schema.upgrade import upgrade
+from fire22.sportsbook.book.schema import TABLES_SQL
+from fire22.sportsbook.book.schema.upgrade import upgrade
 
 LATER = (
     ("customers", "currency"),

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import pytest
 
-from fire22.sportsbook import payoff
-from fire22.sportsbook.errors import AmountError, StateError
-from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.settlement import (
+from fire22.sportsbook.betting import payoff
+from fire22.sportsbook.betting.errors import AmountError, StateError
+from fire22.sportsbook.betting.odds import decimal_odds
+from fire22.sportsbook.betting.settlement import (
     HALF,
     HALF_LOSS,
     HALF_WIN,

@@ -8,13 +8,13 @@ import pytest
 from fire22.core.event import encode_event
 from fire22.flows.engine import Engine
 from fire22.sportsbook import domain
-from fire22.sportsbook.alerts import TOPIC, Alerts
-from fire22.sportsbook.catalogue import FULL, opening
-from fire22.sportsbook.exposure import Exposures
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.simulation.incidents import Name, Note
-from fire22.sportsbook.simulation.simulation import Simulation
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.demo.catalogue import FULL, opening
+from fire22.sportsbook.demo.incidents import Name, Note
+from fire22.sportsbook.demo.simulation import Simulation
+from fire22.sportsbook.exposure.flow import Exposures
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.risk.alerts import TOPIC, Alerts
 from tests.risk_desk import Document
 from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
 from tests.simulated_facts import Teller

@@ -5,15 +5,17 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook import changes
-from fire22.sportsbook.catalogue import FULL, SMALL, Size, opening, with_markets
-from fire22.sportsbook.odds import decimal_odds
-from fire22.sportsbook.simulation import offer, players, prices, tree
-from fire22.sportsbook.simulation.agenda import BEHIND_MS_MAX, Agenda
-from fire22.sportsbook.simulation.board import Boards
-from fire22.sportsbook.simulation.incidents import Note, parse
-from fire22.sportsbook.simulation.simulation import Simulation
-from fire22.sportsbook.simulation.world import Customer, Market
+from fire22.sportsbook.betting.odds import decimal_odds
+from fire22.sportsbook.book import changes
+from fire22.sportsbook.demo import agents as tree
+from fire22.sportsbook.demo import bettors as players
+from fire22.sportsbook.demo import offer, prices
+from fire22.sportsbook.demo.agenda import BEHIND_MS_MAX, Agenda
+from fire22.sportsbook.demo.board import Boards
+from fire22.sportsbook.demo.catalogue import FULL, SMALL, Size, opening, with_markets
+from fire22.sportsbook.demo.incidents import Note, parse
+from fire22.sportsbook.demo.simulation import Simulation
+from fire22.sportsbook.demo.world import Customer, Market
 from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
 
 

@@ -17,14 +17,14 @@ from msgspec import Raw, Struct
 
 from fire22.core.errors import BookError
 from fire22.sources.outbox import install
-from fire22.sportsbook import book, simulator
-from fire22.sportsbook.catalogue import SMALL
-from fire22.sportsbook.changes import Change, PlaceWager, SetMarketStatus
+from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book.changes import Change, PlaceWager, SetMarketStatus
+from fire22.sportsbook.demo import simulation, simulator
+from fire22.sportsbook.demo.agenda import BEHIND_MS_MAX
+from fire22.sportsbook.demo.catalogue import SMALL
+from fire22.sportsbook.demo.simulation import Simulation
+from fire22.sportsbook.demo.world import World
 from fire22.sportsbook.domain import decode
-from fire22.sportsbook.simulation import simulation
-from fire22.sportsbook.simulation.agenda import BEHIND_MS_MAX
-from fire22.sportsbook.simulation.simulation import Simulation
-from fire22.sportsbook.simulation.world import World
 from tests.demo_book import gather
 from tests.simulated import lived, new_world
 
@@ -222,7 +222,7 @@ def test_the_rate_follows_the_day() -> None:
 def started(path: Path, *, rate: str = "200") -> subprocess.Popen[bytes]:
     """A simulator as a process of its own, after it has written its first wager."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fire22.sportsbook.simulator", "--book", str(path), "--rate", rate, "--seed", "3"],
+        [sys.executable, "-m", "fire22.sportsbook.demo.simulator", "--book", str(path), "--rate", rate, "--seed", "3"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

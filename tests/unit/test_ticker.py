@@ -7,8 +7,8 @@ import pytest
 
 from fire22.feed.base import Entry
 from fire22.flows.base import Flow
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.ticker import FILTERABLE, Ticker, customer_path
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.ticker.wagers import FILTERABLE, Ticker, customer_path
 from tests.folding import Folding, entries
 from tests.storage import START_MS
 

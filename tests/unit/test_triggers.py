@@ -9,8 +9,8 @@ import pytest
 
 from fire22.core.times import to_text
 from fire22.sources.outbox import install
+from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
 from fire22.sportsbook.domain import decode
-from fire22.sportsbook.schema import OUTBOX, TABLES_SQL
 from tests.demo_book import read
 
 AT = "2026-03-01T12:00:00.000Z"

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from fire22.sportsbook.registry import Leg, OpenWager
-from fire22.sportsbook.wager_table import ClosedWager, WagerTable
+from fire22.sportsbook.registry.flow import Leg, OpenWager
+from fire22.sportsbook.registry.wager_table import ClosedWager, WagerTable
 
 Stored = dict[str, bytes]
 

@@ -20,13 +20,13 @@ from fire22.core.times import to_text
 from fire22.observability.logging import configure as configure_logging
 from fire22.sources import outbox
 from fire22.sources.book_reader import BookReader
-from fire22.sportsbook import replay as replaying
-from fire22.sportsbook.mapping import read_mapping
-from fire22.sportsbook.schema import Book
-from fire22.sportsbook.schema import book as book_of
-from fire22.sportsbook.schema.foreign import BookMapping, read_book_mapping
-from fire22.sportsbook.schema.sample import Unmapped, unmapped
-from fire22.sportsbook.schema.upgrade import upgrade
+from fire22.sportsbook.book.schema import Book
+from fire22.sportsbook.book.schema import book as book_of
+from fire22.sportsbook.book.schema.mapping import BookMapping, read_book_mapping
+from fire22.sportsbook.book.schema.unmapped import Unmapped, unmapped
+from fire22.sportsbook.book.schema.upgrade import upgrade
+from fire22.sportsbook.replay import pacing as replaying
+from fire22.sportsbook.replay.recording import read_mapping
 
 DIFFERENCES_SHOWN_MAX = 50
 

@@ -17,8 +17,8 @@ from fire22.log.file import connect, meta
 from fire22.log.sqlite import LogReader, read_rows
 from fire22.sources.book_reader import BookReader
 from fire22.sportsbook import reconcile
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.registry import Registry
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.registry.flow import Registry
 
 SHOWN_MAX = 20
 TITLE = "customers and markets"

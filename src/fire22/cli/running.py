@@ -21,11 +21,11 @@ from fire22.core.errors import SetupError
 from fire22.observability.logging import configure as configure_logging
 from fire22.process import Address, wait_for_signal
 from fire22.sources import outbox
-from fire22.sportsbook import book as books
-from fire22.sportsbook.catalogue import FULL, MARKETS_MAX, with_markets
-from fire22.sportsbook.schema import OUTBOX
-from fire22.sportsbook.schema.upgrade import upgrade
-from fire22.sportsbook.simulation.incidents import parse
+from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book.schema import OUTBOX
+from fire22.sportsbook.book.schema.upgrade import upgrade
+from fire22.sportsbook.demo.catalogue import FULL, MARKETS_MAX, with_markets
+from fire22.sportsbook.demo.incidents import parse
 
 
 @program.command()
@@ -105,7 +105,7 @@ def _incident(text: str) -> tuple[str, float]:
 @contextlib.contextmanager
 def _simulator(book: Path, options: list[str]) -> Iterator[None]:
     """An outside process that writes to the book; it ends with this one, however this one ends."""
-    command = [sys.executable, "-m", "fire22.sportsbook.simulator", "--book", str(book), *options]
+    command = [sys.executable, "-m", "fire22.sportsbook.demo.simulator", "--book", str(book), *options]
     # Its own group, so that Ctrl-C in the terminal reaches only the server, which then ends it.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
     try:

@@ -27,9 +27,9 @@ from fire22.log import maintenance
 from fire22.log.file import connect as connect_file
 from fire22.log.file import meta, storage_errors
 from fire22.process import locked
-from fire22.sportsbook.periods import KINDS, PeriodKind
-from fire22.sportsbook.reports import TOPIC as REPORTS
-from fire22.sportsbook.reports import archive_key
+from fire22.sportsbook.accounting.reports import TOPIC as REPORTS
+from fire22.sportsbook.accounting.reports import archive_key
+from fire22.sportsbook.betting.periods import KINDS, PeriodKind
 
 LETTERS_SHOWN_MAX = 20
 

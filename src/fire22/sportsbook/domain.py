@@ -7,23 +7,23 @@ from msgspec import Raw
 
 from fire22.core.message import Json
 from fire22.flows.base import Flow
-from fire22.sportsbook.activity import ActivityFeed
-from fire22.sportsbook.alerts import Alerts
-from fire22.sportsbook.commissions import Commissions
-from fire22.sportsbook.daybook import Daybook
-from fire22.sportsbook.exposure import Exposures
-from fire22.sportsbook.facts import FACTS
-from fire22.sportsbook.figures import Figures
-from fire22.sportsbook.kpi import Kpi
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.money import Money
-from fire22.sportsbook.notifications import Notifications
-from fire22.sportsbook.reading import reader
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.reports import Reports
-from fire22.sportsbook.reviews import Reviews
-from fire22.sportsbook.ticker import Ticker
-from fire22.sportsbook.tree import Tree
+from fire22.sportsbook.accounting.commissions import Commissions
+from fire22.sportsbook.accounting.daybook import Daybook
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.accounting.reports import Reports
+from fire22.sportsbook.accounting.weekly_figures import Figures
+from fire22.sportsbook.betting.decoding import reader
+from fire22.sportsbook.betting.facts import FACTS
+from fire22.sportsbook.betting.money import Money
+from fire22.sportsbook.exposure.flow import Exposures
+from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.registry.agent_tree import Tree
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.reviews import Reviews
+from fire22.sportsbook.risk.alerts import Alerts
+from fire22.sportsbook.ticker.activity import ActivityFeed
+from fire22.sportsbook.ticker.notifications import Notifications
+from fire22.sportsbook.ticker.wagers import Ticker
 
 Answer = Callable[[str, Mapping[str, Sequence[str]]], Json]  # of a scope and the parameters of a request
 

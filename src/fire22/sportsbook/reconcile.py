@@ -15,11 +15,11 @@ from typing import Any, Final, cast
 import apsw
 from msgspec import Struct
 
-from fire22.sportsbook.ledger import Ledger
-from fire22.sportsbook.money import Money
-from fire22.sportsbook.registry import Registry
-from fire22.sportsbook.schema.statements import EXPRESSIONS
-from fire22.sportsbook.wager_types import known
+from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.betting.money import Money
+from fire22.sportsbook.betting.wager_types import known
+from fire22.sportsbook.book.schema.statements import EXPRESSIONS
+from fire22.sportsbook.registry.flow import Registry
 
 _OPEN: Final = f"w.status = 'accepted' AND {EXPRESSIONS['holding'].replace('@', 'w')} IS NULL"
 _OWN: Final = "coalesce(w.currency, :currency) = :currency"

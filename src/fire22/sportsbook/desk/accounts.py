@@ -5,11 +5,12 @@ from typing import Final
 from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
-from fire22.sportsbook import changes, payments
+from fire22.sportsbook.betting import payments
+from fire22.sportsbook.betting.payments import State
+from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.reads import Customer, Payment
-from fire22.sportsbook.payments import State
 
 _STEPS: Final[dict[str, State]] = {
     "payment.approve": "approved",

@@ -9,9 +9,9 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
-from fire22.sportsbook import book
-from fire22.sportsbook.book import check_minor
-from fire22.sportsbook.changes import Change, ModifyWager, PlaceWager
+from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book.changes import Change, ModifyWager, PlaceWager
+from fire22.sportsbook.book.writer import check_minor
 from fire22.sportsbook.desk.permits import Actor, Grant
 from fire22.sportsbook.desk.reads import Reader
 

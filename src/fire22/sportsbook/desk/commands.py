@@ -4,8 +4,18 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from fire22.sportsbook.betting.facts import (
+    LEGS_MAX,
+    MINOR_MAX,
+    Direction,
+    Minor,
+    Odds,
+    Ordinal,
+    Share,
+    SignedMinor,
+    Time,
+)
 from fire22.sportsbook.desk.permits import Action
-from fire22.sportsbook.facts import LEGS_MAX, MINOR_MAX, Direction, Minor, Odds, Ordinal, Share, SignedMinor, Time
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=500)]

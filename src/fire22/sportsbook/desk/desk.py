@@ -29,13 +29,13 @@ from fire22.core.message import Json
 from fire22.core.outbox import META
 from fire22.core.scope import covers
 from fire22.core.times import to_text
-from fire22.sportsbook import book
+from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
 from fire22.sportsbook.desk.case import Case, Done, House
 from fire22.sportsbook.desk.commands import COMMANDS, Command
 from fire22.sportsbook.desk.permits import Actor, Grant, permit
 from fire22.sportsbook.desk.reads import Reader
-from fire22.sportsbook.schema import OUTBOX
 
 KEY_MAX: Final = 200
 RETRY_S: Final = 0.5

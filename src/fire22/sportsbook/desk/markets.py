@@ -6,13 +6,13 @@ from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_ms
-from fire22.sportsbook import changes
+from fire22.sportsbook.betting.errors import StateError
+from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, LegResult, place_share
+from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.reads import Market
 from fire22.sportsbook.desk.wagers import settlement_of
-from fire22.sportsbook.errors import StateError
-from fire22.sportsbook.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, LegResult, place_share
 
 REFUSALS_MAX: Final = 100  # that an answer names
 

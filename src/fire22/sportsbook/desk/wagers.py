@@ -9,17 +9,18 @@ from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
-from fire22.sportsbook import changes, lifecycle, payoff, settlement
+from fire22.sportsbook.betting import lifecycle, payoff, settlement
+from fire22.sportsbook.betting.errors import StateError
+from fire22.sportsbook.betting.facts import Terms
+from fire22.sportsbook.betting.lifecycle import State
+from fire22.sportsbook.betting.payoff import Bet
+from fire22.sportsbook.betting.settlement import Leg, LegResult, cash_risk_minor
+from fire22.sportsbook.betting.wager_types import invalid
+from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.permits import permit
 from fire22.sportsbook.desk.reads import Customer, Offer, Wager, deducted
-from fire22.sportsbook.errors import StateError
-from fire22.sportsbook.facts import Terms
-from fire22.sportsbook.lifecycle import State
-from fire22.sportsbook.payoff import Bet
-from fire22.sportsbook.settlement import Leg, LegResult, cash_risk_minor
-from fire22.sportsbook.wager_types import invalid
 
 
 def place(case: Case, command: commands.PlaceWager) -> Done:

@@ -1,0 +1,292 @@
+"""Makes rows as `demo.sql` has them of a book's own rows: strictly, each column by its kind (`numbers.py`).
+
+One of the book's rows may be several of ours (a wager with its leg and its settlement), or none (`where`). A row that
+leaves by its condition is gone; one whose key changes is another one. A value that cannot be ours costs the rows that
+it would be in.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from fire22.core.outbox import BookChange, OutboxSchema, RowChange, TableNeed, Unusable, Value, Values
+from fire22.core.times import CLOCK_END_MS, to_text
+from fire22.sportsbook.betting.money import Money
+from fire22.sportsbook.book.schema import numbers
+from fire22.sportsbook.book.schema.columns import KEYS, ORDER, TABLES, Column
+from fire22.sportsbook.book.schema.expression import Expression, Result
+from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping
+from fire22.sportsbook.book.schema.numbers import BadValueError, Given, shown
+
+CLOCK: Final = "clock"
+CLOCK_END: Final = to_text(CLOCK_END_MS)
+ROWID: Final = "rowid"
+CURRENCIES_MAX: Final = 500  # whose readers are kept
+# Of one row of the book: a leg comes before its wager and leaves after it, a settlement comes and leaves after it.
+_WITHIN: Final = {"wager_legs": 0, "selections": 0, "wagers": 1, "markets": 1, "settlements": 2}
+
+Read = Callable[[Values], Value]
+
+
+class ColumnReader(Struct, frozen=True):
+    """How one of our columns is made.
+
+    Args:
+        name: ours.
+        theirs: the book's column, or the text of the expression.
+        raw: what the book holds.
+        made: what that is with us; BadValueError where it cannot be.
+        default: in the place of nothing.
+        needed: whether nothing is not enough.
+    """
+
+    name: str
+    theirs: str
+    raw: Callable[[Values], Result | float]
+    made: Callable[[Given], Value]
+    default: Value
+    needed: bool
+
+    def read(self, row: Values) -> Value:
+        """Our value.
+
+        Raises:
+            BadValueError: there is none.
+        """
+        raw: Given = None
+        try:
+            raw = self.raw(row)
+            value = None if raw is None else self.made(raw)
+        except BadValueError as error:
+            raise BadValueError(error.why, error.value or shown(raw), error.column or self.theirs) from None
+        if value is None:
+            value = self.default
+            if self.needed and (value is None or value == ""):
+                raise BadValueError("is empty", "", self.theirs)
+        return value
+
+
+class TableReader:
+    """Makes rows of one of our tables.
+
+    Args:
+        name: ours.
+        columns: of the book's table, in the order of a row.
+    """
+
+    def __init__(self, name: str, mapping: BookMapping, columns: tuple[str, ...]) -> None:
+        self.name = name
+        self.table = mapping.tables[name]
+        self.places = {each: place for place, each in enumerate(columns)}
+        self.keys = KEYS.get(name, 1)
+        self._mapping = mapping
+        self.readers = self._readers(mapping.currency)
+        self._of_currency = {mapping.currency: self.readers}
+        currencies = [each for each in self.readers if each.name == "currency" and each.name in self.table.columns]
+        self.currency = currencies[0] if currencies else None
+        self.where = self._expression(self.table.where) if self.table.where else None
+        changed = [each for each in self.readers if each.name in ("updated_at", "settled_at")]
+        self.changed = changed[0] if changed else None
+
+    def row(self, values: Values) -> Values | None:
+        """Our row; None where its condition does not hold.
+
+        Raises:
+            BadValueError: a value cannot be ours.
+        """
+        if not self.holds(values):
+            return None
+        readers = self.readers
+        if self.currency is not None:
+            currency = str(self.currency.read(values) or self._mapping.currency)
+            readers = self._of_currency.get(currency) or self._readers(currency)
+            if len(self._of_currency) < CURRENCIES_MAX:
+                self._of_currency[currency] = readers
+        return tuple([reader.read(values) for reader in readers])
+
+    def holds(self, values: Values) -> bool:
+        """Whether the row counts."""
+        return self.where is None or bool(self.where(values))
+
+    def key(self, values: Values) -> Values | None:
+        """What the row is called; None where it has no name."""
+        try:
+            return tuple([reader.read(values) for reader in self.readers[: self.keys]])
+        except BadValueError:
+            return None
+
+    def _readers(self, currency: str) -> list[ColumnReader]:
+        """What reads the columns of a row whose amounts are in a currency."""
+        mapping = msgspec.structs.replace(self._mapping, currency=currency)
+        return [self._reader(mapping, each, column) for each, column in stored(self.name, mapping)]
+
+    def _reader(self, mapping: BookMapping, name: str, column: Column) -> ColumnReader:
+        mapped = mapped_column(self.table, name, column)
+        if mapped is None:
+            return ColumnReader(name, name, lambda _: None, lambda value: None, column.default, needed=False)
+        default = column.default if mapped.default is None else mapped.default
+        if mapped.value is not None:
+            constant: Value = mapped.value
+            return ColumnReader(name, name, lambda _: None, lambda value: None, constant, needed=False)
+        made = converter(mapping, column, mapped)
+        kinds = ("key", "money", "code", "label", "integer", "path")
+        needed = column.required and column.kind in kinds
+        if mapped.column is not None:
+            place = self.places[mapped.column]
+            return ColumnReader(name, mapped.column, lambda row: row[place], made, default, needed)
+        expression = self._expression(mapped.sql or "NULL")
+        return ColumnReader(name, expression.text, expression, made, default, needed)
+
+    def _expression(self, text: str) -> Expression:
+        made = Expression(text)
+        made.bind(list(self.places))
+        return made
+
+
+def mapped_column(table: TableMapping, name: str, column: Column) -> ColumnMapping | None:
+    """Where a column comes from, the rowid of the book's table included."""
+    return table.column(name) or (ColumnMapping(column=ROWID) if column.rowid else None)
+
+
+def stored(name: str, mapping: BookMapping | None = None) -> list[tuple[str, Column]]:
+    """The columns of one of our tables that rows carry: all but those that the mirror works out by itself."""
+    mapped = mapping.tables[name].columns if mapping is not None and name in mapping.tables else {}
+    return [(each, column) for each, column in TABLES[name].items() if not column.derived or each in mapped]
+
+
+def converter(mapping: BookMapping, column: Column, mapped: ColumnMapping) -> Callable[[Given], Value]:
+    """What reads a column's values."""
+    if mapped.codes:
+        return numbers.coded({theirs: _code(column, ours) for ours, all in mapped.codes.items() for theirs in all})
+    match column.kind:
+        case "money":
+            return numbers.money(_units(mapping)[mapped.money or mapping.money])
+        case "odds":
+            return numbers.odds(mapped.odds or mapping.odds)
+        case "time":
+            return numbers.time(mapped.time or mapping.time, mapping.time_zone)
+        case "code":
+            return numbers.one_of(column.codes)
+    return numbers.of_kind(column.kind)
+
+
+def _units(mapping: BookMapping) -> dict[str, Decimal]:
+    """What the units of amounts are in minor ones, which depends on how many decimals the currency has."""
+    unit = Decimal(Money(mapping.currency).unit)
+    return {"minor": Decimal(1), "major": unit, "micro": unit / 1_000_000}
+
+
+def _code(column: Column, ours: str) -> Value:
+    if column.kind in ("flag", "integer", "number"):
+        return {"true": 1, "false": 0}.get(ours) if ours in ("true", "false") else int(ours)
+    return ours
+
+
+class BookRows:
+    """The rows of a whole book.
+
+    Args:
+        mapping: of its tables to ours.
+    """
+
+    def __init__(self, mapping: BookMapping, name: str, version: int) -> None:
+        self.mapping = mapping
+        self._needs = needs(mapping)
+        self.outbox = OutboxSchema(name, version, self._needs, mapping.clock)
+        columns = {need.name: need.columns for need in self._needs}
+        tables = [each for each in ORDER if each in mapping.tables]
+        self.readers = {each: TableReader(each, mapping, columns[self._source(each)]) for each in tables}
+        self._by_source: dict[str, list[TableReader]] = {}
+        for name in sorted(tables, key=lambda each: _WITHIN.get(each, 1)):
+            self._by_source.setdefault(self._source(name), []).append(self.readers[name])
+
+    def sources(self, table: str) -> tuple[str, ...]:
+        """The book's table that one of ours comes from."""
+        return (self._source(table),) if table in self.readers else ()
+
+    def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
+        """What a change of the book means, in the order that it needs by itself."""
+        if change.op == CLOCK:
+            return [_clock(change, change.new[0])]
+        readers = [each for each in self._by_source.get(change.source, ()) if not only or each.name == only]
+        here: list[RowChange | Unusable] = []
+        gone: list[RowChange | Unusable] = []
+        for reader in readers:
+            for made in self._of(reader, change):
+                leaves = isinstance(made, RowChange) and made.row is None
+                (gone if leaves else here).append(made)
+        gone.sort(key=lambda each: -1 if isinstance(each, RowChange) and each.table in ("wagers", "markets") else 0)
+        # A settlement that leaves an open wager does so after the wager's status has said it.
+        return [*here, *gone] if change.op != "delete" else gone
+
+    def _source(self, table: str) -> str:
+        return self.mapping.tables[table].table
+
+    def _of(self, reader: TableReader, change: BookChange) -> Iterator[RowChange | Unusable]:
+        before = reader.key(change.old) if change.op != "insert" else None
+        after: Values | None = None
+        if change.op != "delete":
+            try:
+                row = reader.row(change.new)
+            except BadValueError as error:
+                yield self._unusable(reader, change, error)
+                return
+            after = row[: reader.keys] if row is not None else None
+            if row is not None and reader.name == CLOCK:
+                yield _clock(change, row[0])
+                return
+            if row is not None and after is not None:
+                moved = before if before != after else None
+                yield RowChange(change.at, reader.name, after, row, change.op == "insert", moved)
+                return
+        if before is not None and before != after and reader.name != CLOCK:
+            yield RowChange(self._left_at(reader, change), reader.name, before, None)
+
+    def _left_at(self, reader: TableReader, change: BookChange) -> str:
+        """When a row left: an update has a time of its own, where a deletion has none."""
+        if change.op == "update" and reader.changed is not None:
+            try:
+                before, after = reader.changed.read(change.old), reader.changed.read(change.new)
+            except BadValueError:
+                return change.at
+            return after if isinstance(after, str) and after != before else change.at
+        return change.at
+
+    def _unusable(self, reader: TableReader, change: BookChange, error: BadValueError) -> Unusable:
+        parts = []
+        for each in reader.readers[: reader.keys]:
+            try:
+                parts.append(str(each.read(change.new)))
+            except BadValueError:
+                parts.append("?")
+        return Unusable(change.at, reader.table.table, "/".join(parts), error.column, error.value, error.why)
+
+
+def _clock(change: BookChange, at: Value) -> RowChange | Unusable:
+    made = numbers.time("iso", "UTC")(at)
+    if made is None:
+        return Unusable(change.at, CLOCK, str(change.number), "at", shown(at), "is no time")
+    if str(made) >= CLOCK_END:
+        return Unusable(change.at, CLOCK, str(change.number), "at", shown(at), "is near the end of the calendar")
+    return RowChange(change.at, CLOCK, ("1",), ("1", made))
+
+
+def needs(mapping: BookMapping) -> tuple[TableNeed, ...]:
+    """The book's tables and their columns that are told of."""
+    columns: dict[str, dict[str, None]] = {}
+    for name, table in mapping.tables.items():
+        names = columns.setdefault(table.table, {})
+        for each in Expression(table.where).columns if table.where else ():
+            names[each] = None
+        for each, column in TABLES[name].items():
+            mapped = mapped_column(table, each, column)
+            if mapped is None:
+                continue
+            if mapped.column is not None:
+                names[mapped.column] = None
+            for needed in Expression(mapped.sql).columns if mapped.sql else ():
+                names[needed] = None
+    return tuple(TableNeed(name, tuple(names)) for name, names in columns.items())

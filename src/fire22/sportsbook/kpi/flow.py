@@ -1,0 +1,526 @@
+"""The `kpi` view: what a book and each of its sub-trees earns and risks now. Source: domain rules, sections 3 and 7.
+
+A fact of agent /M1/A7 counts in /, /M1 and /M1/A7. The fold adds up what a commit group does to each agent's path; the
+flush brings the sums up the tree, once. Kept in tables: what cannot be derived (sums since the start and of the running
+day, week and month, the values at the start of the business day, who was active, who is online). Derived again at a
+restart: open wagers and the counts. In a flood a group touches more scopes than it says documents of
+(`documents_max`); those that have waited longest come next, and the whole book never waits.
+
+A fact counts in the running periods that hold its time; the watermark alone ends them. What a fact ahead of the day
+does is kept aside until its day begins. One that comes late, for a day that is over, moves a figure and
+the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
+where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
+Nor is what a search finds of a bound on a day on which nothing has moved the scope's liability yet.
+Periods that are over are restated by the reports. Commission counts with the last moment of its week, once that is
+closed: in the running month at most.
+
+Who logged in or wagered, and when each customer left, is kept as times, so it does not matter which is told of first.
+"""
+
+from datetime import time
+from itertools import islice
+from typing import Annotated, ClassVar, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from fire22.core.scope import ROOT, ancestors
+from fire22.core.times import to_ms
+from fire22.core.topic import Kind, Topic
+from fire22.flows.base import Fact, Flow, Handler, Table, expect
+from fire22.flows.kept import Kept, KeptRows
+from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.periods import Periods, Weekday
+from fire22.sportsbook.kpi.active_customers import SHOWN, WAGERED, Player, Window, names, new_player
+from fire22.sportsbook.kpi.rollup import GroupSums, Moved
+from fire22.sportsbook.kpi.scope_figures import (
+    Ahead,
+    Base,
+    Commissioned,
+    Liabilities,
+    ScopeFigures,
+    ScopeRow,
+    Sums,
+    document,
+)
+from fire22.sportsbook.registry.flow import MOVES, Movement, Registry
+
+MINUTE_MS: Final = 60_000
+QUARTER_MS: Final = 15 * MINUTE_MS
+ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
+BONUS: Final = "bonus"
+NEVER: Final = [0, 0]  # who neither is active nor online
+IDLE_TIMES: Final = 8  # so many times more documents are said while nothing else happens
+JOURNAL_BYTES: Final = 1 << 20  # a hundred groups of a large book and more
+
+
+class KpiSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When the business day and the week start, how long a customer is online, how many documents a group says."""
+
+    time_zone: str = "UTC"
+    day_starts_at: time = time(0)
+    week_starts_on: Weekday = "tuesday"
+    online_minutes: Annotated[float, Meta(gt=0)] = 15.0
+    documents_max: Annotated[int, Meta(gt=0)] = 16
+
+
+class Running(Struct, frozen=True, gc=False, array_like=True):
+    """The running periods: when they start and end and what they are called; ms since 1970 UTC."""
+
+    day_ms: int = 0
+    week_ms: int = 0
+    month_ms: int = 0
+    ends_ms: int = 0
+    keys: tuple[str, str, str] = ("", "", "")
+    week_ends_ms: int = 0
+    month_ends_ms: int = 0
+
+
+class Kpi(Flow):
+    """One document for each scope; comes after the flows that tell liabilities and commissions."""
+
+    name: ClassVar[str] = "kpi"
+    version: ClassVar[int] = 5
+
+    def __init__(self, registry: Registry, liabilities: Liabilities, commissions: Commissioned) -> None:
+        super().__init__()
+        self.topics = (Topic("kpi", Kind.VIEW),)
+        self._book = registry
+        self._liabilities = liabilities
+        self._commissions = commissions
+        self._rows: KeptRows[ScopeRow] = KeptRows("scope", ScopeRow, JOURNAL_BYTES)
+        self._seen: KeptRows[list[int]] = KeptRows("seen", list[int], JOURNAL_BYTES)
+        self._left: Table[int] = Table("left", int)
+        self._running_row: Table[Running] = Table("running", Running)
+        self._ahead: Table[Ahead] = Table("ahead", Ahead)
+        self._sums = GroupSums()
+        self._scopes: dict[str, ScopeFigures] = {}  # that have a document
+        self._active = Window(WAGERED)
+        self._online = Window(SHOWN)
+        self._settings = KpiSettings()
+        self._online_ms = int(self._settings.online_minutes * MINUTE_MS)
+        self._periods = Periods("UTC", time(0))
+        self._running = Running()
+        self._touched: dict[str, ScopeFigures] = {}
+        self._forgotten: list[Player] = []  # by a window of the two
+        self._waiting: dict[str, ScopeFigures] = {}  # in the order in which they wait
+        self._waits = 0
+        self._is_idle = False
+        self._at_ms = 0
+
+    @property
+    def tables(self) -> tuple[Table[object], ...]:
+        """Scopes, customers that are active or online, who has left of late, the running periods, and later ones."""
+        return (*self._rows.tables, *self._seen.tables, self._left, self._running_row, self._ahead)
+
+    def configure(self, settings: Raw) -> None:
+        """Take the business day that holds from the next one on."""
+        self._settings = taken = msgspec.json.decode(settings, type=KpiSettings)
+        self._periods = Periods(taken.time_zone, taken.day_starts_at, taken.week_starts_on)
+        self._online_ms = int(taken.online_minutes * MINUTE_MS)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Agents, so that each has figures from the start; wagers; what was there before; other gains; sessions."""
+        return {
+            "agent.created": self._agent,
+            "agent.imported": self._agent,
+            "agent.changed": self._agent,
+            "customer.imported": self._customer,
+            "customer.renamed": self._renamed,
+            "revenue.imported": self._imported_revenue,
+            **dict.fromkeys(MOVES, self._moved),
+            "payment.charged_back": self._charged_back,
+            "balance.adjusted": self._adjusted,
+            "session.login": self._login,
+            "session.logout": self._logout,
+        }
+
+    def loaded(self) -> None:
+        """Derive open wagers and the counts from the kept rows."""
+        self._rows.restore(self._restored_scope)
+        for wager in self._book.wagers():
+            moved = self._moved_at(wager.path)
+            moved.pending += 1
+            moved.risk += wager.risk
+            moved.to_win += wager.to_win
+        self._sums.rise(self._touched)
+        self._seen.restore(self._restored_player)
+        for scope in (*self._active.counts, *self._online.counts):
+            self._recount(scope)
+        for scope, figures in self._scopes.items():
+            figures.liability = self._liabilities.total(scope)
+        self._running = self._running_row.get("now") or Running()
+        self._touched = {}
+        waiting = sorted((each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits)
+        self._waiting = {scope: self._scopes[scope] for _, scope in waiting}
+        self._waits = waiting[-1][0] if waiting else 0
+        for scope, figures in self._waiting.items():
+            self.out.waits("kpi", scope, figures.row.since_ms)
+
+    def _restored_scope(self, scope: str, row: ScopeRow) -> Kept[ScopeRow]:
+        figures = self._scopes[scope] = self._sums.scope(scope).figures
+        figures.keep(Kept(scope, row))
+        return figures.kept
+
+    def _restored_player(self, key: str, row: list[int]) -> Player:
+        kept = Player(key, row)
+        customer, path = names(kept)
+        self._sums.scope(path).players[customer] = kept
+        for window, at_ms in zip((self._active, self._online), row, strict=True):
+            if at_ms:
+                window.enter(kept)
+        return kept
+
+    def clock(self) -> None:
+        """The windows of active and online players slide; a new business day may begin."""
+        if self._running.day_ms > self.watermark_ms + MINUTE_MS:
+            # A fact that the clock had not reached began a day that has not come.
+            self._running = msgspec.structs.replace(self._running, ends_ms=0)
+        self._begin_day(self.watermark_ms)
+        self._expire(self.watermark_ms)
+
+    def idle(self) -> None:
+        """More documents are said at once."""
+        self._is_idle = True
+
+    def flush(self) -> None:
+        """A document for each scope whose figures moved."""
+        for path, day_after, commission in self._commissions.posted:
+            self._add(path, self._periods.starts_ms(day_after) - 1, Sums(costs=commission))
+        self._sums.rise(self._touched)
+        for scope in self._liabilities.take_changed():
+            figures = self._touched.get(scope) or self._touch(scope)
+            liability = self._liabilities.total(scope)
+            base = figures.row.base
+            found = self._liabilities.is_found(scope)
+            if (figures.late and not figures.timely) or (found and not base.stirred):
+                base.liability += liability - figures.liability
+            elif not found:
+                base.stirred = True
+            figures.liability = liability
+        # The newest time among the group's own facts: what an earlier group brought is not known after a restart.
+        at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
+        new = self._wait()
+        for scope in self._turn():
+            figures = self._touched[scope] = self._waiting.pop(scope)
+            figures.row.waits = figures.row.since_ms = 0
+            self.out.settled("kpi", scope)
+            said = document(figures, self._liabilities, self._running.keys, self._book.money.major)
+            self.out.view("kpi", scope, "", "kpi_update", at_ms, said)
+        if self._waiting:
+            for scope in new:
+                if scope in self._waiting:
+                    self.out.waits("kpi", scope, self.before_ms)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Store what the group has changed."""
+        for scope in sorted(self._touched):
+            figures = self._touched[scope]
+            figures.late = figures.timely = False
+            self._rows.put(figures.kept)
+        self._rows.flush()
+        self._scopes.update(self._touched)
+        self._touched = {}
+        for gone in sorted(self._forgotten, key=lambda each: each.key):
+            if gone.row != NEVER:
+                self._mark(gone)
+            elif not gone.gone:
+                self._seen.remove(gone)
+                customer, path = names(gone)
+                del self._sums.scope(path).players[customer]
+        self._forgotten = []
+        self._seen.flush()
+
+    def _turn(self) -> list[str]:
+        """Whose document comes now: those that have waited longest, and the whole book's in any case."""
+        room = self._settings.documents_max * (IDLE_TIMES if self._is_idle else 1)
+        self._is_idle = False
+        turn = list(islice(self._waiting, room))
+        return [*turn, ROOT] if ROOT in self._waiting and ROOT not in turn else turn
+
+    def _wait(self) -> list[str]:
+        """Let the scopes whose figures moved wait for their document, behind those that wait already; those."""
+        if not self._waiting:
+            self._waits = 0
+        new = sorted(self._touched.keys() - self._waiting.keys())
+        if new:
+            self._waits += 1
+            for scope in new:
+                figures = self._waiting[scope] = self._touched[scope]
+                figures.row.waits = self._waits
+                figures.row.since_ms = self.before_ms
+        return new
+
+    # Facts.
+
+    def _agent(self, fact: Fact) -> None:
+        self._touch(expect(fact, facts.Agent).path)
+        self._time(fact.at_ms)
+
+    def _customer(self, fact: Fact) -> None:
+        customer = expect(fact, facts.Customer)
+        if customer.last_wager_at is not None:
+            at_ms = to_ms(customer.last_wager_at)
+            at_ms = self._time(at_ms if at_ms <= self.latest_ms else fact.at_ms)
+            self._wagered(self._sums.scope(customer.path), customer.customer_id, at_ms)
+
+    def _renamed(self, fact: Fact) -> None:
+        """Whoever was seen under another code was seen under this one."""
+        renamed = expect(fact, facts.CustomerRenamed)
+        left = self._left.pop(renamed.before)
+        if left is not None:
+            self._left.put(renamed.customer_id, left)
+        seen = {one.key: one for window in (self._active, self._online) for one in window.players(renamed.before)}
+        for _, one in sorted(seen.items()):
+            times = list(one.row)
+            for window, at_ms in zip((self._active, self._online), times, strict=True):
+                if at_ms:
+                    window.leave(one)
+            self._forgotten.append(one)
+            again = self._player(self._sums.scope(names(one)[1]), renamed.customer_id)
+            again.row[:] = times
+            for window, at_ms in zip((self._active, self._online), times, strict=True):
+                if at_ms:
+                    window.enter(again)
+            self._mark(again)
+
+    def _imported_revenue(self, fact: Fact) -> None:
+        imported = expect(fact, facts.RevenueImported)
+        self._at_ms = max(self._at_ms, fact.at_ms)
+        for scope in ancestors(imported.path):
+            row = self._touch(scope).row
+            row.base.revenue += imported.revenue_minor
+            for sums in (row.ever, row.day, row.week, row.month):
+                sums.revenue += imported.revenue_minor
+
+    def _moved(self, fact: Fact) -> None:
+        move = self._book.move
+        at_ms = move.at_ms
+        if at_ms >= self._running.ends_ms and not self.watermark_ms:
+            self._begin_day(at_ms)
+        if at_ms > self._at_ms:
+            self._at_ms = at_ms
+        kind, opened, closed = move.kind, move.opened, move.closed
+        moved = self._moved_at(move.fact.path)
+        if closed is not None:
+            moved.pending -= 1
+            moved.risk -= closed.risk
+            moved.to_win -= closed.to_win
+        if opened is not None:
+            moved.pending += 1
+            moved.risk += opened.risk
+            moved.to_win += opened.to_win
+        accepted = kind == "placed" or kind == "imported"
+        if not self._running.day_ms <= at_ms < self._running.ends_ms:
+            self._of_another_day(move, accepted=accepted)
+        else:
+            moved.revenue += move.revenue
+            moved.handle += move.handle
+            moved.settled += move.settled_handle
+            moved.wagers += accepted
+            if kind == "imported":
+                self._known(ancestors(moved.figures.scope))
+            elif opened is not None or closed is not None:
+                moved.timely = True
+        if accepted:
+            self._wagered(moved, move.fact.customer_id, at_ms)
+        elif move.gone_ms:
+            self._add(move.fact.path, move.gone_ms, Sums(wagers=-1))
+
+    def _of_another_day(self, move: Movement, *, accepted: bool) -> None:
+        """A wager of before the running day was so at its start already; what one ahead does is none of today's."""
+        scopes = ancestors(move.fact.path)
+        sums = Sums(move.revenue, move.handle, move.settled_handle, int(accepted))
+        self._add(move.fact.path, move.at_ms, sums)
+        pending = (move.opened is not None) - (move.closed is not None)
+        for scope in scopes:
+            self._sums.scope(scope).figures.row.base.pending += pending
+        if pending and move.at_ms >= self._running.ends_ms:
+            self._kept_aside(move.fact.path, move.at_ms).pending += pending
+        if move.opened is not None or move.closed is not None:
+            self._known(scopes)
+
+    def _known(self, scopes: tuple[str, ...]) -> None:
+        """Wagers move liability as it was at the start of the day, too."""
+        for scope in scopes:
+            self._sums.scope(scope).figures.late = True
+
+    def _charged_back(self, fact: Fact) -> None:
+        payment = expect(fact, facts.Payment)
+        if payment.direction == "deposit":
+            at_ms = self._time(fact.at_ms)
+            self._add(payment.path, at_ms, Sums(costs=payment.amount_minor))
+
+    def _adjusted(self, fact: Fact) -> None:
+        adjusted = expect(fact, facts.BalanceAdjusted)
+        if adjusted.kind == BONUS:
+            at_ms = self._time(fact.at_ms)
+            self._add(adjusted.path, at_ms, Sums(costs=adjusted.amount_minor))
+
+    def _login(self, fact: Fact) -> None:
+        session = expect(fact, facts.Session)
+        one = self._player(self._sums.scope(session.path), session.customer_id)
+        self._showed(one, session.customer_id, self._time(fact.at_ms))
+
+    def _logout(self, fact: Fact) -> None:
+        customer = expect(fact, facts.Session).customer_id
+        at_ms = self._time(fact.at_ms)
+        if at_ms <= self._now_ms - self._online_ms:
+            return
+        self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
+        for one in self._online.players(customer):
+            if one.row[SHOWN] <= at_ms:  # it may have come again before it was told that it left
+                for scope in self._online.leave(one):
+                    self._recount(scope)
+                self._forgotten.append(one)
+
+    # What facts do to figures.
+
+    @property
+    def _now_ms(self) -> int:
+        """What the windows of players end with."""
+        return max(self.watermark_ms, self._running.day_ms)
+
+    def _time(self, at_ms: int) -> int:
+        """When a fact counts. It may begin a business day where there is no watermark yet."""
+        if at_ms >= self._running.ends_ms and not self.watermark_ms:
+            self._begin_day(at_ms)
+        if at_ms > self._at_ms:
+            self._at_ms = at_ms
+        return at_ms
+
+    def _begin_day(self, at_ms: int) -> None:
+        """Begin the day that holds a moment, and the week and month where they are others."""
+        before = self._running
+        if at_ms < before.ends_ms:
+            return
+        self._sums.rise(self._touched)
+        self._scopes.update(self._touched)
+        day, week, month = (self._periods.period(kind, at_ms) for kind in ("day", "week", "month"))
+        # After a change of the settings the days meet: none begins before the one before it has ended.
+        start_ms = max(day.start_ms, before.ends_ms)
+        self._running = Running(
+            start_ms, min(week.start_ms, start_ms), min(month.start_ms, start_ms), day.end_ms,
+            (day.key, week.key, month.key), week.end_ms, month.end_ms,
+        )  # fmt: skip
+        self._running_row.put("now", self._running)
+        self._expire(start_ms)
+        bounds = ((start_ms, day.end_ms), (week.start_ms, week.end_ms), (month.start_ms, month.end_ms))
+        of_day, of_week, of_month = (self._ahead_within(*each) for each in bounds)
+        nothing = Ahead(0, "")
+        for scope, figures in self._scopes.items():
+            row = figures.row
+            today = of_day.get(scope, nothing)
+            row.day = row.ever.less(today.sums)
+            pending = figures.pending - today.pending
+            row.base = Base(row.day.revenue, figures.active, pending, figures.liability)
+            if week.key != before.keys[1]:
+                row.week = row.ever.less(of_week.get(scope, nothing).sums)
+            if month.key != before.keys[2]:
+                row.month = row.ever.less(of_month.get(scope, nothing).sums)
+            self._touched[scope] = figures
+        for key in sorted(key for key, one in self._ahead if one.starts_ms < day.end_ms):
+            self._ahead.pop(key)
+
+    def _ahead_within(self, start_ms: int, end_ms: int) -> dict[str, Ahead]:
+        """What was kept aside of a period, by scope."""
+        found: dict[str, Ahead] = {}
+        for _, one in self._ahead:
+            if start_ms <= one.starts_ms < end_ms:
+                for scope in ancestors(one.path):
+                    whole = found.setdefault(scope, Ahead(0, scope))
+                    whole.sums.add(one.sums)
+                    whole.pending += one.pending
+        return found
+
+    def _kept_aside(self, path: str, at_ms: int) -> Ahead:
+        """What is kept aside of an agent's facts around a moment; it is going to change."""
+        # Not of whole days: other settings may hold when they begin, and zones differ by quarters of an hour.
+        day_ms = self._periods.starts_ms(self._periods.day(at_ms))
+        starts_ms = max(at_ms - at_ms % QUARTER_MS, day_ms, self._running.ends_ms)
+        key = f"{starts_ms} {path}"
+        one = self._ahead.get(key) or Ahead(starts_ms, path)
+        self._ahead.put(key, one)
+        return one
+
+    def _add(self, path: str, at_ms: int, sums: Sums) -> None:
+        """Count what happened at a moment; in periods that do not hold it, it is of before."""
+        running = self._running
+        is_ahead = at_ms >= running.ends_ms
+        if is_ahead:
+            self._kept_aside(path, at_ms).sums.add(sums)
+        for scope in ancestors(path):
+            row = self._touch(scope).row
+            row.ever.add(sums)
+            if is_ahead or at_ms < running.day_ms:
+                row.base.revenue += sums.revenue
+            for start_ms, end_ms, before in (
+                (running.day_ms, running.ends_ms, row.day),
+                (running.week_ms, running.week_ends_ms, row.week),
+                (running.month_ms, running.month_ends_ms, row.month),
+            ):
+                if not start_ms <= at_ms < end_ms:
+                    before.add(sums)
+
+    def _moved_at(self, path: str) -> Moved:
+        """What the group does at an agent's path."""
+        moved = self._sums.scopes.get(path) or self._sums.scope(path)
+        if not moved.stirred:
+            self._sums.stir(moved)
+        return moved
+
+    def _touch(self, scope: str) -> ScopeFigures:
+        """A scope whose document may have changed."""
+        figures = self._touched[scope] = self._sums.scope(scope).figures
+        return figures
+
+    def _expire(self, now_ms: int) -> None:
+        for window, span_ms in ((self._active, ACTIVE_MS), (self._online, self._online_ms)):
+            scopes, gone = window.expire(now_ms - span_ms)
+            for scope in scopes:
+                self._recount(scope)
+            self._forgotten += gone
+        for customer in [each for each, left_ms in self._left if left_ms <= now_ms - self._online_ms]:
+            self._left.pop(customer)
+
+    def _recount(self, scope: str) -> ScopeFigures:
+        figures = self._touch(scope)
+        figures.active = self._active.counts.get(scope, 0)
+        figures.online = self._online.counts.get(scope, 0)
+        return figures
+
+    def _player(self, moved: Moved, customer: str) -> Player:
+        one = moved.players.get(customer)
+        if one is None:
+            one = moved.players[customer] = new_player(customer, moved.figures.scope)
+            self._forgotten.append(one)  # unless it is seen
+        return one
+
+    def _mark(self, one: Player) -> None:
+        """What is kept of a player changes."""
+        if one.group != self._seen.group:
+            self._seen.put(one)
+
+    def _wagered(self, moved: Moved, customer: str, at_ms: int) -> None:
+        """A customer has wagered: it is active, and online."""
+        one = moved.players.get(customer) or self._player(moved, customer)
+        row = one.row
+        if 0 < row[WAGERED] <= at_ms and 0 < row[SHOWN] <= at_ms:
+            row[WAGERED] = row[SHOWN] = at_ms
+            if one.group != self._seen.group:
+                self._seen.put(one)
+        elif at_ms > self._now_ms - ACTIVE_MS:
+            for scope in self._active.seen(one, at_ms):
+                figures = self._recount(scope)
+                if at_ms < self._running.day_ms:
+                    figures.row.base.active += 1
+            self._mark(one)
+            self._showed(one, customer, at_ms)
+
+    def _showed(self, one: Player, customer: str, at_ms: int) -> None:
+        """A customer has shown itself: it is online."""
+        if at_ms > self._now_ms - self._online_ms and at_ms > (self._left.get(customer) or 0):
+            for scope in self._online.seen(one, at_ms):
+                self._recount(scope)
+            self._mark(one)

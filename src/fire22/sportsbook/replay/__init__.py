@@ -1,0 +1,1 @@
+"""Recorded wagers into a book: `recording.py` (reads the file), `pacing.py` (writes them at their pace)."""
