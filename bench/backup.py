@@ -21,7 +21,7 @@ from bench.writer import Written
 from fire22.log.file import connect, open_file
 from fire22.log.seal import seal
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.demo.create import create_demo
 
 RATE_HZ: Final = 200
 CLIENTS: Final = 20
@@ -85,7 +85,7 @@ def measure(*, quick: bool) -> Report:
 
 def _run(folder: Path, events: int, quiet_s: float, rounds: int) -> Run:
     book, data, port = folder / "book.db", folder / "data", free_port()
-    books.create(book, seed=1, now_ms=time.time_ns() // NANOSECONDS_PER_MS, install=outbox.install)
+    create_demo(book, seed=1, now_ms=time.time_ns() // NANOSECONDS_PER_MS, install=outbox.install)
     data.mkdir()
     file = data / "flows.db"
     _fill(file, events)

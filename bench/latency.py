@@ -15,7 +15,7 @@ from bench.processes import Child, child, free_port, server, token
 from bench.report import Report, Row, busy_s
 from bench.writer import Written
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.demo.create import create_demo
 
 RATE_HZ: Final = 1_000
 CLIENTS: Final = 100
@@ -87,7 +87,7 @@ class _Bench:
         self._folder = folder
         self._book = folder / "book.db"
         self._seconds = seconds
-        books.create(self._book, seed=1, now_ms=time.time_ns() // NANOSECONDS_PER_MS, install=outbox.install)
+        create_demo(self._book, seed=1, now_ms=time.time_ns() // NANOSECONDS_PER_MS, install=outbox.install)
 
     def ours(self) -> Run:
         data, port = self._folder / "server", free_port()

@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from bench.report import Report, Row, alternate
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import PlaceWager, SettleWager
 from fire22.sportsbook.book.schema import TABLES_SQL
 from fire22.sportsbook.demo.catalogue import FULL
+from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.demo.simulation import Simulation
 from fire22.sportsbook.demo.simulator import CHANGES_MAX, LOADED_PAUSE_S, gathered, start
 
@@ -84,8 +85,8 @@ def measure(*, quick: bool) -> Report:
 
 
 def _simulate(path: Path, seconds: int) -> Written:
-    books.create(path, seed=1, now_ms=START_MS, install=outbox.install, size=FULL)
-    connection = books.connect(path)
+    create_demo(path, seed=1, now_ms=START_MS, install=outbox.install, size=FULL)
+    connection = database.connect(path)
     run = Written()
     until_ms = START_MS + seconds * 1_000
     simulation = start(connection, rate_hz=RATE_HZ, seed=1, now_ms=START_MS, size=FULL)
@@ -105,7 +106,7 @@ def _live(connection: apsw.Connection, simulation: Simulation, run: Written, tim
         deciding = time.thread_time()
         for items in gathered(simulation.step(now_ms)):
             run.deciding_s += time.thread_time() - deciding
-            books.write(connection, items)
+            writer.write(connection, items)
             run.wagers += sum(type(item) is PlaceWager for item in items)
             run.settled += sum(type(item) is SettleWager for item in items)
             deciding = time.thread_time()
@@ -124,7 +125,7 @@ def _insert(source: Path, target: Path) -> float:
     for table, rows in tables.items():
         marks = ", ".join("?" * len(rows[0]))
         for some in _parts(rows):
-            with books.transaction(connection):
+            with database.transaction(connection):
                 connection.executemany(f"INSERT INTO {table} VALUES({marks})", some)
     took_s = time.thread_time() - began
     connection.close()

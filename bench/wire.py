@@ -28,8 +28,9 @@ from fire22.hub.lane import LaneKey, Subscriber
 from fire22.log.base import Group
 from fire22.sources import outbox
 from fire22.sources.book_reader import BookReader
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.schema import book
+from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.demo.simulator import start
 
 START_MS: Final = 1_767_275_400_000  # 13:50 UTC: the demo's day has its average rate around 14:00
@@ -141,8 +142,8 @@ class _Demo:
         self.hub = Hub(self._feed, self._engine.topics, now_ms=lambda: self.now_ms)
         self._pending = False
         path = folder / "book.db"
-        books.create(path, seed=1, now_ms=START_MS, install=outbox.install)
-        self._book = books.connect(path)
+        create_demo(path, seed=1, now_ms=START_MS, install=outbox.install)
+        self._book = database.connect(path)
         self._simulation = start(self._book, rate_hz=RATE_HZ, seed=1, now_ms=START_MS)
         self._reader = BookReader(path, book(None), folder, lambda _: None)
         self._reader.prepare()
@@ -165,7 +166,7 @@ class _Demo:
                 self._clock_ms += CLOCK_MS
                 continue
             for changes in self._simulation.step(at_ms):
-                books.write(self._book, changes)
+                writer.write(self._book, changes)
                 self._take()
 
     def follow(self, reader: _Reader, *, delta: bool, max_rate_hz: float = 0.0) -> _Reader:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.sportsbook.betting.odds import to_win_minor
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import NewLeg, PlaceWager, SettleWager
 
 SETTLE_S: Final = 2.0
@@ -65,8 +65,8 @@ class Writer:
             risk_minor=risk, to_win_minor=to_win_minor(risk, (price,)), at_ms=time.time_ns() // 1_000_000,
             channel="web", legs=(NewLeg(selection, price),),
         )  # fmt: skip
-        with book.transaction(self._connection):
-            book.write(self._connection, [wager])
+        with database.transaction(self._connection):
+            writer.write(self._connection, [wager])
             self.commits.extend((self._number, time.monotonic_ns()))
         self._open.append((time.monotonic(), wager))
         self._number += 1
@@ -81,7 +81,7 @@ class Writer:
             won = self._rng.random() < 0.45
             returned = wager.risk_minor + wager.to_win_minor if won else 0
             items.append(SettleWager(wager.id, "win" if won else "loss", returned, at_ms))
-        book.write(self._connection, items)
+        writer.write(self._connection, items)
         self.settled += len(items)
 
 
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, required=True)
     parser.add_argument("--record", type=Path, required=True)
     arguments = parser.parse_args()
-    connection = book.connect(arguments.book)
+    connection = database.connect(arguments.book)
     try:
         writer = Writer(connection, first=arguments.first, seed=arguments.first)
         written = run(writer, rate_hz=arguments.rate, seconds=arguments.seconds)

@@ -14,8 +14,9 @@ from fire22.core.times import to_text
 from fire22.sources.book_reader import BookReader
 from fire22.sources.mirror import Fact
 from fire22.sources.outbox import install
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import book
+from fire22.sportsbook.demo.create import create_demo
 from tests.storage import START_MS
 
 
@@ -27,9 +28,9 @@ class DemoBook:
     """
 
     def __init__(self, path: Path, seed: int = 1) -> None:
-        books.create(path, seed=seed, now_ms=START_MS, install=install)
+        create_demo(path, seed=seed, now_ms=START_MS, install=install)
         self.path = path
-        self.connection = books.connect(path)
+        self.connection = database.connect(path)
 
     def rows(self, sql: str, *values: str | int | float) -> list[tuple[Any, ...]]:
         """What a query finds."""

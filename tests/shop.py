@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from fire22.core.errors import RequestError
 from fire22.sportsbook.desk.case import House
-from fire22.sportsbook.desk.desk import Alert, Desk
+from fire22.sportsbook.desk.execution import Alert, Desk
 from tests.demo_book import DemoBook
 from tests.storage import START_MS
 

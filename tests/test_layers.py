@@ -23,6 +23,23 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # The program may import all.
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "app", "config", "process"}
+# The rooms of `sportsbook/`: a room of figures imports neither what writes a book nor another room of figures.
+ROOMS: dict[str, set[str]] = {
+    "betting": set(),
+    "registry": {"betting"},
+    "ticker": {"betting", "registry"},
+    "accounting": {"betting", "registry"},
+    "exposure": {"betting", "registry"},
+    "kpi": {"betting", "registry"},
+    "risk": {"betting", "registry"},
+    "book": {"betting"},
+    "desk": {"betting", "book"},
+    "replay": {"betting", "book"},
+    "demo": {"betting", "book"},
+}
+FIGURES = {"registry", "ticker", "accounting", "exposure", "kpi", "risk"}
+# What the domain hands to the application may use every room but these.
+WITHOUT = {"domain.py": {"replay", "demo"}, "reconcile.py": {"desk", "replay", "demo"}, "roles.py": set(ROOMS)}
 IMPURE = {"asyncio", "socket", "sqlite3", "apsw", "time", "random", "secrets", "threading", "os", "subprocess"}
 CLIENT_NEEDS = {"msgspec", "websockets"}
 
@@ -52,6 +69,37 @@ def test_a_layer_imports_only_what_it_may(layer: str) -> None:
             parts = name.split(".")
             if parts[0] == "fire22" and len(parts) > 1:
                 assert parts[1] in allowed, f"{path.relative_to(SOURCE)} imports {name}"
+
+
+def rooms_of(path: Path) -> set[str]:
+    """The rooms of the sportsbook that a file imports."""
+    found = (name.split(".") for name in imports(path) if name.startswith("fire22.sportsbook."))
+    return {parts[2] for parts in found}
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    """Within the sportsbook too, imports run one way; only rooms of figures know flows, and none of them the book."""
+    for path in modules(f"sportsbook/{room}"):
+        wrong = rooms_of(path) - ROOMS[room] - {room}
+        assert not wrong, f"{path.relative_to(SOURCE)} imports {wrong}"
+        if room not in FIGURES:
+            assert not any(name.startswith("fire22.flows") for name in imports(path)), path
+
+
+def test_every_room_has_its_row() -> None:
+    """A new room must say what it may import, and so must what stands between the rooms and the application."""
+    assert {path.parent.name for path in (SOURCE / "sportsbook").glob("*/__init__.py")} == set(ROOMS)
+    beside = {path.name for path in (SOURCE / "sportsbook").glob("*.py")} - {"__init__.py"}
+    assert beside == set(WITHOUT)
+    for name, rooms in WITHOUT.items():
+        assert not rooms_of(SOURCE / "sportsbook" / name) & rooms, name
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_no_name_in_a_room_repeats_the_rooms(room: str) -> None:
+    """`exposure/view.py` rather than `exposure/exposure_view.py`."""
+    assert not [path for path in modules(f"sportsbook/{room}") if path.stem.split("_")[0] == room]
 
 
 @pytest.mark.parametrize("path", modules("core"), ids=lambda path: path.name)

@@ -11,8 +11,8 @@ import apsw
 
 from fire22.core.event import Event
 from fire22.sources.outbox import install
-from fire22.sportsbook.book import changes
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import changes, database, writer
+from fire22.sportsbook.book.create import create_book
 from fire22.sportsbook.book.schema import OUTBOX, book
 from fire22.sportsbook.book.schema.mapping import BookMapping, read_book_mapping
 from tests.demo_book import told
@@ -60,8 +60,8 @@ class Twins:
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = Random(seed)
         self.now_ms = START_MS
-        books.create(folder / "demo.db", seed=0, now_ms=START_MS, install=lambda *_, **__: None, empty=True)
-        self.demo = books.connect(folder / "demo.db")
+        create_book(folder / "demo.db", install=lambda *_, **__: None)
+        self.demo = database.connect(folder / "demo.db")
         self.path = folder / "northbet.db"
         self.foreign = apsw.Connection(str(self.path))
         self.foreign.execute(TABLES)
@@ -210,7 +210,7 @@ class Twins:
 
     def write(self, *items: changes.Change) -> None:
         """To the demo book."""
-        books.write(self.demo, items)
+        writer.write(self.demo, items)
 
     def run(self, sql: str, *values: str | int | float | None) -> None:
         """In the other book."""

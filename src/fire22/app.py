@@ -55,7 +55,7 @@ from fire22.sportsbook import domain
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from fire22.sportsbook.desk.case import House, Teaser
-from fire22.sportsbook.desk.desk import Alert, Desk, is_demo
+from fire22.sportsbook.desk.execution import Alert, Desk, is_demo
 from fire22.sportsbook.risk.alerts import Alerts
 from fire22.sportsbook.roles import roles
 

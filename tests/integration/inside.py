@@ -15,7 +15,7 @@ from fire22 import app
 from fire22.config import Config, convert
 from fire22.core.message import Json, Message, decode_json
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.demo.create import create_demo
 
 WAIT_S = 20
 
@@ -30,7 +30,7 @@ def make_config(folder: Path, book: Path | None = None, /, **sections: dict[str,
 
 def make_book(path: Path) -> Path:
     """A small invented book: /M1, /M1/A1 and more."""
-    books.create(path, seed=1, now_ms=app.now_ms(), install=outbox.install)
+    create_demo(path, seed=1, now_ms=app.now_ms(), install=outbox.install)
     return path
 
 

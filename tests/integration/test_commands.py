@@ -15,7 +15,7 @@ import pytest_asyncio
 import uvloop
 
 from fire22 import app
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database
 from tests.integration.inside import Talk, make_book, make_config, talking, until
 from tests.integration.test_http import Answer, request
 
@@ -27,10 +27,10 @@ CUT_OFF = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
 from fire22.security.tokens import Principal
-from fire22.sportsbook.desk import desk as desks
+from fire22.sportsbook.desk import execution
 from fire22.sportsbook.desk.case import House
 
-class Cut(desks.Desk):
+class Cut(execution.Desk):
     def _perform(self, *arguments):
         super()._perform(*arguments)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -49,7 +49,7 @@ class Shop:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.connection = books.connect(path)
+        self.connection = database.connect(path)
         (self.customer, self.tree) = self.connection.execute(
             "SELECT c.code, a.path FROM customers c JOIN agents a ON a.id = c.agent_id"
             " WHERE a.path LIKE '/M1/%' AND c.max_wager_cents > 5000 ORDER BY c.code LIMIT 1"

@@ -15,7 +15,7 @@ from fire22.core.scope import covers
 from fire22.core.times import to_datetime, to_text
 from fire22.feed.base import Archived
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import writer
 from fire22.sportsbook.demo import simulator
 from fire22.sportsbook.demo.catalogue import SMALL
 from tests.demo_book import DemoBook
@@ -42,7 +42,7 @@ class Simulated:
         for minute in range(1, HOURS * 60 + 1):
             now_ms = START_MS + minute * MINUTE_MS
             for items in made.step(now_ms):
-                books.write(self.book.connection, items)
+                writer.write(self.book.connection, items)
             if minute % 30 == 0:
                 self.tick(now_ms)
         self.end_ms = now_ms

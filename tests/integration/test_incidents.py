@@ -22,8 +22,9 @@ from fire22.flows.engine import CLOCK, CONFIGURED, Engine, Rejected, configurati
 from fire22.log.base import Group
 from fire22.sources.outbox import install
 from fire22.sportsbook import domain
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.demo.catalogue import FULL
+from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.demo.incidents import Note, parse
 from fire22.sportsbook.demo.loading import load
 from fire22.sportsbook.demo.simulation import Simulation
@@ -49,8 +50,8 @@ class Desk:
     """A demo book and who watches it: `alerts` holds each alert as it was first said."""
 
     def __init__(self, path: Path, *, seed: int, rate_hz: float, incidents: tuple[str, ...] = ()) -> None:
-        book.create(path, seed=seed, now_ms=NOW_MS, install=install, size=FULL)
-        self._book = book.connect(path)
+        create_demo(path, seed=seed, now_ms=NOW_MS, install=install, size=FULL)
+        self._book = database.connect(path)
         self._book.execute("PRAGMA synchronous=OFF")
         flows = tuple(flow for flow in domain.flows() if flow.name in FLOWS)
         self._engine = Engine(flows, domain.decode)
@@ -76,7 +77,7 @@ class Desk:
             self.now_ms += SECOND_MS
             while self._simulation.next_ms <= self.now_ms:
                 for items in self._simulation.step(self._simulation.next_ms):
-                    book.write(self._book, items)
+                    writer.write(self._book, items)
             clock = Event(f"clock:{self.now_ms}", CLOCK, "server", to_datetime(self.now_ms), Raw(b"{}"))
             self._fold([*self._told(), clock])
 

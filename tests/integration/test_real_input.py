@@ -21,7 +21,8 @@ from fire22.client import connect
 from fire22.core.message import Json
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import writer
+from fire22.sportsbook.book.create import create_book
 from tests.browser.page import open_page
 from tests.integration.processes import Server, run_program, serving
 
@@ -55,7 +56,7 @@ def run(recorded_wagers: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 async def replay_under_fire(file: Path, folder: Path) -> Run:
     """Replay the file into a fresh book while the server on it is killed."""
     book = folder / "book.db"
-    books.create(book, seed=0, now_ms=0, install=outbox.install, clock="recorded", empty=True)
+    create_book(book, install=outbox.install, clock="recorded")
     record_commits(book)
     server = Server("serve", folder / "data", "--book", str(book))
     async with serving(server):
@@ -165,7 +166,7 @@ def test_revenue_is_that_of_the_file_to_the_cent(run: Run) -> None:
     assert run.view["pending"] == 0
     assert run.document == run.view
     connection = apsw.Connection(str(run.book))
-    assert books.gross_revenue_minor(connection) == int((lost - won) * 100)
+    assert writer.gross_revenue_minor(connection) == int((lost - won) * 100)
     connection.close()
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from fire22 import app
 from fire22.app import now_ms
 from fire22.cli import program
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import writer
 from fire22.sportsbook.book.changes import AdjustBalance, NewLeg, PlaceWager, SettleWager
 from tests.demo_book import DemoBook
 from tests.integration.inside import make_config, until
@@ -77,10 +77,10 @@ def wagers(book: DemoBook, count: int) -> list[Any]:
 def book(tmp_path: Path) -> Iterator[DemoBook]:
     """A book with three open wagers, one of which is settled, and a balance that was moved by hand."""
     made = DemoBook(tmp_path / "book.db")
-    books.write(made.connection, wagers(made, 4))
-    books.write(made.connection, [SettleWager("w0", "win", 2100, now_ms())])
+    writer.write(made.connection, wagers(made, 4))
+    writer.write(made.connection, [SettleWager("w0", "win", 2100, now_ms())])
     customer = made.one("SELECT customer_id FROM wagers WHERE id = 'w1'")
-    books.write(made.connection, [AdjustBalance(customer, "correction", 500, "test", "desk", now_ms())])
+    writer.write(made.connection, [AdjustBalance(customer, "correction", 500, "test", "desk", now_ms())])
     yield made
     made.connection.close()
 
@@ -141,7 +141,7 @@ async def test_what_is_not_read_yet_is_no_difference(book: DemoBook) -> None:
 async def test_what_was_written_after_the_server_ended_is_no_difference(book: DemoBook) -> None:
     """The next start reads it; only what no change tells of is a difference."""
     await served(book)
-    books.write(book.connection, [SettleWager("w2", "loss", 0, now_ms())])
+    writer.write(book.connection, [SettleWager("w2", "loss", 0, now_ms())])
     code, said = check(book.path, "--reconcile")
     assert "every row is known as it is, but for" in said
     assert "customers and markets: ok" in said

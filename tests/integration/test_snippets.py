@@ -14,7 +14,7 @@ import pytest
 from fire22.core.event import parse_events
 from fire22.core.message import decode_json
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.demo.create import create_demo
 from tests.integration.processes import free_port, started
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,7 @@ def test_a_command_by_curl(demo: tuple[str, dict[str, str]]) -> None:
 
 def test_first_steps_with_a_book(tmp_path: Path) -> None:
     """The README's commands for one's own book work in this order, in a folder that holds nothing but the book."""
-    books.create(tmp_path / "book.db", seed=1, now_ms=NOW_MS, install=outbox.install)
+    create_demo(tmp_path / "book.db", seed=1, now_ms=NOW_MS, install=outbox.install)
     outbox.uninstall(tmp_path / "book.db")
     program = tmp_path / "bin" / "fire22"
     program.parent.mkdir()

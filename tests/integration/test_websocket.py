@@ -25,8 +25,7 @@ from fire22.core.position import Position
 from fire22.gateways.websocket import SESSION_COOKIE
 from fire22.hub.loop import REFUSING
 from fire22.security.tokens import Principal, Tokens
-from fire22.sportsbook.book import changes
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import changes, database, writer
 from tests.integration.inside import (
     WAIT_S,
     Talk,
@@ -552,7 +551,7 @@ async def test_figures_of_a_book(tmp_path: Path) -> None:
     config = make_config(tmp_path / "data", book)
     async with app.running(config) as server:
         await until(lambda: server.hub.hub.knows_scope("/M1/A1"))
-        connection = books.connect(book)
+        connection = database.connect(book)
         [(customer, agent, path)] = list(
             connection.execute(
                 "SELECT c.id, a.id, a.path FROM customers c JOIN agents a ON a.id = c.agent_id "
@@ -568,7 +567,7 @@ async def test_figures_of_a_book(tmp_path: Path) -> None:
                 wager = changes.PlaceWager(
                     f"w{number}", str(customer), str(agent), str(path), "straight", risk, risk, app.now_ms(), "web"
                 )
-                books.write(connection, [wager])
+                writer.write(connection, [wager])
             update = await talk.message(lambda message: message.type == "wager_update")
             assert isinstance(update.data, dict)
             assert (update.data["wagerId"], update.data["amount"], update.data["action"]) == ("w2", 25.5, "placed")

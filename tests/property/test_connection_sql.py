@@ -15,8 +15,7 @@ from fire22.core.event import Event
 from fire22.flows.base import Flow
 from fire22.sources.outbox import install, uninstall
 from fire22.sportsbook.accounting.ledger import Ledger
-from fire22.sportsbook.book import changes
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import changes, database, writer
 from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.kpi.flow import Kpi
@@ -81,7 +80,7 @@ class Careless(Desk):
         if not rows:
             return
         wager, revision = self.random.choice(rows)
-        with books.transaction(self.connection):
+        with database.transaction(self.connection):
             before = self.profit(wager)
             self.connection.execute("DELETE FROM settlements WHERE wager_id = ? AND revision = ?", (wager, revision))
             self.move(wager, self.profit(wager) - before)
@@ -127,12 +126,12 @@ def test_figures_are_the_books_after_any_correction(seed: int, tmp_path: Path) -
     desk, folding = Careless(tmp_path / "book.db", seed), Folding(flows)
     uninstall(desk.path)
     for _ in range(BEFORE):
-        books.write(desk.connection, desk.step())
+        writer.write(desk.connection, desk.step())
     desk.connect()
     rolled_back: set[str] = set()
     waiting: list[Event] = []
     for step in range(AFTER):
-        books.write(desk.connection, desk.step())
+        writer.write(desk.connection, desk.step())
         waiting += desk.told()
         if desk.random.random() < 0.3 or step == AFTER - 1:
             folding.group(waiting)

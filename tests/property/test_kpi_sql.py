@@ -17,8 +17,7 @@ from fire22.core.message import Json
 from fire22.core.times import to_datetime, to_ms, to_text
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, configuration
-from fire22.sportsbook.book import changes
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import changes, writer
 from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.flow import Registry
@@ -203,7 +202,7 @@ def test_every_figure_is_what_sql_says_of_the_book(seed: int, tmp_path: Path) ->
                 begin(desk, began, ends_ms)
                 ends_ms, days = next_day_ms(ends_ms), days + 1
             folding.clock(desk.now_ms - 1)
-        books.write(desk.connection, items)
+        writer.write(desk.connection, items)
         if desk.random.random() < 0.3:
             folding.group(desk.told())
         if desk.random.random() < 0.1:

@@ -11,7 +11,7 @@ import pytest
 from fire22.core.event import Event
 from fire22.feed.base import Batch
 from fire22.sportsbook.accounting.ledger import Ledger
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import writer
 from fire22.sportsbook.registry.flow import Registry
 from tests.desk import Desk
 from tests.folding import Folding
@@ -66,7 +66,7 @@ def test_every_balance_is_the_books_own(seed: int, tmp_path: Path) -> None:
     entries: list[Posted] = []
     waiting: list[Event] = []
     for step in range(STEPS):
-        books.write(desk.connection, desk.step())
+        writer.write(desk.connection, desk.step())
         waiting += desk.told()
         if desk.random.random() < 0.3 or step == STEPS - 1:
             entries += posted(folding.group(waiting))

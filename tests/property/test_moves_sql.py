@@ -13,10 +13,10 @@ import pytest
 
 from fire22.core.event import Event
 from fire22.core.message import Json
+from fire22.core.scope import customer_path
 from fire22.core.times import to_datetime
 from fire22.sportsbook import domain
-from fire22.sportsbook.book import writer as books
-from fire22.sportsbook.ticker.wagers import customer_path
+from fire22.sportsbook.book import database, writer
 from tests.desk import Desk
 from tests.folding import Folding
 
@@ -77,7 +77,7 @@ class Rewriting(Desk):
             (self.move, self.move, self.rename, self.hand_over, self.hand_over, self.free, self.restake, self.leg,
              self.rename_agent, self.move_agent)
         )  # fmt: skip
-        with books.transaction(self.connection):
+        with database.transaction(self.connection):
             change()
 
     def _wager(self, states: str = "'accepted', 'settled'") -> str:
@@ -198,7 +198,7 @@ def test_rewritten_rows_move_every_figure(seed: int, tmp_path: Path) -> None:
             except Exception as error:  # a code that somebody has: the book itself refuses it
                 assert "UNIQUE" in str(error), error
         else:
-            books.write(desk.connection, desk.step())
+            writer.write(desk.connection, desk.step())
         waiting += desk.happened()
         if random.random() < 0.4 or step == STEPS - 1:
             assert fold.group(waiting) == steady.group(waiting)

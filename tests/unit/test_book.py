@@ -12,7 +12,7 @@ from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import Clock, OutboxSchema
 from fire22.sources.outbox import install, status
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import (
     CancelWager,
     Change,
@@ -26,7 +26,9 @@ from fire22.sportsbook.book.changes import (
     SetPrice,
     SettleWager,
 )
+from fire22.sportsbook.book.create import create_book
 from fire22.sportsbook.demo import catalogue
+from fire22.sportsbook.demo.create import create_demo
 from tests.demo_book import gather
 
 NOW_MS = 1_790_000_000_000
@@ -36,8 +38,8 @@ NOW_MS = 1_790_000_000_000
 def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     """A new demo book, open for writing."""
     path = tmp_path / "book.db"
-    book.create(path, seed=1, now_ms=NOW_MS, install=install)
-    opened = book.connect(path)
+    create_demo(path, seed=1, now_ms=NOW_MS, install=install)
+    opened = database.connect(path)
     yield opened
     opened.close()
 
@@ -112,8 +114,8 @@ def test_the_same_seed_makes_the_same_book(tmp_path: Path) -> None:
     """A demo can be shown twice; another seed makes another one."""
     found: list[object] = []
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-        book.create(tmp_path / name, seed=seed, now_ms=NOW_MS, install=install)
-        opened = book.connect(tmp_path / name)
+        create_demo(tmp_path / name, seed=seed, now_ms=NOW_MS, install=install)
+        opened = database.connect(tmp_path / name)
         found.append(opened.execute("SELECT * FROM customers JOIN selections ORDER BY 1, 2 LIMIT 500").fetchall())
         opened.close()
     assert found[0] == found[1]
@@ -125,7 +127,7 @@ def test_a_book_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
     path.write_text("precious")
     with pytest.raises(SetupError) as caught:
-        book.create(path, seed=1, now_ms=NOW_MS, install=install)
+        create_demo(path, seed=1, now_ms=NOW_MS, install=install)
     assert caught.value.code is codes.CONFIG_INVALID
     assert path.read_text() == "precious"
 
@@ -138,17 +140,17 @@ def test_a_creation_that_fails_leaves_no_book(tmp_path: Path) -> None:
 
     path = tmp_path / "book.db"
     with pytest.raises(BookError):
-        book.create(path, seed=1, now_ms=NOW_MS, install=fail)
+        create_demo(path, seed=1, now_ms=NOW_MS, install=fail)
     assert not path.exists()
-    book.create(path, seed=1, now_ms=NOW_MS, install=install)
+    create_demo(path, seed=1, now_ms=NOW_MS, install=install)
     assert [file.name for file in tmp_path.iterdir()] == ["book.db"]
 
 
 def test_an_empty_book_has_only_tables(tmp_path: Path) -> None:
     """A replay starts from nothing, with its own clock."""
     path = tmp_path / "book.db"
-    book.create(path, seed=0, now_ms=0, install=install, clock="recorded", empty=True)
-    opened = book.connect(path)
+    create_book(path, install=install, clock="recorded")
+    opened = database.connect(path)
     assert status(opened).clock == "recorded"
     assert one(opened, "SELECT count(*) FROM agents") == 0
     opened.close()
@@ -157,15 +159,15 @@ def test_an_empty_book_has_only_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("free_play", "lost", "won"), [(False, -1100, 1000), (True, 0, 1000)])
 def test_balances_follow_settlements(connection: apsw.Connection, free_play: bool, lost: int, won: int) -> None:
     """A settlement moves the balance by its profit, the next revision by the difference, a void moves it back."""
-    assert book.gross_revenue_minor(connection) == 0
-    book.write(connection, [placed(connection, free_play=free_play)])
+    assert writer.gross_revenue_minor(connection) == 0
+    writer.write(connection, [placed(connection, free_play=free_play)])
     assert balance(connection) == 0
-    book.write(connection, [SettleWager("w1", "loss", 0, NOW_MS + 1)])
-    assert (balance(connection), book.gross_revenue_minor(connection)) == (lost, -lost)
-    book.write(connection, [SettleWager("w1", "win", 1000 if free_play else 2100, NOW_MS + 2)])
-    assert (balance(connection), book.gross_revenue_minor(connection)) == (won, -won)
-    book.write(connection, [CancelWager("w1", "voided", "wrong price", "desk", NOW_MS + 3)])
-    assert (balance(connection), book.gross_revenue_minor(connection)) == (0, 0)
+    writer.write(connection, [SettleWager("w1", "loss", 0, NOW_MS + 1)])
+    assert (balance(connection), writer.gross_revenue_minor(connection)) == (lost, -lost)
+    writer.write(connection, [SettleWager("w1", "win", 1000 if free_play else 2100, NOW_MS + 2)])
+    assert (balance(connection), writer.gross_revenue_minor(connection)) == (won, -won)
+    writer.write(connection, [CancelWager("w1", "voided", "wrong price", "desk", NOW_MS + 3)])
+    assert (balance(connection), writer.gross_revenue_minor(connection)) == (0, 0)
     assert one(connection, "SELECT count(*) FROM settlements") == 2
 
 
@@ -173,9 +175,9 @@ def test_revenue_is_summed_by_path_boundary(connection: apsw.Connection) -> None
     """/M1 does not count what belongs to /M10."""
     wager = placed(connection)
     for id_, path in (("a", "/M1"), ("b", "/M1/A1"), ("c", "/M10/A1")):
-        book.write(connection, [msgspec.structs.replace(wager, id=id_, agent_path=path)])
-        book.write(connection, [SettleWager(id_, "loss", 0, NOW_MS)])
-    assert [book.gross_revenue_minor(connection, path) for path in ("/", "/M1", "/M1/A1", "/M10", "/M2")] == [
+        writer.write(connection, [msgspec.structs.replace(wager, id=id_, agent_path=path)])
+        writer.write(connection, [SettleWager(id_, "loss", 0, NOW_MS)])
+    assert [writer.gross_revenue_minor(connection, path) for path in ("/", "/M1", "/M1/A1", "/M10", "/M2")] == [
         3300,
         2200,
         1100,
@@ -186,8 +188,8 @@ def test_revenue_is_summed_by_path_boundary(connection: apsw.Connection) -> None
 
 def test_a_deleted_wager_leaves_only_the_report(connection: apsw.Connection) -> None:
     """All rows of the wager go, its balance is undone, the report of changes stays."""
-    book.write(connection, [placed(connection), SettleWager("w1", "loss", 0, NOW_MS)])
-    book.write(connection, [DeleteWager("w1", "entered twice", "desk", NOW_MS + 1)])
+    writer.write(connection, [placed(connection), SettleWager("w1", "loss", 0, NOW_MS)])
+    writer.write(connection, [DeleteWager("w1", "entered twice", "desk", NOW_MS + 1)])
     for table in ("wagers", "wager_legs", "settlements"):
         assert one(connection, f"SELECT count(*) FROM {table}") == 0
     assert balance(connection) == 0
@@ -199,8 +201,8 @@ def test_a_deleted_wager_leaves_only_the_report(connection: apsw.Connection) -> 
 
 def test_a_modification_is_reported_with_before_and_after(connection: apsw.Connection) -> None:
     """The report of changed wagers shows what the master needs to see."""
-    book.write(connection, [placed(connection)])
-    book.write(connection, [ModifyWager("w1", 550, 500, "stake corrected", "desk", NOW_MS + 1)])
+    writer.write(connection, [placed(connection)])
+    writer.write(connection, [ModifyWager("w1", 550, 500, "stake corrected", "desk", NOW_MS + 1)])
     row = connection.execute('SELECT version, action, actor_id, "before", "after" FROM wager_changes').get
     assert row == (
         2, "modified", "desk", '{"status":"accepted","riskMinor":1100,"toWinMinor":1000}',
@@ -221,19 +223,19 @@ def test_payments_move_the_balance_when_they_are_completed(connection: apsw.Conn
         (DecidePayment("d", "charged_back", "cashier", NOW_MS), -2000),
     ]
     for change, after in steps:
-        book.write(connection, [change])
+        writer.write(connection, [change])
         assert balance(connection) == after
 
 
 def test_a_call_writes_all_or_nothing(connection: apsw.Connection) -> None:
     """A change that cannot be written takes the others of its call with it."""
     with pytest.raises(AssertionError, match="no wager"):
-        book.write(connection, [placed(connection), SettleWager("other", "win", 1, NOW_MS)])
+        writer.write(connection, [placed(connection), SettleWager("other", "win", 1, NOW_MS)])
     with pytest.raises(AssertionError, match="no payment"):
-        book.write(connection, [placed(connection), DecidePayment("other", "approved", "cashier", NOW_MS)])
+        writer.write(connection, [placed(connection), DecidePayment("other", "approved", "cashier", NOW_MS)])
     assert one(connection, "SELECT count(*) FROM wagers") == 0
     with pytest.raises(apsw.ConstraintError):
-        book.write(connection, [placed(connection), placed(connection)])
+        writer.write(connection, [placed(connection), placed(connection)])
     assert one(connection, "SELECT count(*) FROM wagers") == 0
 
 
@@ -241,7 +243,7 @@ def test_prices_and_limits_are_kept_with_their_history(connection: apsw.Connecti
     """A price change is in the history; both changes are told at their own time."""
     selection = placed(connection).legs[0].selection_id
     customer = placed(connection).customer_id
-    book.write(connection, [SetPrice(selection, 5000, "trader", NOW_MS + 1), SetLimit(customer, 7, 8, NOW_MS + 1)])
+    writer.write(connection, [SetPrice(selection, 5000, "trader", NOW_MS + 1), SetLimit(customer, 7, 8, NOW_MS + 1)])
     assert one(connection, "SELECT odds_decimal FROM odds_history") == 51.0
     gather(connection)
     told = connection.execute("SELECT type, timestamp FROM told ORDER BY number DESC LIMIT 2").fetchall()
@@ -254,14 +256,18 @@ def test_prices_and_limits_are_kept_with_their_history(connection: apsw.Connecti
 def test_a_book_that_is_missing_locked_or_damaged_is_named(tmp_path: Path, connection: apsw.Connection) -> None:
     """Each has its own code."""
     with pytest.raises(BookError) as missing:
-        book.connect(tmp_path / "none.db")
+        database.connect(tmp_path / "none.db")
     (tmp_path / "wrong.db").write_bytes(b"no database" * 1000)
     with pytest.raises(BookError) as damaged:
-        book.connect(tmp_path / "wrong.db").execute("SELECT 1 FROM sqlite_schema")
-    other = book.connect(tmp_path / "book.db")
+        database.connect(tmp_path / "wrong.db").execute("SELECT 1 FROM sqlite_schema")
+    other = database.connect(tmp_path / "book.db")
     other.set_busy_timeout(0)
-    with book.transaction(connection), pytest.raises(BookError) as locked, book.book_errors(tmp_path / "book.db"):
-        book.write(other, [placed(connection)])
+    with (
+        database.transaction(connection),
+        pytest.raises(BookError) as locked,
+        database.book_errors(tmp_path / "book.db"),
+    ):
+        writer.write(other, [placed(connection)])
     other.close()
     assert (missing.value.code, damaged.value.code) == (codes.BOOK_MISSING, codes.BOOK_CORRUPT)
     assert locked.value.code is codes.BOOK_LOCKED
@@ -279,7 +285,7 @@ def test_a_disk_that_fails_for_a_while_is_a_temporary_fault(
     tmp_path: Path, error: type[apsw.Error], code: codes.Code
 ) -> None:
     """Whoever writes a book then is told to come back."""
-    with pytest.raises(BookError) as caught, book.book_errors(tmp_path / "book.db"):
+    with pytest.raises(BookError) as caught, database.book_errors(tmp_path / "book.db"):
         raise error("disk I/O error")
     assert (caught.value.code, caught.value.temporary) == (code, True)
 

@@ -19,10 +19,11 @@ from fire22.sources.book_reader import BookReader
 from fire22.sources.mirror import UNUSABLE
 from fire22.sources.outbox import Plan, install, is_current, plan, uninstall
 from fire22.sportsbook import domain
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX, Book, book, numbers
 from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping, read_book_mapping
 from fire22.sportsbook.book.schema.unmapped import unmapped
+from fire22.sportsbook.demo.create import create_demo
 from tests.demo_book import read, told
 from tests.folding import Folding
 from tests.twins import ROOT, START_MS, TABLES, Twins, mapping
@@ -587,8 +588,8 @@ def test_a_clock_near_the_end_of_the_calendar_is_set_aside(foreign: apsw.Connect
 def test_a_new_server_of_a_recorded_demo_book_has_its_time(tmp_path: Path) -> None:
     """A server with an empty log, beside a book whose changes were trimmed by another, knows the clock written last."""
     path = tmp_path / "book.db"
-    books.create(path, seed=1, now_ms=START_MS, install=install, clock="recorded")
-    connection = books.connect(path)
+    create_demo(path, seed=1, now_ms=START_MS, install=install, clock="recorded")
+    connection = database.connect(path)
     connection.execute(CLOCK_SQL, ("2026-07-01T11:00:00.000Z",))
     read(path)
     connection.execute(CLOCK_SQL, ("2026-07-01T12:00:00.000Z",))

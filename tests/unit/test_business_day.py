@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fire22.core.times import to_ms, to_text
-from fire22.sportsbook.betting.business_day import LATEST_MS, BusinessDay
+from fire22.sportsbook.betting.periods import LATEST_MS, BusinessDay
 
 HOUR = 3_600_000
 

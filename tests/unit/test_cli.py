@@ -14,7 +14,7 @@ from fire22.cli import program
 from fire22.log.file import meta, open_file
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.demo.create import create_demo
 from tests.storage import encoded, folding, opened, wait_folded
 from tests.twins import ROOT, TABLES
 
@@ -39,7 +39,7 @@ def refused(code: str, *arguments: object) -> str:
 def book(tmp_path: Path) -> Path:
     """A demo book whose triggers were removed again."""
     path = tmp_path / "book.db"
-    books.create(path, seed=1, now_ms=NOW_MS, install=outbox.install)
+    create_demo(path, seed=1, now_ms=NOW_MS, install=outbox.install)
     outbox.uninstall(path)
     return path
 

@@ -11,9 +11,9 @@ import pytest
 
 from fire22.core.errors import BookError, RequestError
 from fire22.sportsbook.accounting.ledger import Ledger
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import writer
 from fire22.sportsbook.desk.case import House
-from fire22.sportsbook.desk.desk import Alert, is_demo
+from fire22.sportsbook.desk.execution import Alert, is_demo
 from fire22.sportsbook.registry.flow import Registry
 from tests.folding import Folding
 from tests.shop import ADMIN, Shop, Who
@@ -635,7 +635,7 @@ def test_the_ledger_follows_the_desk(tmp_path: Path) -> None:
     """Whatever the desk does, the balances that the events give are those of the book."""
     shop = Shop(tmp_path / "book.db")
     folding = Folding(lambda: (registry := Registry(), Ledger(registry)))
-    books.write(shop.connection, [])
+    writer.write(shop.connection, [])
     wager, other = shop.placed(), shop.placed(4_000, (0, 1))
     shop.done("market.settle", {"marketId": shop.markets[0], "winners": [shop.selections[0][1]]})
     shop.done("wager.reopen", {"wagerId": wager, "reason": "x"})

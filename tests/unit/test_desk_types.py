@@ -10,8 +10,7 @@ import pytest
 from fire22.core.errors import RequestError
 from fire22.sportsbook import domain
 from fire22.sportsbook.betting.facts import MINOR_MAX
-from fire22.sportsbook.book import changes
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import changes, writer
 from fire22.sportsbook.desk.case import House, Teaser
 from tests.folding import Folding
 from tests.shop import Shop
@@ -44,7 +43,7 @@ class Types(Shop):
 
     def write(self, *items: changes.Change) -> None:
         """Change the book as its own program would."""
-        books.write(self.connection, items)
+        writer.write(self.connection, items)
 
     def bet(self, risk: int, *legs: str, **more: Any) -> dict[str, Any]:
         """Place a wager on selections at their odds of now."""
@@ -526,7 +525,7 @@ def test_every_figure_follows_a_wager_of_each_type(shop: Types, type: str, legs:
         balance = folding.documents["balances", f"{shop.tree}/@{shop.code}", ""]["balance"]
         assert balance == shop.balance() / 100
         revenue = folding.documents["kpi", "/", ""]["revenue"]
-        assert revenue == books.gross_revenue_minor(shop.connection) / 100
+        assert revenue == writer.gross_revenue_minor(shop.connection) / 100
 
     agrees()
     said = folding.documents["exposure", "/", ""]

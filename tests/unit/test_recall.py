@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from fire22.sportsbook.risk.recall import Change, Course, Fading, Memory, common
+from fire22.core.scope import common_path
+from fire22.sportsbook.risk.recall import Change, Course, Fading, Memory
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -53,4 +54,4 @@ def test_the_price_at_a_time() -> None:
 )
 def test_the_deepest_path_over_all(paths: list[str], shared: str) -> None:
     """Paths are compared agent by agent, not letter by letter."""
-    assert common(paths) == shared
+    assert common_path(paths) == shared

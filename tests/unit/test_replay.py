@@ -9,7 +9,8 @@ from fire22.core import codes
 from fire22.core.errors import BookError, SetupError, SourceError
 from fire22.core.times import to_text
 from fire22.sources.outbox import install
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database, writer
+from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.replay.pacing import Pace, Progress, ReplayReport, replay
 from fire22.sportsbook.replay.recording import Mapping, read_mapping
 from tests.demo_book import gather
@@ -75,7 +76,7 @@ class Case:
 
     def fetch(self, sql: str) -> list[tuple[object, ...]]:
         """Rows of the book."""
-        connection = books.connect(self.book)
+        connection = database.connect(self.book)
         try:
             if "told" in sql:
                 gather(connection)
@@ -276,7 +277,7 @@ def test_older_wagers_than_the_book_holds_are_refused(case: Case) -> None:
 
 def test_a_book_of_the_wall_clock_takes_no_recording(case: Case) -> None:
     """A living book is never given another time."""
-    books.create(case.book, seed=1, now_ms=T0 * 1000, install=install)
+    create_demo(case.book, seed=1, now_ms=T0 * 1000, install=install)
     case.record(wager(1, 0))
     with pytest.raises(BookError) as caught:
         case.run()
@@ -313,8 +314,8 @@ def test_the_recorded_wagers_add_up_to_the_cent(case: Case) -> None:
     """50,000 real wagers make a revenue of −2,287,118.27, by plain SQL over the book."""
     mapping = read_mapping(ROOT / "examples" / "bustabit.toml")
     report = replay(RECORDED, mapping, case.book, speed=None, progress=case.progress.append, install=install)
-    connection = books.connect(case.book)
-    assert books.gross_revenue_minor(connection) == books.gross_revenue_minor(connection, "/BB") == -228_711_827
+    connection = database.connect(case.book)
+    assert writer.gross_revenue_minor(connection) == writer.gross_revenue_minor(connection, "/BB") == -228_711_827
     connection.close()
     assert (report.placed, report.settled, report.customers) == (50_000, 50_000, 4_149)
     assert report.revenue_minor == -228_711_827

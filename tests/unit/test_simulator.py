@@ -17,11 +17,12 @@ from msgspec import Raw, Struct
 
 from fire22.core.errors import BookError
 from fire22.sources.outbox import install
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import Change, PlaceWager, SetMarketStatus
 from fire22.sportsbook.demo import simulation, simulator
 from fire22.sportsbook.demo.agenda import BEHIND_MS_MAX
 from fire22.sportsbook.demo.catalogue import SMALL
+from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.demo.simulation import Simulation
 from fire22.sportsbook.demo.world import World
 from fire22.sportsbook.domain import decode
@@ -36,14 +37,14 @@ MINUTE_MS = 60_000
 def path(tmp_path: Path) -> Path:
     """A new demo book."""
     file = tmp_path / "book.db"
-    book.create(file, seed=1, now_ms=NOW_MS, install=install)
+    create_demo(file, seed=1, now_ms=NOW_MS, install=install)
     return file
 
 
 @pytest.fixture
 def connection(path: Path) -> Iterator[apsw.Connection]:
     """The demo book, open for writing."""
-    opened = book.connect(path)
+    opened = database.connect(path)
     opened.execute("PRAGMA synchronous=OFF")
     yield opened
     opened.close()
@@ -56,7 +57,7 @@ def live(connection: apsw.Connection, made: Simulation, until_ms: int, *, write:
         for items in made.step(made.next_ms):
             decided.append(items)
             if write:
-                book.write(connection, items)
+                writer.write(connection, items)
     return decided
 
 
@@ -88,7 +89,7 @@ def test_twenty_minutes_of_a_book(connection: apsw.Connection) -> None:
     assert {"customer.limit_changed", "market.created", "market.status_changed", "payment.approved"} <= set(told)
     kinds = values(connection, "SELECT type, count(*) FROM wagers GROUP BY type")
     assert 0.03 < kinds["parlay"] / placed < 0.2
-    hold = book.gross_revenue_minor(connection) / values(connection, "SELECT 'x', sum(risk_cents) FROM wagers")["x"]
+    hold = writer.gross_revenue_minor(connection) / values(connection, "SELECT 'x', sum(risk_cents) FROM wagers")["x"]
     assert -0.1 < hold < 0.2
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     assert connection.execute(
@@ -176,7 +177,7 @@ def test_it_goes_on_with_the_book_that_is_there(connection: apsw.Connection) -> 
     asked = PlaceWager(
         "asked", customer, agent, agent_path, "straight", 100_000, 90_000, NOW_MS, "web", status="review"
     )
-    book.write(connection, [asked])
+    writer.write(connection, [asked])
     later_ms = NOW_MS + 600 * MINUTE_MS
     second = simulator.start(connection, rate_hz=0.001, seed=1, now_ms=later_ms)
     assert second.pending == first.pending > 100
@@ -227,7 +228,7 @@ def started(path: Path, *, rate: str = "200") -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    reader = book.connect(path)
+    reader = database.connect(path)
     version = reader.execute("PRAGMA data_version").get
     assert process.stderr is not None
     while reader.execute("PRAGMA data_version").get == version:
@@ -299,8 +300,8 @@ def test_much_at_once_is_written_in_few_transactions() -> None:
 
 def test_a_book_that_stays_locked_ends_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock is waited for a few times, then said."""
-    monkeypatch.setattr(book, "BUSY_TIMEOUT_MS", 1)
-    other = book.connect(path)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1)
+    other = database.connect(path)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(BookError, match="book_locked"):
         simulator.run(path, rate_hz=1000, seed=1, wait=lambda _: True)

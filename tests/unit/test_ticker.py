@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from fire22.core.scope import customer_path
 from fire22.feed.base import Entry
 from fire22.flows.base import Flow
 from fire22.sportsbook.registry.flow import Registry
-from fire22.sportsbook.ticker.wagers import FILTERABLE, Ticker, customer_path
+from fire22.sportsbook.ticker.wagers import FILTERABLE, Ticker
 from tests.folding import Folding, entries
 from tests.storage import START_MS
 

@@ -21,10 +21,10 @@ from fire22.core.errors import SetupError
 from fire22.observability.logging import configure as configure_logging
 from fire22.process import Address, wait_for_signal
 from fire22.sources import outbox
-from fire22.sportsbook.book import writer as books
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.book.schema.upgrade import upgrade
 from fire22.sportsbook.demo.catalogue import FULL, MARKETS_MAX, with_markets
+from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.demo.incidents import parse
 
 
@@ -67,7 +67,7 @@ def demo(
         if not book.exists():
             with out.status("Creating a book: agents, customers, games, markets"):
                 size = with_markets(FULL, markets)
-                books.create(book, seed=seed, now_ms=application.now_ms(), install=outbox.install, size=size)
+                create_demo(book, seed=seed, now_ms=application.now_ms(), install=outbox.install, size=size)
         else:
             with outbox.book_errors(book):
                 upgrade(book)

@@ -5,6 +5,7 @@
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -53,3 +54,25 @@ def agent_of(scope: str) -> str:
     if not is_customer(scope):
         return scope
     return scope.rpartition("/")[0] or ROOT
+
+
+def customer_path(path: str, customer: str) -> str:
+    """The scope of one customer below its agent."""
+    return f"{'' if path == ROOT else path}/@{customer}"
+
+
+def common_path(paths: Iterable[str]) -> str:
+    """The deepest path that covers all of them."""
+    shared: list[str] | None = None
+    for path in paths:
+        parts = path.split("/")[1:] if path != ROOT else []
+        if shared is None:
+            shared = parts
+            continue
+        same = 0
+        for one, other in zip(shared, parts, strict=False):
+            if one != other:
+                break
+            same += 1
+        shared = shared[:same]
+    return "/" + "/".join(shared or ())

@@ -1,8 +1,8 @@
 """Who the day book keeps accounts of: customers below their agents, and the sums of an agent's own customers."""
 
+from fire22.core.scope import customer_path
 from fire22.flows.kept import Kept
 from fire22.sportsbook.accounting.customer_day import Cell, Sums
-from fire22.sportsbook.ticker.wagers import customer_path
 
 
 class Account:

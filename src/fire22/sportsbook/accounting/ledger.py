@@ -21,6 +21,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from fire22.core import codes
 from fire22.core.message import Json
+from fire22.core.scope import customer_path
 from fire22.core.topic import Kind, Topic
 from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
@@ -29,7 +30,6 @@ from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.payments import Payment
 from fire22.sportsbook.registry.flow import MOVES, Movement, OpenWager, Registry
 from fire22.sportsbook.registry.waiting_list import WaitingList
-from fire22.sportsbook.ticker.wagers import customer_path
 
 AT_ONCE_MAX: Final = 16  # customers that one commit group may touch and still have their documents said at once
 FILTERABLE: Final = ("customerId", "agentId", "kind", "amount", "ref")

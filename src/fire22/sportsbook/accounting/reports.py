@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core.message import Json
+from fire22.core.scope import customer_path
 from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Flow, Handler, Table
@@ -23,7 +24,6 @@ from fire22.sportsbook.accounting.revisions import Revisions
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.periods import Period, PeriodKind
 from fire22.sportsbook.registry.flow import Registry
-from fire22.sportsbook.ticker.wagers import customer_path
 
 TOPIC: Final = "reports"
 FILTERABLE: Final = ("scope", "period", "key", "revision")

@@ -1,7 +1,7 @@
 """What a bet is and what it pays: pure arithmetic and the names of things, which every other room uses.
 
-In reading order: `facts.py` (the data of every event) and `decoding.py` (how it is read), `money.py`, `currencies.py`,
-`odds.py`, `settlement.py` (how a leg ended), `wager_types.py` (what each type of wager returns), `payoff.py` (what is
-then paid), `lifecycle.py` (what may become of a wager), `payments.py` (and of a payment), `periods.py` (business days,
-weeks, months), `errors.py`.
+In reading order: `facts.py` (the data of every event) and `decoding.py` (how it is read), `money.py`, `odds.py`,
+`settlement.py` (how a leg ended), `wager_types.py` (what each type of wager returns), `payoff.py` (what is then paid),
+`lifecycle.py` (what may become of a wager), `payments.py` (and of a payment), `periods.py` (business days, weeks,
+months), `errors.py`.
 """

@@ -7,11 +7,12 @@ Source: domain rules, "Odds".
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from fire22.sportsbook.betting.errors import AmountError
 from fire22.sportsbook.betting.facts import ODDS_MAX
@@ -197,3 +198,28 @@ _READERS: Final[dict[Notation, Callable[[str], Fraction]]] = {
     "decimal": Fraction,
     "fractional": _fractional,
 }
+
+
+class HasOdds(Protocol):
+    """A leg, as far as its price goes."""
+
+    @property
+    def odds(self) -> float:
+        """Decimal odds."""
+
+
+def combined_odds(legs: Sequence[HasOdds]) -> float:
+    """The combined decimal odds, rounded to four decimals; 0 without a leg."""
+    if not legs:
+        return 0.0
+    if len(legs) == 1:
+        return _rounded(legs[0].odds)
+    odds = 1.0
+    for leg in legs:
+        odds *= leg.odds
+    return round(odds, 4)
+
+
+@lru_cache(maxsize=4096)  # a book has few prices, and rounding one takes longer than the rest of its wager's message
+def _rounded(odds: float) -> float:
+    return round(odds, 4)

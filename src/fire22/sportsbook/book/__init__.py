@@ -1,3 +1,4 @@
-"""The book's database: `changes.py` (what can be changed, as data), `writer.py` (writes it), and `schema/` (what a book
-looks like, and how a book with other tables becomes that).
+"""The book's database: `changes.py` (what can be changed, as data), `database.py` (opened, and one transaction),
+`writer.py` (writes changes), `create.py` (a new one), `schema/` (what a book looks like, and how a book with other
+tables becomes that), `mapping_file.py`.
 """

@@ -5,11 +5,7 @@ the events come from the triggers. Balances follow the credit model: a customer'
 when it is settled, by completed payments, and back when either is undone; every move is a ledger entry.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from random import Random
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import apsw
@@ -17,114 +13,15 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core import codes
-from fire22.core.errors import BookError, Details, RequestError, SetupError
-from fire22.core.outbox import CLOCK_SQL, Clock, Install
+from fire22.core.errors import Details, RequestError
+from fire22.core.outbox import CLOCK_SQL
 from fire22.core.times import to_text
 from fire22.sportsbook.betting.facts import MINOR_MAX
 from fire22.sportsbook.betting.odds import stored_odds
 from fire22.sportsbook.betting.settlement import customer_profit_minor
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.book.changes import Change
-from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
-from fire22.sportsbook.demo import catalogue
-
-BUSY_TIMEOUT_MS: Final = 10_000
-CACHE_KIB: Final = 32_768  # settling touches rows from all over the book
-CHECKPOINT_PAGES: Final = 4_000  # 16 MB: many pages are then copied back once for several transactions
-
-
-def create(
-    path: Path,
-    *,
-    seed: int,
-    now_ms: int,
-    install: Install,
-    clock: Clock = "wall",
-    empty: bool = False,
-    size: catalogue.Size = catalogue.SMALL,
-) -> None:
-    """Create a book with its triggers; whole or not at all.
-
-    Args:
-        path: the file to create.
-        seed: decides the names, the tree and the prices.
-        now_ms: the time of creation; the games start soon after.
-        install: `sources.outbox.install`.
-        clock: `recorded` for a book that brings its own time.
-        empty: only the tables, no agents, customers or games.
-        size: how many of those.
-
-    Raises:
-        SetupError: `config_invalid`, there is a file at `path`.
-    """
-    if path.exists():
-        raise SetupError(codes.CONFIG_INVALID, f"There is a file at {path} already; go on with it or name another.")
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    connection = apsw.Connection(str(part))
-    try:
-        connection.execute("PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON")
-        with transaction(connection):
-            connection.execute(TABLES_SQL)
-            if not empty:
-                _write_all(connection, catalogue.sports_rows(), catalogue.opening(Random(seed), now_ms, size))
-    finally:
-        connection.close()
-    install(part, OUTBOX, bootstrap=True, clock=clock)
-    _make_durable(part, path)
-
-
-def connect(path: Path) -> apsw.Connection:
-    """A connection to an existing book, for writing; `synchronous=NORMAL`.
-
-    Raises:
-        BookError: `book_missing`, or as `book_errors`.
-    """
-    if not path.is_file():
-        raise BookError(codes.BOOK_MISSING, f"There is no book at {path}.")
-    with book_errors(path):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    return connection
-
-
-@contextmanager
-def book_errors(path: Path) -> Iterator[None]:
-    """Say what SQLite reports about a book with our own codes."""
-    try:
-        yield
-    except (apsw.BusyError, apsw.LockedError, apsw.ProtocolError) as error:
-        raise BookError(codes.BOOK_LOCKED, f"Another program holds the lock of {path.name}.") from error
-    except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
-        raise BookError(codes.BOOK_READONLY, f"{path.name} cannot be written.") from error
-    except apsw.FullError as error:
-        message = f"{path.name} cannot be written: its disk is full."
-        raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise BookError(codes.BOOK_CORRUPT, f"{path.name} is damaged or not an SQLite database.") from error
-    except (apsw.CantOpenError, apsw.IOError) as error:
-        message = f"{path.name} cannot be read or written now."
-        raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
-    except apsw.SQLError as error:
-        raise BookError(codes.BOOK_SCHEMA, f"{path.name} is not a demo book: {error}.") from error
-
-
-@contextmanager
-def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """One writing transaction; inside another one, part of it."""
-    if not connection.getautocommit():
-        yield
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+from fire22.sportsbook.book.database import transaction
 
 
 def write(connection: apsw.Connection, items: Iterable[Change]) -> None:
@@ -161,31 +58,6 @@ def gross_revenue_minor(connection: apsw.Connection, path: str = "/") -> int:
           AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)
           AND (? = '/' OR w.agent_path = ? OR substr(w.agent_path, 1, length(?) + 1) = ? || '/')"""
     return int(connection.execute(sql, (path, path, path, path)).get)
-
-
-def _write_all(
-    connection: apsw.Connection, rows: Iterable[tuple[str, tuple[str, ...]]], items: Iterable[Change]
-) -> None:
-    for sql, values in rows:
-        connection.execute(sql, values)
-    write(connection, items)
-
-
-def _make_durable(part: Path, path: Path) -> None:
-    connection = apsw.Connection(str(part), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
-    _sync(part)
-    part.rename(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _add_agent(connection: apsw.Connection, item: changes.AddAgent) -> None:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from fire22.core.errors import Fire22Error
 from fire22.observability.logging import configure, get_logger
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.demo.catalogue import FULL, MARKETS_MAX, SMALL, Size, with_markets
 from fire22.sportsbook.demo.incidents import NAMES, Name, Note, parse
@@ -72,9 +72,9 @@ def run(
     Raises:
         BookError: the book is missing, locked for too long, not writable, or damaged.
     """
-    connection = book.connect(path)
+    connection = database.connect(path)
     try:
-        with book.book_errors(path):
+        with database.book_errors(path):
             simulation = start(connection, rate_hz=rate_hz, seed=seed, now_ms=_now_ms(), size=size, script=script)
             others = Others(connection, simulation)
             pause_s = PAUSE_S if rate_hz < LOADED_HZ else LOADED_PAUSE_S
@@ -230,11 +230,11 @@ def turn(connection: apsw.Connection, others: Others, decided: Iterator[list[Cha
     Args:
         decided: what is decided when it is asked for, so that nobody can come between.
     """
-    with book.transaction(connection):
+    with database.transaction(connection):
         others.catch_up(now_ms)
         items = next(decided, None)
         if items is not None:
-            book.write(connection, items)
+            writer.write(connection, items)
     return items is not None
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import writer
 from fire22.sportsbook.book.changes import Change, ModifyWager, PlaceWager
 from fire22.sportsbook.book.writer import check_minor
 from fire22.sportsbook.desk.permits import Actor, Grant
@@ -110,7 +110,7 @@ class Case(Struct, frozen=True):
         try:
             for item in items:
                 _check_amounts(item)
-                book.write(self.connection, [item])
+                writer.write(self.connection, [item])
         except RequestError:
             execute("ROLLBACK TO desk_write")
             execute("RELEASE desk_write")

@@ -14,14 +14,13 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError
-from fire22.core.scope import ancestors, covers
+from fire22.core.scope import ancestors, covers, customer_path
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import struck_odds
 from fire22.sportsbook.betting.payoff import Bet
 from fire22.sportsbook.betting.settlement import LOSS, NONE, Leg, LegResult, place_share
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book.changes import NewLeg
-from fire22.sportsbook.ticker.wagers import customer_path
 
 DEDUCTED_MAX: Final = Fraction(9, 10)  # by several withdrawals together, as Rule 4 has it
 _SHARES_MAX: Final = 1_000  # a dead heat is kept as a number with a point, and was a fraction with a small divisor

@@ -24,10 +24,10 @@ from fire22.core.scope import ROOT
 from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.betting.currencies import Currencies, Rate, Struck
 from fire22.sportsbook.betting.lifecycle import State, is_legal
 from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.betting.settlement import cash_risk_minor
+from fire22.sportsbook.registry.currencies import Currencies, Rate, Struck
 from fire22.sportsbook.registry.open_wager import Bettor, Legs, Names, bettor_of
 from fire22.sportsbook.registry.open_wager import Leg as Leg
 from fire22.sportsbook.registry.open_wager import OpenWager as OpenWager

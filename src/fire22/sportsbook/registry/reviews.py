@@ -14,10 +14,11 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Major
+from fire22.sportsbook.betting.odds import combined_odds
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.registry.flow import Leg, Registry
+from fire22.sportsbook.registry.published_leg import said_leg
 from fire22.sportsbook.registry.waiting_list import WaitingList
-from fire22.sportsbook.ticker.wagers import combined_odds, said_leg
 
 
 class Asked(Struct, frozen=True, gc=False, array_like=True):

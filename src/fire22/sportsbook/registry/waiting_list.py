@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 from fire22.core.message import Json
-from fire22.core.scope import ancestors
+from fire22.core.scope import ancestors, customer_path
 from fire22.sportsbook.betting.money import Major
-from fire22.sportsbook.ticker.wagers import customer_path
 
 SHOWN_MAX: Final = 200  # of a scope; the next in line appears when one of these is decided
 

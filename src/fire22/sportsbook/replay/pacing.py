@@ -19,8 +19,9 @@ from fire22.core import codes
 from fire22.core.errors import BookError, SetupError, SourceError
 from fire22.core.outbox import META, Install
 from fire22.core.times import to_ms
-from fire22.sportsbook.book import writer as books
+from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import AddAgent, AddCustomer, Change, Clock, PlaceWager, SettleWager
+from fire22.sportsbook.book.create import create_book
 from fire22.sportsbook.replay.recording import Mapping, Recording, Row
 
 BATCH_ROWS: Final = 500
@@ -132,10 +133,10 @@ def replay(
     recording = Recording(file, mapping)
     try:
         if not book.exists():
-            books.create(book, seed=0, now_ms=0, install=install, clock="recorded", empty=True)
-        connection = books.connect(book)
+            create_book(book, install=install, clock="recorded")
+        connection = database.connect(book)
         try:
-            with books.book_errors(book):
+            with database.book_errors(book):
                 _check_clock(connection, book)
                 return _Replay(connection, recording, mapping, pace, progress, resume).run()
         finally:
@@ -319,7 +320,7 @@ class _Replay:
             return
         batch, self._batch = self._batch, []
         self._batch_ids.clear()
-        books.write(self._connection, batch)
+        writer.write(self._connection, batch)
         recording = self._recording
         self._progress(Progress(self._rows, self._last_ms, recording.bytes_read, recording.bytes_total))
 

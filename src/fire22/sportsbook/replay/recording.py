@@ -27,7 +27,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -40,9 +40,9 @@ from msgspec import Meta, Struct
 from fire22.core import codes
 from fire22.core.errors import RequestError, SetupError, SourceError
 from fire22.core.scope import is_customer, parse_scope
-from fire22.core.strict import checked, parse_toml
 from fire22.core.times import to_ms
 from fire22.sportsbook.betting.odds import minor_units
+from fire22.sportsbook.book.mapping_file import read_mapping_file
 
 _CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 AGENT_LEVELS_MAX: Final = 8
@@ -124,27 +124,6 @@ def _wrong(mapping: Mapping) -> Iterator[str]:
         _agent_path(mapping.book.agent_path)
     except ValueError as error:
         yield f"book.agent_path: {error}"
-
-
-def read_mapping_file(path: Path, kind: type[T], wrong: Callable[[T], Iterable[str]]) -> T:
-    """Read a mapping of either sort.
-
-    Args:
-        wrong: says what else is wrong with one whose keys and types are right.
-
-    Raises:
-        SetupError: `mapping_invalid`; the message names every key that is wrong.
-    """
-    try:
-        raw = parse_toml(path.read_bytes())
-    except OSError as error:
-        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise SetupError(codes.MAPPING_INVALID, f"The mapping {path} is not TOML: {error}.") from None
-    try:
-        return checked(raw, kind, wrong, f"The mapping {path}")
-    except ValueError as error:
-        raise SetupError(codes.MAPPING_INVALID, str(error)) from None
 
 
 class Recording:

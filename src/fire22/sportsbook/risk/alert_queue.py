@@ -13,12 +13,11 @@ from msgspec import Struct, field
 
 from fire22.core import codes
 from fire22.core.message import Json
-from fire22.core.scope import ancestors
+from fire22.core.scope import ancestors, common_path
 from fire22.core.times import to_text
 from fire22.flows.base import Refused, Repeated, Table
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.risk.base import WAGER_IDS_MAX, Entity, Finding, Severity
-from fire22.sportsbook.risk.recall import common
 
 Status = Literal["open", "acknowledged", "closed"]
 RANK: Final[dict[Severity, int]] = {"info": 0, "warn": 1, "critical": 2}
@@ -122,7 +121,7 @@ class Queue:
         alert.updated_ms = max(alert.updated_ms, finding.at_ms)
         alert.wager_ids = list(dict.fromkeys([*alert.wager_ids, *finding.wager_ids]))[-WAGER_IDS_MAX:]
         if finding.path != alert.path:  # who sees the alert must be allowed to see all that is in it
-            alert.path = common((alert.path, finding.path))
+            alert.path = common_path((alert.path, finding.path))
         rose = RANK[finding.severity] > RANK[alert.severity]
         if rose or RANK[finding.severity] == RANK[alert.severity]:
             alert.severity, alert.title, alert.evidence = finding.severity, finding.title, finding.evidence

@@ -5,7 +5,7 @@ registry; the rest is kept in tables, that of the customers by way of a journal.
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -365,20 +365,3 @@ def overround(market: Market) -> float | None:
     if len(market.selections) < 2:
         return None
     return sum([1 / selection.odds for selection in market.selections.values()])
-
-
-def common(paths: Iterable[str]) -> str:
-    """The deepest path that covers all of them."""
-    shared: list[str] | None = None
-    for path in paths:
-        parts = path.split("/")[1:] if path != "/" else []
-        if shared is None:
-            shared = parts
-            continue
-        same = 0
-        for one, other in zip(shared, parts, strict=False):
-            if one != other:
-                break
-            same += 1
-        shared = shared[:same]
-    return "/" + "/".join(shared or ())

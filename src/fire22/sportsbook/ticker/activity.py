@@ -5,13 +5,12 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from fire22.core.scope import ROOT
+from fire22.core.scope import ROOT, customer_path
 from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry.flow import Registry
-from fire22.sportsbook.ticker.wagers import customer_path
 
 _PAYMENT_WORDS: Final = {
     "payment.requested": "requested a {direction}",

@@ -4,19 +4,20 @@ The legs carry the names of the bet: the registry keeps them with each open wage
 market is over still says them. They are encoded once for all who share them, and put into each message as they are.
 """
 
-from functools import lru_cache
 from typing import ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from fire22.core.scope import ROOT
+from fire22.core.scope import customer_path
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
 from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.odds import combined_odds
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.open_wager import SELECTIONS_MAX, Leg, OpenWager
+from fire22.sportsbook.registry.published_leg import said_leg
 
 FILTERABLE: Final = ("action", "status", "amount", "customerId", "agentId", "type", "channel", "freePlay", "result")
 
@@ -45,26 +46,7 @@ class WagerUpdate(Struct, frozen=True, gc=False, rename="camel"):
     terms: facts.Terms | UnsetType = UNSET
 
 
-class SaidLeg(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
-    """One of the `legs`: what was bet on, by the names of the bet; only the ids where nobody knew the market."""
-
-    market_id: str
-    selection_id: str
-    odds: float
-    event_id: str = ""
-    event: str = ""
-    market: str = ""
-    period: str = ""
-    line: float | None = None
-    selection: str = ""
-
-
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def customer_path(path: str, customer: str) -> str:
-    """The scope of one customer below its agent."""
-    return f"{'' if path == ROOT else path}/@{customer}"
 
 
 class Ticker(Flow):
@@ -176,31 +158,3 @@ class Ticker(Flow):
 
 
 NOTHING: Final = (UNSET, UNSET, UNSET)
-
-
-def said_leg(leg: Leg) -> SaidLeg:
-    """A leg, by the names of the bet."""
-    names = leg.names
-    if names is None:
-        return SaidLeg(leg.market_id, leg.selection_id, leg.odds)
-    return SaidLeg(
-        leg.market_id, leg.selection_id, leg.odds, names.event_id, names.event, names.market, names.period,
-        names.line, names.selection,
-    )  # fmt: skip
-
-
-def combined_odds(legs: tuple[facts.Leg | Leg, ...]) -> float:
-    """The combined decimal odds, rounded to four decimals; 0 without a leg."""
-    if not legs:
-        return 0.0
-    if len(legs) == 1:
-        return _rounded(legs[0].odds)
-    odds = 1.0
-    for leg in legs:
-        odds *= leg.odds
-    return round(odds, 4)
-
-
-@lru_cache(maxsize=4096)  # a book has few prices, and rounding one takes longer than the rest of its wager's message
-def _rounded(odds: float) -> float:
-    return round(odds, 4)

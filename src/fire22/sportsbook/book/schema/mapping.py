@@ -45,9 +45,9 @@ from msgspec import Meta, Struct
 from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.core.outbox import Clock
+from fire22.sportsbook.book.mapping_file import read_mapping_file
 from fire22.sportsbook.book.schema.columns import NEEDED, TABLES, Column
 from fire22.sportsbook.book.schema.expression import Expression, ExpressionError
-from fire22.sportsbook.replay.recording import read_mapping_file
 
 Name = Annotated[str, Meta(pattern=r'^[^"\x00]+\Z')]
 Code = str | int | float

@@ -9,9 +9,9 @@ window no longer counts.
 
 from typing import ClassVar, Final, Literal
 
+from fire22.core.scope import common_path
 from fire22.sportsbook.registry.flow import OpenWager
 from fire22.sportsbook.risk.base import Count, Entity, Finding, Rule, RuleSettings, Scene, Seconds, listed, side_of
-from fire22.sportsbook.risk.recall import common
 
 LATE: Final = 2  # windows behind the watermark, from which on a wager comes too late to be counted
 
@@ -119,7 +119,7 @@ class AgentSwarm(Rule):
             cause=leg.selection_id,
             entity=Entity("selection", leg.selection_id, name),
             severity=self.settings.severity,
-            path=common(one.path for one in group),
+            path=common_path(one.path for one in group),
             at_ms=scene.move.at_ms,
             title=f"Customers of {_agents(group)} agents put {self.said(money)} on {name} within minutes.",
             evidence={

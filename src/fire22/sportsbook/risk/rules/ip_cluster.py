@@ -9,10 +9,11 @@ from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
+from fire22.core.scope import common_path
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.risk.base import DAY_S, Count, Entity, Finding, Rule, RuleSettings, Scene, Seconds, listed
-from fire22.sportsbook.risk.recall import Fading, Memory, common
+from fire22.sportsbook.risk.recall import Fading, Memory
 
 ACCOUNTS_KEPT: Final = 100  # of an address: those seen last
 STEPS: Final = 24
@@ -122,7 +123,7 @@ class IpCluster(Rule):
             cause=ip,
             entity=Entity("ip", ip, ip),
             severity=self.settings.severity,
-            path=common(one.path for one in accounts.values()),
+            path=common_path(one.path for one in accounts.values()),
             at_ms=at_ms,
             title=f"{len(accounts)} accounts use the address {ip}.",
             evidence={

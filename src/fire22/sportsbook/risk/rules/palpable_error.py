@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, field
 
 from fire22.core.message import Json
-from fire22.core.scope import ROOT
+from fire22.core.scope import ROOT, common_path
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry.flow import Leg, Market
@@ -33,7 +33,7 @@ from fire22.sportsbook.risk.base import (
     priced,
     side_of,
 )  # fmt: skip
-from fire22.sportsbook.risk.recall import Ended, Fading, Memory, common, is_live, overround
+from fire22.sportsbook.risk.recall import Ended, Fading, Memory, is_live, overround
 
 Milliseconds = Annotated[int, Meta(ge=0, le=3_600_000)]
 
@@ -187,7 +187,7 @@ class PalpableError(Rule):
                 "wagers": len(jump.ids),
                 "risk": self.major(jump.risk),
                 "toWin": self.major(jump.to_win),
-                "agentPath": common(jump.paths),
+                "agentPath": common_path(jump.paths),
             },
             wager_ids=tuple(jump.ids),
             market_id=change.market_id,

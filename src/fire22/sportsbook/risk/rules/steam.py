@@ -6,6 +6,7 @@ count, since small ones on a popular side come by the dozen.
 
 from typing import ClassVar, Literal
 
+from fire22.core.scope import common_path
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.risk.backers import Backer, Backers
@@ -23,7 +24,7 @@ from fire22.sportsbook.risk.base import (
     priced,
     side_of,
 )  # fmt: skip
-from fire22.sportsbook.risk.recall import common, is_live
+from fire22.sportsbook.risk.recall import is_live
 
 
 class SteamSettings(RuleSettings, frozen=True):
@@ -132,7 +133,7 @@ class Steam(Rule):
             cause=selection_id,
             entity=Entity("selection", selection_id, name),
             severity=self.settings.severity,
-            path=common([one.path for one in run]),
+            path=common_path([one.path for one in run]),
             at_ms=at_ms,
             title=f"{len(customers)} customers put {self.said(money)} on {name}; "
             f"it went from {priced(before)} to {priced(now)}.",

@@ -29,7 +29,7 @@ from fire22.core.message import Json
 from fire22.core.outbox import META
 from fire22.core.scope import covers
 from fire22.core.times import to_text
-from fire22.sportsbook.book import writer as book
+from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
 from fire22.sportsbook.desk.case import Case, Done, House
@@ -154,7 +154,7 @@ class Desk:
         """See whether commands could be written now; `problem` says it."""
 
         def try_out() -> None:
-            with contextlib.suppress(BookError), self._writing() as connection, book.transaction(connection):
+            with contextlib.suppress(BookError), self._writing() as connection, database.transaction(connection):
                 pass
 
         await asyncio.wrap_future(self._thread.submit(try_out))
@@ -196,7 +196,7 @@ class Desk:
     ) -> bytes:
         with self._writing() as connection:
             now_ms = self._now_ms()
-            with book.transaction(connection):
+            with database.transaction(connection):
                 known = _answered(connection, actor.subject, key, digest)
                 if known is not None:
                     return msgspec.json.encode(_Answer(name, key, True, Raw(known)))
@@ -219,7 +219,7 @@ class Desk:
             BookError: it cannot be written, which may pass; `book_missing` also where it was replaced meanwhile.
         """
         try:
-            with book.book_errors(self._path):
+            with database.book_errors(self._path):
                 yield self._open()
                 if _file(self._path) != self._file:
                     message = f"{self._path.name} was replaced while the command was performed; ask again by its key."
@@ -240,7 +240,7 @@ class Desk:
         self._close()
         if self._read_file() not in (None, file):
             raise BookError(codes.BOOK_MISSING, f"{self._path.name} was replaced, and is opened again in a moment.")
-        connection = book.connect(self._path)
+        connection = database.connect(self._path)
         try:
             if not is_demo(self._path):
                 raise BookError(codes.BOOK_SCHEMA, f"{self._path.name} is no longer a book that commands can write to.")
@@ -273,7 +273,7 @@ def is_demo(path: Path) -> bool:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            connection.set_busy_timeout(book.BUSY_TIMEOUT_MS)
+            connection.set_busy_timeout(database.BUSY_TIMEOUT_MS)
             found = dict(connection.execute(f"SELECT key, value FROM {META} WHERE key IN ('schema', 'version')"))
         finally:
             connection.close()
