@@ -161,7 +161,7 @@ async def test_a_desk_that_cannot_write_is_said(tmp_path: Path, monkeypatch: pyt
             raise apsw.ReadOnlyError("attempt to write a readonly database")
 
         with monkeypatch.context() as broken:
-            broken.setattr("fire22.sportsbook.book.writer.transaction", readonly)
+            broken.setattr("fire22.sportsbook.book.database.transaction", readonly)
             assert (await told(server, lambda found: "desk" in found))["desk"] == "book_readonly"
         await told(server, lambda found: not found)
 
