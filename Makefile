@@ -10,12 +10,14 @@ PORT ?= 8080
 RATE ?= 20
 SEED ?= 1
 TESTS ?=
+# Files of tests go to as many processes as there are cores; JOBS=0 runs them in one, in order.
+JOBS ?= auto
 
 .PHONY: help demo test check format bench requirements clean
 
 help:
 	@echo "make demo    run an invented book and the server on it  (DATA= HOST= PORT= RATE= SEED=)"
-	@echo "make test    run the tests                              (TESTS='tests/unit -k log')"
+	@echo "make test    run the tests                              (TESTS='tests/unit/log'  JOBS=0)"
 	@echo "make check   lint and types"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
 	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
@@ -25,7 +27,7 @@ demo: .venv/server.stamp
 	@$(BIN)/fire22 demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)" --rate "$(RATE)" --seed "$(SEED)"
 
 test: .venv/dev.stamp
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10 $(TESTS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.page import open_page
 from tests.integration.processes import Server, serving
-from tests.prefix_proxy import PREFIX, prefixed
+from tests.support.prefix_proxy import PREFIX, prefixed
 
 pytestmark = pytest.mark.browser
 

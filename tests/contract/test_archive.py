@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from fire22.feed.base import Archived, Feed
 from fire22.feed.sqlite import SqliteFeed
-from tests.archiver import engine as archiving_engine
-from tests.memory_feed import MemoryFeed
-from tests.storage import opened
+from tests.support.archiver import engine as archiving_engine
+from tests.support.memory_feed import MemoryFeed
+from tests.support.storage import opened
 
 Write = tuple[str, str, int, int]  # scope, key, revision, a value
 

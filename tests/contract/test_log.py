@@ -14,7 +14,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.event import EncodedEvent
 from fire22.log.base import Appended, Group, Log, SourcePosition
-from tests.storage import Storage, encoded
+from tests.support.storage import Storage, encoded
 
 
 class Opened(Protocol):

@@ -11,9 +11,9 @@ from msgspec import Raw
 from fire22 import app
 from fire22.core.message import Json
 from fire22.sportsbook import domain
-from tests import archiver
 from tests.integration.inside import bench_event, make_config, sign, until
 from tests.integration.test_http import request
+from tests.support import archiver
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOOP_FACTORY = uvloop.new_event_loop

@@ -23,9 +23,9 @@ from fire22.gateways.http_protocol import HttpProtocol
 from fire22.gateways.liveness import tcp_info
 from fire22.gateways.websocket import WebSocket, WebSockets
 from fire22.hub.lane import Cohort
-from tests import virtual_time
 from tests.integration.inside import WAIT_S, Talk, make_config, sign, talking, until
 from tests.integration.test_websocket import Raw, own, raw
+from tests.support import virtual_time
 
 LOOP_FACTORY = uvloop.new_event_loop
 SO_ATTACH_FILTER = 26

@@ -25,10 +25,10 @@ from fire22.feed.rows import begin_again, read_archive, read_documents, read_rec
 from fire22.log import file as log_file
 from fire22.log.file import connect, storage_errors
 from fire22.log.maintenance import backup, check
-from tests.histories import History
 from tests.integration.inside import make_config, sign, talking, until
 from tests.integration.test_http import request
-from tests.storage import Storage, folding, opened, wait_folded
+from tests.support.histories import History
+from tests.support.storage import Storage, folding, opened, wait_folded
 
 PLACES: Final = 200
 EVENTS: Final = 400

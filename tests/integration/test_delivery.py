@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from fire22 import app
 from fire22.core.message import Json, Message
-from tests.hub_world import position_of
 from tests.integration.inside import Talk, bench_event, make_config, talking
+from tests.support.hub_world import position_of
 
 
 @pytest_asyncio.fixture

@@ -16,10 +16,10 @@ from fire22.core.message import Json
 from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect
 from fire22.sportsbook import domain
-from tests.faulty import Faulty, after
-from tests.histories import History
 from tests.integration.inside import make_config, talking, until
 from tests.integration.test_http import request
+from tests.support.faulty import Faulty, after
+from tests.support.histories import History
 
 FACTS = 150
 own_flows = domain.flows

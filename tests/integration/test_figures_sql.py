@@ -18,8 +18,8 @@ from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.demo import simulator
 from fire22.sportsbook.demo.catalogue import SMALL
-from tests.demo_book import DemoBook
-from tests.storage import START_MS
+from tests.support.demo_book import DemoBook
+from tests.support.storage import START_MS
 
 MINUTE_MS = 60_000
 HOURS = 37  # from a Sunday noon: over two midnights, the second of them the end of a week

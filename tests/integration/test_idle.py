@@ -12,7 +12,7 @@ from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.sources.clock import ClockSource, clock_event
 from tests.integration.inside import make_config, talking, until
-from tests.storage import START_MS
+from tests.support.storage import START_MS
 
 AGENTS = 200
 CUSTOMERS = 600

@@ -28,7 +28,7 @@ from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.demo.incidents import Note, parse
 from fire22.sportsbook.demo.loading import load
 from fire22.sportsbook.demo.simulation import Simulation
-from tests.demo_book import told
+from tests.support.demo_book import told
 
 NOW_MS = 1_790_000_000_000
 SECOND_MS = 1_000

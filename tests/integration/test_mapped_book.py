@@ -15,10 +15,10 @@ from fire22.sources.outbox import install
 from fire22.sportsbook import domain
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
-from tests.demo_book import told
-from tests.folding import Folding
-from tests.harbour import MAP, TREES, Harbour
 from tests.integration.inside import make_config, sign, talking, until
+from tests.support.demo_book import told
+from tests.support.folding import Folding
+from tests.support.harbour import MAP, TREES, Harbour
 
 LOOP_FACTORY = uvloop.new_event_loop
 

@@ -1,8 +1,8 @@
 """Power loss: whatever was acknowledged is there afterwards, and the flows go on as if nothing had been.
 
 The power fails at a random write, sync or truncation; then each file is what it was at its last sync, with or without
-a random part, torn at sectors, of what was written since (`tests/power.py`). A seed gives the history, the place of
-the loss and what survives it; how the threads take turns is the machine's own.
+a random part, torn at sectors, of what was written since (`tests/support/power.py`). A seed gives the history, the
+place of the loss and what survives it; how the threads take turns is the machine's own.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from fire22.flows.runner import Runner
 from fire22.log.base import Appended, SourcePosition
 from fire22.log.file import open_file
 from fire22.log.maintenance import check
-from tests.histories import OPEN_TOPICS, History
-from tests.power import PowerLoss
-from tests.storage import Storage, encoded, opened, read_feed, stored_groups, wait_folded
+from tests.support.histories import OPEN_TOPICS, History
+from tests.support.power import PowerLoss
+from tests.support.storage import Storage, encoded, opened, read_feed, stored_groups, wait_folded
 
 # Closing, SQLite tidies up and ignores what fails; the binding can only print it.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*the power is off:pytest.PytestUnraisableExceptionWarning")

@@ -21,7 +21,7 @@ from fire22.flows.engine import CLOCK, CONFIGURED, configuration
 from fire22.sources import outbox
 from fire22.sportsbook.replay.pacing import replay
 from fire22.sportsbook.replay.recording import read_mapping
-from tests.demo_book import read
+from tests.support.demo_book import read
 
 pytestmark = [pytest.mark.external_data, pytest.mark.timeout(300)]
 

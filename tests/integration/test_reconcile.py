@@ -15,8 +15,8 @@ from fire22.app import now_ms
 from fire22.cli import program
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.book.changes import AdjustBalance, NewLeg, PlaceWager, SettleWager
-from tests.demo_book import DemoBook
 from tests.integration.inside import make_config, until
+from tests.support.demo_book import DemoBook
 
 LOOP_FACTORY = uvloop.new_event_loop
 

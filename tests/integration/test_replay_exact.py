@@ -20,9 +20,9 @@ from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect
 from fire22.log.maintenance import backup, check
 from fire22.sportsbook import domain
-from tests import archiver
-from tests.histories import OPEN_TOPICS, REWRITTEN, History, rewritten
-from tests.storage import feed_bytes, folding, opened, read_feed, reseal, stored_groups, wait_folded
+from tests.support import archiver
+from tests.support.histories import OPEN_TOPICS, REWRITTEN, History, rewritten
+from tests.support.storage import feed_bytes, folding, opened, read_feed, reseal, stored_groups, wait_folded
 
 EVENTS = 3000
 ROOT = Path(__file__).parents[2]

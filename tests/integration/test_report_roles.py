@@ -12,10 +12,10 @@ import uvloop
 
 from fire22 import app
 from fire22.core.event import encode_event
-from tests.histories import History
 from tests.integration.inside import make_config, sign, talking, until
 from tests.integration.test_http import request
-from tests.storage import START_MS, folding, opened, wait_folded
+from tests.support.histories import History
+from tests.support.storage import START_MS, folding, opened, wait_folded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOOP_FACTORY = uvloop.new_event_loop

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from fire22 import app
 from fire22.cli import program
 from fire22.core.event import encode_event
-from tests.histories import History
-from tests.storage import folding, opened, reseal, wait_folded
+from tests.support.histories import History
+from tests.support.storage import folding, opened, reseal, wait_folded
 
 EVENTS = 900
 

@@ -15,9 +15,9 @@ from fire22.feed.rows import begin_again
 from fire22.flows.replay_check import check_replay
 from fire22.log.file import connect, meta
 from fire22.log.maintenance import check
-from tests.histories import History
 from tests.integration.inside import make_config, talking, until
-from tests.storage import reseal
+from tests.support.histories import History
+from tests.support.storage import reseal
 
 EVENTS = 400
 

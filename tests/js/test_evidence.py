@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fire22.sportsbook.risk.rules import RULES
-from tests.risk_desk import Desk, Document
-from tests.unit import test_rules
+from tests.support.risk_desk import Desk, Document
+from tests.unit.sportsbook.risk import test_rules
 
 SCRIPT = Path(__file__).parent / "evidence_of.js"
 NUMBER = re.compile(r"(?<![\w.])[−+]?\d[\d,]*(?:\.\d+)?%?")

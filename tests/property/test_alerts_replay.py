@@ -18,11 +18,11 @@ from fire22.sportsbook.demo.incidents import NAMES
 from fire22.sportsbook.demo.simulation import Simulation
 from fire22.sportsbook.risk.alerts import TOPIC
 from fire22.sportsbook.risk.rules import RULES
-from tests.folding import Folding
-from tests.risk_desk import DAY, MINUTE
-from tests.simulated import NOW_MS, lived, new_world
-from tests.simulated_facts import Teller
-from tests.storage import event
+from tests.support.folding import Folding
+from tests.support.risk_desk import DAY, MINUTE
+from tests.support.simulated import NOW_MS, lived, new_world
+from tests.support.simulated_facts import Teller
+from tests.support.storage import event
 
 MINUTES: Final = 9
 RATE_HZ: Final = 2.0

@@ -19,9 +19,9 @@ from fire22.flows.engine import Engine, configuration
 from fire22.flows.replica import Replica
 from fire22.log.base import Group
 from fire22.sources.idle import idle_event
-from tests.faulty import Builds
-from tests.histories import History
-from tests.storage import START_MS
+from tests.support.faulty import Builds
+from tests.support.histories import History
+from tests.support.storage import START_MS
 
 VIEWS = ("kpi", "figures", "exposure", "balances", "commission", "agents", "payment_queue", "reviews")
 IDLE_MAX = 200

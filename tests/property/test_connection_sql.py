@@ -20,9 +20,9 @@ from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.flow import Registry
-from tests.desk import Desk
-from tests.folding import Folding
-from tests.netted import Netted, Unpaid
+from tests.support.desk import Desk
+from tests.support.folding import Folding
+from tests.support.netted import Netted, Unpaid
 
 BEFORE: Final = 200
 AFTER: Final = 160

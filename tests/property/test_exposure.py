@@ -26,10 +26,10 @@ from fire22.sportsbook.exposure import flow as exposure
 from fire22.sportsbook.exposure.flow import Exposures
 from fire22.sportsbook.exposure.what_if import what_if
 from fire22.sportsbook.registry.flow import Registry
-from tests.folding import Folding
-from tests.histories import MARKETS, SCOPES, History
-from tests.slips import settle
-from tests.storage import START_MS
+from tests.support.folding import Folding
+from tests.support.histories import MARKETS, SCOPES, History
+from tests.support.slips import settle
+from tests.support.storage import START_MS
 
 YEAR_MS = 365 * 24 * 3_600_000
 NOBODY = "nobody backed it"

@@ -19,10 +19,10 @@ from fire22.core.event import Event
 from fire22.feed.base import Batch
 from fire22.sportsbook.demo.catalogue import SMALL, opening
 from fire22.sportsbook.demo.simulation import Simulation
-from tests.folding import Folding
-from tests.histories import History
-from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
-from tests.simulated_facts import Teller
+from tests.support.folding import Folding
+from tests.support.histories import History
+from tests.support.simulated import MINUTE_MS, NOW_MS, lived, new_world
+from tests.support.simulated_facts import Teller
 
 DIGESTS = Path(__file__).parents[1] / "vectors" / "feed_digests.json"
 GROUP = 50

@@ -20,10 +20,21 @@ from fire22.sportsbook.accounting.reports import Reports
 from fire22.sportsbook.accounting.weekly_figures import Figures
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry.flow import Registry
-from tests.accounting import Accounts, Calendar, Closed, Document, Entry, Spy, commissions, figures, moved, report
-from tests.folding import Folding
-from tests.histories import AGENTS, History
-from tests.storage import START_MS
+from tests.support.accounting import (
+    Accounts,
+    Calendar,
+    Closed,
+    Document,
+    Entry,
+    Spy,
+    commissions,
+    figures,
+    moved,
+    report,
+)
+from tests.support.folding import Folding
+from tests.support.histories import AGENTS, History
+from tests.support.storage import START_MS
 
 DAY_MS = 24 * 3_600_000
 PLANS = ("red_figure", "profit", "split", "reverse_red_figure", "turnover", "per_head", "none")

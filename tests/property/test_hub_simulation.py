@@ -49,8 +49,8 @@ from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
 from fire22.security.access import Access
 from fire22.security.tokens import SignInCodes, Tokens
-from tests import virtual_time
-from tests.memory_feed import MemoryFeed, topics
+from tests.support import virtual_time
+from tests.support.memory_feed import MemoryFeed, topics
 
 SEEDS = range(6)
 STEPS = 10_000

@@ -27,9 +27,9 @@ from fire22.sportsbook.betting import facts
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.agent_tree import Tree
 from fire22.sportsbook.registry.flow import Registry
-from tests.histories import SCOPES, History
-from tests.netted import Netted, Unpaid
-from tests.storage import START_MS
+from tests.support.histories import SCOPES, History
+from tests.support.netted import Netted, Unpaid
+from tests.support.storage import START_MS
 
 DAY_MS = 24 * 3_600_000
 AHEAD_MS = 60_000  # a fact further ahead of the watermark counts as of it

@@ -19,9 +19,9 @@ from fire22.core.message import Json
 from fire22.flows.base import Flow
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.flow import Registry
-from tests.folding import Folding
-from tests.histories import SCOPES, History
-from tests.netted import Netted, Unpaid
+from tests.support.folding import Folding
+from tests.support.histories import SCOPES, History
+from tests.support.netted import Netted, Unpaid
 
 WHO_COMES_FIRST: Final = ("agent.", "customer.", "market.", "revenue.", "wager.imported", "system.configured")
 KEYS: Final = ("wagerId", "paymentId", "entryId")

@@ -21,10 +21,10 @@ from fire22.sportsbook.book import changes, writer
 from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.flow import Registry
-from tests.desk import Desk
-from tests.folding import Folding
-from tests.netted import Netted, Unpaid
-from tests.storage import START_MS
+from tests.support.desk import Desk
+from tests.support.folding import Folding
+from tests.support.netted import Netted, Unpaid
+from tests.support.storage import START_MS
 
 STEPS: Final = 300
 MINUTE_MS: Final = 60_000

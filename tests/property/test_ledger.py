@@ -13,9 +13,9 @@ from fire22.feed.base import Batch
 from fire22.sportsbook.accounting.ledger import Ledger
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.registry.flow import Registry
-from tests.desk import Desk
-from tests.folding import Folding
-from tests.histories import History
+from tests.support.desk import Desk
+from tests.support.folding import Folding
+from tests.support.histories import History
 
 STEPS: Final = 160
 Posted = tuple[str, str, float, float, str]  # customer, kind, amount, balance, reference

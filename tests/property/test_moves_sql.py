@@ -17,8 +17,8 @@ from fire22.core.scope import customer_path
 from fire22.core.times import to_datetime
 from fire22.sportsbook import domain
 from fire22.sportsbook.book import database, writer
-from tests.desk import Desk
-from tests.folding import Folding
+from tests.support.desk import Desk
+from tests.support.folding import Folding
 
 STEPS: Final = 220
 WITHIN: Final = "(?1 = '/' OR {0} = ?1 OR substr({0}, 1, length(?1) + 1) = ?1 || '/')"

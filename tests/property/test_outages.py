@@ -27,9 +27,9 @@ from fire22.sportsbook.accounting.reports import Reports
 from fire22.sportsbook.accounting.weekly_figures import Figures
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.flow import Registry
-from tests.folding import Folding
-from tests.netted import Netted
-from tests.storage import event
+from tests.support.folding import Folding
+from tests.support.netted import Netted
+from tests.support.storage import event
 
 SEEDS: Final = range(int(os.environ.get("FIRE22_OUTAGE_SEEDS", "12")))
 MINUTE_MS: Final = 60_000

@@ -15,7 +15,7 @@ import pytest
 from fire22.sportsbook.risk.base import Rule
 from fire22.sportsbook.risk.customer_history import BETS_KEPT, RESULTS_KEPT
 from fire22.sportsbook.risk.rules import RULES
-from tests.risk_desk import CUSTOMERS, DAY, HOUR, MINUTE, SECOND, Desk
+from tests.support.risk_desk import CUSTOMERS, DAY, HOUR, MINUTE, SECOND, Desk
 
 BY_NAME = {rule.name: rule for rule in RULES}
 

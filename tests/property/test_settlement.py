@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult, Settlement, post
-from tests.slips import dead_heat, settle
+from tests.support.slips import dead_heat, settle
 
 CENTS = st.integers(101, 2_000)
 RESULT = st.one_of(

@@ -21,7 +21,7 @@ from fire22.sportsbook.book import changes
 from fire22.sportsbook.demo.catalogue import FULL, Size
 from fire22.sportsbook.demo.prices import implied, truth
 from fire22.sportsbook.demo.simulation import Simulation
-from tests.simulated import MINUTE_MS, NOW_MS, lived, new_world
+from tests.support.simulated import MINUTE_MS, NOW_MS, lived, new_world
 
 MINUTES = 40
 RATE_HZ = 20.0

@@ -15,7 +15,7 @@ from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, extremes, is_as_struck, part, returned, settle, to_win_minor
 from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult
 from fire22.sportsbook.betting.wager_types import TYPES
-from tests.unit.test_exposure import Book
+from tests.unit.sportsbook.exposure.test_flow import Book
 
 ONE = Fraction(1)
 FIFTH = Fraction(1, 5)

@@ -10,7 +10,7 @@ import pytest
 
 from fire22.sources.outbox import install
 from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
-from tests.demo_book import read
+from tests.support.demo_book import read
 
 AT = "2026-03-01T12:00:00.000Z"
 ROWS = f"""

@@ -4,7 +4,7 @@ from collections import Counter
 
 from fire22.core.event import encode_event
 from fire22.sportsbook.domain import flows
-from tests.histories import REWRITTEN, History
+from tests.support.histories import REWRITTEN, History
 
 
 def test_a_history_has_every_type_of_event() -> None:

@@ -1,0 +1,1 @@
+"""What tests share: fakes, worlds, histories, and the programs that play a book's own."""

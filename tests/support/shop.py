@@ -1,0 +1,114 @@
+"""A demo book with a customer, prices that are known, and a desk to ask."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from fire22.core.errors import RequestError
+from fire22.sportsbook.desk.case import House
+from fire22.sportsbook.desk.execution import Alert, Desk
+from tests.support.demo_book import DemoBook
+from tests.support.storage import START_MS
+
+
+class Who(Struct, frozen=True):
+    """Somebody who asks."""
+
+    subject: str = "boss"
+    role: str = "admin"
+    scope: str = "/"
+    may: tuple[str, ...] = ()
+
+
+ADMIN: Final = Who()
+
+
+class Shop(DemoBook):
+    """A demo book with a customer, prices that are known, and a desk.
+
+    Args:
+        house: the platform's rules.
+    """
+
+    def __init__(self, path: Path, house: House | None = None) -> None:
+        super().__init__(path)
+        self.alerts: dict[str, Alert] = {}
+        self.now_ms = START_MS + 1000
+        self.number = 0
+        self.desk = Desk(
+            path,
+            house=house or House(),
+            alert=self.alerts.get,
+            now_ms=lambda: self.now_ms,
+            busy_timeout_ms=20,
+            pending_max=2,
+            keys_days=30,
+        )
+        (self.customer, self.code, self.tree) = self.rows(
+            "SELECT c.id, c.code, a.path FROM customers c JOIN agents a ON a.id = c.agent_id"
+            " WHERE a.level = 3 ORDER BY c.code LIMIT 1"
+        )[0]
+        self.top = "/" + self.tree.split("/")[1]
+        self.set("customers", self.customer, credit_limit_cents=100_000, max_wager_cents=50_000, bet_factor=1.0)
+        self.markets = self.column(
+            "SELECT m.id FROM markets m JOIN events e ON e.id = m.event_id WHERE m.type IN ('moneyline', '1x2')"
+            " AND e.status = 'scheduled' ORDER BY m.id LIMIT 2"
+        )
+        for market in self.markets:
+            self.set("markets", market, closes_at="2030-01-01T00:00:00.000Z")
+        self.selections = [
+            self.column("SELECT id FROM selections WHERE market_id = ? ORDER BY id", one) for one in self.markets
+        ]
+        for selections in self.selections:
+            for selection, price in zip(selections, (-110, 150, 300), strict=False):
+                odds = round(1 + (price / 100 if price > 0 else -100 / price), 6)
+                self.set("selections", selection, odds_american=price, odds_decimal=odds)
+        self.told()
+
+    def set(self, table: str, id: str, **values: str | float) -> None:
+        """Change a row as the book's own program would."""
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self.connection.execute(f"UPDATE {table} SET {columns} WHERE id = ?", (*values.values(), id))
+
+    def do(self, name: str, body: dict[str, Any], who: Who = ADMIN, key: str = "") -> dict[str, Any]:
+        """Perform a command; its whole answer."""
+        self.number += 1
+        self.now_ms += 10
+
+        async def act() -> bytes:
+            return await self.desk.act(who, name, msgspec.json.encode(body), key or f"key-{self.number}")
+
+        return msgspec.json.decode(asyncio.run(act()), type=dict[str, Any])
+
+    def done(self, name: str, body: dict[str, Any], who: Who = ADMIN) -> dict[str, Any]:
+        """Perform a command; its result."""
+        answer = self.do(name, body, who)
+        assert (answer["command"], answer["repeat"]) == (name, False)
+        return dict(answer["result"])
+
+    def refused(self, name: str, body: dict[str, Any], who: Who = ADMIN) -> RequestError:
+        """A command that must be refused and change nothing."""
+        before = self.dump()
+        with pytest.raises(RequestError) as caught:
+            self.do(name, body, who)
+        assert self.dump() == before
+        return caught.value
+
+    def wager(self, risk: int = 11_000, *picks: tuple[int, int], **more: Any) -> dict[str, Any]:
+        """The body of a wager: by default straight at -110."""
+        odds = (1.909091, 2.5, 4.0)
+        chosen = picks or ((0, 0),)
+        legs = [{"selectionId": self.selections[market][pick], "odds": odds[pick]} for market, pick in chosen]
+        return {"customerId": self.code, "legs": legs, "riskMinor": risk} | more
+
+    def placed(self, risk: int = 11_000, *picks: tuple[int, int]) -> str:
+        """Place a wager; its id."""
+        return str(self.done("wager.place", self.wager(risk, *picks))["wagerId"])
+
+    def balance(self) -> int:
+        """The customer's balance."""
+        return int(self.one("SELECT balance_cents FROM customers WHERE id = ?", self.customer))
