@@ -30,12 +30,13 @@ from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
+from fire22.gateways.connection import Connections
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http import Health, application
 from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Query, Service
-from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.gateways.websocket import WebSocket
 from fire22.gauges import samples
 from fire22.hub.hub import Hub
 from fire22.hub.loop import HubLoop
@@ -188,7 +189,7 @@ class Application:
         )
         self.desk = self._desk()
         self.service = self._service()
-        self.websockets = WebSockets(self.service, tasks)
+        self.connections = Connections(self.service, tasks)
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
 
@@ -216,7 +217,7 @@ class Application:
 
     async def stop(self) -> None:
         """Ask the clients to come back later, and end every stage."""
-        await self.websockets.drain(self.config.server.drain_s)
+        await self.connections.drain(self.config.server.drain_s)
         self.server.should_exit = True
         for stage in self._stages:
             stage.cancel()
@@ -274,9 +275,9 @@ class Application:
         while True:
             await asyncio.sleep(interval_s)
             end_unfinished(self.unfinished, self._loop.time())
-            self.websockets.end_unauthenticated()
-            if self.websockets.accepted >= frozen_at + FREEZE_CONNECTIONS:
-                frozen_at = self.websockets.accepted
+            self.connections.end_unauthenticated()
+            if self.connections.accepted >= frozen_at + FREEZE_CONNECTIONS:
+                frozen_at = self.connections.accepted
                 # A connection is freed by its reference count. The collector need not look at each of many again and
                 # again, which takes tens of milliseconds at once.
                 gc.collect(1)
@@ -293,7 +294,7 @@ class Application:
         interval_s = min(self.config.hub.heartbeat_s, self.config.server.stall_s)
         while True:
             await asyncio.sleep(interval_s)
-            await self.websockets.sweep()
+            await self.connections.sweep()
 
     def _book(self, path: Path) -> SqliteSource:
         mapping = self.config.book.mapping
@@ -424,12 +425,11 @@ class Application:
             session_s=int(self.config.auth.session_hours * 3600),
             failed=lambda error: self.logger.error("request failed", exc_info=error),
         )
-        kind = EchoWebSocket if self.config.server.echo else WebSocket
-        connection_class = type("BoundWebSocket", (kind,), {"shared": self.websockets, "__slots__": ()})
+        websocket = EchoWebSocket if self.config.server.echo else WebSocket
         return Server(
             uvicorn.Config(
                 app,
-                ws=connection_class,
+                ws=self.connections.bind(websocket),
                 http=type("BoundHttp", (HttpProtocol,), {"unfinished": self.unfinished}),
                 lifespan="off",
                 log_config=None,

@@ -19,7 +19,8 @@ def samples(server: "Application", now_ms: int) -> Iterator[Sample]:
     """
     hub, feed = server.hub.hub, server.feed.checkpoint
     counted = hub.statistics
-    yield Sample("fire22_connections", "Open connections.", len(server.websockets.open), {"transport": "websocket"})
+    for transport, count in server.connections.count.items():
+        yield Sample("fire22_connections", "Open connections.", count, {"transport": transport})
     yield Sample("fire22_connections_catching_up", "Connections not at the live edge.", hub.behind)
     yield Sample("fire22_lanes", "Lanes that somebody follows.", hub.lane_count)
     yield Sample("fire22_messages_delivered_total", "Messages written to connections.", counted.messages)
@@ -32,7 +33,7 @@ def samples(server: "Application", now_ms: int) -> Iterator[Sample]:
     help = "What was shed: times a view was held back, messages lossy streams left out, connections refused."
     yield Sample("fire22_shed_total", help, counted.held, {"what": "views"})
     yield Sample("fire22_shed_total", help, counted.skipped, {"what": "lossy"})
-    yield Sample("fire22_shed_total", help, server.websockets.shed, {"what": "connections"})
+    yield Sample("fire22_shed_total", help, server.connections.shed, {"what": "connections"})
     help = "Messages that a connection's codec could not say, so that they were left out."
     yield Sample("fire22_messages_left_out_total", help, sum(each.left_out for each in codec.ALL))
     yield Sample("fire22_events_total", "Events in the log.", server.log.last_seq)

@@ -19,9 +19,10 @@ from websockets.exceptions import InvalidStatus
 from fire22 import app
 from fire22.core.frames import Close, Text, close_frame, text_frame
 from fire22.core.message import decode_json
+from fire22.gateways.connection import Connections
 from fire22.gateways.http_protocol import HttpProtocol
 from fire22.gateways.liveness import tcp_info
-from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.gateways.websocket import WebSocket
 from fire22.hub.lane import Cohort
 from tests.integration.inside import WAIT_S, Talk, make_config, sign, talking, until
 from tests.integration.test_websocket import Raw, own, raw
@@ -45,7 +46,7 @@ def counted(server: app.Application, code: str) -> int:
 
 def newest(server: app.Application) -> WebSocket:
     """The server's end of the connection that was opened last."""
-    return list(server.websockets.open)[-1]
+    return cast("WebSocket", list(server.connections.open)[-1])
 
 
 def write_alone(connection: WebSocket, data: bytes) -> None:
@@ -134,7 +135,7 @@ async def test_a_descriptor_that_is_used_again(tmp_path: Path) -> None:
             await peer.open(server)
             gone = newest(server)
             await reset(peer)
-            await until(lambda: not server.websockets.open)
+            await until(lambda: not server.connections.open)
         async with contextlib.AsyncExitStack() as stack:
             talks = [await stack.enter_async_context(talking(server)) for _ in range(5)]
             gone.write(text_frame(b"not for you"))
@@ -165,7 +166,7 @@ async def test_a_peer_that_has_just_gone(tmp_path: Path) -> None:
         for _ in range(5):
             connection.write(text_frame(b"anybody?"))
             write_as_many(connection, text_frame(b"anybody?"))
-        await until(lambda: len(server.websockets.open) == 1)
+        await until(lambda: len(server.connections.open) == 1)
         await other.ask("ping")
 
 
@@ -224,7 +225,7 @@ async def test_full_user(tmp_path: Path) -> None:
                 async with talking(server, token=bob) as other:
                     await other.ask("ping")
                 await second.ask("ping")
-            await until(lambda: server.websockets.users.held("ann") == 1)
+            await until(lambda: server.connections.users.held("ann") == 1)
             async with talking(server, token=ann) as second:
                 await second.ask("ping")
                 await refused(server, token=ann)
@@ -242,10 +243,10 @@ async def test_full_user_by_command(tmp_path: Path) -> None:
                 assert (code, [message.type for message in said]) == (1013, ["connection_error"])
                 assert (said[0].code, said[0].retryAfter) == ("connections_exceeded", 5)
             await first.ask("auth", token=sign(server, ttl_s=500))
-            assert server.websockets.users.held("test") == 1
+            assert server.connections.users.held("test") == 1
             await refused(server)
-        await until(lambda: not server.websockets.open)
-        assert server.websockets.users.held("test") == 0
+        await until(lambda: not server.connections.open)
+        assert server.connections.users.held("test") == 0
         async with talking(server) as talk:
             await talk.ask("ping")
 
@@ -258,7 +259,7 @@ async def test_full_address(tmp_path: Path) -> None:
                 await refused(server, token=token)
             async with talking(server, local_addr=("127.0.0.2", 0)) as other:
                 await other.ask("ping")
-        await until(lambda: not server.websockets.open)
+        await until(lambda: not server.connections.open)
         async with talking(server) as talk:
             await talk.ask("ping")
 
@@ -269,7 +270,7 @@ async def test_many_without_a_limit(tmp_path: Path) -> None:
     async with own(tmp_path, server=limits) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(5):
             await stack.enter_async_context(talking(server))
-        assert len(server.websockets.open) == 5
+        assert len(server.connections.open) == 5
 
 
 async def test_bad_token_of_a_full_user(tmp_path: Path) -> None:
@@ -281,7 +282,7 @@ async def test_bad_token_of_a_full_user(tmp_path: Path) -> None:
         async with talking(server, token=token_of(server, "ann", ttl_s=-1)) as talk:
             code, said = await talk.closed()
             assert (code, said[0].type, said[0].code) == (1008, "connection_error", "token_expired")
-        assert server.websockets.users.held("ann") == 1
+        assert server.connections.users.held("ann") == 1
 
 
 async def leave_orderly(server: app.Application, talk: Talk) -> None:
@@ -309,7 +310,7 @@ async def bring_a_bad_token(server: app.Application, talk: Talk) -> None:
 
 
 async def be_sent_away(server: app.Application, talk: Talk) -> None:
-    await server.websockets.drain(0)
+    await server.connections.drain(0)
     server.service.draining = False
 
 
@@ -329,18 +330,18 @@ async def test_each_place_is_given_back_once(tmp_path: Path, leave: Callable[...
     """However a connection ends, exactly its own place is free again."""
     limits = {"connections_user_max": 3, "connections_address_max": 4}
     async with own(tmp_path, server=limits) as server, talking(server) as staying:
-        users, addresses = server.websockets.users, server.websockets.addresses
+        users, addresses = server.connections.users, server.connections.addresses
         async with talking(server, token=None if by_command else "") as talk:
             if by_command:
                 await talk.ask("auth", token=sign(server))
             assert (users.held("test"), addresses.held("127.0.0.1")) == (2, 2)
             await leave(server, talk)
         rest = 0 if leave is be_sent_away else 1
-        await until(lambda: len(server.websockets.open) == rest)
+        await until(lambda: len(server.connections.open) == rest)
         assert (users.held("test"), addresses.held("127.0.0.1")) == (rest, rest)
         if rest:
             await staying.ask("ping")
-        assert not len(server.websockets.unauthenticated)
+        assert not len(server.connections.unauthenticated)
 
 
 # How long one may take.
@@ -442,7 +443,7 @@ async def test_who_says_in_time_who_it_is(tmp_path: Path) -> None:
             code, said = await silent.closed()
             assert (code, said[0].code) == (1008, "auth_required")
         await talk.ask("ping")
-        assert not len(server.websockets.unauthenticated)
+        assert not len(server.connections.unauthenticated)
 
 
 # Who is still there.
@@ -469,8 +470,8 @@ async def test_a_peer_that_is_gone(tmp_path: Path) -> None:
         with socket.socket(fileno=sock.fileno()) as view:
             deafen(view)
             view.detach()
-        assert len(server.websockets.open) == 3
-        await until(lambda: len(server.websockets.open) == 2)
+        assert len(server.connections.open) == 3
+        await until(lambda: len(server.connections.open) == 2)
         assert (counted(server, "peer_gone"), counted(server, "stalled")) == (1, 0)
         assert newest(server).paused
         await live.ask("ping")
@@ -514,7 +515,7 @@ async def sweep_many(count: int) -> tuple[int, int]:
     seen: list[Swept] = []
     service: Any = type("Service", (), {"limits": Nothing(), "now_ms": staticmethod(lambda: 0)})
     async with asyncio.TaskGroup() as tasks:
-        shared = WebSockets(service, tasks)
+        shared = Connections(service, tasks)
         connections: Any = {Swept(seen): None for _ in range(count)}
         shared.open = connections
         sweeping = tasks.create_task(shared.sweep())
@@ -551,7 +552,7 @@ async def test_an_upgrade_leaves_no_garbage(tmp_path: Path) -> None:
     async with own(tmp_path) as server:
         async with talking(server) as talk:
             await talk.ask("ping")
-        await until(lambda: not server.websockets.open)
+        await until(lambda: not server.connections.open)
         gc.collect()
         gc.disable()
         try:
@@ -559,7 +560,7 @@ async def test_an_upgrade_leaves_no_garbage(tmp_path: Path) -> None:
                 async with talking(server) as talk:
                     await talk.ask("subscribe", target="bench")
                     assert not [each for each in gc.get_objects() if issubclass(type(each), HttpProtocol)]
-            await until(lambda: not server.websockets.open)
+            await until(lambda: not server.connections.open)
             await asyncio.sleep(0)
             assert not [each for each in gc.get_objects() if issubclass(type(each), WebSocket)]
         finally:

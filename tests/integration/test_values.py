@@ -102,7 +102,7 @@ async def test_the_python_client_skips_what_it_cannot_read(server: app.Applicati
     async with connect(f"http://127.0.0.1:{server.address.port}", token=sign(server), proxy=None) as client:
         messages = client.subscribe("bench")
         await client.wait_live()
-        accepted = server.websockets.accepted
+        accepted = server.connections.accepted
         await say_as_an_older_log(server, "c1", b"1e400")
         await say_as_an_older_log(server, "c2", b'"after"')
         assert (await anext(messages)).data == "after"
@@ -113,7 +113,7 @@ async def test_the_python_client_skips_what_it_cannot_read(server: app.Applicati
         page = await client.history("bench", limit=2)
         assert [each.data for each in page.messages] == ["after"]
         assert len(client.errors) == 2
-        assert server.websockets.accepted == accepted
+        assert server.connections.accepted == accepted
 
 
 @pytest.mark.parametrize(

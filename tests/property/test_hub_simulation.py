@@ -42,8 +42,9 @@ from fire22.core.role import Role
 from fire22.core.scope import covers
 from fire22.core.session import ClientSession
 from fire22.core.topic import DIRECT, Kind
+from fire22.gateways.connection import Connections
 from fire22.gateways.service import Limits, Service
-from fire22.gateways.websocket import WebSocket, WebSockets
+from fire22.gateways.websocket import WebSocket
 from fire22.hub.hub import Hub
 from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
@@ -666,8 +667,8 @@ class Simulation:
             now_ms=lambda: START_MS,
             check_event=lambda _type, _data: None,
         )
-        shared = WebSockets(service, tasks)
-        self._connection: Callable[[], WebSocket] = type("Bound", (WebSocket,), {"shared": shared, "__slots__": ()})
+        shared = Connections(service, tasks)
+        self._connection: Callable[[], WebSocket] = shared.bind(WebSocket)
         self._clock = clock
 
     def connect(self, user: str) -> Line:

@@ -37,7 +37,7 @@ TOKEN_EXPIRED: Final = _code("token_expired", "The token was valid once; get a n
 CODE_INVALID: Final = _code(
     "code_invalid", "The sign-in code was used already, has expired, or is not of this server run."
 )
-ORIGIN_FORBIDDEN: Final = _code("origin_forbidden", "A browser of another origin tried to use the session cookie.")
+ORIGIN_FORBIDDEN: Final = _code("origin_forbidden", "The session cookie did not come from the server's own page.")
 FORBIDDEN: Final = _code("forbidden", "The role does not allow this.")
 TOPIC_FORBIDDEN: Final = _code("topic_forbidden", "The role does not allow this topic.")
 SCOPE_FORBIDDEN: Final = _code("scope_forbidden", "The scope lies outside the token's own.")

@@ -36,9 +36,9 @@ class EchoWebSocket(WebSocket):
         self.write(handshake.accept(request, None, agreed))
         self._echoes = True
 
-    def _receive(self, payload: str | bytes) -> None:
+    def _receive_message(self, payload: str | bytes) -> None:
         if not self._echoes:
-            super()._receive(payload)
+            super()._receive_message(payload)
             return
         opcode = Opcode.TEXT if isinstance(payload, str) else Opcode.BINARY
         data = payload.encode() if isinstance(payload, str) else payload

@@ -22,39 +22,23 @@ class Request(Struct, frozen=True):
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
-        """What the client offers."""
-        offered = self.headers.get("sec-websocket-protocol", "")
-        return tuple(each.strip() for each in offered.split(",") if each.strip())
+        """What the client offers to speak."""
+        return tuple(each for each in self._offered if not each.startswith(BEARER))
 
     @property
-    def token(self) -> str | None:
-        """The token of the Authorization header or of a subprotocol entry."""
-        scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and token:
-            return token.strip()
-        for each in self.subprotocols:
-            if each.startswith(BEARER):
-                return each.removeprefix(BEARER)
-        return None
+    def offered_token(self) -> str | None:
+        """The token among the subprotocols, where a browser has to put it."""
+        return next((each.removeprefix(BEARER) for each in self._offered if each.startswith(BEARER)), None)
 
-    def cookie(self, name: str) -> str | None:
-        """A cookie's value."""
-        for part in self.headers.get("cookie", "").split(";"):
-            key, _, value = part.strip().partition("=")
-            if key == name:
-                return value
-        return None
+    @property
+    def _offered(self) -> tuple[str, ...]:
+        offered = self.headers.get("sec-websocket-protocol", "")
+        return tuple(each.strip() for each in offered.split(",") if each.strip())
 
     @property
     def deflate(self) -> Deflate | None:
         """Compression that the client offers and that can be served."""
         return negotiate(self.headers.get("sec-websocket-extensions", ""))
-
-    @property
-    def same_origin(self) -> bool:
-        """Whether the page that asks was served by this very address."""
-        origin = self.headers.get("origin", "")
-        return origin.partition("://")[2] == self.headers.get("host")
 
 
 def read_request(data: bytes) -> Request:

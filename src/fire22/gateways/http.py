@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fire22.core import codes
 from fire22.core.command import History, as_number
-from fire22.core.errors import AuthError, Fire22Error, RequestError
+from fire22.core.errors import Fire22Error, RequestError
 from fire22.core.event import Time, parse_events
 from fire22.core.message import Json
 from fire22.core.times import to_text
@@ -26,7 +26,7 @@ from fire22.core.topic import Kind
 from fire22.gateways import archive
 from fire22.gateways.errors import as_message, http_status
 from fire22.gateways.service import Service, page_data
-from fire22.gateways.websocket import SESSION_COOKIE
+from fire22.gateways.sign_in import SAFE_METHODS, SESSION_COOKIE, token_of
 from fire22.hub.codec import PLAIN
 from fire22.hub.saying import whole_message
 from fire22.log.base import Appended
@@ -310,15 +310,8 @@ class _Handlers:
         return Response(self._metrics(), headers={"content-type": self._metrics_type})
 
     def _principal(self, request: Request) -> Principal:
-        """Who asks: by the Authorization header, or by the cookie of the server's own page."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self._service.authenticate(token.strip())
-        cookie = request.cookies.get(SESSION_COOKIE)
-        origin = request.headers.get("origin")
-        if cookie and origin and origin.partition("://")[2] != request.headers.get("host"):
-            raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
-        return self._service.authenticate(cookie)
+        """Who asks."""
+        return self._service.authenticate(token_of(request.headers, safe=request.method in SAFE_METHODS))
 
     async def _body(self, request: Request, bytes_max: int | None = None) -> bytes:
         limit = self._service.limits.events_bytes_max if bytes_max is None else bytes_max

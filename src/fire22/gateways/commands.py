@@ -1,0 +1,176 @@
+"""What each command does for the connection that sent it, whatever its transport."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from fire22.core import codes
+from fire22.core.command import Command, History, Ping, Publish, Subscribe, Unsubscribe
+from fire22.core.errors import Fire22Error, RequestError
+from fire22.gateways.service import Follow, Service, page_data, subscribed
+from fire22.hub.lane import LaneKey, Subscriber
+from fire22.hub.past import Page
+from fire22.log.base import Appended
+from fire22.observability.logging import get_logger
+from fire22.security.tokens import Principal
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Caller(Subscriber):
+    """A connection as its commands see it."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def is_ending(self) -> bool:
+        """Whether it has been closed, or is about to be: nothing is written to it any more."""
+
+    @abstractmethod
+    def answer(self, id: int, data: bytes) -> None:
+        """Reply to a command; `data` is JSON."""
+
+    @abstractmethod
+    def answer_error(self, error: Fire22Error, id: int | None) -> None:
+        """Say why a command was not performed."""
+
+    @abstractmethod
+    def performed(self) -> None:
+        """A command that went on by itself has been answered: the next one may begin."""
+
+
+class Commands:
+    """Performs the commands of all connections.
+
+    Args:
+        tasks: where what needs the disk goes on.
+    """
+
+    def __init__(self, service: Service, tasks: asyncio.TaskGroup) -> None:
+        self._service = service
+        self._tasks = tasks
+
+    def perform(self, caller: Caller, principal: Principal, command: Command) -> bool:
+        """Perform a command; whether that is finished, or goes on by itself until `Caller.performed`.
+
+        Raises:
+            Fire22Error: why it is not performed.
+        """
+        if isinstance(command, Subscribe):
+            return self._subscribe(caller, principal, command)
+        if isinstance(command, History):
+            return self._history(caller, principal, command)
+        if isinstance(command, Unsubscribe):
+            self._unsubscribe(caller, principal, command)
+        elif isinstance(command, Publish):
+            self._publish(caller, principal, command)
+        elif isinstance(command, Ping):
+            caller.answer(command.id, _encode(self._service.hub.hub.stand(caller)))
+        return True
+
+    # Subscriptions.
+
+    def _subscribe(self, caller: Caller, principal: Principal, command: Subscribe) -> bool:
+        follow = self._service.follow(principal, command, caller.codec)
+        self._check_room(caller, follow.key)
+        if follow.resumed is not None and follow.resumed.recovered:
+            self._join(caller, command.id, follow, None, follow.resumed.cursor)
+            return True
+        hub = self._service.hub.hub
+        page = hub.snapshot(follow.topic, follow.key, follow.last)
+        if page.need is None:
+            self._join(caller, command.id, follow, page, hub.flushed)
+            return True
+        self._go_on(caller, command.id, self._subscribe_from_storage(caller, command.id, follow))
+        return False
+
+    def _check_room(self, caller: Caller, key: LaneKey) -> None:
+        """A subscription on the same topic and scope is replaced, and needs none."""
+        followed = [(lane.key.topic, lane.key.scope) for lane in caller.lanes]
+        limit = self._service.limits.subscriptions_max
+        if len(followed) >= limit and (key.topic, key.scope) not in followed:
+            raise RequestError(codes.SUBSCRIPTIONS_EXCEEDED, f"A connection follows at most {limit}.")
+
+    async def _subscribe_from_storage(self, caller: Caller, id: int, follow: Follow) -> None:
+        """The cursor starts where the snapshot ends."""
+        hub = self._service.hub
+        page, offset = await hub.snapshot(follow.topic, follow.key, follow.last)
+
+        def join() -> None:
+            self._join(caller, id, follow, page, offset)
+            caller.performed()
+
+        hub.change(join)
+
+    def _join(self, caller: Caller, id: int, follow: Follow, snapshot: Page | None, offset: int) -> None:
+        if caller.is_ending:
+            return
+        hub = self._service.hub
+        # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
+        position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
+        is_newest = snapshot is not None and offset == hub.hub.flushed
+        complete_ms = hub.hub.complete_ms(follow.topic.name, follow.key.scope) if is_newest else None
+        caller.answer(id, subscribed(follow, position, snapshot, complete_ms))
+        hub.hub.follow(caller, follow.key, offset, resumed=snapshot is None)
+        hub.resumed()
+
+    def _unsubscribe(self, caller: Caller, principal: Principal, command: Unsubscribe) -> None:
+        scope = principal.scope if command.scope is None else command.scope
+        if not self._service.hub.hub.unfollow(caller, command.target, scope):
+            raise RequestError(codes.NOT_SUBSCRIBED, "There is no subscription to this target and scope.")
+        caller.answer(command.id, b"{}")
+
+    # What was, and what is new.
+
+    def _history(self, caller: Caller, principal: Principal, command: History) -> bool:
+        key = self._service.history(principal, command, caller.codec)
+        page = self._service.hub.hub.history(key, command.before, command.limit)
+        if page.need is None:
+            caller.answer(command.id, page_data(page))
+            return True
+        self._go_on(caller, command.id, self._history_from_storage(caller, command, key, page))
+        return False
+
+    async def _history_from_storage(self, caller: Caller, command: History, key: LaneKey, page: Page) -> None:
+        hub = self._service.hub
+        before = hub.hub.flushed + 1 if command.before is None else command.before
+        caller.answer(command.id, page_data(await hub.read_on(key, page, before, command.limit)))
+        caller.performed()
+
+    def _publish(self, caller: Caller, principal: Principal, command: Publish) -> None:
+        """The next command need not wait until the event is durable."""
+        future = self._service.publish(principal, [command.event])
+        self._tasks.create_task(_succeeds(caller, command.id, _answer_published(caller, command.id, future)))
+
+    def _go_on(self, caller: Caller, id: int, work: Coroutine[Any, Any, None]) -> None:
+        """Perform a command that needs the disk; the next one waits for it."""
+
+        async def perform() -> None:
+            if not await _succeeds(caller, id, work):
+                caller.performed()
+
+        self._tasks.create_task(perform())
+
+
+async def _answer_published(caller: Caller, id: int, future: "asyncio.Future[list[Appended]]") -> None:
+    (appended,) = await future
+    repeat = b"true" if appended.repeat else b"false"
+    caller.answer(id, b'{"seq":%d,"repeat":%b}' % (appended.seq, repeat))
+
+
+async def _succeeds(caller: Caller, id: int, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether a command's work ends well; if not, its sender is told, and nobody else notices."""
+    try:
+        await work
+    except Fire22Error as error:
+        caller.answer_error(error, id)
+        return False
+    except Exception as error:
+        get_logger().error("command failed", exc_info=error)
+        caller.answer_error(RequestError(codes.INTERNAL, codes.INTERNAL.meaning), id)
+        return False
+    return True

@@ -1,0 +1,353 @@
+"""A connection, whatever carries it: who asks, what it may cost, and its commands in their order.
+
+A transport derives its class from `Connection` and adds three things: how the bytes of a message get to the peer
+(`write`, of `codec`), how the connection ends (`close`), and when the peer takes no more (it calls `pause` and
+`resume`). All else is here, the same for all: places are counted across transports, so that a user has no more
+connections by using several.
+
+Commands are performed one after the other: the next one waits while a snapshot is read from the disk, while a flush is
+under way, and while the peer does not take its answers. Nothing is read from a peer whose commands wait or that takes
+nothing (`hear`), so what one connection can make the server hold is one chunk of commands and one answer more than
+`outbox_bytes_max`.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from typing import ClassVar, Final, TypeVar
+
+from fire22.core import codes
+from fire22.core.command import Auth, Command, Subscribe, Unsubscribe
+from fire22.core.errors import AuthError, Fire22Error, RequestError
+from fire22.core.message import encode_json
+from fire22.gateways.commands import Caller, Commands
+from fire22.gateways.deadlines import Deadlines
+from fire22.gateways.errors import as_message
+from fire22.gateways.quota import Quota
+from fire22.gateways.service import Service, reply
+from fire22.hub.codec import PLAIN, Codec
+from fire22.hub.lane import Recipient
+from fire22.security.tokens import Principal
+
+Kind = TypeVar("Kind", bound="Connection")
+SLICE_S: Final = 0.002  # a sweep holds the loop no longer than this and one connection more
+
+
+class Connections:
+    """What the connections of one server share, of every transport, and the register of those that are open."""
+
+    def __init__(self, service: Service, tasks: asyncio.TaskGroup) -> None:
+        self.service = service
+        self.commands = Commands(service, tasks)
+        self.open: dict[Connection, None] = {}
+        self.count: dict[str, int] = {}  # of those, by transport
+        self.shed = 0  # connections refused because of load
+        self.accepted = 0  # since the start
+        self.unauthenticated: Deadlines[Connection] = Deadlines(service.limits.auth_timeout_s)
+        self.users = Quota(service.limits.connections_user_max)
+        self.addresses = Quota(service.limits.connections_address_max)
+        self.loop = asyncio.get_running_loop()
+
+    def bind(self, transport: type[Kind]) -> type[Kind]:
+        """The class of a transport's connections to this server."""
+        self.count.setdefault(transport.transport, 0)
+        return type(f"Bound{transport.__name__}", (transport,), {"shared": self, "__slots__": ()})
+
+    # Who is taken.
+
+    def refusal(self) -> RequestError | None:
+        """Why nobody is taken now, whoever asks; None where somebody may be."""
+        if self.service.draining:
+            return RequestError(codes.RESTARTING, "The server shuts down.", retry_after_s=2)
+        if self.service.hub.overloaded:
+            self.shed += 1
+            return RequestError(codes.OVERLOADED, "The server takes no new connections now.", retry_after_s=5)
+        if len(self.open) >= self.service.limits.connections_max:
+            return RequestError(codes.CONNECTIONS_EXCEEDED, "The server is full.", retry_after_s=5)
+        return None
+
+    def excess(self, principal: Principal | None, address: str = "") -> RequestError | None:
+        """Why this user, or this address, may have no connection more; None where it may."""
+        if self.addresses.is_full(address):
+            return _exceeded(f"This address holds {self.addresses.each_max} connections, and may hold no more.")
+        if principal is not None and self.users.is_full(principal.subject):
+            return _exceeded(f"This user holds {self.users.each_max} connections, and may hold no more.")
+        return None
+
+    # Who is looked after.
+
+    def end_unauthenticated(self) -> None:
+        """Close who has not said in time who it is. Called about every second."""
+        for connection in self.unauthenticated.late(self.loop.time()):
+            connection.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
+
+    async def sweep(self) -> None:
+        """Close who is gone, who has taken nothing for too long, or whose token has ended; once a heartbeat or more."""
+        began_s = now_s = self.loop.time()
+        for connection in list(self.open):
+            connection.sweep(now_s, self.service.now_ms())
+            now_s = self.loop.time()
+            if now_s - began_s > SLICE_S:
+                await asyncio.sleep(0)
+                began_s = now_s = self.loop.time()
+
+    async def drain(self, drain_s: float) -> None:
+        """Tell every connection to come back later, spread over `drain_s` seconds, and close them."""
+        self.service.draining = True
+        connections = list(self.open)
+        slices = max(1, min(len(connections), round(drain_s * 20)))
+        for number in range(slices):
+            for connection in connections[number::slices]:
+                connection.restart(retry_after_s=round(1 + drain_s * number / slices, 1))
+            if number + 1 < slices:
+                await asyncio.sleep(drain_s / slices)
+
+
+class Connection(Caller):
+    """One connection. `shared` is set on the classes that `Connections.bind` makes.
+
+    Attributes:
+        transport: what carries it, as the metrics name it.
+    """
+
+    __slots__ = ("_address", "_performing", "_taken", "_waiting", "codec", "principal")
+
+    shared: ClassVar[Connections]
+    transport: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codec: Codec = PLAIN
+        self.principal: Principal | None = None
+        self._address = ""  # where connections are counted by it
+        self._waiting: deque[Command] | None = None
+        self._performing = False
+        # While paused: when it was last seen to have taken something, and the bytes that were left then.
+        self._taken: tuple[float, int] | None = None
+
+    # What a transport adds, beside `write` and `is_ending`.
+
+    @property
+    @abstractmethod
+    def unsent_bytes(self) -> int:
+        """What was written and not taken yet."""
+
+    @abstractmethod
+    def hear(self, *, on: bool) -> None:
+        """Read what the peer sends, or let it wait."""
+
+    @abstractmethod
+    def close(self, error: Fire22Error) -> None:
+        """End the connection behind what was written; the last message has told why."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """End the connection at once: nobody is there to be told."""
+
+    def is_gone(self) -> bool:
+        """Whether the peer is known to be no longer there."""
+        return False
+
+    # What a transport calls.
+
+    def enter(self, principal: Principal | None, address: str = "", failure: AuthError | None = None) -> None:
+        """The connection is open, and `Connections.refusal` and `excess` had nothing against it.
+
+        Args:
+            principal: who asks; None where that is said by command.
+            address: of the peer's machine.
+            failure: what is wrong with the token that came; it is told, and the connection ends.
+        """
+        shared = self.shared
+        shared.open[self] = None
+        shared.count[self.transport] += 1
+        shared.accepted += 1
+        if address and shared.addresses.each_max:
+            self._address = address
+            shared.addresses.take(address)
+        if principal is not None:
+            self._become(principal)
+        if failure is not None:
+            self.fail(failure)
+            return
+        shared.service.hub.hub.enter(self)
+        if principal is None:
+            shared.unauthenticated.add(self, shared.loop.time())
+        else:
+            shared.service.hub.hub.identify(self)
+
+    def perform(self, command: Command) -> None:
+        """Perform a command, after those that wait."""
+        if self._waiting is None:
+            self._waiting = deque((command,))
+            self._go_on()
+        else:
+            self._waiting.append(command)
+
+    def pause(self) -> None:
+        """The peer takes less than it is sent: the hub makes it catch up at its own pace, and we hear it no more."""
+        self.paused = True
+        self._taken = (self.shared.loop.time(), 0)
+        self._set_hearing()
+
+    def resume(self) -> None:
+        """It takes bytes again."""
+        self.paused = False
+        self._taken = None
+        self.shared.service.hub.resumed()
+        self._go_on()
+
+    def leave(self) -> None:
+        """The connection is gone: forget it."""
+        shared = self.shared
+        shared.unauthenticated.remove(self)
+        if self in shared.open:
+            del shared.open[self]
+            shared.count[self.transport] -= 1
+            shared.service.hub.hub.leave(self)
+            if self._address:
+                shared.addresses.release(self._address)
+            if self.principal is not None:
+                shared.users.release(self.principal.subject)
+
+    def silence(self) -> None:
+        """The connection ends: the hub writes nothing more to it."""
+        self.shared.service.hub.hub.leave(self)
+
+    # What the hub calls.
+
+    @property
+    def recipient(self) -> Recipient | None:
+        """Who it is, as its token says."""
+        principal = self.principal
+        return None if principal is None else Recipient(principal.subject, principal.client)
+
+    def overtaken(self) -> None:
+        """It read so slowly that what comes next for it is gone."""
+        message = "What you have yet to read is no longer kept; come back and take a snapshot."
+        self.fail(RequestError(codes.POSITION_LOST, message, retry_after_s=1))
+
+    def fail(self, error: Fire22Error) -> None:
+        """Say why, and close."""
+        if self.is_ending:
+            return
+        self.shared.service.count(error)
+        message = as_message(error, self.shared.service.now_ms(), kind="connection_error")
+        self.write(self.codec.answer(encode_json(message)))
+        self.close(error)
+        self.silence()
+
+    # What the register calls.
+
+    def sweep(self, now_s: float, now_ms: int) -> None:
+        """See Connections.sweep."""
+        if self.is_ending:
+            return
+        if self.is_gone():
+            self.shared.service.count(RequestError(codes.PEER_GONE, "Nothing was acknowledged for two heartbeats."))
+            self.abort()
+            self.silence()
+        elif self._stalled_s(now_s) > self.shared.service.limits.stall_s:
+            self.fail(RequestError(codes.STALLED, "The connection took no byte for too long.", retry_after_s=1))
+        elif self.principal is not None and self.principal.expires_ms <= now_ms:
+            self.fail(AuthError(codes.TOKEN_EXPIRED, "The token has expired; come back with a new one."))
+
+    def _stalled_s(self, now_s: float) -> float:
+        """How long it has taken nothing of what waits for it, as far as was seen."""
+        if self._taken is None:
+            return 0.0
+        since_s, unsent_bytes = self._taken
+        if self.unsent_bytes != unsent_bytes:
+            self._taken = (now_s, self.unsent_bytes)
+            return 0.0
+        return now_s - since_s
+
+    def restart(self, *, retry_after_s: float) -> None:
+        """Ask the client to come back."""
+        self.fail(RequestError(codes.RESTARTING, "The server restarts.", retry_after_s=retry_after_s))
+
+    # Commands, in their order.
+
+    def _go_on(self) -> None:
+        """Perform the commands that wait, as far as nothing holds them up."""
+        hub = self.shared.service.hub
+        while self._waiting and not (self._performing or self.paused or self.is_ending):
+            if hub.hub.flushing and isinstance(self._waiting[0], Subscribe | Unsubscribe):
+                hub.change(self._go_on)
+                break
+            self._performing = True
+            self._performing = not self._finish(self._waiting.popleft())
+        if not self._waiting:
+            self._waiting = None
+        self._set_hearing()
+
+    def _set_hearing(self) -> None:
+        """Hear the peer, unless its commands wait or it takes nothing."""
+        if not self.is_ending:
+            self.hear(on=not self.paused and self._waiting is None)
+
+    def performed(self) -> None:
+        """See Caller."""
+        self._performing = False
+        self._go_on()
+
+    def _finish(self, command: Command) -> bool:
+        """Perform a command; whether it is finished, or goes on by itself."""
+        try:
+            if isinstance(command, Auth):
+                self._authenticate(command)
+                return True
+            if self.principal is None:
+                message = "The first command must be auth, or bring the token when connecting."
+                raise AuthError(codes.AUTH_REQUIRED, message)
+            return self.shared.commands.perform(self, self.principal, command)
+        except AuthError as error:
+            if isinstance(command, Auth) or self.principal is None:
+                self.fail(error)
+            else:
+                self.answer_error(error, command.id)
+        except Fire22Error as error:
+            self.answer_error(error, command.id)
+        return True
+
+    def _authenticate(self, command: Auth) -> None:
+        principal = self.shared.service.authenticate(command.token)
+        before = self.principal
+        if before is None:
+            excess = self.shared.excess(principal)
+            if excess is not None:
+                self.fail(excess)
+                return
+            self._become(principal)
+            self.shared.unauthenticated.remove(self)
+            self.shared.service.hub.hub.identify(self)
+        elif _identity(before) != _identity(principal):
+            message = "A refreshed token has the same user, client, role and scope; connect anew."
+            raise AuthError(codes.TOKEN_INVALID, message)
+        else:
+            self.principal = principal
+        self.answer(command.id, b"{}")
+
+    def _become(self, principal: Principal) -> None:
+        """It is known who asks; `leave` releases the place."""
+        self.shared.users.take(principal.subject)
+        self.principal = principal
+
+    # Answers.
+
+    def answer(self, id: int, data: bytes) -> None:
+        """See Caller."""
+        self.write(self.codec.answer(reply(id, self.shared.service.now_ms(), data)))
+
+    def answer_error(self, error: Fire22Error, id: int | None) -> None:
+        """See Caller."""
+        self.shared.service.count(error)
+        self.write(self.codec.answer(encode_json(as_message(error, self.shared.service.now_ms(), id=id))))
+
+
+def _exceeded(message: str) -> RequestError:
+    return RequestError(codes.CONNECTIONS_EXCEEDED, message, retry_after_s=5)
+
+
+def _identity(principal: Principal) -> tuple[str, str, str, str]:
+    return principal.subject, principal.client, principal.role, principal.scope

@@ -1,0 +1,57 @@
+"""Who a request comes from: the one rule by which every transport reads a token, and trusts the session cookie.
+
+A token that the client itself puts into a request (`Authorization`, or what a transport has for it) is proof by itself.
+A cookie is not: the browser adds it to whatever any page asks for. So it counts only where the page that asks is the
+server's own, which the browser says in `Origin`. It leaves that header away where its own rules keep other pages from
+the answer, that is for a GET or HEAD of the same origin; so there, and only there, a request without one is believed.
+Everything that changes something, and a WebSocket, which these rules do not cover, comes with an `Origin` or is refused
+(OWASP, Cross-Site Request Forgery Prevention; RFC 6455 section 10.2).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from fire22.core import codes
+from fire22.core.errors import AuthError
+
+# Set without a path, so that a browser keeps it to `/v1/` under whatever path a proxy serves the page.
+SESSION_COOKIE: Final = "fire22_sign_in"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+def token_of(headers: Mapping[str, str], *, safe: bool, offered: str | None = None) -> str | None:
+    """The token that a request brings, or None.
+
+    Args:
+        headers: of the request, by their names in lower case.
+        safe: whether it is one of SAFE_METHODS and nothing more, whose answer a browser keeps from other pages.
+        offered: a token that came in the transport's own way.
+
+    Raises:
+        AuthError: `origin_forbidden`, the session cookie came from what is not the server's own page.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    if offered is not None:
+        return offered
+    cookie = _cookie(headers.get("cookie", ""))
+    if cookie is not None and not _is_own_page(headers, safe=safe):
+        raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
+    return cookie
+
+
+def _is_own_page(headers: Mapping[str, str], *, safe: bool) -> bool:
+    """Whether the page that asks was served by this very address; the scheme is the proxy's, where there is one."""
+    origin = headers.get("origin")
+    if origin is None:
+        return safe
+    return origin.partition("://")[2] == headers.get("host")
+
+
+def _cookie(header: str) -> str | None:
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == SESSION_COOKIE:
+            return value
+    return None
