@@ -25,7 +25,6 @@ from fire22.app import build_engine, flow_settings
 from fire22.config import Config
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.feed.rows import begin_again, read_state
 from fire22.feed.sqlite import SqliteFeed
 from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.base import Group
@@ -126,13 +125,14 @@ async def _write(path: Path, events: Iterator[EncodedEvent], book: SqlBook) -> i
     log = SqliteLog(writer, connection, path, loop)
     feed = SqliteFeed(writer, connection, path, loop)
     engine = build_engine(())
-    begin_again(connection, path, engine.shape)  # as a server does, which would fold all of it again otherwise
-    engine.load(feed.checkpoint, read_state(connection), feed.documents())
+    feed.begin(engine.shape)  # as a server does, which would fold all of it again otherwise
+    engine.load(*feed.load())
     writer.start()
     try:
         while group := list(islice(events, APPEND)):
             first, *_ = await log.append(group)
-            written = feed.append(engine.fold_group(Group(first.seq, tuple(each.body for each in group))))
+            folded = engine.fold_group(Group(first.seq, tuple(each.body for each in group)))
+            written = feed.append(folded.batch, folded.rows)
             book.write(msgspec.json.decode(each.body) for each in group)
             await written
         if engine.rejected:

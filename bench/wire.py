@@ -20,7 +20,7 @@ from fire22.config import Config
 from fire22.core.errors import Fire22Error
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record
+from fire22.feed.base import Archived, Checkpoint, Document, Record
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
 from fire22.hub.hub import Hub
@@ -199,8 +199,8 @@ class _Demo:
 
     def _fold(self, events: list[Event]) -> None:
         bodies = tuple(encode_event(event).body for event in events)
-        batch: Batch = self._engine.fold_group(Group(self._engine.checkpoint.seq + 1, bodies))
-        self.hub.deliver(batch)
+        folded = self._engine.fold_group(Group(self._engine.checkpoint.seq + 1, bodies))
+        self.hub.deliver(folded.batch)
         self._pending = True
 
     def _flush_until(self, at_ms: float) -> None:

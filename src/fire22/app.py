@@ -23,8 +23,6 @@ from fire22.core.errors import BookError, Fire22Error, RequestError, SetupError,
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
-from fire22.feed.rows import begin_again, read_state
-from fire22.feed.sqlite import SqliteFeed
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.faults import FlowFailed, FoldStopped
@@ -40,9 +38,6 @@ from fire22.gateways.websocket import WebSocket
 from fire22.gauges import samples
 from fire22.hub.hub import Hub
 from fire22.hub.loop import HubLoop
-from fire22.log.file import open_file, set_stopped
-from fire22.log.sqlite import SqliteLog
-from fire22.log.writer import Writer
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, raise_descriptor_limit
@@ -59,6 +54,7 @@ from fire22.sportsbook.desk.case import House, Teaser
 from fire22.sportsbook.desk.execution import Alert, Desk, is_demo
 from fire22.sportsbook.risk.alerts import Alerts
 from fire22.sportsbook.roles import roles
+from fire22.storage import EmbeddedStorage
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
@@ -138,15 +134,17 @@ class Application:
         self.metrics = Metrics(lambda: samples(self, now_ms()), codes.ALL)
         self.tokens = Tokens(load_key(config.key_file))
         self.sign_in = SignInCodes()
-        connection = open_file(config.storage)
-        self.engine = build_engine(config.relay.open_topics)
-        if begin_again(connection, config.storage, self.engine.shape):
-            self.logger.info("begins the figures again", reason="this version makes them otherwise")
-        self._writer = Writer(connection, self._loop, group_ms=config.log.group_ms)
-        self.log = SqliteLog(self._writer, connection, config.storage, self._loop, pending_max=config.log.pending_max)
-        self.feed = SqliteFeed(
-            self._writer, connection, config.storage, self._loop, ring_bytes_max=config.feed.ring_bytes_max
+        self._storage = EmbeddedStorage(
+            config.storage,
+            self._loop,
+            group_ms=config.log.group_ms,
+            pending_max=config.log.pending_max,
+            ring_bytes_max=config.feed.ring_bytes_max,
         )
+        self.log, self.feed = self._storage.log, self._storage.feed
+        self.engine = build_engine(config.relay.open_topics)
+        if self.feed.begin(self.engine.shape):
+            self.logger.info("begins the figures again", reason="this version makes them otherwise")
         self.runner = Runner(
             self.log,
             self.feed,
@@ -164,9 +162,8 @@ class Application:
             shed_ms=config.hub.shed_ms,
             failed=self._failed("hub"),
         )
-        set_stopped(connection, "")  # this start tries again
         try:
-            self.engine.load(self.feed.checkpoint, read_state(connection), self.feed.documents())
+            self.engine.load(*self.feed.load())
         except FoldStopped as stopped:
             self.runner.stop(stopped)
         self.hub.hub.begin(self.engine.waiting)
@@ -201,7 +198,7 @@ class Application:
 
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
-        self._writer.start()
+        self._storage.start()
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
         await self._configure()
@@ -226,9 +223,7 @@ class Application:
         """Close the files, after every task has ended."""
         if self.desk is not None:
             self.desk.close()
-        self.log.close()
-        self.feed.close()
-        self._writer.close()
+        self._storage.close()
 
     def link(self) -> str:
         """A link that signs a browser in, once, as an administrator of the whole book."""
@@ -478,7 +473,7 @@ class Application:
             return
         self.metrics.count_error(codes.FOLD_STOPPED.name)
         self.logger.error("the figures stop", seq=fault.seq, at=fault.what, exc_info=fault.__cause__)
-        self._writer.submit(lambda connection: set_stopped(connection, f"{fault.seq} {fault.what}"))
+        self._storage.note_stopped(f"{fault.seq} {fault.what}")
         self.hub.fail(codes.FOLD_STOPPED, now_ms())
 
     def _rejected(self, rejected: Rejected) -> None:

@@ -61,7 +61,8 @@ async def in_file(path: Path) -> AsyncIterator[World]:
         def write(documents: list[Write]) -> object:
             for scope, key, revision, value in documents:
                 engine.archive("kpi", scope, key, revision, 7, {"value": value})
-            return storage.feed.append(engine.flush())
+            folded = engine.flush()
+            return storage.feed.append(folded.batch, folded.rows)
 
         yield World(storage.feed, write)
 

@@ -55,7 +55,7 @@ class Simulated:
         """Events become one group."""
         for event in events:
             self.engine.fold(encode_event(event).body)
-        for each in self.engine.flush().archived:
+        for each in self.engine.flush().batch.archived:
             self.archive[each.topic, each.scope, each.key] = each
 
 

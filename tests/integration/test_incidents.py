@@ -96,8 +96,8 @@ class Desk:
 
     def _fold(self, events: list[Event]) -> None:
         bodies = tuple(encode_event(event).body for event in events)
-        batch = self._engine.fold_group(Group(self._engine.checkpoint.seq + 1, bodies))
-        for one in batch.documents:
+        folded = self._engine.fold_group(Group(self._engine.checkpoint.seq + 1, bodies))
+        for one in folded.batch.documents:
             self._see(one)
 
     def _see(self, document: Document) -> None:

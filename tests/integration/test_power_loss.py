@@ -165,7 +165,8 @@ async def test_what_was_acknowledged_survives(tmp_path: Path, power: PowerLoss, 
     async with opened(tmp_path / "undisturbed.db") as storage:
         engine = app.build_engine(OPEN_TOPICS)
         for group in stored_groups(path):
-            await storage.feed.append(engine.fold_group(group))
+            folded = engine.fold_group(group)
+            await storage.feed.append(folded.batch, folded.rows)
     assert read_feed(path) == read_feed(tmp_path / "undisturbed.db")
 
 

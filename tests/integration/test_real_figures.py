@@ -57,7 +57,7 @@ def archive(recorded_wagers: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for number, event in enumerate(events_of(book)):
         engine.fold(encode_event(event).body)
         if number % GROUP == 0 or event.id == "the end":
-            for each in engine.flush().archived:
+            for each in engine.flush().batch.archived:
                 name = (each.topic, each.scope, each.key)
                 assert (name in found) is (each.revision > 1)
                 found[name] = msgspec.json.decode(each.body)

@@ -51,7 +51,8 @@ def rebuild(source: Path, target: Path) -> str:
         async with opened(target) as storage:
             engine = app.build_engine(OPEN_TOPICS)
             for group in stored_groups(source):
-                future = storage.feed.append(engine.fold_group(group))
+                folded = engine.fold_group(group)
+                future = storage.feed.append(folded.batch, folded.rows)
             await future
             return digest(await storage.writer.submit(feed_bytes))
 

@@ -63,7 +63,7 @@ class Told:
     def group(self, bodies: list[bytes]) -> Batch:
         """A group."""
         batch = self.replica.fold(Group(self.checkpoint.seq + 1, tuple(bodies)))
-        self.checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
+        self.checkpoint = batch.checkpoint
         for each in batch.documents:
             self.documents[each.topic, each.scope, each.key] = each
         for topic, scope, since_ms in batch.waiting:

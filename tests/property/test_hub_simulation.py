@@ -700,7 +700,7 @@ class Simulation:
                 self.feed.pass_time(self.watermark_ms)
             self.truth.commit()
             if self.chance.random() < 0.01:
-                self.feed.trim(len(self.feed.records) // self.chance.choice([2, 3, 10]))
+                self.feed.drop(len(self.feed.records) // self.chance.choice([2, 3, 10]))
             await asyncio.sleep(self.chance.choice([0, 0.001, 0.01, 0.05]))
         self.ended = True
 

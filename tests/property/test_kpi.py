@@ -367,7 +367,7 @@ def compare(events: list[Event], cut: Callable[[], bool], ahead_ms: int = AHEAD_
         engine.fold(encode_event(event).body)
         recomputed.take(event)
         if cut():
-            screen.take(engine.flush())
+            screen.take(engine.flush().batch)
             recomputed.flushed()
             for scope, document in screen.documents.items():
                 assert isinstance(document, dict)

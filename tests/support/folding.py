@@ -10,7 +10,7 @@ from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.feed.base import Batch, Checkpoint, Document, Entry, Record
 from fire22.flows.base import Flow
-from fire22.flows.engine import Engine, Rejected
+from fire22.flows.engine import Engine, Folded, Rejected
 from fire22.log.base import Group
 from fire22.sportsbook import domain
 from tests.support.storage import START_MS, event
@@ -38,14 +38,19 @@ class Folding:
         self._number = 0
 
     def group(self, events: Sequence[Event]) -> Batch:
-        """Events become one group."""
+        """Events become one group; what it says."""
+        return self.fold(events).batch
+
+    def fold(self, events: Sequence[Event]) -> Folded:
+        """The same, with the rows that are stored."""
         bodies = tuple(encode_event(each).body for each in events)
-        batch = self.engine.fold_group(Group(self.engine.checkpoint.seq + 1, bodies))
+        folded = self.engine.fold_group(Group(self.engine.checkpoint.seq + 1, bodies))
+        batch = folded.batch
         self.refused += self.engine.rejected
         self.engine.rejected.clear()
         self.batches.append(batch)
-        self._checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
-        for table, key, value in batch.each_row():
+        self._checkpoint = batch.checkpoint
+        for table, key, value in folded.each_row():
             if value is None:
                 self._rows.pop((table, key), None)
             else:
@@ -58,7 +63,7 @@ class Folding:
             else:
                 self.documents[name] = document.body
                 self._stored[name] = document
-        return batch
+        return folded
 
     def tell(self, type: str, data: Mapping[str, object], at_ms: int = START_MS) -> Told:
         """A fact becomes a group of its own; what is said, as (topic, path, data)."""

@@ -13,20 +13,19 @@ from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.feed.base import encode_entries
 from fire22.feed.rows import read_archive, read_documents, read_records, read_state
-from fire22.feed.sqlite import SqliteFeed
 from fire22.flows.engine import Engine
 from fire22.flows.runner import Runner
 from fire22.log.base import Group
-from fire22.log.file import SEALED, connect, open_file, query
+from fire22.log.file import SEALED, connect, query
 from fire22.log.seal import seal
-from fire22.log.sqlite import LogReader, SqliteLog
-from fire22.log.writer import Writer
+from fire22.log.sqlite import LogReader
+from fire22.storage import EmbeddedStorage
 
 START_MS = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 
 
-class Storage:
-    """One open file: the writer, the log and the feed on it.
+class Storage(EmbeddedStorage):
+    """The application's own storage, and what tests ask of it.
 
     Args:
         group_ms: how long appends gather company.
@@ -42,23 +41,16 @@ class Storage:
         ring_bytes_max: int = 64 << 20,
         vfs: str | None = None,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self.connection = open_file(path, vfs=vfs)
-        self.writer = Writer(self.connection, loop, group_ms=group_ms)
-        self.log = SqliteLog(self.writer, self.connection, path, loop, pending_max=pending_max, vfs=vfs)
-        self.feed = SqliteFeed(self.writer, self.connection, path, loop, ring_bytes_max=ring_bytes_max, vfs=vfs)
-        self.state = list(read_state(self.connection))
-        self.documents = self.feed.documents()
-
-    def start(self) -> None:
-        """Start the writer; from here on its connection is its own."""
-        self.writer.start()
-
-    def close(self) -> None:
-        """Close everything, as the application does."""
-        self.log.close()
-        self.feed.close()
-        self.writer.close()
+        super().__init__(
+            path,
+            asyncio.get_running_loop(),
+            group_ms=group_ms,
+            pending_max=pending_max,
+            ring_bytes_max=ring_bytes_max,
+            vfs=vfs,
+        )
+        _, rows, documents = self.feed.load()
+        self.state, self.documents = list(rows), list(documents)
 
     def load(self, engine: Engine) -> Engine:
         """The engine, gone on from what the file holds."""

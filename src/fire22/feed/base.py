@@ -2,10 +2,15 @@
 
 One record for each topic and commit group. Its entries are the messages, each with an offset of its own: the entry at
 index i has offset `record.offset + i`.
+
+`Feed` is what readers use, in whatever process; `FeedWriter` is the same for the one engine that appends. What a commit
+group became has two halves: the batch, which every reader gets, and the changed rows of the flows' state, which are
+stored in the same transaction and leave the engine's process never.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from asyncio import Future
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -96,8 +101,16 @@ class Archived(Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Checkpoint(Struct, frozen=True):
+    """Where the feed stands: the last folded event, the newest message, the watermark."""
+
+    seq: int
+    offset: int
+    watermark_ms: int
+
+
 class Rows(Struct, frozen=True, gc=False):
-    """What a commit group changed in one table of the flows' state.
+    """What a commit group changed in one table of the flows' state: the engine's own half, which no reader gets.
 
     Args:
         table: the flow's name and the table's, such as `kpi/scope`.
@@ -112,7 +125,7 @@ SETTLED: Final = -1  # of a scope in which nothing waits
 
 
 class Batch(Struct, frozen=True):
-    """What one commit group changed: appended in one transaction.
+    """What one commit group says: appended in one transaction, and delivered to every reader.
 
     Args:
         seq: of the group's last event: the flows' checkpoint.
@@ -120,7 +133,6 @@ class Batch(Struct, frozen=True):
         expected: of the newest message before it; a feed that is elsewhere refuses the batch (fences a second engine).
         expected_seq: of the last event before it, likewise; a batch that says nothing moves this alone.
         watermark_ms: every source has been read up to this time.
-        rows: changed rows of the flows' state, by table.
         documents: the views' documents that changed.
         archived: what joins the archive, in order; the same key and revision again replaces it.
         waiting: (topic, scope, since) where the watermark changed up to which a scope is complete; `SETTLED` where it
@@ -133,22 +145,25 @@ class Batch(Struct, frozen=True):
     expected_seq: int
     watermark_ms: int
     records: tuple[Record, ...]
-    rows: tuple[Rows, ...]
     documents: tuple[Document, ...]
     archived: tuple[Archived, ...] = ()
     waiting: tuple[tuple[str, str, int], ...] = ()
 
-    def each_row(self) -> Iterator[tuple[str, str, bytes | None]]:
-        """Every changed row as (table, key, value)."""
-        return ((rows.table, key, value) for rows in self.rows for key, value in rows.changed)
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the feed stands with this batch."""
+        return Checkpoint(self.seq, self.offset, self.watermark_ms)
 
 
-class Checkpoint(Struct, frozen=True):
-    """Where the feed stands: the last folded event, the newest message, the watermark."""
+StateRow = tuple[str, str, bytes]  # of the flows' state as it is stored: table, key, value
 
-    seq: int
-    offset: int
-    watermark_ms: int
+
+class Stored(NamedTuple):
+    """What an engine goes on from: the checkpoint, and the flows' rows and the views' documents as of it."""
+
+    checkpoint: Checkpoint
+    rows: Iterable[StateRow]
+    documents: Iterable[Document]
 
 
 def after_all(prefix: str) -> str:
@@ -171,7 +186,7 @@ def decode_entries(body: bytes) -> tuple[Entry, ...]:
 
 
 class Feed(Protocol):
-    """What the hub reads."""
+    """What readers use: the hub, the gateways. `tests/contract/test_feed.py` runs against each."""
 
     @property
     def epoch(self) -> str:
@@ -224,3 +239,54 @@ class Feed(Protocol):
 
     def on_batch(self, deliver: Callable[[Batch], None]) -> None:
         """Call `deliver` in the event loop with each batch that has become durable, in order."""
+
+
+class FeedWriter(Feed, Protocol):
+    """The feed for the one engine that appends to it; `tests/contract/test_feed.py` runs against each."""
+
+    def begin(self, shape: str) -> bool:
+        """Before anything else: where flows of another shape made what is stored, forget all that follows from the log.
+
+        The feed then begins anew, with another epoch, since what it says may differ from what was said before.
+
+        Args:
+            shape: the engine's, see `Engine.shape`.
+
+        Returns:
+            Whether there was something to forget.
+
+        Raises:
+            StorageError: `storage_failed`, the log does not reach back to its first event.
+        """
+
+    def load(self) -> Stored:
+        """What the engine goes on from; read once, before the first batch. Rows of one table come together.
+
+        Raises (also while the rows are read, one by one):
+            StorageError: `storage_corrupt` names the damaged row.
+        """
+
+    async def state(self) -> Iterable[StateRow]:
+        """The flows' rows as of the last batch that is durable, those of one table together."""
+
+    def append(self, batch: Batch, changed: tuple[Rows, ...] = ()) -> "Future[None]":
+        """Write a batch and the rows that changed with it, or nothing.
+
+        The future is done once both are durable and the listeners have the batch. Batches become durable in the order
+        in which they are appended; one behind a batch that failed is refused.
+
+        Raises (in the future):
+            StorageError: `feed_moved`, the feed is not where the batch expects it; otherwise `temporary` tells whether
+                to try again.
+        """
+
+    def trim(self, *, before_ms: int, bytes_max: int, records_max: int = 500) -> "Future[int]":
+        """Delete the oldest records that are too old or too much; documents, state and archive stay.
+
+        Args:
+            before_ms: records whose time is earlier go.
+            bytes_max: of all kept records; beyond it the oldest go.
+            records_max: at most so many in one call, so that nothing waits long.
+
+        Returns (in the future): how many were deleted; call again until it is 0.
+        """

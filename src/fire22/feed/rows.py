@@ -15,7 +15,17 @@ import msgspec
 from fire22.core import codes
 from fire22.core.errors import StorageError
 from fire22.core.message import Json
-from fire22.feed.base import Archived, Batch, Checkpoint, Document, Record, Rows, decode_entries, encode_entries
+from fire22.feed.base import (
+    Archived,
+    Batch,
+    Checkpoint,
+    Document,
+    Record,
+    Rows,
+    StateRow,
+    decode_entries,
+    encode_entries,
+)
 from fire22.log.file import feed_begins, meta, new_epoch, query, set_meta, storage_errors
 from fire22.log.seal import damaged, seal
 
@@ -27,9 +37,9 @@ _document_decoder: Final = msgspec.json.Decoder(dict[str, Json] | None)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def write_batch(connection: apsw.Connection, batch: Batch) -> None:
-    """Write a batch, within the caller's transaction."""
-    write(connection, batch, *encoded(batch))
+def write_batch(connection: apsw.Connection, batch: Batch, rows: tuple[Rows, ...]) -> None:
+    """Write a batch and the rows that changed with it, within the caller's transaction."""
+    write(connection, batch, rows, *encoded(batch))
 
 
 def encoded(batch: Batch) -> tuple[list[bytes], list[bytes]]:
@@ -38,7 +48,9 @@ def encoded(batch: Batch) -> tuple[list[bytes], list[bytes]]:
     return records, [_encode(document.body) for document in batch.documents]
 
 
-def write(connection: apsw.Connection, batch: Batch, bodies: list[bytes], documents: list[bytes]) -> None:
+def write(
+    connection: apsw.Connection, batch: Batch, rows: tuple[Rows, ...], bodies: list[bytes], documents: list[bytes]
+) -> None:
     """The same, of what has been encoded."""
     seq, offset = meta(connection, "seq"), meta(connection, "offset")
     if (seq, offset) != (batch.expected_seq, batch.expected):
@@ -48,9 +60,10 @@ def write(connection: apsw.Connection, batch: Batch, bodies: list[bytes], docume
             f"not at {batch.expected} of {batch.expected_seq} as expected.",
         )
     if batch.records:
-        rows = list(_feed_rows(connection, batch.records, bodies))
-        connection.executemany("INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    for changed in batch.rows:
+        connection.executemany(
+            "INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(_feed_rows(connection, batch.records, bodies))
+        )
+    for changed in rows:
         _write_state(connection, changed)
     if documents:
         connection.executemany(
@@ -166,7 +179,7 @@ def read_documents(connection: apsw.Connection, topic: str | None = None) -> lis
     return found
 
 
-def read_state(connection: apsw.Connection) -> Iterator[tuple[str, str, bytes]]:
+def read_state(connection: apsw.Connection) -> Iterator[StateRow]:
     """Every row of the flows' state in the file, as (table, key, value), one by one: there may be millions.
 
     Raises:
@@ -245,6 +258,7 @@ def read_archive(
 
 
 def trim(connection: apsw.Connection, before_ms: int, bytes_max: int, records_max: int) -> tuple[int, int | None]:
+    """Delete the oldest records; how many they were, and the offset of the newest message that is gone, if any."""
     held = int(meta(connection, "feed_bytes") or 0)
     excess = held - bytes_max
     count = 0

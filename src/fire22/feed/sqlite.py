@@ -21,6 +21,9 @@ from fire22.feed.base import (
     Checkpoint,
     Document,
     Record,
+    Rows,
+    StateRow,
+    Stored,
     after_all,
 )
 from fire22.feed.ring import Ring
@@ -36,7 +39,7 @@ class SqliteFeed:
 
     Args:
         writer: the file's one writer, not yet started.
-        connection: the writer's connection, for reading the checkpoint before it starts.
+        connection: the writer's connection, used until the writer starts.
         path: the file, for reading.
         ring_bytes_max: memory for the recent part.
         vfs: the name of SQLite's file layer for reading; None is its own.
@@ -59,14 +62,31 @@ class SqliteFeed:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="feed-reader")
         self._reader: apsw.Connection | None = None
         self.damage: StorageError | None = None  # what reading has met
+        self._connection = connection
+        self._ring_bytes_max = ring_bytes_max
+        self._listeners: list[Callable[[Batch], None]] = []
+        self._read_start()
+
+    def _read_start(self) -> None:
+        connection = self._connection
         with storage_errors():
             self._epoch = str(meta(connection, "epoch"))
             self._checkpoint = rows.read_checkpoint(connection)
             self._lost = rows.read_lost(connection)
             self._newest = rows.read_newest(connection)
             self._documents = rows.read_documents(connection)
-        self._ring = Ring(ring_bytes_max, self._checkpoint.offset)
-        self._listeners: list[Callable[[Batch], None]] = []
+        self._ring = Ring(self._ring_bytes_max, self._checkpoint.offset)
+
+    def begin(self, shape: str) -> bool:
+        """Forget what flows of another shape made; before the writer starts."""
+        forgets = rows.begin_again(self._connection, self._path, shape)
+        if forgets:
+            self._read_start()
+        return forgets
+
+    def load(self) -> Stored:
+        """What the engine goes on from; before the writer starts."""
+        return Stored(self._checkpoint, rows.read_state(self._connection), self._documents)
 
     @property
     def epoch(self) -> str:
@@ -96,14 +116,14 @@ class SqliteFeed:
         """Call `deliver` with each batch that has become durable."""
         self._listeners.append(deliver)
 
-    def append(self, batch: Batch) -> "asyncio.Future[None]":
-        """Write a batch; the future is done once it is on disk and listeners have it.
+    def append(self, batch: Batch, changed: tuple[Rows, ...] = ()) -> "asyncio.Future[None]":
+        """Write a batch and the rows that changed; the future is done once both are on disk and listeners have it.
 
         Raises (in the future):
             StorageError: nothing was written; `temporary` tells whether to try again.
         """
         bodies, documents = rows.encoded(batch)
-        future = self._writer.submit(lambda connection: rows.write(connection, batch, bodies, documents))
+        future = self._writer.submit(lambda connection: rows.write(connection, batch, changed, bodies, documents))
         result: asyncio.Future[None] = self._loop.create_future()
 
         def done(written: "asyncio.Future[None]") -> None:
@@ -197,7 +217,7 @@ class SqliteFeed:
             lambda reader: list(rows.read_archive(reader, f"{where} ORDER BY key, revision LIMIT ?7", values))
         )
 
-    async def state(self) -> list[tuple[str, str, bytes]]:
+    async def state(self) -> list[StateRow]:
         """The flows' rows as of the last batch that is on disk, from the file."""
         return await self._read(lambda reader: list(rows.read_state(reader)))
 
@@ -230,7 +250,7 @@ class SqliteFeed:
             self._reader.close()
 
     def _publish(self, batch: Batch) -> None:
-        self._checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
+        self._checkpoint = batch.checkpoint
         self._documents = []  # those who need them have them
         for record in batch.records:
             self._newest[record.topic] = record.last

@@ -13,7 +13,7 @@ of the watermark.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -27,7 +27,7 @@ from fire22.core.message import Json
 from fire22.core.patch import diff
 from fire22.core.times import CLOCK_END_MS
 from fire22.core.topic import Topic
-from fire22.feed.base import SETTLED, Archived, Batch, Checkpoint, Document, Entry, Record, Rows
+from fire22.feed.base import SETTLED, Archived, Batch, Checkpoint, Document, Entry, Record, Rows, StateRow
 from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated, Table
 from fire22.flows.faults import FAILED, UNTRIED, Breaker, FlowFailed, FoldStopped
 from fire22.flows.letters import Failure, Letters
@@ -55,6 +55,17 @@ class Rejected(Struct, frozen=True):
     type: str
     code: Code
     reason: str
+
+
+class Folded(Struct, frozen=True):
+    """What a commit group became: the batch for every reader, and the rows that are stored with it for the engine."""
+
+    batch: Batch
+    rows: tuple[Rows, ...]
+
+    def each_row(self) -> Iterator[tuple[str, str, bytes | None]]:
+        """Every changed row as (table, key, value); None removes it."""
+        return ((rows.table, key, value) for rows in self.rows for key, value in rows.changed)
 
 
 class FlowSettings(Struct, frozen=True):
@@ -189,7 +200,7 @@ class Engine(Emitter):
     def load(
         self,
         checkpoint: Checkpoint,
-        rows: Iterable[tuple[str, str, bytes]],
+        rows: Iterable[StateRow],
         documents: Iterable[Document],
     ) -> None:
         """Go on from a stored checkpoint with the rows and documents stored with it.
@@ -202,7 +213,7 @@ class Engine(Emitter):
         self._load(rows)
         self._waiting_changed = {}
 
-    def rebuild(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+    def rebuild(self, rows: Iterable[StateRow]) -> None:
         """Go back to before an event on which a flow failed: to the last flush, and fold what has come since again.
 
         Args:
@@ -218,12 +229,12 @@ class Engine(Emitter):
             self.fold(body)
         self.is_whole = True
 
-    def rewind(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+    def rewind(self, rows: Iterable[StateRow]) -> None:
         """Go back to the last flush; what has been folded since is to be folded again."""
         self._go_back(rows)
         self.is_whole = True
 
-    def _go_back(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+    def _go_back(self, rows: Iterable[StateRow]) -> None:
         if self._remake is None:
             raise AssertionError("this engine cannot make its flows anew")
         self._bodies = []
@@ -231,7 +242,7 @@ class Engine(Emitter):
         self._begin(self._remake())
         self._load(rows)
 
-    def _load(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+    def _load(self, rows: Iterable[StateRow]) -> None:
         checkpoint = self._flushed
         self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
         self._now_ms, self._now_told, self._clocks = 0, False, deque(self._group_clocks)
@@ -250,7 +261,7 @@ class Engine(Emitter):
         self._configured = False
         self._is_wary = bool(self._aside) or len(self._breaker.table) > 0
 
-    def _load_rows(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+    def _load_rows(self, rows: Iterable[StateRow]) -> None:
         """Give each table its rows. Those of one table come together from storage, and there may be millions."""
         current = ""
         load: Callable[[str, bytes], None] = _pass_over
@@ -317,7 +328,7 @@ class Engine(Emitter):
             self._breaker.succeeded(event.type)
         return failure
 
-    def fold_group(self, group: Group, stored: Callable[[], Iterable[tuple[str, str, bytes]]] | None = None) -> Batch:
+    def fold_group(self, group: Group, stored: Callable[[], Iterable[StateRow]] | None = None) -> Folded:
         """Fold and flush a whole group.
 
         Args:
@@ -347,21 +358,21 @@ class Engine(Emitter):
         self._clocks = deque(self._group_clocks)
         self._bound()
 
-    def flush(self) -> Batch:
-        """End a commit group: let the flows speak, and number what they said.
+    def flush(self) -> Folded:
+        """End a commit group: let the flows speak, number what they said, and take the rows that changed.
 
         Raises:
             FoldStopped: a flow failed; the batches before this one are whole.
         """
         try:
-            batch = self._flush()
+            folded = Folded(self._flush(), self._rows())
         except Exception as error:
             self.is_whole = False
             raise FoldStopped(self._seq, "flush") from error
         self._flushed = self.checkpoint
         self._bodies, self._aside = [], {}
         self._is_wary = len(self._breaker.table) > 0
-        return batch
+        return folded
 
     def _flush(self) -> Batch:
         for flow in self.flows:
@@ -399,7 +410,6 @@ class Engine(Emitter):
             flushed.seq,
             self._watermark_ms,
             tuple(records),
-            self._rows(),
             tuple(documents),
             archived,
             waiting,

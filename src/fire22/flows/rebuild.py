@@ -34,7 +34,8 @@ def rebuild(path: Path, engine: Engine, told: Callable[[int, int], None] = lambd
         begin_again(connection, fresh, engine.shape)
         for group in read_groups(connection, count):
             with connection:
-                write_batch(connection, engine.fold_group(group, lambda: read_state(connection)))
+                folded = engine.fold_group(group, lambda: read_state(connection))
+                write_batch(connection, folded.batch, folded.rows)
             engine.rejected.clear()
             told(group.last, count)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fire22.feed.base import Batch
+from fire22.feed.base import Batch, StateRow
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
 
@@ -20,14 +20,14 @@ class Replica:
 
     def fold(self, group: Group) -> Batch:
         """Fold a whole group, as a server does."""
-        batch = self._engine.fold_group(group, self._stored)
-        for table, key, value in batch.each_row():
+        folded = self._engine.fold_group(group, self._stored)
+        for table, key, value in folded.each_row():
             if value is None:
                 self.rows.pop((table, key), None)
             else:
                 self.rows[table, key] = value
-        return batch
+        return folded.batch
 
-    def _stored(self) -> Iterator[tuple[str, str, bytes]]:
+    def _stored(self) -> Iterator[StateRow]:
         # Those of one table come together, as from storage.
         return ((table, key, self.rows[table, key]) for table, key in sorted(self.rows))

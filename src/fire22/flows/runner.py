@@ -13,28 +13,18 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, Protocol
+from typing import Final
 
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, StorageError
-from fire22.feed.base import Batch
-from fire22.flows.engine import Engine, Rejected
+from fire22.feed.base import FeedWriter, StateRow
+from fire22.flows.engine import Engine, Folded, Rejected
 from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.log.base import Group, Log
 
 BATCHES_MAX: Final = 16  # folded and not yet on disk
 SLICE_S: Final = 0.003
 RETRY_S: Final = 0.5
-
-
-class FeedWriter(Protocol):
-    """Where batches go."""
-
-    def append(self, batch: Batch) -> "asyncio.Future[None]":
-        """Write a batch; done once it is on disk."""
-
-    async def state(self) -> Iterable[tuple[str, str, bytes]]:
-        """The flows' rows as they are on disk, those of one table together."""
 
 
 class Runner:
@@ -70,7 +60,7 @@ class Runner:
         self.stopped: FoldStopped | None = None
         self._sleep = sleep
         self._news = asyncio.Event()
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[Folded] = deque()
         self._folded = asyncio.Event()
         self._room = asyncio.Event()
         log.on_group(self._news.set)
@@ -141,7 +131,7 @@ class Runner:
         self.stopped = stopped
         self._faulty(stopped)
 
-    async def _stored(self) -> Iterable[tuple[str, str, bytes]]:
+    async def _stored(self) -> Iterable[StateRow]:
         while self._batches:
             await self._some_written()
         return await self._feed.state()
@@ -156,7 +146,9 @@ class Runner:
                 self._folded.clear()
                 await self._folded.wait()
             batches = list(self._batches)
-            outcomes = await asyncio.gather(*map(self._feed.append, batches), return_exceptions=True)
+            outcomes = await asyncio.gather(
+                *[self._feed.append(each.batch, each.rows) for each in batches], return_exceptions=True
+            )
             for outcome in outcomes:
                 if outcome is not None:
                     await self._retry_later(outcome)

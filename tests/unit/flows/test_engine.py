@@ -21,7 +21,7 @@ from fire22.core.times import to_datetime, to_ms
 from fire22.core.topic import Kind, Topic
 from fire22.feed.base import Archived, Batch, Checkpoint, Document, Rows, decode_entries, encode_entries
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
-from fire22.flows.engine import Engine, configuration
+from fire22.flows.engine import Engine, Folded, configuration
 from fire22.log.base import Group
 from fire22.sportsbook import domain
 from tests.support import archiver
@@ -106,7 +106,12 @@ def engine() -> Engine:
 
 
 def fold(engine: Engine, *events: Event) -> Batch:
-    """A group of these events."""
+    """What a group of these events says."""
+    return fold_all(engine, *events).batch
+
+
+def fold_all(engine: Engine, *events: Event) -> Folded:
+    """The same, with the rows that are stored."""
     return engine.fold_group(Group(engine.checkpoint.seq + 1, tuple(encode_event(each).body for each in events)))
 
 
@@ -145,7 +150,7 @@ def test_a_silent_group_moves_the_checkpoint_alone() -> None:
     """Events that nobody follows say nothing and are not folded again."""
     one = engine()
     batch = fold(one, event("e", type="weather.changed"))
-    assert batch == Batch(1, 0, 0, 0, 0, (), (), ())
+    assert batch == Batch(1, 0, 0, 0, 0, (), ())
     assert one.checkpoint == Checkpoint(1, 0, 0)
 
 
@@ -181,7 +186,7 @@ def test_a_document_of_several_scopes_is_compared_with_what_each_had() -> None:
     one.flush()
     for scope in ("/", "/a", "/b", "/c"):
         one.view("sums", scope, "x", "update", START_MS, after)
-    (record,) = one.flush().records
+    (record,) = one.flush().batch.records
     assert [(entry.path, entry.base, entry.data) for entry in record.entries] == [
         ("/", 1, b'{"sum":2}'),
         ("/a", 2, b'{"sum":2}'),
@@ -202,10 +207,10 @@ def test_an_unchanged_document_is_not_said_again() -> None:
 def test_changed_rows_go_with_the_batch_and_only_once() -> None:
     """State is stored with the messages that came of it, so a restart needs no replay."""
     one = engine()
-    assert fold(one, said(5), said(1), said(7, "y")).rows == (Rows("sum/sums", [("x", b"\x06"), ("y", b"\x07")]),)
-    assert fold(one, event("e")).rows == ()
-    assert fold(one, taken("x"), said(1, "y")).rows == (Rows("sum/sums", [("x", None), ("y", b"\x08")]),)
-    assert fold(one, taken("never")).rows == ()
+    assert fold_all(one, said(5), said(1), said(7, "y")).rows == (Rows("sum/sums", [("x", b"\x06"), ("y", b"\x07")]),)
+    assert fold_all(one, event("e")).rows == ()
+    assert fold_all(one, taken("x"), said(1, "y")).rows == (Rows("sum/sums", [("x", None), ("y", b"\x08")]),)
+    assert fold_all(one, taken("never")).rows == ()
 
 
 def test_an_event_that_does_not_fit_costs_only_itself() -> None:
@@ -233,11 +238,11 @@ def test_a_configuration_is_an_event() -> None:
         "flows": {"letters": {"version": 1, "settings": {}}, "sum": {"version": 3, "settings": {"factor": 10}}}
     }
     configured = Event("c", "system.configured", "server", to_datetime(START_MS), Raw(settings))
-    batch = fold(one, said(1), configured, said(1))
-    assert (batch.documents[0].body or {})["sum"] == 11
+    folded = fold_all(one, said(1), configured, said(1))
+    assert (folded.batch.documents[0].body or {})["sum"] == 11
     assert one.configuration == settings
-    assert Rows("engine", [("configuration", settings)]) in batch.rows
-    assert fold(one, said(1)).rows == (Rows("sum/sums", [("x", b"\x15")]),)
+    assert Rows("engine", [("configuration", settings)]) in folded.rows
+    assert fold_all(one, said(1)).rows == (Rows("sum/sums", [("x", b"\x15")]),)
 
 
 def test_equal_settings_give_equal_bytes() -> None:
@@ -306,7 +311,7 @@ def test_what_is_archived_goes_with_the_batch_and_only_once() -> None:
     """A closed period is stored together with the messages of its group, and is in memory no longer."""
     one = archiver.engine()
     bodies = tuple(archiver.number(f"n{index}", "day", index).body for index in range(2))
-    assert one.fold_group(Group(1, bodies)).archived == (
+    assert one.fold_group(Group(1, bodies)).batch.archived == (
         Archived("kpi", "/", "day", 1, START_MS, b'{"value":0,"name":""}'),
         Archived("kpi", "/", "day", 2, START_MS, b'{"value":1,"name":""}'),
     )
@@ -333,11 +338,12 @@ class Stored:
         self.records: list[tuple[object, ...]] = []
         self.archive: dict[tuple[str, str, str, int], Archived] = {}
 
-    def take(self, batch: Batch) -> None:
-        """Write a batch."""
+    def take(self, folded: Folded) -> None:
+        """Write a batch and its rows."""
+        batch = folded.batch
         assert (batch.expected_seq, batch.expected) == (self.checkpoint.seq, self.checkpoint.offset)
-        self.checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
-        for table, key, value in batch.each_row():
+        self.checkpoint = batch.checkpoint
+        for table, key, value in folded.each_row():
             if value is None:
                 self.rows.pop((table, key), None)
             else:

@@ -9,7 +9,7 @@ import pytest
 
 from fire22.core.event import encode_event
 from fire22.core.letter import REPLAYED
-from fire22.feed.base import Batch, Checkpoint, Document
+from fire22.feed.base import Batch, Document
 from fire22.flows.engine import Engine
 from fire22.flows.faults import IN_A_ROW, FlowFailed, FoldStopped
 from fire22.flows.replay_check import check_replay
@@ -93,7 +93,7 @@ def test_a_replay_sets_the_same_events_aside(seed: int) -> None:
             engine = fails.engine()
             stored = [(table, key, row) for (table, key), row in sorted(replica.rows.items())]
             last = again[-1]
-            engine.load(Checkpoint(last.seq, last.offset, last.watermark_ms), stored, list(documents(again).values()))
+            engine.load(last.checkpoint, stored, list(documents(again).values()))
             kept = replica.rows
             replica = Replica(engine)
             replica.rows = kept
@@ -197,18 +197,13 @@ async def test_a_failure_of_no_event_ends_the_folding_alone(builds: Builds) -> N
     async with started(again):
         await feed.wait_seq(81)
     one = Builds().engine()
-    assert feed.written == [one.fold_group(group) for group in log.all]
+    assert feed.written == [one.fold_group(group).batch for group in log.all]
     assert again.stopped is None
 
 
 def loaded(engine: Engine, feed: FakeFeed) -> Engine:
     """A new engine at what a feed holds."""
-    last = feed.written[-1]
-    held: dict[tuple[str, str], bytes | None] = {}
-    for batch in feed.written:
-        held.update(((table, key), value) for table, key, value in batch.each_row())
-    stored = [(table, key, value) for (table, key), value in sorted(held.items()) if value is not None]
-    engine.load(Checkpoint(last.seq, last.offset, last.watermark_ms), stored, list(documents(feed.written).values()))
+    engine.load(*feed.load())
     return engine
 
 

@@ -134,16 +134,17 @@ class World:
     def fold(self, *events: Event) -> int:
         """A group; the seq of its first event."""
         first = self.engine.checkpoint.seq + 1
-        batch = self.engine.fold_group(Group(first, tuple(encode_event(each).body for each in events)))
+        folded = self.engine.fold_group(Group(first, tuple(encode_event(each).body for each in events)))
+        batch = folded.batch
         self.batches.append(batch)
-        self.checkpoint = Checkpoint(batch.seq, batch.offset, batch.watermark_ms)
+        self.checkpoint = batch.checkpoint
         for document in batch.documents:
             self.placed[document.topic, document.scope, document.key] = document
             if document.body is None:
                 del self.documents[document.topic, document.key]
             else:
                 self.documents[document.topic, document.key] = document.body
-        for table, key, value in batch.each_row():
+        for table, key, value in folded.each_row():
             if value is None:
                 self.rows.pop((table, key), None)
             else:

@@ -22,7 +22,7 @@ def engine(*served: str) -> Engine:
 
 def fold(engine: Engine, *events: Event) -> Batch:
     """A group of these events."""
-    return engine.fold_group(Group(engine.checkpoint.seq + 1, tuple(encode_event(each).body for each in events)))
+    return engine.fold_group(Group(engine.checkpoint.seq + 1, tuple(encode_event(each).body for each in events))).batch
 
 
 def opening(engine: Engine, *topics: str) -> Event:
@@ -112,10 +112,9 @@ def test_a_topic_may_be_closed_again() -> None:
 def test_open_topics_are_known_after_a_restart() -> None:
     """A restarted engine relays as before."""
     first, second = engine("bench"), engine("bench")
-    batch = fold(first, opening(first, "bench"))
-    second.load(
-        first.checkpoint, [(table, key, value) for table, key, value in batch.each_row() if value], batch.documents
-    )
+    folded = first.fold_group(Group(1, (encode_event(opening(first, "bench")).body,)))
+    rows = [(table, key, value) for table, key, value in folded.each_row() if value]
+    second.load(first.checkpoint, rows, folded.batch.documents)
     assert fold(second, addressed(1, Metadata(category="bench"))).records[0].topic == "bench"
 
 

@@ -13,12 +13,13 @@ from fire22 import app
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, StorageError
 from fire22.core.event import encode_event
-from fire22.feed.base import Batch
+from fire22.feed.base import Batch, Rows
 from fire22.flows.engine import Engine, Rejected
 from fire22.flows.replay_check import check_replay
 from fire22.flows.runner import BATCHES_MAX, Runner
 from fire22.log.base import Appended, Group, SourcePosition
 from tests.support.histories import OPEN_TOPICS, History
+from tests.support.memory_feed import ListFeed
 from tests.support.storage import Storage, encoded, opened, wait_folded
 
 
@@ -54,42 +55,31 @@ class FakeLog:
         self._wakers.append(wake)
 
 
-class FakeFeed:
-    """A feed in memory that fails as told: each append takes the next of `failures`, None being success.
-
-    Like the real one it refuses what does not follow on the newest batch.
-    """
+class FakeFeed(ListFeed):
+    """A feed in memory that fails as told: each append takes the next of `failures`, None being success."""
 
     def __init__(self, *failures: Fire22Error | None) -> None:
+        super().__init__()
         self.written: list[Batch] = []
         self.tried = 0
         self.held: asyncio.Event | None = None
         self._failures = deque(failures)
         self._grown = asyncio.Event()
 
-    def append(self, batch: Batch) -> "asyncio.Future[None]":
+    def append(self, batch: Batch, changed: tuple[Rows, ...] = ()) -> "asyncio.Future[None]":
         """Write, or fail."""
-        return asyncio.ensure_future(self._append(batch))
+        return asyncio.ensure_future(self._append(batch, changed))
 
-    async def _append(self, batch: Batch) -> None:
+    async def _append(self, batch: Batch, changed: tuple[Rows, ...]) -> None:
         self.tried += 1
         if self.held is not None:
             await self.held.wait()
         failure = self._failures.popleft() if self._failures else None
         if failure is not None:
             raise failure
-        seq, offset = (self.written[-1].seq, self.written[-1].offset) if self.written else (0, 0)
-        if (batch.expected_seq, batch.expected) != (seq, offset):
-            raise StorageError(codes.FEED_MOVED, "moved")
+        self.write(batch, changed)
         self.written.append(batch)
         self._grown.set()
-
-    async def state(self) -> list[tuple[str, str, bytes]]:
-        """The rows of all batches."""
-        rows: dict[tuple[str, str], bytes | None] = {}
-        for batch in self.written:
-            rows.update(((table, key), value) for table, key, value in batch.each_row())
-        return [(table, key, value) for (table, key), value in sorted(rows.items()) if value is not None]
 
     async def wait_seq(self, seq: int) -> None:
         """Until the batch that ends at `seq` is written."""
@@ -130,7 +120,7 @@ def history(count: int, seed: int = 1) -> list[bytes]:
 def undisturbed(log: FakeLog) -> list[Batch]:
     """What an engine that nothing happens to makes of the log."""
     engine = app.build_engine(OPEN_TOPICS)
-    return [engine.fold_group(group) for group in log.all]
+    return [engine.fold_group(group).batch for group in log.all]
 
 
 def full() -> StorageError:
@@ -196,15 +186,16 @@ async def test_a_silent_batch_that_fails_is_not_overtaken(tmp_path: Path) -> Non
         for body in bodies:
             await storage.log.append([body])
         engine = app.build_engine(OPEN_TOPICS)
-        batches = [engine.fold_group(group) for group in await storage.log.groups(0)]
+        folded = [engine.fold_group(group) for group in await storage.log.groups(0)]
+        batches = [each.batch for each in folded]
         silent = next(at for at, batch in enumerate(batches) if not batch.records and batches[at + 1].records)
-        for batch in batches[:silent]:
-            await storage.feed.append(batch)
+        for each in folded[:silent]:
+            await storage.feed.append(each.batch, each.rows)
         with pytest.raises(StorageError) as refused:
-            await storage.feed.append(batches[silent + 1])
+            await storage.feed.append(folded[silent + 1].batch, folded[silent + 1].rows)
         assert refused.value.code is codes.FEED_MOVED
-        for batch in batches[silent:]:
-            await storage.feed.append(batch)
+        for each in folded[silent:]:
+            await storage.feed.append(each.batch, each.rows)
         assert storage.feed.checkpoint.seq == 60
 
 

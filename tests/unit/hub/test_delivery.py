@@ -549,7 +549,7 @@ def test_an_old_position_of_a_view_does_not_ask_for_what_is_gone(world: World) -
     world.wager()
     address(world, "user:ann")
     world.flush()
-    world.feed.trim(3)
+    world.feed.drop(3)
     reader = world.join(who=Recipient("ann"))
     world.hub.follow(reader, key("desk"), 0, resumed=True)
     world.catch_up(reader)

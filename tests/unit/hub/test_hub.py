@@ -414,7 +414,7 @@ def test_positions_that_cannot_be_resumed(world: World, position: Position, expe
     for _ in range(6):
         world.wager()
     world.flush()
-    world.feed.trim(2)
+    world.feed.drop(2)
     assert world.hub.resume(TOPICS["wagers"], position) == expected
 
 
@@ -424,7 +424,7 @@ def test_a_view_has_no_lost_position(world: World) -> None:
     world.feed.commit()
     world.wager()
     world.flush()
-    world.feed.trim(2)
+    world.feed.drop(2)
     assert world.hub.resume(TOPICS["kpi"], Position(EPOCH, 0)) == Resumed(0, True)
 
 
@@ -469,7 +469,7 @@ def test_reader_that_is_overtaken_by_retention() -> None:
     for _ in range(50):
         world.wager()
         world.flush()
-    world.feed.trim(10)
+    world.feed.drop(10)
     slow.paused, slow.full_after = False, None
     world.catch_up(slow)
     assert slow.was_overtaken
@@ -485,7 +485,7 @@ def test_retention_between_the_question_and_the_answer() -> None:
     reader = world.join(key("wagers"), at=5)
     need = world.hub.catch_up(reader)
     assert need is not None
-    world.feed.trim(20)
+    world.feed.drop(20)
     records = world.feed.stored(need.topic, need.after, need.upto, records_max=BLOCK_RECORDS)
     world.hub.catch_up(reader, Supply(need, records))
     assert reader.was_overtaken

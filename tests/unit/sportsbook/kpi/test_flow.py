@@ -39,7 +39,7 @@ class Book:
         """A fact becomes a group of its own."""
         self._number += 1
         fact: Event = event(f"e{self._number}", type=kind, at_ms=at_ms, data=data)
-        batch = self.engine.fold_group(Group(self._number, (encode_event(fact).body,)))
+        batch = self.engine.fold_group(Group(self._number, (encode_event(fact).body,))).batch
         assert not self.engine.rejected
         for document in batch.documents:
             self.documents[document.scope] = document.body or {}

@@ -60,8 +60,8 @@ class Book:
         """A fact; returns the code with which it was set aside, or ""."""
         self._number += 1
         body = encode_event(event(f"e{self._number}", type=kind, at_ms=at_ms, data=data)).body
-        batch = self.engine.fold_group(Group(self.engine.checkpoint.seq + 1, (body,)))
-        for table, key, value in batch.each_row():
+        folded = self.engine.fold_group(Group(self.engine.checkpoint.seq + 1, (body,)))
+        for table, key, value in folded.each_row():
             if value is None:
                 self.rows.pop((table, key), None)
             else:

@@ -46,7 +46,7 @@ def alerts(seed: int, minutes: int, staged: dict[Name, int] | None = None) -> tu
             engine.fold(encode_event(event).body)
             told += 1
             if told % GROUP == 0:
-                for document in engine.flush().documents:
+                for document in engine.flush().batch.documents:
                     if (document.topic, document.scope) == (TOPIC, "/") and document.body is not None:
                         documents[document.key] = document.body
     assert not engine.rejected

@@ -81,11 +81,11 @@ CASES: list[tuple[str, dict[str, object], tuple[object, ...]]] = [
 def told(type: str, data: object) -> list[Entry]:
     """The messages that a fact makes."""
     engine = Engine((ActivityFeed(Registry()),), domain.decode)
-    batch = engine.fold_group(
+    folded = engine.fold_group(
         Group(1, (encode_event(event("book:12", type=type, data=data, at_ms=START_MS + 250)).body,))
     )
     assert not engine.rejected
-    return [entry for record in batch.records for entry in record.entries]
+    return [entry for record in folded.batch.records for entry in record.entries]
 
 
 def said(type: str, data: object) -> tuple[object, ...]:
