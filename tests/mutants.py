@@ -45,10 +45,14 @@ class _List(Struct, forbid_unknown_fields=True):
     mutant: list[Mutant]
 
 
+def listed() -> list[Mutant]:
+    """All of them."""
+    return msgspec.toml.decode((ROOT / "tests" / "mutants.toml").read_bytes(), type=_List).mutant
+
+
 def main(words: list[str]) -> int:
     """Run them; returns the exit status."""
-    listed = msgspec.toml.decode((ROOT / "tests" / "mutants.toml").read_bytes(), type=_List).mutant
-    wanted = [each for each in listed if not words or any(word in f"{each.file} {each.breaks}" for word in words)]
+    wanted = [each for each in listed() if not words or any(word in f"{each.file} {each.breaks}" for word in words)]
     alive = []
     with tempfile.TemporaryDirectory(prefix="fire22-mutants-") as folder:
         tree = Path(folder) / "tree"
