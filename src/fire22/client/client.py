@@ -27,7 +27,6 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -41,6 +40,8 @@ from fire22.client.direct import Direct
 from fire22.client.errors import CLOSED, ConnectionEnded, ServerError, server_error
 from fire22.client.history import History, to_history
 from fire22.client.inbox import Covered, Inbox
+from fire22.client.reading import read_frame
+from fire22.client.state import ClientState
 from fire22.client.subscription import Subscription
 from fire22.core.event import Event
 from fire22.core.interest import (
@@ -55,8 +56,7 @@ from fire22.core.interest import (
     Ticked,
     earlier,
 )
-from fire22.core.message import Json, Message, decode_json
-from fire22.core.sayable import left_out, salvage, sayable_part
+from fire22.core.message import Json
 from fire22.core.session import DISCONNECTED, ClientSession
 from fire22.core.times import to_datetime
 
@@ -69,17 +69,6 @@ MESSAGE_BYTES_MAX: Final = 16 * 2**20
 _encoder: Final = msgspec.json.Encoder()
 
 logger = logging.getLogger("fire22.client")
-
-
-class ClientState(StrEnum):
-    """CONNECTING: an attempt is under way. CATCHING_UP: connected, and not everything has come yet. LIVE: it has.
-    RECONNECTING: waiting before the next attempt. CLOSED: for good."""
-
-    CONNECTING = "connecting"
-    CATCHING_UP = "catching_up"
-    LIVE = "live"
-    RECONNECTING = "reconnecting"
-    CLOSED = "closed"
 
 
 def connect(
@@ -436,7 +425,7 @@ class Client:
 
     async def receive(self, frame: str | bytes) -> None:
         """Take a frame, message by message, as the inboxes have room."""
-        for message in _read(frame):
+        for message in read_frame(frame):
             await self.wait_readable()
             self._receive(self._session.receive(message, now_ms=self._clock.wall_ms()))
             if message.type in ("tick", "reply"):
@@ -495,28 +484,6 @@ class Client:
         await self._clock.sleep(wait_s)
         self._session.retry(interest)
         self._refresh()
-
-
-def _read(frame: str | bytes) -> list[Message]:
-    """The messages of a frame; an error in the place of each that holds what cannot be read.
-
-    Raises:
-        msgspec.DecodeError: the frame is not JSON, or holds something else than messages.
-    """
-    try:
-        return decode_json(frame)
-    except msgspec.DecodeError as error:
-        try:
-            said = salvage(frame)
-        except ValueError:
-            raise error from None
-    found: list[Message] = []
-    for each in said if isinstance(said, list) else [said]:
-        rest, lost = sayable_part(each)
-        if rest is not None:
-            found.append(msgspec.convert(rest, Message))
-        found += map(left_out, lost)
-    return found
 
 
 def _put(event: asyncio.Event, is_set: bool) -> None:
