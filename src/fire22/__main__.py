@@ -7,6 +7,8 @@ library.
 import sys
 from collections.abc import Callable
 
+import fire22
+
 
 def main() -> None:
     """Run the program, or say what it needs to run."""
@@ -22,6 +24,8 @@ def _program() -> Callable[[], None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "fire22":
             raise
+        if sys.argv[1:] == ["--version"]:
+            return _print_version
         print(
             f"fire22: The program needs the server's libraries, and {error.name} is missing; this is the Python client "
             "alone.\n        Install them:  pip install 'fire22-flows[server]'",
@@ -29,6 +33,10 @@ def _program() -> Callable[[], None]:
         )
         raise SystemExit(1) from None
     return main
+
+
+def _print_version() -> None:
+    print(f"fire22 {fire22.__version__}")
 
 
 if __name__ == "__main__":

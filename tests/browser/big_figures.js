@@ -19,7 +19,7 @@ function stateOf(amount, initialState) {
   return {
     ...initialState(Date.now()),
     width: innerWidth,
-    signIn: { name: 'signed-in', user: { subject: 'local', role: 'admin', scope: '/' } },
+    signIn: { name: 'signed-in', user: { subject: 'local', role: 'admin', scope: '/', commands: ['payment.approve', 'payment.reject', 'payment.complete', 'alert.acknowledge', 'alert.close'] } },
     connection: { name: 'live' },
     kpi: {
       revenue: -amount, activePlayers: 123_456_789, pending: 123_456_789, totalLiability: amount, liabilityIsBound: true, handle: amount, hold: -12.3, pendingRisk: amount,

@@ -22,7 +22,7 @@ async function queue(payments) {
   }]));
   const state = {
     ...initialState(Date.now()), width: innerWidth, screen: 'cashier', connection: { name: 'live' },
-    signIn: { name: 'signed-in', user: { subject: 'local', role: 'admin', scope: '/' } },
+    signIn: { name: 'signed-in', user: { subject: 'local', role: 'admin', scope: '/', commands: ['payment.approve', 'payment.reject', 'payment.complete', 'alert.acknowledge', 'alert.close'] } },
     views: { payment_queue: { loaded: true, documents: { '': { count: payments.length, deposits: 0, withdrawals: 0 }, ...documents } } },
   };
   render(html`<${Page} state=${state} on=${on} />`, root);

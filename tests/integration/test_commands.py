@@ -278,7 +278,7 @@ async def test_a_command_whose_server_died_before_the_answer(server: app.Applica
     body = shop.wager(900)
     text = msgspec.json.encode(body).decode()
     arguments = [sys.executable, "-c", CUT_OFF, str(shop.path), "wager.place", text, "cut"]
-    ended = await asyncio.to_thread(subprocess.run, arguments, timeout=60, check=False)
+    ended = await asyncio.to_thread(subprocess.run, arguments, timeout=150, check=False)
     assert ended.returncode == -signal.SIGKILL
     wager = shop.one("SELECT id FROM wagers WHERE risk_cents = 900")
     answer = await act(server, "wager.place", body, "cut")
@@ -343,3 +343,23 @@ async def test_without_a_book_there_are_no_commands(tmp_path: Path) -> None:
     async with app.running(make_config(tmp_path / "data")) as bare:
         answer = await act(bare, "wager.place", {}, "k")
         assert (answer.status, answer.code) == (501, "not_supported")
+
+
+@pytest.mark.parametrize(
+    ("role", "may", "has", "lacks"),
+    [
+        ("admin", (), {"wager.place", "payment.approve", "alert.close"}, set()),
+        ("risk", (), {"wager.void", "alert.close"}, {"payment.approve"}),
+        ("cashier", (), {"payment.approve"}, {"alert.close"}),
+        ("master", (), {"alert.close"}, {"payment.approve"}),
+        ("master", ("payments",), {"payment.approve"}, {"wager.void"}),
+    ],
+)
+async def test_a_session_names_the_commands_of_its_user(
+    server: app.Application, role: str, may: tuple[str, ...], has: set[str], lacks: set[str]
+) -> None:
+    """The page offers what the user may do, and no more: the session says which commands the server takes."""
+    answer = await request(server, "GET", "/v1/session", token=token(server, role, "/", "test", *may))
+    commands = set(msgspec.convert(answer.json["commands"], list[str]))
+    assert has <= commands
+    assert not lacks & commands

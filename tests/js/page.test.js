@@ -8,6 +8,7 @@ import { freshness } from '../../src/fire22/dashboard/freshness.js';
 import { SAMPLES_MAX, addSample, loadSamples, noSamples, saveSamples } from '../../src/fire22/dashboard/samples.js';
 import { codeIn } from '../../src/fire22/dashboard/sign_in.js';
 import { shape } from '../../src/fire22/dashboard/views/sparkline.js';
+import { behindText } from '../../src/fire22/dashboard/views/status.js';
 import { betOf, bookResult, legsText, marketName, outcomeOf, tierOf } from '../../src/fire22/dashboard/wager.js';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
@@ -85,6 +86,15 @@ test('a part that comes once a minute is told as old as it is, and is not stale 
   assert.deepEqual([part.kind, part.ageMs], ['fresh', 40_000]);
   assert.equal(fresh('live', 40_000, { readToMs: NOW - 11_000 }).kind, 'stale');
   assert.equal(fresh('live', 91_000, { readToMs: NOW - 1000 }).kind, 'stale');
+});
+
+test('a banner blames the book only where the server has not read it', () => {
+  const loaded = fresh('live', 91_000, { readToMs: NOW - 1000 });
+  assert.equal(loaded.isPublishing, true);
+  assert.match(behindText(loaded.watermarkMs, loaded.isPublishing), /behind in publishing: some figures are complete only up to \d\d:\d\d:\d\d\.$/);
+  const unread = fresh('live', 11_000);
+  assert.equal(unread.isPublishing, false);
+  assert.match(behindText(unread.watermarkMs, unread.isPublishing), /complete only up to \d\d:\d\d:\d\d: it is behind, or it cannot read the book\.$/);
 });
 
 test('figures that the server cannot go on with are stale, however young they are', () => {

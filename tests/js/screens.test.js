@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { countOf, hashOf, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
-import { initialState, reduce } from '../../src/fire22/dashboard/store.js';
+import { initialState, reduce, takes } from '../../src/fire22/dashboard/store.js';
 import { Letter } from '../../src/fire22/dashboard/views/letters.js';
 
 /** @param {any[]} actions @returns {import('../../src/fire22/dashboard/store.js').State} */
@@ -23,6 +23,15 @@ test('an address names a screen and a place in the tree, and anything else is th
 test('a link to a place leads there, whatever the names of its agents are', () => {
   for (const scope of ['/M1', '/M1/A 7#1']) assert.equal(scopeIn(hashOf('exposure', scope)), scope);
   assert.equal(hashOf('exposure', '/'), '#/exposure');
+});
+
+test('a command is offered only where the server takes it from this user', () => {
+  const signedIn = (/** @type {string[] | undefined} */ commands) => after({ type: 'sign-in', signIn: { name: 'signed-in', user: { subject: 's', role: 'risk', scope: '/', commands } } });
+  assert.equal(takes(signedIn(['alert.close']), 'alert.close'), true);
+  assert.equal(takes(signedIn(['alert.close']), 'payment.approve'), false);
+  assert.equal(takes(signedIn([]), 'alert.close'), false);
+  assert.equal(takes(signedIn(undefined), 'alert.close'), false);
+  assert.equal(takes(after(), 'alert.close'), false);
 });
 
 test('a view keeps the documents that came, without those that are gone', () => {

@@ -40,7 +40,7 @@ def shown(alerts: list[Document]) -> list[dict[str, Any]]:
     if node is None:
         pytest.skip("no Node on this machine; apt-get install -y nodejs")
     done = subprocess.run(
-        [node, str(SCRIPT)], input=json.dumps(alerts), capture_output=True, text=True, timeout=60, check=False
+        [node, str(SCRIPT)], input=json.dumps(alerts), capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     pages: list[dict[str, Any]] = json.loads(done.stdout)

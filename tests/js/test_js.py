@@ -16,5 +16,5 @@ def test_the_javascript_client_and_the_page() -> None:
         pytest.skip("no Node on this machine; apt-get install -y nodejs")
     files = sorted(str(path) for path in FOLDER.glob("*.test.js"))
     assert files
-    done = subprocess.run([node, "--test", *files], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([node, "--test", *files], capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from fire22 import app as application
 from fire22.cli.settings import checked, override
-from fire22.cli.terminal import ConfigOption, DataOption, make_folder, out, program, run, told
+from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, make_folder, out, program, run, told
 from fire22.config import Config, RelayConfig, load
 from fire22.core import codes
 from fire22.core.errors import SetupError
@@ -126,13 +126,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Overrides `server.host`.")] = None,
     port: Annotated[int | None, typer.Option(help="Overrides `server.port`.")] = None,
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
+    mapping: MappingOption = None,
     open_topic: Annotated[list[str] | None, typer.Option(help="Opens a topic for any application.")] = None,
     echo: Annotated[bool, typer.Option("--echo", help="Serve /echo, for the conformance suite.")] = False,
 ) -> None:
     """Run the server on a book."""
     configure_logging()
     with told():
-        settings = override(load(config), data, host, port, book, tuple(open_topic or ()))
+        settings = override(load(config), data, host, port, book, tuple(open_topic or ()), mapping)
         if echo:
             settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, echo=True))
     run(_serve(settings))

@@ -15,6 +15,7 @@ def override(
     port: int | None,
     book: Path | None,
     open_topics: tuple[str, ...],
+    mapping: Path | None = None,
 ) -> Config:
     """The configuration with what the arguments say instead.
 
@@ -27,6 +28,8 @@ def override(
     if port is not None:
         server = msgspec.structs.replace(server, port=port)
     source: BookConfig = config.book if book is None else msgspec.structs.replace(config.book, path=str(book))
+    if mapping is not None:
+        source = msgspec.structs.replace(source, mapping=str(mapping))
     topics = tuple(dict.fromkeys((*config.relay.open_topics, *open_topics)))
     folder = config.data if data is None else str(data)
     changed = msgspec.structs.replace(config, data=folder, server=server, book=source, relay=RelayConfig(topics))

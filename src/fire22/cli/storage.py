@@ -1,5 +1,6 @@
 """The commands for a data folder: `check`, `report`, `restore`."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +22,13 @@ from fire22.core.scope import ROOT, parse_scope
 from fire22.feed.rows import read_documents
 from fire22.flows.rebuild import DAMAGED, rebuild
 from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
-from fire22.flows.replay_check import check_replay
+from fire22.flows.relay import opened_topics
+from fire22.flows.replay_check import ReplayReport, check_replay
 from fire22.gateways import archive
 from fire22.log import maintenance
 from fire22.log.file import connect as connect_file
 from fire22.log.file import meta, storage_errors
+from fire22.log.sqlite import read_rows
 from fire22.process import locked
 from fire22.sportsbook.accounting.reports import TOPIC as REPORTS
 from fire22.sportsbook.accounting.reports import archive_key
@@ -59,10 +62,10 @@ def check(
     """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
     fit = True
     with told():
-        settings = override(load(config), data, None, None, book, ())
+        settings = override(load(config), data, None, None, book, (), mapping)
         out.print("configuration: ok")
+        named = Path(settings.book.mapping) if settings.book.mapping else None
         if settings.book.path:
-            named = mapping or (Path(settings.book.mapping) if settings.book.mapping else None)
             fit = _fits(Path(settings.book.path), named, settings.book.currency)
         if settings.folder.exists() and not settings.folder.is_dir():
             raise SetupError(codes.CONFIG_INVALID, f"{settings.folder} is not a folder; `data` names one.")
@@ -120,7 +123,7 @@ def _check_storage(settings: Config, *, repair: bool) -> maintenance.StorageRepo
         task = progress.add_task("Making it again", total=None)
         rebuild(
             settings.storage,
-            application.build_engine(settings.relay.open_topics),
+            application.build_engine(_open_topics(settings)),
             lambda done, events: progress.update(task, completed=done, total=events),
         )
     out.print(f"repaired; the damaged file is kept as {settings.storage.name}{DAMAGED}", highlight=False)
@@ -147,15 +150,37 @@ def _list_letters(settings: Config) -> None:
 def _check_replay(settings: Config) -> None:
     connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        result = check_replay(connection, application.build_engine(settings.relay.open_topics))
+        result = _replayed(connection, settings.relay.open_topics)
     finally:
         connection.close()
     out.print(f"replay: {result.events:,} events give the {result.records:,} kept records, byte for byte")
 
 
+def _replayed(connection: apsw.Connection, configured: tuple[str, ...]) -> ReplayReport:
+    """Replay with the open topics that the log was served with: whoever checks a folder need not know them.
+
+    A topic that is no longer open has its messages in the feed, unless the feed was made again since.
+    """
+    opened = opened_topics(read_rows(connection))
+    ever = tuple(dict.fromkeys((*configured, *(topic for topics in opened for topic in topics))))
+    last = tuple(dict.fromkeys((*configured, *(opened[-1] if opened else ()))))
+    if set(ever) != set(last):
+        with contextlib.suppress(StorageError):
+            return check_replay(connection, application.build_engine(ever))
+    return check_replay(connection, application.build_engine(last))
+
+
+def _open_topics(settings: Config) -> tuple[str, ...]:
+    """Those of the configuration, and those that the last server had."""
+    with storage_errors(), contextlib.closing(connect_file(settings.storage)) as connection:
+        opened = opened_topics(read_rows(connection))
+    return tuple(dict.fromkeys((*settings.relay.open_topics, *(opened[-1] if opened else ()))))
+
+
 @program.command()
 def report(
-    data: DataOption,
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
     period: Annotated[str, typer.Option(help="day, week or month.")] = "day",
     key: Annotated[str, typer.Option(help="2026-11-24 (of a week its first day), 2026-11; or how several begin.")] = "",
     scope: Annotated[str, typer.Option(help="Whose: /, an agent's /M1/A2.")] = "/",
@@ -169,14 +194,15 @@ def report(
         wanted = Wanted(REPORTS, parse_scope(scope), archive_key(kind, key))
         if format not in ("json", "csv"):
             raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
-        file = data / "flows.db"
+        settings = override(load(config), data, None, None, None, ())
+        file = settings.storage
         if not file.is_file():
             raise SetupError(codes.NOT_FOUND, f"There is no log at {file}.")
         with storage_errors():
             connection = connect_file(file)
             try:
                 found = _recomputed(connection, wanted) if anew else Recomputed(0, read_wanted(connection, wanted), [])
-                running = "" if found.documents else _running(connection, wanted.scope, kind, key, data)
+                running = "" if found.documents else _running(connection, wanted.scope, kind, key, settings.folder)
             finally:
                 connection.close()
         _print_reports(wanted, found, format, running, revisions=revisions)

@@ -18,6 +18,7 @@ export const RECORDING_MS = 30 * 86_400_000;
  * @property {string} [problem]  the code of what keeps the server from going on with the figures
  * @property {number} ageMs  the server's now minus the watermark
  * @property {number} watermarkMs  all facts up to then are in the figures
+ * @property {boolean} isPublishing  the book is read; what came of it is still being published
  */
 
 /**
@@ -25,18 +26,18 @@ export const RECORDING_MS = 30 * 86_400_000;
  * @returns {Freshness}
  */
 export function freshness({ tick, connection, nowMs }) {
-  if (!tick || !Number.isFinite(tick.watermarkMs)) return { kind: 'waiting', ageMs: 0, watermarkMs: Number.NaN };
+  if (!tick || !Number.isFinite(tick.watermarkMs)) return { kind: 'waiting', ageMs: 0, watermarkMs: Number.NaN, isPublishing: false };
   const { watermarkMs, clockDifferenceMs, receivedMs } = tick;
   const ageMs = Math.max(0, nowMs + clockDifferenceMs - watermarkMs);
   const connected = connection.name === 'live' || connection.name === 'catching-up';
   // However young they are: nothing that happens now moves them.
-  if (tick.problem) return { kind: 'stale', ageMs, watermarkMs, problem: tick.problem };
+  if (tick.problem) return { kind: 'stale', ageMs, watermarkMs, problem: tick.problem, isPublishing: false };
   // A recording's own age says nothing; whether its figures still move does.
   if (ageMs > RECORDING_MS) {
     const silent = !connected && nowMs - receivedMs > STALE_DISCONNECTED_MS;
-    return { kind: silent ? 'stale' : 'recording', ageMs: silent ? nowMs - receivedMs : ageMs, watermarkMs };
+    return { kind: silent ? 'stale' : 'recording', ageMs: silent ? nowMs - receivedMs : ageMs, watermarkMs, isPublishing: false };
   }
   const readMs = Math.max(0, nowMs + clockDifferenceMs - (tick.readToMs ?? watermarkMs));
   const stale = connected ? readMs > STALE_LIVE_MS || ageMs > STALE_PART_MS : ageMs > STALE_DISCONNECTED_MS;
-  return { kind: stale ? 'stale' : 'fresh', ageMs, watermarkMs };
+  return { kind: stale ? 'stale' : 'fresh', ageMs, watermarkMs, isPublishing: readMs <= STALE_LIVE_MS && readMs < ageMs };
 }

@@ -14,7 +14,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /** @typedef {import('/client/types.js').Recovery} Recovery */
 /** @typedef {import('/client/types.js').ServerError} ServerError */
 
-/** @typedef {{subject: string, role: string, scope: string, expiresAt?: string, currency?: string, decimals?: number}} User */
+/** @typedef {{subject: string, role: string, scope: string, expiresAt?: string, commands?: string[], currency?: string, decimals?: number}} User */
 /** @typedef {{name: 'checking'} | {name: 'signed-out', problem?: string, busy?: boolean} | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
 /** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number, readToMs?: number, problem?: string}} TickState */
 
@@ -76,6 +76,11 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'refused', topic: string, error: ServerError}
  *   | {type: 'pause'} | {type: 'resume'} | {type: 'point', is: boolean}} Action
  */
+
+/** Whether the server takes a command from this user. @param {State} state @param {string} command */
+export function takes({ signIn }, command) {
+  return signIn.name === 'signed-in' && (signIn.user.commands ?? []).includes(command);
+}
 
 /** @param {number} nowMs @returns {State} */
 export function initialState(nowMs) {

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from fire22.core import codes
 from fire22.core.address import is_address, parse_address
 from fire22.core.errors import RequestError, SetupError
-from fire22.core.event import Event
+from fire22.core.event import Event, decode_event
 from fire22.core.scope import ROOT
 from fire22.core.times import to_ms
 from fire22.core.topic import DIRECT, Kind, Topic
@@ -25,6 +25,20 @@ class RelaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Which topics are open; anybody whose role may publish may write there."""
 
     open_topics: tuple[str, ...] = ()
+
+
+class _Settings(Struct, frozen=True):
+    settings: RelaySettings = RelaySettings()
+
+
+class _Flows(Struct, frozen=True):
+    relay: _Settings = _Settings()
+
+
+class _Configured(Struct, frozen=True):
+    """Of the `data` of `system.configured`, what the relay was told."""
+
+    flows: _Flows = _Flows()
 
 
 class Relay(Flow):
@@ -81,6 +95,19 @@ class Relay(Flow):
             target=target,
             expires_ms=to_ms(metadata.expires_at) if metadata.expires_at else 0,
         )
+
+
+def opened_topics(rows: Iterable[tuple[int, int, str, int, bytes]]) -> list[tuple[str, ...]]:
+    """The open topics of each configuration in a log, in its order.
+
+    Args:
+        rows: of the log, as `log.sqlite.read_rows` gives them.
+    """
+    return [
+        msgspec.json.decode(event.data, type=_Configured).flows.relay.settings.open_topics
+        for *_, body in rows
+        if b"system.configured" in body and (event := decode_event(body)).type == "system.configured"
+    ]
 
 
 def _targets(addresses: Iterable[str]) -> list[str]:

@@ -179,6 +179,7 @@ class _Handlers:
             "role": principal.role,
             "scope": principal.scope,
             "expiresAt": to_text(principal.expires_ms),
+            "commands": list(self._service.commands(principal)),
             **self._service.about,
         }
 

@@ -56,6 +56,9 @@ class Desk(Protocol):
             Fire22Error: now or in the future, why it is not performed; then it has changed nothing.
         """
 
+    def commands(self, actor: Principal) -> Sequence[str]:
+        """The names of the commands that an actor may give."""
+
 
 class Follow(Struct, frozen=True):
     """A checked subscription."""
@@ -273,6 +276,10 @@ class Service:
         if key is None:
             raise RequestError(codes.COMMAND_INVALID, "A command needs an Idempotency-Key header.")
         return self._desk.act(principal, name, body, key)
+
+    def commands(self, principal: Principal) -> Sequence[str]:
+        """The commands that a principal may give here; none where there is no book that they could act on."""
+        return () if self._desk is None else self._desk.commands(principal)
 
     def _check_current(self, principal: Principal) -> None:
         """A connection may outlive its token by a moment, and must not use it any more."""

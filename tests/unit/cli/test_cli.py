@@ -1,21 +1,25 @@
 """The program: what a person types, and what it answers when that is wrong."""
 
 import asyncio
+import contextlib
 import re
 import socket
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
 from fire22 import __version__, app
 from fire22.cli import program
+from fire22.core.event import Metadata, encode_event
+from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.file import meta, open_file
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources import outbox
 from fire22.sportsbook.demo.create import create_demo
-from tests.support.storage import encoded, folding, opened, wait_folded
+from tests.support.storage import encoded, event, folding, opened, wait_folded
 from tests.support.twins import ROOT, TABLES
 
 NOW_MS = 1_900_000_000_000
@@ -298,6 +302,61 @@ def test_a_check_goes_on_where_the_book_has_faults(tmp_path: Path, data: Path) -
     assert "1 values cannot be mapped, and facts of rows that have them are set aside" in said
     assert "byte for byte" in said
     assert result.exit_code == 0, result.output
+
+
+async def relayed(data: Path, *configurations: tuple[str, ...]) -> None:
+    """A log on which servers ran one after the other, each with these open topics, and relayed an event to each."""
+    for number, topics in enumerate(configurations):
+        engine = app.build_engine(topics)
+        settings = configuration(engine.flows, {"relay": {"open_topics": list(topics)}})
+        events = [encoded(f"set{number}", type=CONFIGURED, data=msgspec.json.decode(settings))]
+        for topic in ("bench", "news"):
+            said = msgspec.structs.replace(event(f"{number} {topic}"), metadata=Metadata(category=topic))
+            events.append(encode_event(said))
+        async with opened(data / "flows.db") as storage, folding(storage, engine):
+            await storage.log.append(events)
+            await wait_folded(storage, storage.log.last_seq)
+
+
+@pytest.mark.parametrize("configurations", [[("bench",)], [("bench", "news"), ("bench",)], [(), ("news",)]])
+def test_a_replay_serves_the_open_topics_of_the_log(data: Path, configurations: list[tuple[str, ...]]) -> None:
+    """Who checks a folder need not know which topics its servers had opened; the feed is not called corrupt."""
+    asyncio.run(relayed(data, *configurations))
+    result = fire22("check", "--data", data, "--replay")
+    assert result.exit_code == 0, result.output
+    assert "byte for byte" in result.output
+
+
+def test_a_repair_keeps_the_messages_of_open_topics(data: Path) -> None:
+    """What is made again from the log has the messages of the topics that its last server had opened."""
+    asyncio.run(relayed(data, ("bench",)))
+    with contextlib.closing(apsw.Connection(str(data / "flows.db"))) as connection:
+        connection.execute("UPDATE feed SET at_ms = at_ms + 1 WHERE topic = 'bench'")
+    assert "repaired" in fire22("check", "--data", data, "--repair").output
+    with contextlib.closing(apsw.Connection(str(data / "flows.db"))) as connection:
+        assert connection.execute("SELECT count(*) FROM feed WHERE topic = 'bench'").get == 1
+    assert fire22("check", "--data", data, "--replay").exit_code == 0
+
+
+def test_a_report_is_found_by_the_configuration(data: Path, tmp_path: Path) -> None:
+    """`fire22 report -c` reads the data folder that the configuration names, and `--data` comes before it."""
+    config = tmp_path / "fire22.toml"
+    config.write_text(f'data = "{data}"\n')
+    assert "There is no report of /" in refused("not_found", "report", "-c", config)
+    said = refused("not_found", "report", "-c", config, "--data", tmp_path / "other")
+    assert f"There is no log at {tmp_path / 'other'}" in said
+
+
+def test_a_server_takes_the_mapping_of_its_book_as_an_option(tmp_path: Path, data: Path) -> None:
+    """`fire22 serve --mapping` is `book.mapping`: without it the tables of another book are not understood."""
+    book, map = tmp_path / "northbet.db", ROOT / "examples" / "northbet.toml"
+    with contextlib.closing(apsw.Connection(str(book))) as connection:
+        connection.execute(TABLES)
+    assert fire22("install-triggers", book, "--mapping", map).exit_code == 0
+    other = tmp_path / "other.toml"
+    other.write_text(map.read_text().replace('money = "major"', 'money = "micro"'))
+    said = refused("book_schema", "serve", "--data", data, "--book", book, "--mapping", other, "--port", 0)
+    assert "not those of the mapping" in said
 
 
 def test_the_running_day_has_no_report_yet(data: Path) -> None:

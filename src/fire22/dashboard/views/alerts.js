@@ -3,6 +3,7 @@
 import { entriesOf } from '../evidence.js';
 import { formatDateTime, formatTime, formatWord } from '../format.js';
 import { html } from '../html.js';
+import { takes } from '../store.js';
 import { HeldScreen } from './held.js';
 import { documentsOf } from './screen.js';
 
@@ -34,14 +35,14 @@ export function queue(state) {
 /** @param {{state: State, stale: boolean, on: Record<string, any>}} props */
 export function Alerts({ state, stale, on }) {
   return html`<${HeldScreen} items=${queue(state)} title="Alerts" topic="alerts" state=${state} stale=${stale} empty="Nothing asks for attention."
-    render=${(/** @type {HeldItem[]} */ rows) => html`<ol class="cards">${rows.map((row) => html`<${Alert} key=${row.key} row=${row} on=${on} />`)}</ol>`} />`;
+    render=${(/** @type {HeldItem[]} */ rows) => html`<ol class="cards">${rows.map((row) => html`<${Alert} key=${row.key} row=${row} state=${state} on=${on} />`)}</ol>`} />`;
 }
 
-/** Its place and its buttons are those of when the list began to hold still; what it says is as of now. @param {{row: HeldItem, on: Record<string, any>}} props */
-function Alert({ row: { key, data, now }, on }) {
+/** Its place and its buttons are those of when the list began to hold still; what it says is as of now. @param {{row: HeldItem, state: State, on: Record<string, any>}} props */
+function Alert({ row: { key, data, now }, state, on }) {
   const alert = now ?? data;
   const opened = Date.parse(alert.openedAt);
-  const steps = STEPS[data.status] ?? [];
+  const steps = (STEPS[data.status] ?? []).filter(({ command }) => takes(state, command));
   return html`<li class=${`card severity-${alert.severity} status-${alert.status}`}>
     <p class="card-head">
       <span class=${`chip chip-${alert.severity}`}>${formatWord(alert.severity)}</span>

@@ -4,6 +4,7 @@ import { formatDateTime, formatMoney, formatTime, formatWord } from '../format.j
 import { html } from '../html.js';
 import { charsOf, fits, screenRoom } from '../layout.js';
 import { isOpen, personOf, questionOf, stepsOf } from '../payments.js';
+import { takes } from '../store.js';
 import { Component } from '../vendor/preact.js';
 import { Confirm } from './confirm.js';
 import { HeldScreen } from './held.js';
@@ -46,7 +47,7 @@ class Queue extends Component {
       render=${(/** @type {HeldItem[]} */ rows) => html`<div class=${`grid-table cashier ${isTable(this.props.state.width, rows) ? '' : 'is-cards'}`} role="table" aria-label="Payments, the longest waiting first">
         <div role="row" class="grid-row grid-head"><span role="columnheader">Since</span><span role="columnheader">Customer</span><span role="columnheader">What</span>
           <span role="columnheader">Status</span><span role="columnheader" class="right">Amount</span><span role="columnheader" aria-label="Decide"></span></div>
-        ${rows.map((row) => html`<${Row} key=${row.key} row=${row} sent=${sent[row.key]} onAsk=${ask} />`)}
+        ${rows.map((row) => html`<${Row} key=${row.key} row=${row} state=${this.props.state} sent=${sent[row.key]} onAsk=${ask} />`)}
       </div>`} />
       ${asked && html`<${Confirm} key=${asked.key} question=${question(asked, () => this.act(asked.key, asked.data, asked.step))} onDone=${() => this.setState({ asked: null })} />`}`;
   }
@@ -65,8 +66,8 @@ function Total({ total }) {
   return html`<span class="dim aside-figures"><span>Deposits <b class="figure">${formatMoney(total.deposits)}</b></span> <span>Withdrawals <b class="figure">${formatMoney(total.withdrawals)}</b></span></span>`;
 }
 
-/** @param {{row: HeldItem, sent: boolean | undefined, onAsk: (key: string, data: any, step: Step) => void}} props */
-function Row({ row: { key, data, now }, sent, onAsk }) {
+/** @param {{row: HeldItem, state: import('../store.js').State, sent: boolean | undefined, onAsk: (key: string, data: any, step: Step) => void}} props */
+function Row({ row: { key, data, now }, state, sent, onAsk }) {
   const at = Date.parse(data.requestedAt);
   return html`<div role="row" class=${`grid-row ${now === undefined ? 'is-gone' : ''}`}>
     <time role="cell" class="dim c-since" title=${formatDateTime(at)}>${formatTime(at)}</time>
@@ -74,7 +75,7 @@ function Row({ row: { key, data, now }, sent, onAsk }) {
     <span role="cell" class="c-what">${formatWord(data.direction)} <span class="dim">· ${formatWord(data.method)}</span></span>
     <span role="cell" class="c-status"><span class=${`chip ${now?.status === data.status ? '' : 'chip-edit'}`}>${now === undefined ? 'Decided' : formatWord(now.status)}</span></span>
     <span role="cell" class="right c-amount"><b class="figure">${formatMoney(data.amount)}</b></span>
-    <span role="cell" class="buttons">${stepsOf(data).map((step) => {
+    <span role="cell" class="buttons">${stepsOf(data).filter(({ command }) => takes(state, command)).map((step) => {
       const open = isOpen(step, now) && !sent;
       // It stays a button that can have the focus, so that the focus stays where it is.
       return html`<button key=${step.command} type="button" class="button" aria-disabled=${open ? undefined : 'true'}

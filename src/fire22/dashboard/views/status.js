@@ -62,7 +62,7 @@ function isSlowStart({ connection }, fresh) {
 }
 
 /** @param {State} state @param {Freshness} fresh */
-function reasonOf(state, { watermarkMs, problem }) {
+function reasonOf(state, { watermarkMs, problem, isPublishing }) {
   const { nowMs } = state;
   const connection = standing(state);
   switch (connection.name) {
@@ -72,8 +72,26 @@ function reasonOf(state, { watermarkMs, problem }) {
     case 'connecting': return state.tick ? 'the connection to the server is lost. Connecting …' : 'the server has not answered yet. Connecting …';
     case 'catching-up': return 'connected again, and catching up on what was missed.';
     case 'closed': return said(connection.error) ?? `the server has ended the connection${connection.code ? ` (${connection.code})` : ''}.`;
-    case 'live': return problem ? `the server has stopped at a fault of its own (${problem}). They are true as of ${formatDateTime(watermarkMs)}; what has happened since is kept, and counted after an upgrade.` : `the server answers, but nothing from the book has reached it since ${formatTime(watermarkMs)}.`;
+    case 'live': return problem ? stoppedText(problem, watermarkMs) : behindText(watermarkMs, isPublishing);
   }
+}
+
+/** @param {string} problem @param {number} watermarkMs */
+function stoppedText(problem, watermarkMs) {
+  return `the server has stopped calculating after an internal error (${problem}). The figures are correct as of ${formatDateTime(watermarkMs)}; events since then are stored, and will be counted after an upgrade.`;
+}
+
+/**
+ * Under load the book is read and the figures come late; only where nothing is read the book may be the reason.
+ *
+ * @param {number} watermarkMs
+ * @param {boolean} isPublishing
+ */
+export function behindText(watermarkMs, isPublishing) {
+  const upTo = `complete only up to ${formatTime(watermarkMs)}`;
+  return isPublishing
+    ? `the server is reading the book and is behind in publishing: some figures are ${upTo}.`
+    : `the server is connected, but the figures are ${upTo}: it is behind, or it cannot read the book.`;
 }
 
 /** @param {import('../store.js').ServerError | undefined} error */

@@ -34,7 +34,7 @@ from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
 from fire22.sportsbook.desk.case import Case, Done, House
 from fire22.sportsbook.desk.commands import COMMANDS, Command
-from fire22.sportsbook.desk.permits import Actor, Grant, permit
+from fire22.sportsbook.desk.permits import Actor, Grant, is_permitted, permit
 from fire22.sportsbook.desk.reads import Reader
 
 KEY_MAX: Final = 200
@@ -149,6 +149,10 @@ class Desk:
         )
         future.add_done_callback(self._left)
         return future
+
+    def commands(self, actor: Actor) -> tuple[str, ...]:
+        """The commands that an actor may give; what of the book it may give them on is seen when it does."""
+        return tuple(name for name, kind in COMMANDS.items() if is_permitted(actor, kind.action))
 
     async def look(self) -> None:
         """See whether commands could be written now; `problem` says it."""

@@ -68,6 +68,12 @@ GRANTS: Final[dict[Action, dict[str, Grant]]] = {
 }
 
 
+def is_permitted(actor: Actor, action: Action) -> bool:
+    """Whether an actor's role allows an action."""
+    grant = GRANTS[action].get(actor.role)
+    return grant is not None and (not grant.flagged or action in actor.may)
+
+
 def permit(actor: Actor, action: Action) -> Grant:
     """What an actor's role allows.
 
