@@ -13,11 +13,12 @@ TESTS ?=
 # Files of tests go to as many processes as there are cores; JOBS=0 runs them in one, in order.
 JOBS ?= auto
 
-.PHONY: help demo test check format bench requirements clean
+.PHONY: help demo test soak check format bench requirements clean
 
 help:
 	@echo "make demo    run an invented book and the server on it  (DATA= HOST= PORT= RATE= SEED=)"
 	@echo "make test    run the tests                              (TESTS='tests/unit/log'  JOBS=0)"
+	@echo "make soak    run those with more seeds and longer histories (TESTS= JOBS=)"
 	@echo "make check   lint and types"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
 	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
@@ -28,6 +29,9 @@ demo: .venv/server.stamp
 
 test: .venv/dev.stamp
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10 $(TESTS)
+
+soak: .venv/dev.stamp
+	@$(BIN)/python -m pytest -m soak --timeout 900 --numprocesses $(JOBS) --dist load --durations 10 $(TESTS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

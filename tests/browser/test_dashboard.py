@@ -44,7 +44,7 @@ async def placed(page: Page) -> list[int]:
 async def wait_for_wagers(page: Page, count: int) -> None:
     """Until so many more wagers were seen."""
     target = len(await placed(page)) + count
-    await page.wait_for_function(f"() => window.placed.size >= {target}", timeout=30_000)
+    await page.wait_for_function(f"() => window.placed.size >= {target}")
 
 
 def held_back(demo: Server) -> set[int]:
@@ -63,7 +63,7 @@ def demo(tmp_path: Path) -> Server:
 async def test_figures_move_and_the_page_goes_on_after_a_kill(demo: Server, chromium: str) -> None:
     """The page shows moving figures; killed and started again, the server's page goes on by itself, no wager lost."""
     async with serving(demo), open_page(chromium, demo.link) as page:
-        await page.wait_for_function(LIVE, timeout=20_000)
+        await page.wait_for_function(LIVE)
         assert "#code" not in page.url
         await page.evaluate(WATCH)
         before = await pending(page)
@@ -71,9 +71,9 @@ async def test_figures_move_and_the_page_goes_on_after_a_kill(demo: Server, chro
         assert await pending(page) > before
 
         await demo.kill()
-        await page.wait_for_function("() => !document.title.startsWith('● Live')", timeout=20_000)
+        await page.wait_for_function("() => !document.title.startsWith('● Live')")
         await demo.start()
-        await page.wait_for_function(LIVE, timeout=30_000)
+        await page.wait_for_function(LIVE)
         await wait_for_wagers(page, 20)
 
         held = held_back(demo)
@@ -86,10 +86,10 @@ async def test_without_a_session_the_page_asks_to_sign_in(demo: Server, chromium
     """Who opens the bare address is told where the link comes from; a used link does not sign in again elsewhere."""
     async with serving(demo):
         async with open_page(chromium, demo.url) as page:
-            await page.wait_for_selector("input#link", timeout=20_000)
+            await page.wait_for_selector("input#link")
         async with open_page(chromium, demo.link) as page:
-            await page.wait_for_function(LIVE, timeout=20_000)
+            await page.wait_for_function(LIVE)
             await page.reload()
-            await page.wait_for_function(LIVE, timeout=20_000)
+            await page.wait_for_function(LIVE)
         async with open_page(chromium, demo.link) as page:
-            await page.wait_for_selector("input#link", timeout=20_000)
+            await page.wait_for_selector("input#link")

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page
 
-from tests.browser.page import open_page
+from tests.browser.page import READY, open_page
 from tests.integration.processes import Server, serving
 
 pytestmark = pytest.mark.browser
 
-READY_S = 0.45  # before it no question takes an answer
 SCRIPT = (Path(__file__).parent / "queue.js").read_text()
 TEN = [{"key": f"p{number}"} for number in range(10)]
 APPROVE_P5 = "Approve 1,250.50, Name p5 (P5)"
@@ -117,11 +115,11 @@ async def test_money_moves_by_an_answer_alone(tmp_path: Path, chromium: str) -> 
         await page.keyboard.press("Escape")
 
         await approve.dblclick()
-        await asyncio.sleep(READY_S)
+        await page.evaluate(READY)
         assert await sent(page) == []
         await page.keyboard.press("Escape")
         await approve.click()
-        await asyncio.sleep(READY_S)
+        await page.evaluate(READY)
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await page.wait_for_selector(".confirm", state="detached")
@@ -166,8 +164,10 @@ class Cable:
 
 
 async def test_the_end_of_the_network_shows_on_every_screen(tmp_path: Path, chromium: str) -> None:
-    """A connection that stays open and says nothing is told within three seconds, wherever one looks; the page comes
-    back by itself."""
+    """A connection that stays open and says nothing is told, wherever one looks; the page comes back by itself.
+
+    That it is told after two and a half seconds is a matter of the page's clock: `tests/js/hold.test.js`.
+    """
     demo = Server("demo", tmp_path / "demo", "--rate", "20")
     async with serving(demo):
         cable = Cable(demo.port)
@@ -175,12 +175,9 @@ async def test_the_end_of_the_network_shows_on_every_screen(tmp_path: Path, chro
         port = server.sockets[0].getsockname()[1]
         try:
             async with open_page(chromium, demo.link.replace(str(demo.port), str(port))) as page:
-                await page.wait_for_function("() => document.title.startsWith('● Live')", timeout=20_000)
+                await page.wait_for_function("() => document.title.startsWith('● Live')")
                 cable.cut()
-                cut = time.monotonic()
-                await page.wait_for_selector(".banner:has-text('has not answered')", timeout=10_000)
-                # The three seconds are the page's; a busy machine may take another to tell of it.
-                assert time.monotonic() - cut < 4
+                await page.wait_for_selector(".banner:has-text('has not answered')")
                 assert await page.locator(".pill").inner_text() == "No answer"
                 for name in ("alerts", "exposure", "figures", "cashier", "letters"):
                     await page.evaluate("(name) => { window.location.hash = `#/${name}`; }", name)
@@ -189,7 +186,7 @@ async def test_the_end_of_the_network_shows_on_every_screen(tmp_path: Path, chro
                     assert await page.locator(".pill").inner_text() != "Live"
                     assert await page.locator(".screen.is-stale").count() == 1
                 cable.mend()
-                await page.wait_for_function("() => document.title.startsWith('● Live')", timeout=20_000)
+                await page.wait_for_function("() => document.title.startsWith('● Live')")
                 await page.wait_for_selector(".banner", state="detached")
         finally:
             server.close()

@@ -1,6 +1,5 @@
 """The screens beside the overview, in a real Chromium: what is set aside, the cashier's queue, the tree."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.page import open_page
+from tests.browser.page import READY, open_page
 from tests.integration.processes import Server, serving
 
 pytestmark = pytest.mark.browser
 
-READY_S = 0.45  # before it no question takes an answer
 
 # Publishes an event with the page's own session; returns the HTTP status.
 PUBLISH = """async ([id, type, data]) => (await fetch('/v1/events', {
@@ -71,11 +69,11 @@ async def test_a_payment_is_decided_on_the_page(demo: Server, chromium: str) -> 
         await show(page, "Cashier")
         # The newest: the simulated cashier takes some seconds for each step.
         row = page.locator(".cashier [role=row]", has=page.locator("button:text-is('Approve')")).last
-        amount = await row.locator(".c-amount").inner_text(timeout=30_000)
+        amount = await row.locator(".c-amount").inner_text()
         await row.get_by_role("button", name="Approve").click()
         asked = await page.locator(".confirm").inner_text()
         assert amount in asked and re.search(r"\w+ \w+ \(C\d+\)", asked), asked
-        await asyncio.sleep(READY_S)
+        await page.evaluate(READY)
         await page.locator(".confirm .button-main").click()
         await page.wait_for_selector(f".notice:has-text('The deposit of {amount}'):has-text('approved')")
 
@@ -85,13 +83,13 @@ async def test_the_tree_is_walked_by_links(demo: Server, chromium: str) -> None:
     async with serving(demo), open_page(chromium, demo.link) as page:
         await page.wait_for_selector(".tabs")
         await show(page, "Weekly figures")
-        await page.get_by_role("link", name="M1", exact=True).click(timeout=30_000)
+        await page.get_by_role("link", name="M1", exact=True).click()
         await page.wait_for_selector(".crumbs a[aria-current]:text-is('M1')")
         assert page.url.endswith("#/figures/M1")
         await page.get_by_role("link", name="Whole book").click()
         await page.wait_for_selector(".crumbs a[aria-current]:text-is('Whole book')")
         await show(page, "Exposure")
-        await page.wait_for_selector(".exposure .outcome b.tone-bad", timeout=30_000)
+        await page.wait_for_selector(".exposure .outcome b.tone-bad")
         for counted in ("Markets", "Parlays"):
             shown = await page.locator(".totals div", has_text=counted).locator("dd").inner_text()
             assert shown.replace(",", "").isdigit(), f"{counted}: {shown}"

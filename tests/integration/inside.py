@@ -17,7 +17,7 @@ from fire22.core.message import Json, Message, decode_json
 from fire22.sources import outbox
 from fire22.sportsbook.demo.create import create_demo
 
-WAIT_S = 20
+WAIT_S = 60  # ends early; so long only on a machine that is busy with much else
 
 
 def make_config(folder: Path, book: Path | None = None, /, **sections: dict[str, Any]) -> Config:

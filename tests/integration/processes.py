@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -12,14 +13,19 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-START_S = 30
+START_S = 90  # ends early; so long only on a machine that is busy with much else
+PORTS = range(10_240, 32_768)  # below those that the system gives to outgoing connections, so that none takes one away
+
+_random = random.SystemRandom()
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody listens on now, and that nobody gets by chance before it is listened on."""
+    while True:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port := _random.choice(PORTS)))
+            return port
 
 
 class Server:
@@ -75,7 +81,7 @@ class Server:
         self._process = None
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/healthz", timeout=20):
             return True
         return False
 
@@ -90,7 +96,7 @@ async def serving(server: Server) -> AsyncIterator[Server]:
         await server.kill()
 
 
-async def run_program(*arguments: str, seconds: float = 120) -> str:
+async def run_program(*arguments: str, seconds: float = 150) -> str:
     """Run `fire22` to its end; returns what it printed.
 
     Raises:
@@ -129,4 +135,4 @@ def started(*arguments: object, until: str, stderr: Path) -> Iterator[str]:
             yield said
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(60)

@@ -49,7 +49,7 @@ async def parts(server: app.Application) -> dict[str, str]:
 
 async def told(server: app.Application, holds: Callable[[dict[str, str]], bool]) -> dict[str, str]:
     """What `/readyz` says, once it says that."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not holds(found := await parts(server)):
         assert time.monotonic() < ends, found
     return found

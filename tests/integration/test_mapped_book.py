@@ -16,11 +16,13 @@ from fire22.sportsbook import domain
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from tests.integration.inside import make_config, sign, talking, until
+from tests.integration.test_http import request
 from tests.support.demo_book import told
 from tests.support.folding import Folding
 from tests.support.harbour import MAP, TREES, Harbour
 
 LOOP_FACTORY = uvloop.new_event_loop
+DOMAIN = book_of(read_book_mapping(MAP))
 
 
 def fire22(*arguments: object) -> Result:
@@ -37,7 +39,7 @@ def heard(book: Path) -> list[Event]:
     """What the triggers have told since the last call."""
     connection = apsw.Connection(str(book))
     try:
-        return told(connection, book_of(read_book_mapping(MAP)))
+        return told(connection, DOMAIN)
     finally:
         connection.close()
 
@@ -54,7 +56,7 @@ def test_the_figures_are_those_of_the_books_own_tables(seed: int, tmp_path: Path
     book, folding = Harbour(tmp_path / "harbour.db", seed), Folding(domain.flows)
     for _ in range(120):
         book.step()
-    install(book.path, book_of(read_book_mapping(MAP)).outbox)
+    install(book.path, DOMAIN.outbox)
     for _ in range(20):
         folding.group(heard(book.path))
         for _ in range(10):
@@ -154,6 +156,9 @@ async def test_a_mapped_book_is_followed_from_the_first_slip_on(tmp_path: Path) 
             await own.ask("subscribe", target="kpi")
             await own.message(lambda message: holds(message.data, sums))
         assert server.engine.letters.open == 0
+        assert (await request(server, "GET", "/v1/session")).json[
+            "commands"
+        ] == []  # it knows no way to write this book
         await until(lambda: server.shows_all)
     compared = lines(fire22("check", "--data", data, "--book", book.path, "--mapping", MAP, "--reconcile"))
     assert "every row is known as it is" in compared

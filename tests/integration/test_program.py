@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fire22 import __version__ as fire22_version
 from fire22.log.file import open_file
 from tests.integration.processes import Server, free_port, serving, started
 
@@ -21,7 +22,7 @@ def fire22(*arguments: object, **more: object) -> subprocess.CompletedProcess[st
     """Run the program to its end."""
     command = [sys.executable, "-m", "fire22", *map(str, arguments)]
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-    return subprocess.run(command, text=True, timeout=60, check=False, **settings)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, text=True, timeout=150, check=False, **settings)  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_without_the_extra_the_program_names_it(wheel: Path, tmp_path: Path) -> None:
-    """Who has installed the package alone has the Python client; `fire22` says what to install, and no traceback."""
+    """Who has installed the package alone has the Python client; `fire22` prints its version, and for all else what
+    to install, without a traceback."""
     home, empty = tmp_path / "venv", tmp_path / "empty"
     empty.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
@@ -61,6 +63,9 @@ def test_without_the_extra_the_program_names_it(wheel: Path, tmp_path: Path) -> 
         assert done.returncode == 1
         assert "pip install 'fire22-flows[server]'" in done.stderr
         assert "Traceback" not in done.stderr
+    for command in ([str(home / "bin" / "fire22")], [str(python), "-m", "fire22"]):
+        done = subprocess.run([*command, "--version"], cwd=empty, capture_output=True, text=True, check=True)
+        assert done.stdout == f"fire22 {fire22_version}\n"
     client = "from fire22.client import connect; connect('http://127.0.0.1:1')"
     subprocess.run([str(python), "-c", client], cwd=empty, check=True)
     assert "pip install 'fire22-flows[server]'" in (ROOT / "README.md").read_text()

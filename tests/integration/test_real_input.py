@@ -190,4 +190,4 @@ async def test_the_page_shows_the_figures(run: Run, chromium: str) -> None:
     """A risk manager's page shows the revenue of the recorded wagers, to the cent."""
     server = Server("serve", run.folder / "data", "--book", str(run.book))
     async with serving(server), open_page(chromium, server.link) as page:
-        await page.wait_for_function("() => document.body.innerText.includes('2,287,118.27')", timeout=20_000)
+        await page.wait_for_function("() => document.body.innerText.includes('2,287,118.27')")

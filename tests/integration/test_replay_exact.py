@@ -68,7 +68,7 @@ async def rebuild_apart(source: Path, target: Path, hash_seed: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    said, failed = await asyncio.wait_for(process.communicate(), 60)
+    said, failed = await asyncio.wait_for(process.communicate(), 150)
     assert process.returncode == 0, failed.decode()
     return said.decode().strip()
 

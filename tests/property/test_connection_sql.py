@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import pytest
 
 from fire22.core.event import Event
 from fire22.flows.base import Flow
@@ -23,6 +22,7 @@ from fire22.sportsbook.registry.flow import Registry
 from tests.support.desk import Desk
 from tests.support.folding import Folding
 from tests.support.netted import Netted, Unpaid
+from tests.support.seeds import seeds
 
 BEFORE: Final = 200
 AFTER: Final = 160
@@ -119,7 +119,7 @@ def wager_id(event: Event) -> str:
     return str(msgspec.json.decode(event.data)["wagerId"])
 
 
-@pytest.mark.parametrize("seed", range(8))
+@seeds(3, 8)
 def test_figures_are_the_books_after_any_correction(seed: int, tmp_path: Path) -> None:
     """Whoever connects a living book finds its own sums on the screen, also after corrections of what is long past."""
     print(f"seed {seed}")

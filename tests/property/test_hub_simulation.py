@@ -52,8 +52,8 @@ from fire22.security.access import Access
 from fire22.security.tokens import SignInCodes, Tokens
 from tests.support import virtual_time
 from tests.support.memory_feed import MemoryFeed, topics
+from tests.support.seeds import seeds
 
-SEEDS = range(6)
 STEPS = 10_000
 APPLICATIONS = 6
 HEARTBEAT_S = 2.0
@@ -767,7 +767,7 @@ async def simulate(seed: int) -> None:
         running.cancel()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@seeds(3, 12)
 def test_simulation(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever breaks, each subscription sees what it may see, in order, once, and begins anew from what was stored."""
     if seed % 2:  # a critical message overtakes whatever waits

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-import pytest
 
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
@@ -29,6 +28,7 @@ from fire22.sportsbook.registry.agent_tree import Tree
 from fire22.sportsbook.registry.flow import Registry
 from tests.support.histories import SCOPES, History
 from tests.support.netted import Netted, Unpaid
+from tests.support.seeds import seeds
 from tests.support.storage import START_MS
 
 DAY_MS = 24 * 3_600_000
@@ -378,7 +378,7 @@ def compare(events: list[Event], cut: Callable[[], bool], ahead_ms: int = AHEAD_
     assert set(screen.documents) == set(SCOPES)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@seeds(10, 24)
 def test_every_figure_is_what_all_facts_together_say(seed: int) -> None:
     """A risk manager can trust every figure of every scope after every group, whatever came and however late."""
     random = Random(f"cuts {seed}")
@@ -390,14 +390,14 @@ def test_every_figure_is_what_all_facts_together_say(seed: int) -> None:
     compare(events, lambda: next(taken) == flushed_last or random.random() < share)
 
 
-@pytest.mark.parametrize("seed", range(100, 106))
+@seeds(3, 6, start=100)
 def test_every_figure_across_daylight_saving(seed: int) -> None:
     """The same in the weeks in which clocks change, with a flush after every event."""
     start = datetime(2026, *Random(seed).choice(((3, 6), (10, 30))), tzinfo=ZoneInfo("UTC"))
     compare(History(seed, start_ms=to_ms(start), noise=False).take(90), lambda: True)
 
 
-@pytest.mark.parametrize("seed", range(200, 212))
+@seeds(4, 12, start=200)
 def test_every_figure_of_a_book_whose_clock_is_seldom_told(seed: int) -> None:
     """Facts that stand days ahead of a recorded clock end no day, and count in theirs once the clock begins it."""
     print(f"seed {seed}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import pytest
 from msgspec import Raw
 
 from fire22.core.event import Event
@@ -24,6 +23,7 @@ from fire22.sportsbook.registry.flow import Registry
 from tests.support.desk import Desk
 from tests.support.folding import Folding
 from tests.support.netted import Netted, Unpaid
+from tests.support.seeds import seeds
 from tests.support.storage import START_MS
 
 STEPS: Final = 300
@@ -182,7 +182,7 @@ def begin(desk: Paced, began: dict[str, tuple[str, dict[str, Then]]], at_ms: int
             began[kind] = key, then
 
 
-@pytest.mark.parametrize("seed", range(6))
+@seeds(2, 6)
 def test_every_figure_is_what_sql_says_of_the_book(seed: int, tmp_path: Path) -> None:
     """A risk manager who asks the book's own tables finds the figures of the screen, of every scope and period."""
     print(f"seed {seed}")

@@ -16,6 +16,7 @@ from fire22.sportsbook.registry.flow import Registry
 from tests.support.desk import Desk
 from tests.support.folding import Folding
 from tests.support.histories import History
+from tests.support.seeds import seeds
 
 STEPS: Final = 160
 Posted = tuple[str, str, float, float, str]  # customer, kind, amount, balance, reference
@@ -58,7 +59,7 @@ def posted(batch: Batch) -> list[Posted]:
     return [(each["customerId"], each["kind"], each["amount"], each["balance"], each["ref"]) for each in data]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@seeds(2, 6)
 def test_every_balance_is_the_books_own(seed: int, tmp_path: Path) -> None:
     """A cashier can trust every balance and entry, whatever the desk did and however the server was restarted."""
     print(f"seed {seed}")

@@ -9,7 +9,6 @@ from random import Random
 from typing import Final
 
 import msgspec
-import pytest
 
 from fire22.core.event import Event
 from fire22.core.message import Json
@@ -19,6 +18,7 @@ from fire22.sportsbook import domain
 from fire22.sportsbook.book import database, writer
 from tests.support.desk import Desk
 from tests.support.folding import Folding
+from tests.support.seeds import seeds
 
 STEPS: Final = 220
 WITHIN: Final = "(?1 = '/' OR {0} = ?1 OR substr({0}, 1, length(?1) + 1) = ?1 || '/')"
@@ -184,7 +184,7 @@ def compare(desk: Rewriting, fold: Folding) -> None:
     assert {key.partition(":")[2] for key in named} <= codes
 
 
-@pytest.mark.parametrize("seed", range(8))
+@seeds(3, 8)
 def test_rewritten_rows_move_every_figure(seed: int, tmp_path: Path) -> None:
     """Whoever moves, is renamed or gets somebody's wager: both sides' figures are right, after restarts too."""
     print(f"seed {seed}")

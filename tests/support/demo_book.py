@@ -62,28 +62,63 @@ _positions: Final[dict[str, int]] = {}
 _gathered: Final[dict[str, list[tuple[str, str, str, str]]]] = {}
 
 
+class _Kept:
+    """The reader of the book that was asked for last: opening one costs more than reading a few changes."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._reader: BookReader | None = None
+
+    def reader(self, connection: apsw.Connection, domain: Domain | None) -> BookReader:
+        """The one of a book; a new one where the book has become another, or its triggers have."""
+        path = Path(connection.filename)
+        key = (path, connection.pragma("schema_version"), None if domain is None else id(domain))
+        if self._reader is None or key != self._key or self._reader.replaced():
+            if self._reader is not None:
+                self._reader.close()
+            self._reader, self._key = _open(path, domain), key
+        return self._reader
+
+
+_kept: Final = _Kept()
+
+
 def told(connection: apsw.Connection, domain: Domain | None = None) -> list[Event]:
     """The events that were made of a book's changes since the last call, by the mirror beside it."""
-    return read(Path(connection.filename), domain)
+    return _take(_kept.reader(connection, domain))
 
 
 def read(path: Path, domain: Domain | None = None) -> list[Event]:
-    """The same of a file."""
-    reader = BookReader(path, domain or book(None), path.parent, lambda id: _positions.get(id))
-    events: list[Event] = []
+    """The same of a file; it is closed, and its changes are trimmed."""
+    reader = _open(path, domain)
     try:
-        reader.prepare()
-        while True:
-            while facts := reader.facts():
-                events += map(_event, facts)
-                reader.position = facts[-1].number
-            if not reader.take():
-                break
-        _positions[reader.book_id] = reader.position
+        events = _take(reader)
         reader.trim()
         return events
     finally:
         reader.close()
+
+
+def _open(path: Path, domain: Domain | None) -> BookReader:
+    reader = BookReader(path, domain or book(None), path.parent, lambda id: _positions.get(id))
+    try:
+        reader.prepare()
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _take(reader: BookReader) -> list[Event]:
+    events: list[Event] = []
+    while True:
+        while facts := reader.facts():
+            events += map(_event, facts)
+            reader.position = facts[-1].number
+        if not reader.take():
+            break
+    _positions[reader.book_id] = reader.position
+    return events
 
 
 def gather(connection: apsw.Connection) -> None:

@@ -185,7 +185,7 @@ def clock() -> FakeClock:
 @pytest.fixture(autouse=True)
 async def limit() -> AsyncIterator[None]:
     """No test hangs."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         yield
 
 

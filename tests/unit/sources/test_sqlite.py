@@ -26,6 +26,7 @@ from fire22.sources.sqlite import SqliteSource
 from tests.support.storage import Storage, opened
 
 NOW_MS = 1_772_366_400_000
+WAIT_S = 60
 AT = "2026-03-01T12:00:00.000+00:00"
 FORMER = f"""
     CREATE TABLE fire22_meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -175,7 +176,7 @@ class Running:
 
 async def until(holds: Callable[[], bool], task: "asyncio.Task[None] | None" = None) -> None:
     """Until a thread has come so far."""
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(WAIT_S):
         while not holds():
             if task is not None and task.done():
                 task.result()
@@ -201,7 +202,7 @@ def outbox_rows(path: Path) -> list[int]:
 async def ending(path: Path, storage: Storage) -> Fire22Error:
     """What ends a source."""
     with pytest.raises(BookError) as caught:
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(WAIT_S):
             await SqliteSource(
                 path, storage.log, domain=Things(), folder=path.parent, poll_ms=1, now_ms=lambda: NOW_MS
             ).run()
@@ -668,7 +669,7 @@ async def test_no_book(tmp_path: Path) -> None:
             assert caught.value.code.name == code
             assert name in caught.value.message
             running = asyncio.create_task(source.run())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 while len(told) < 2:
                     await asyncio.sleep(0.01)
             assert source.status().problem == code

@@ -241,7 +241,7 @@ def started(path: Path, *, rate: str = "200") -> subprocess.Popen[bytes]:
 def finished(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
     """The exit status and what it said, once it ended."""
     assert process.stdin is not None and process.stderr is not None
-    status = process.wait(timeout=20)
+    status = process.wait(timeout=60)
     said = process.stderr.read()
     process.stdin.close()
     process.stderr.close()

@@ -9,14 +9,13 @@ from fire22.core import codes
 from fire22.core.errors import BookError, SetupError, SourceError
 from fire22.core.times import to_text
 from fire22.sources.outbox import install
-from fire22.sportsbook.book import database, writer
+from fire22.sportsbook.book import database
 from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.replay.pacing import Pace, Progress, ReplayReport, replay
 from fire22.sportsbook.replay.recording import Mapping, read_mapping
 from tests.support.demo_book import gather
 
 ROOT = Path(__file__).parents[4]
-RECORDED = ROOT.parent / "shared" / "data" / "bustabit" / "wagers.csv.gz"
 MAPPING = """
 [file]
 format = "csv"
@@ -306,25 +305,3 @@ def test_progress_is_told(case: Case) -> None:
     assert case.progress[-1].rows == 1200
     assert case.progress[-1].at_ms == (T0 + 1199) * 1000
     assert case.progress[-1].bytes_read == case.progress[-1].bytes_total == case.file.stat().st_size
-
-
-@pytest.mark.external_data
-@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded wagers are not beside the checkout")
-def test_the_recorded_wagers_add_up_to_the_cent(case: Case) -> None:
-    """50,000 real wagers make a revenue of −2,287,118.27, by plain SQL over the book."""
-    mapping = read_mapping(ROOT / "examples" / "bustabit.toml")
-    report = replay(RECORDED, mapping, case.book, speed=None, progress=case.progress.append, install=install)
-    connection = database.connect(case.book)
-    assert writer.gross_revenue_minor(connection) == writer.gross_revenue_minor(connection, "/BB") == -228_711_827
-    connection.close()
-    assert (report.placed, report.settled, report.customers) == (50_000, 50_000, 4_149)
-    assert report.revenue_minor == -228_711_827
-    assert case.fetch("SELECT sum(balance_cents) FROM customers") == [(228_711_827,)]
-    assert case.fetch("SELECT count(*) FROM wagers WHERE status <> 'settled'") == [(0,)]
-    assert case.fetch("SELECT type, count(*) FROM told GROUP BY type") == [
-        ("agent.created", 1),
-        ("customer.created", 4_149),
-        ("system.clock", 42_153),
-        ("wager.placed", 50_000),
-        ("wager.settled", 50_000),
-    ]
