@@ -23,7 +23,7 @@ from fire22.core.times import to_datetime
 from fire22.feed.base import Archived, Checkpoint, Document, Record
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
-from fire22.hub.hub import Hub
+from fire22.hub.delivery import Hub
 from fire22.hub.lane import LaneKey, Subscriber
 from fire22.log.base import Group
 from fire22.sources import outbox

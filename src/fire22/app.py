@@ -36,7 +36,7 @@ from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Query, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.gauges import samples
-from fire22.hub.hub import Hub
+from fire22.hub.delivery import Hub
 from fire22.hub.loop import HubLoop
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics

@@ -45,7 +45,7 @@ from fire22.core.topic import DIRECT, Kind
 from fire22.gateways.connection import Connections
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
-from fire22.hub.hub import Hub
+from fire22.hub.delivery import Hub
 from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
 from fire22.security.access import Access
@@ -771,7 +771,7 @@ async def simulate(seed: int) -> None:
 def test_simulation(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever breaks, each subscription sees what it may see, in order, once, and begins anew from what was stored."""
     if seed % 2:  # a critical message overtakes whatever waits
-        monkeypatch.setattr("fire22.hub.hub.OVERTAKE_BYTES", 1)
+        monkeypatch.setattr("fire22.hub.delivery.OVERTAKE_BYTES", 1)
     slow = random.Random(seed)
     virtual_time.run(simulate(seed), work_s=lambda: slow.random() * 0.002)
 

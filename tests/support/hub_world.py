@@ -6,9 +6,9 @@ from fire22.core.frames import ServerFrameParser, Text
 from fire22.core.message import Json, Message, decode_json
 from fire22.core.position import Position
 from fire22.hub.codec import PLAIN, Codec
-from fire22.hub.hub import Hub
+from fire22.hub.delivery import Hub
+from fire22.hub.history import BLOCK_RECORDS, Need, Page, Supply
 from fire22.hub.lane import LaneKey, Recipient, Subscriber
-from fire22.hub.past import BLOCK_RECORDS, Need, Page, Supply
 from tests.support.memory_feed import MemoryFeed, topics
 
 NOW_MS = 1_767_225_600_000

@@ -11,8 +11,8 @@ from fire22.core import codes
 from fire22.core.command import Command, History, Ping, Publish, Subscribe, Unsubscribe
 from fire22.core.errors import Fire22Error, RequestError
 from fire22.gateways.service import Follow, Service, page_data, subscribed
+from fire22.hub.history import Page
 from fire22.hub.lane import LaneKey, Subscriber
-from fire22.hub.past import Page
 from fire22.log.base import Appended
 from fire22.observability.logging import get_logger
 from fire22.security.tokens import Principal

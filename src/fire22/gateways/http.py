@@ -28,7 +28,7 @@ from fire22.gateways.errors import as_message, http_status
 from fire22.gateways.service import Service, page_data
 from fire22.gateways.sign_in import SAFE_METHODS, SESSION_COOKIE, token_of
 from fire22.hub.codec import PLAIN
-from fire22.hub.saying import whole_message
+from fire22.hub.encoding import whole_message
 from fire22.log.base import Appended
 from fire22.security.tokens import Principal
 

@@ -21,10 +21,10 @@ from fire22.core.scope import ROOT, agent_of
 from fire22.core.times import to_datetime, to_text
 from fire22.core.topic import Kind, Topic
 from fire22.hub.codec import Codec
-from fire22.hub.hub import Resumed
+from fire22.hub.delivery import Resumed
+from fire22.hub.history import Page
 from fire22.hub.lane import LaneKey
 from fire22.hub.loop import HubLoop
-from fire22.hub.past import Page
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens

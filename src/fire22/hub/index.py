@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from fire22.core.filter import Condition
+from fire22.hub.encoding import Item
 from fire22.hub.lane import Lane
-from fire22.hub.saying import Item
 
 _Value = tuple[bool, int | float | str]  # whether it is a truth value: Python takes True and 1 for equal
 

@@ -14,7 +14,7 @@ from fire22.core.errors import Fire22Error
 from fire22.core.filter import Filter
 from fire22.feed.base import Document
 from fire22.hub.codec import Codec
-from fire22.hub.saying import Item
+from fire22.hub.encoding import Item
 
 CRITICAL_MAX = 16  # critical messages of a lane that are kept for readers who are behind
 

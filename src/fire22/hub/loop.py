@@ -17,10 +17,10 @@ from fire22.core.message import Json, Message, encode_json
 from fire22.core.times import to_text
 from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Feed
-from fire22.hub.hub import Hub
+from fire22.hub.delivery import Hub
+from fire22.hub.encoding import Item
+from fire22.hub.history import BLOCK_RECORDS, Page, Supply
 from fire22.hub.lane import LaneKey, Subscriber
-from fire22.hub.past import BLOCK_RECORDS, Page, Supply
-from fire22.hub.saying import Item
 
 SLICE_S = 0.003
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage

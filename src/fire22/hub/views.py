@@ -9,7 +9,7 @@ from fire22.core.filter import Filter
 from fire22.core.message import Json
 from fire22.core.patch import compose
 from fire22.feed.base import Document, Entry, Record
-from fire22.hub.saying import fields_of, passes, patch_message, removal_message, whole_message
+from fire22.hub.encoding import fields_of, passes, patch_message, removal_message, whole_message
 
 REMOVED_MAX: Final = 10_000  # removed documents of a topic that are remembered; older readers take a snapshot
 

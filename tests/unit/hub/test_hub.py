@@ -10,9 +10,9 @@ from fire22.core.message import Json
 from fire22.core.patch import apply
 from fire22.core.position import Position
 from fire22.hub.codec import JSON_BATCH
-from fire22.hub.hub import Hub, Resumed
+from fire22.hub.delivery import Hub, Resumed
+from fire22.hub.history import BLOCK_OFFSETS, BLOCK_RECORDS, Need, Supply
 from fire22.hub.loop import HubLoop
-from fire22.hub.past import BLOCK_OFFSETS, BLOCK_RECORDS, Need, Supply
 from tests.support import virtual_time
 from tests.support.hub_world import NOW_MS, TOPICS, Reader, World, key, offsets_of, position_of
 from tests.support.memory_feed import EPOCH, MemoryFeed

@@ -13,8 +13,8 @@ from fire22.core.filter import Filter
 from fire22.core.scope import covers
 from fire22.core.topic import Kind, Topic
 from fire22.feed.base import Entry, Feed, Record
+from fire22.hub.encoding import Item, passes, whole_message
 from fire22.hub.lane import Lane, LaneKey, Skipped
-from fire22.hub.saying import Item, passes, whole_message
 from fire22.hub.views import Views, by_key, told
 
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins

@@ -28,11 +28,11 @@ from fire22.core.times import to_text
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.feed.base import SETTLED, Batch, Document, Feed, Record
 from fire22.hub.codec import Codec
+from fire22.hub.encoding import Change, Item
+from fire22.hub.history import Block, Need, Page, Past, Supply
 from fire22.hub.index import LaneIndex
 from fire22.hub.lane import Cohort, CohortKey, Lane, LaneKey, Skipped, Subscriber
-from fire22.hub.past import Block, Need, Page, Past, Supply
 from fire22.hub.recipients import Recipients
-from fire22.hub.saying import Change, Item
 from fire22.hub.views import Views
 
 LOSSY_OFFSETS: Final = 512  # how far behind the live edge a lossy subscription is at most
