@@ -22,9 +22,9 @@ from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.feed.base import Archived, Checkpoint, Document, Record
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
+from fire22.hub.base import LaneKey, Subscriber
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
-from fire22.hub.delivery import Hub
-from fire22.hub.lane import LaneKey, Subscriber
+from fire22.hub.delivery import Delivery
 from fire22.log.base import Group
 from fire22.sources import outbox
 from fire22.sources.book_reader import BookReader
@@ -139,7 +139,7 @@ class _Demo:
         self._clock_ms = START_MS
         self._engine = build_engine(())
         self._feed = _Feed(self._engine)
-        self.hub = Hub(self._feed, self._engine.topics, now_ms=lambda: self.now_ms)
+        self.hub = Delivery(self._feed, self._engine.topics, now_ms=lambda: self.now_ms)
         self._pending = False
         path = folder / "book.db"
         create_demo(path, seed=1, now_ms=START_MS, install=outbox.install)

@@ -36,7 +36,7 @@ from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Query, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.gauges import samples
-from fire22.hub.delivery import Hub
+from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
@@ -153,8 +153,11 @@ class Application:
             failed=self._failed("feed"),
             faulty=self._faulty,
         )
+        self.delivery = Delivery(
+            self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=config.hub.block_bytes_max
+        )
         self.hub = HubLoop(
-            Hub(self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=config.hub.block_bytes_max),
+            self.delivery,
             self.feed,
             flush_interval_ms=config.hub.flush_interval_ms,
             flush_bytes_max=config.hub.flush_bytes_max,
@@ -166,7 +169,7 @@ class Application:
             self.engine.load(*self.feed.load())
         except FoldStopped as stopped:
             self.runner.stop(stopped)
-        self.hub.hub.begin(self.engine.waiting)
+        self.delivery.begin(self.engine.waiting)
         self.sources: list[Source] = [self._book(Path(config.book.path))] if config.book.path else []
         self.clock = ClockSource(
             self.log,
@@ -194,7 +197,7 @@ class Application:
     def shows_all(self) -> bool:
         """Whether what is shown is the whole of the log."""
         written = self.feed.checkpoint
-        return written.seq >= self.log.last_seq and self.hub.hub.flushed >= written.offset
+        return written.seq >= self.log.last_seq and self.delivery.flushed >= written.offset
 
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
@@ -337,7 +340,7 @@ class Application:
     def _book_ms(self) -> int:
         """The book's time: what is done in a recorded book happens at its own clock's time."""
         if self.sources and all(source.status().recorded for source in self.sources):
-            return self.hub.hub.watermark_ms or now_ms()
+            return self.delivery.watermark_ms or now_ms()
         return now_ms()
 
     def _alert(self, alert_id: str) -> Alert | None:

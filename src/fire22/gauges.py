@@ -17,7 +17,7 @@ def samples(server: "Application", now_ms: int) -> Iterator[Sample]:
     Args:
         now_ms: of the wall clock.
     """
-    hub, feed = server.hub.hub, server.feed.checkpoint
+    hub, feed = server.delivery, server.feed.checkpoint
     counted = hub.statistics
     for transport, count in server.connections.count.items():
         yield Sample("fire22_connections", "Open connections.", count, {"transport": transport})

@@ -30,7 +30,7 @@ async def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(app, "LOOK_S", 0.02)
     path = make_book(folder / "book.db")
     async with app.running(make_config(folder / "data", path)) as server:
-        await until(lambda: server.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: server.delivery.knows_scope("/M1/A1"))
         yield server, path
 
 

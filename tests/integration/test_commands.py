@@ -79,7 +79,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
     """A server on a small book, for all tests."""
     folder = tmp_path_factory.mktemp("commands")
     async with app.running(make_config(folder / "data", make_book(folder / "book.db"))) as running:
-        await until(lambda: running.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: running.delivery.knows_scope("/M1/A1"))
         yield running
 
 
@@ -321,7 +321,7 @@ async def test_a_wager_over_a_limit_is_held(tmp_path: Path) -> None:
     config = make_config(tmp_path / "data", make_book(tmp_path / "book.db"), desk={"over_limit": "review"})
     async with app.running(config) as reviewing:
         shop = Shop(tmp_path / "book.db")
-        await until(lambda: reviewing.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: reviewing.delivery.knows_scope("/M1/A1"))
         limits = {"creditLimitMinor": 900_000, "maxWagerMinor": 1_000}
         await done(reviewing, "customer.limit", {"customerId": shop.customer} | limits, "r0")
         async with talking(reviewing, token=token(reviewing, "risk")) as talk:

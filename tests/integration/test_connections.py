@@ -23,7 +23,6 @@ from fire22.gateways.connection import Connections
 from fire22.gateways.http_protocol import HttpProtocol
 from fire22.gateways.liveness import tcp_info
 from fire22.gateways.websocket import WebSocket
-from fire22.hub.lane import Cohort
 from tests.integration.inside import WAIT_S, Talk, make_config, sign, talking, until
 from tests.integration.test_websocket import Raw, own, raw
 from tests.support import virtual_time
@@ -56,7 +55,7 @@ def write_alone(connection: WebSocket, data: bytes) -> None:
 
 def write_as_many(connection: WebSocket, data: bytes) -> None:
     """Write as to a whole cohort."""
-    WebSocket.write_many([connection], cast(Cohort, connection.cohort), data)
+    WebSocket.write_many([connection], connection.cohort, data)
 
 
 def fill(connection: WebSocket, write: Callable[[WebSocket, bytes], None] = write_alone) -> int:

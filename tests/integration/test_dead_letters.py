@@ -35,7 +35,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def server(book: Path) -> AsyncIterator[app.Application]:
     """A server on it, for all tests."""
     async with app.running(make_config(book.parent / "data", book)) as running:
-        await until(lambda: list(running.hub.hub.documents("kpi", "/M1")))
+        await until(lambda: list(running.delivery.documents("kpi", "/M1")))
         yield running
 
 
@@ -59,7 +59,7 @@ def wager(**changes: Json) -> str:
 
 def letters(server: app.Application) -> dict[str, dict[str, Json]]:
     """The open letters as the hub shows them, by the event's id."""
-    documents = [each.body for each in server.hub.hub.documents("dead_letters", "/") if each.body is not None]
+    documents = [each.body for each in server.delivery.documents("dead_letters", "/") if each.body is not None]
     return {str(body["eventId"]): body for body in documents}
 
 
@@ -193,7 +193,7 @@ async def test_a_letter_is_put_right_over_http(server: app.Application, book: Pa
         assert answer.status == 202
         assert int(str(found["seq"])) < int(str(answer.json["seq"])) <= server.log.last_seq
         assert (await talk.update()).data is None
-    await until(lambda: server.engine.checkpoint.offset == server.hub.hub.flushed)
+    await until(lambda: server.engine.checkpoint.offset == server.delivery.flushed)
     after = await figures(server)
     assert after["pending"] == float(str(before["pending"])) + 1
     assert after["pendingRisk"] == float(str(before["pendingRisk"])) + 100
@@ -207,7 +207,7 @@ async def test_a_row_of_the_book_is_not_tried_again(server: app.Application, boo
     answer = await request(server, "POST", f"/v1/dead-letters/{found['seq']}/replay")
     assert (answer.status, answer.code) == (400, "event_invalid")
     assert "read again when it changes in the book" in answer.body.decode()
-    await until(lambda: server.engine.checkpoint.offset == server.hub.hub.flushed)
+    await until(lambda: server.engine.checkpoint.offset == server.delivery.flushed)
     assert letters(server)[str(found["eventId"])] == found
     await request(server, "POST", f"/v1/dead-letters/{found['seq']}/dismiss", {"reason": "a test"})
     await until(lambda: not letters(server))

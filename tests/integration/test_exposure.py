@@ -30,7 +30,7 @@ async def test_exposure_over_http(tmp_path: Path) -> None:
     """A risk manager asks what if, and follows the view; a customer does neither, an agent only within its scope."""
     config = make_config(tmp_path / "data", make_book(tmp_path / "book.db"), exposure={"interval_ms": 100})
     async with app.running(config) as server:
-        await until(lambda: server.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: server.delivery.knows_scope("/M1/A1"))
         customer: dict[str, Json] = {
             "customerId": "CX",
             "agentId": "A1",
@@ -40,7 +40,7 @@ async def test_exposure_over_http(tmp_path: Path) -> None:
         }
         events = [told("c", "customer.created", customer), wager("x1", "A", 1_100, 1_000), wager("x2", "B", 550, 500)]
         assert (await request(server, "POST", "/v1/events", events)).status == 202
-        await until(lambda: server.hub.hub.document("exposure", "/M1/A1", "m"))
+        await until(lambda: server.delivery.document("exposure", "/M1/A1", "m"))
         view = await request(server, "GET", "/v1/views/exposure?scope=/M1/A1", token=sign(server, role="risk"))
         documents = view.json["documents"]
         assert isinstance(documents, list)

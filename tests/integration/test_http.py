@@ -92,7 +92,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
         folder / "data", make_book(folder / "book.db"), server={"events_bytes_max": 50_000}, auth={"session_hours": 2}
     )
     async with app.running(config) as running:
-        await until(lambda: running.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: running.delivery.knows_scope("/M1/A1"))
         yield running
 
 
@@ -280,7 +280,7 @@ async def test_history(server: app.Application) -> None:
     for number in range(5):
         body = bench_event(f"e{number}", {"n": number})
         assert (await request(server, "POST", "/v1/events", body)).status == 202
-    await until(lambda: not server.runner.behind and server.hub.hub.flushed == server.engine.checkpoint.offset)
+    await until(lambda: not server.runner.behind and server.delivery.flushed == server.engine.checkpoint.offset)
     found: list[Json] = []
     query = "?limit=2"
     while query:

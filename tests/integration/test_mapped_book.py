@@ -134,7 +134,7 @@ async def test_a_mapped_book_is_followed_from_the_first_slip_on(tmp_path: Path) 
     assert (checked.exit_code, "triggers are in place" in checked.output) == (0, True)
     config = make_config(data, book.path, book={"mapping": str(MAP)})
     async with app.running(config) as server:
-        await until(lambda: server.hub.hub.knows_scope("/QUAY/PIER"))
+        await until(lambda: server.delivery.knows_scope("/QUAY/PIER"))
         async with talking(server) as talk:
             await talk.ask("subscribe", target="wagers")
             book.strike()
@@ -188,15 +188,15 @@ async def test_a_mapped_book_may_bring_its_own_clock(tmp_path: Path) -> None:
     assert "brings in the rows that are there" in lines(fire22("install-triggers", book.path, "--mapping", own))
     async with app.running(make_config(data, book.path, book={"mapping": str(own)})) as server:
         assert server.sources[0].status().recorded
-        await until(lambda: server.hub.hub.watermark_ms == told_ms)
+        await until(lambda: server.delivery.watermark_ms == told_ms)
         async with talking(server) as talk:
             await talk.ask("subscribe", target="wagers")
             book.strike()
             assert isinstance((await talk.update()).data, dict)
-            assert server.hub.hub.watermark_ms == told_ms
+            assert server.delivery.watermark_ms == told_ms
             told_ms = ring(1)
             ring(-10)
-            await until(lambda: server.hub.hub.watermark_ms == told_ms)
+            await until(lambda: server.delivery.watermark_ms == told_ms)
         await until(lambda: server.shows_all)
         assert server.engine.letters.open == 0
     compared = lines(fire22("check", "--data", data, "--book", book.path, "--mapping", own, "--reconcile"))

@@ -33,7 +33,7 @@ async def test_each_difference_is_said_and_brought_in(tmp_path: Path) -> None:
     book = DemoBook(tmp_path / "demo.db")
     config = make_config(tmp_path / "data", book.path)
     async with app.running(config) as server:
-        await until(lambda: server.hub.hub.knows_scope("/M1"))
+        await until(lambda: server.delivery.knows_scope("/M1"))
         await until(lambda: server.sources[0].status().position > 0)
         told = server.sources[0].status().position
     assert check(book.path, "--reconcile")[0] == 0

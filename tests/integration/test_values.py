@@ -37,7 +37,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
     """A server on a small book with an open topic."""
     folder = tmp_path_factory.mktemp("values")
     async with app.running(make_config(folder / "data", make_book(folder / "book.db"))) as running:
-        await until(lambda: running.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: running.delivery.knows_scope("/M1/A1"))
         yield running
 
 
@@ -47,7 +47,7 @@ async def say_as_an_older_log(server: app.Application, id: str, data: bytes, *ta
         id, "test.happened", "test", to_datetime(app.now_ms()), Raw(data), Metadata(category="bench", tags=tags)
     )
     [appended] = await server.log.append([encode_event(event)])
-    feed, hub = server.feed, server.hub.hub
+    feed, hub = server.feed, server.delivery
     await until(lambda: feed.checkpoint.seq >= appended.seq and hub.flushed >= feed.checkpoint.offset)
 
 

@@ -52,7 +52,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
         server={"subscriptions_max": 4, "message_bytes_max": 20_000, "auth_timeout_s": 1},
     )
     async with app.running(config) as running:
-        await until(lambda: running.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: running.delivery.knows_scope("/M1/A1"))
         yield running
 
 
@@ -72,7 +72,7 @@ async def publish(server: app.Application, talk: Talk, id: str, data: Json = Non
     """Say something on the open topic, and wait until it has been delivered."""
     seq = (await talk.ask("publish", event=bench_event(id, data)))["seq"]
     assert isinstance(seq, int)
-    feed, hub = server.feed, server.hub.hub
+    feed, hub = server.feed, server.delivery
     await until(lambda: feed.checkpoint.seq >= seq and hub.flushed >= feed.checkpoint.offset)
 
 
@@ -319,7 +319,7 @@ async def test_overloaded_server(server: app.Application) -> None:
         event = {"id": "e", "type": "test.happened", "source": "test", "timestamp": "2026-03-01T12:00:00.000Z"}
         await first.ask("publish", event=event | {"data": {}, "metadata": {"category": "bench"}})
         await first.update()  # a flush has just been
-        server.hub.hub.load = REFUSING
+        server.delivery.load = REFUSING
         with pytest.raises(InvalidStatus) as caught:
             async with talking(server):
                 pass
@@ -327,7 +327,7 @@ async def test_overloaded_server(server: app.Application) -> None:
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
         assert json.loads(response.body or b"")["code"] == "overloaded"
         await first.ask("ping")
-        server.hub.hub.load = 0
+        server.delivery.load = 0
         async with talking(server) as second:
             await second.ask("ping")
 
@@ -519,7 +519,7 @@ async def test_lost_position(tmp_path: Path) -> None:
     async with own(tmp_path) as server, talking(server) as talk:
         for number in range(10):
             await publish(server, talk, f"lost-{number}", number)
-        await until(lambda: not server.runner.behind and server.hub.hub.flushed == server.engine.checkpoint.offset)
+        await until(lambda: not server.runner.behind and server.delivery.flushed == server.engine.checkpoint.offset)
         # Deletes at most the first so many records, as retention does.
         await server.feed.trim(before_ms=app.now_ms() + 1, bytes_max=1 << 40, records_max=LOST_RECORDS)
         lost = server.feed.lost
@@ -538,7 +538,7 @@ async def test_figures_of_a_book(tmp_path: Path) -> None:
     book = make_book(tmp_path / "book.db")
     config = make_config(tmp_path / "data", book)
     async with app.running(config) as server:
-        await until(lambda: server.hub.hub.knows_scope("/M1/A1"))
+        await until(lambda: server.delivery.knows_scope("/M1/A1"))
         connection = database.connect(book)
         [(customer, agent, path)] = list(
             connection.execute(
@@ -665,10 +665,10 @@ async def test_sudden_end(server: app.Application) -> None:
     async with raw(server) as peer:
         await peer.open(server)
         peer.send_text('{"id":1,"command":"subscribe","target":"kpi"}')
-        await until(lambda: server.hub.hub.lane_count)
+        await until(lambda: server.delivery.lane_count)
         peer.writer.transport.abort()
         await until(lambda: not server.connections.open)
-    assert server.hub.hub.lane_count == 0
+    assert server.delivery.lane_count == 0
 
 
 async def test_heartbeats(tmp_path: Path) -> None:
@@ -720,8 +720,8 @@ async def test_slow_reader_gets_everything(tmp_path: Path) -> None:
             ]
             await server.log.append(list(map(encode_event, parse_events(msgspec.json.encode(events)))))
             assert [number_of(await quick.update()) for _ in range(batch)] == list(range(first, first + batch))
-        assert server.hub.hub.statistics.demoted
-        assert len(server.hub.hub.catching) == 0  # it waits for its peer
+        assert server.delivery.statistics.demoted
+        assert len(server.delivery.catching) == 0  # it waits for its peer
         slow.send(masked(frame_head(Opcode.CLOSE, 0), b"abcd"))
         frames = await slow.rest()
         messages = [decode_json(each.payload)[0] for each in frames if isinstance(each, Text)]

@@ -45,7 +45,7 @@ from fire22.core.topic import DIRECT, Kind
 from fire22.gateways.connection import Connections
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
-from fire22.hub.delivery import Hub
+from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
 from fire22.security.access import Access
@@ -614,7 +614,7 @@ class Application:
 
     def check_end(self) -> None:
         """Everything has come: to the last message, and each document as the hub has it."""
-        hub = self.simulation.loop.hub
+        hub = self.simulation.hub
         for interest, watch in self.watches.items():
             watch.complete(hub.flushed)
             if interest.request.delta:
@@ -646,8 +646,9 @@ class Simulation:
             self.feed.change("kpi", scope, {"total": 0})
         self.truth.commit()
         clock = asyncio.get_running_loop()
+        self.hub = Delivery(self.feed, TOPICS, now_ms=lambda: START_MS, block_bytes_max=BLOCK_BYTES)
         self.loop = HubLoop(
-            Hub(self.feed, TOPICS, now_ms=lambda: START_MS, block_bytes_max=BLOCK_BYTES),
+            self.hub,
             self.feed,
             flush_interval_ms=20,
             flush_bytes_max=5_000,
@@ -750,7 +751,7 @@ async def simulate(seed: int) -> None:
     chance = random.Random(seed)
     async with asyncio.TaskGroup() as tasks:
         simulation = Simulation(chance, tasks)
-        hub = simulation.loop.hub
+        hub = simulation.hub
         running = tasks.create_task(simulation.loop.run())
         applications = [
             Application(simulation, random.Random(chance.random()), f"u{number}") for number in range(APPLICATIONS)

@@ -5,10 +5,10 @@ from fire22.core.filter import parse_filter
 from fire22.core.frames import ServerFrameParser, Text
 from fire22.core.message import Json, Message, decode_json
 from fire22.core.position import Position
+from fire22.hub.base import LaneKey, Page, Recipient, Subscriber
 from fire22.hub.codec import PLAIN, Codec
-from fire22.hub.delivery import Hub
-from fire22.hub.history import BLOCK_RECORDS, Need, Page, Supply
-from fire22.hub.lane import LaneKey, Recipient, Subscriber
+from fire22.hub.delivery import Delivery
+from fire22.hub.history import BLOCK_RECORDS, Need, Supply
 from tests.support.memory_feed import MemoryFeed, topics
 
 NOW_MS = 1_767_225_600_000
@@ -85,7 +85,7 @@ class World:
     def __init__(self, ring_bytes_max: int = 1 << 20, block_bytes_max: int = 32 << 20, *, by_hand: bool = True) -> None:
         self.feed = MemoryFeed(ring_bytes_max)
         self.now_s = 0.0
-        self.hub = Hub(self.feed, TOPICS, now_ms=lambda: NOW_MS, block_bytes_max=block_bytes_max)
+        self.hub = Delivery(self.feed, TOPICS, now_ms=lambda: NOW_MS, block_bytes_max=block_bytes_max)
         if by_hand:
             self.feed.on_batch(self.hub.deliver)
 

@@ -11,8 +11,7 @@ from fire22.core import codes
 from fire22.core.command import Command, History, Ping, Publish, Subscribe, Unsubscribe
 from fire22.core.errors import Fire22Error, RequestError
 from fire22.gateways.service import Follow, Service, page_data, subscribed
-from fire22.hub.history import Page
-from fire22.hub.lane import LaneKey, Subscriber
+from fire22.hub.base import LaneKey, Page, Subscriber
 from fire22.log.base import Appended
 from fire22.observability.logging import get_logger
 from fire22.security.tokens import Principal
@@ -69,7 +68,7 @@ class Commands:
         elif isinstance(command, Publish):
             self._publish(caller, principal, command)
         elif isinstance(command, Ping):
-            caller.answer(command.id, _encode(self._service.hub.hub.stand(caller)))
+            caller.answer(command.id, _encode(self._service.hub.freshness(caller)))
         return True
 
     # Subscriptions.
@@ -80,9 +79,9 @@ class Commands:
         if follow.resumed is not None and follow.resumed.recovered:
             self._join(caller, command.id, follow, None, follow.resumed.cursor)
             return True
-        hub = self._service.hub.hub
-        page = hub.snapshot(follow.topic, follow.key, follow.last)
-        if page.need is None:
+        hub = self._service.hub
+        page = hub.snapshot_nowait(follow.topic, follow.key, follow.last)
+        if page is not None:
             self._join(caller, command.id, follow, page, hub.flushed)
             return True
         self._go_on(caller, command.id, self._subscribe_from_storage(caller, command.id, follow))
@@ -104,23 +103,22 @@ class Commands:
             self._join(caller, id, follow, page, offset)
             caller.performed()
 
-        hub.change(join)
+        hub.between_flushes(join)
 
     def _join(self, caller: Caller, id: int, follow: Follow, snapshot: Page | None, offset: int) -> None:
         if caller.is_ending:
             return
         hub = self._service.hub
         # What follows a resume reaches the live edge of now; a snapshot is as of its own offset.
-        position = hub.hub.position(hub.hub.flushed if snapshot is None else offset)
-        is_newest = snapshot is not None and offset == hub.hub.flushed
-        complete_ms = hub.hub.complete_ms(follow.topic.name, follow.key.scope) if is_newest else None
+        position = hub.position(hub.flushed if snapshot is None else offset)
+        is_newest = snapshot is not None and offset == hub.flushed
+        complete_ms = hub.complete_ms(follow.topic.name, follow.key.scope) if is_newest else None
         caller.answer(id, subscribed(follow, position, snapshot, complete_ms))
-        hub.hub.follow(caller, follow.key, offset, resumed=snapshot is None)
-        hub.resumed()
+        hub.follow(caller, follow.key, offset, resumed=snapshot is None)
 
     def _unsubscribe(self, caller: Caller, principal: Principal, command: Unsubscribe) -> None:
         scope = principal.scope if command.scope is None else command.scope
-        if not self._service.hub.hub.unfollow(caller, command.target, scope):
+        if not self._service.hub.unfollow(caller, command.target, scope):
             raise RequestError(codes.NOT_SUBSCRIBED, "There is no subscription to this target and scope.")
         caller.answer(command.id, b"{}")
 
@@ -128,17 +126,16 @@ class Commands:
 
     def _history(self, caller: Caller, principal: Principal, command: History) -> bool:
         key = self._service.history(principal, command, caller.codec)
-        page = self._service.hub.hub.history(key, command.before, command.limit)
-        if page.need is None:
+        page = self._service.hub.history_nowait(key, command.before, command.limit)
+        if page is not None:
             caller.answer(command.id, page_data(page))
             return True
-        self._go_on(caller, command.id, self._history_from_storage(caller, command, key, page))
+        self._go_on(caller, command.id, self._history_from_storage(caller, command, key))
         return False
 
-    async def _history_from_storage(self, caller: Caller, command: History, key: LaneKey, page: Page) -> None:
-        hub = self._service.hub
-        before = hub.hub.flushed + 1 if command.before is None else command.before
-        caller.answer(command.id, page_data(await hub.read_on(key, page, before, command.limit)))
+    async def _history_from_storage(self, caller: Caller, command: History, key: LaneKey) -> None:
+        page = await self._service.hub.history(key, command.before, command.limit)
+        caller.answer(command.id, page_data(page))
         caller.performed()
 
     def _publish(self, caller: Caller, principal: Principal, command: Publish) -> None:

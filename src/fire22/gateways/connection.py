@@ -25,8 +25,8 @@ from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.errors import as_message
 from fire22.gateways.quota import Quota
 from fire22.gateways.service import Service, reply
+from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
-from fire22.hub.lane import Recipient
 from fire22.security.tokens import Principal
 
 Kind = TypeVar("Kind", bound="Connection")
@@ -170,11 +170,11 @@ class Connection(Caller):
         if failure is not None:
             self.fail(failure)
             return
-        shared.service.hub.hub.enter(self)
+        shared.service.hub.enter(self)
         if principal is None:
             shared.unauthenticated.add(self, shared.loop.time())
         else:
-            shared.service.hub.hub.identify(self)
+            shared.service.hub.identify(self)
 
     def perform(self, command: Command) -> None:
         """Perform a command, after those that wait."""
@@ -194,7 +194,7 @@ class Connection(Caller):
         """It takes bytes again."""
         self.paused = False
         self._taken = None
-        self.shared.service.hub.resumed()
+        self.shared.service.hub.writable(self)
         self._go_on()
 
     def leave(self) -> None:
@@ -204,7 +204,7 @@ class Connection(Caller):
         if self in shared.open:
             del shared.open[self]
             shared.count[self.transport] -= 1
-            shared.service.hub.hub.leave(self)
+            shared.service.hub.leave(self)
             if self._address:
                 shared.addresses.release(self._address)
             if self.principal is not None:
@@ -212,7 +212,7 @@ class Connection(Caller):
 
     def silence(self) -> None:
         """The connection ends: the hub writes nothing more to it."""
-        self.shared.service.hub.hub.leave(self)
+        self.shared.service.hub.leave(self)
 
     # What the hub calls.
 
@@ -272,8 +272,8 @@ class Connection(Caller):
         """Perform the commands that wait, as far as nothing holds them up."""
         hub = self.shared.service.hub
         while self._waiting and not (self._performing or self.paused or self.is_ending):
-            if hub.hub.flushing and isinstance(self._waiting[0], Subscribe | Unsubscribe):
-                hub.change(self._go_on)
+            if hub.flushing and isinstance(self._waiting[0], Subscribe | Unsubscribe):
+                hub.between_flushes(self._go_on)
                 break
             self._performing = True
             self._performing = not self._finish(self._waiting.popleft())
@@ -320,7 +320,7 @@ class Connection(Caller):
                 return
             self._become(principal)
             self.shared.unauthenticated.remove(self)
-            self.shared.service.hub.hub.identify(self)
+            self.shared.service.hub.identify(self)
         elif _identity(before) != _identity(principal):
             message = "A refreshed token has the same user, client, role and scope; connect anew."
             raise AuthError(codes.TOKEN_INVALID, message)

@@ -27,8 +27,8 @@ from fire22.gateways import archive
 from fire22.gateways.errors import as_message, http_status
 from fire22.gateways.service import Service, page_data
 from fire22.gateways.sign_in import SAFE_METHODS, SESSION_COOKIE, token_of
+from fire22.hub.base import LaneKey
 from fire22.hub.codec import PLAIN
-from fire22.hub.encoding import whole_message
 from fire22.log.base import Appended
 from fire22.security.tokens import Principal
 
@@ -194,15 +194,14 @@ class _Handlers:
         topic, scope = service.find(principal, name, request.query_params.get("scope"))
         if topic.kind is not Kind.VIEW:
             raise RequestError(codes.TOPIC_UNKNOWN, f"{name} is a stream, not a view; subscribe to it.")
-        hub = service.hub.hub
-        documents = hub.documents(name, scope)
+        hub = service.hub
         tag = f'"{hub.position(hub.changed_at(name, scope))}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
-        messages = Raw(b"[%b]" % b",".join(map(whole_message, documents)))
-        view = _View(
-            name, scope, str(hub.position(hub.flushed)), to_text(hub.complete_ms(name, scope)), messages, hub.problem
-        )
+        page, offset = await hub.snapshot(topic, LaneKey(name, scope, None, False, PLAIN.name), 0)
+        messages = Raw(b"[%b]" % page.messages)
+        complete = to_text(hub.complete_ms(name, scope))
+        view = _View(name, scope, str(hub.position(offset)), complete, messages, hub.problem)
         return _json(view, headers={"etag": tag, "cache-control": "no-cache"})
 
     async def history(self, request: Request) -> Response:
@@ -216,9 +215,7 @@ class _Handlers:
         except msgspec.ValidationError as error:
             raise RequestError(codes.COMMAND_INVALID, f"The request is not valid: {error}.") from None
         key = service.history(principal, command, PLAIN)
-        hub = service.hub.hub
-        before = command.before or hub.flushed + 1
-        page = await service.hub.read_on(key, hub.history(key, before, command.limit), before, command.limit)
+        page = await service.hub.history(key, command.before, command.limit)
         return Response(page_data(page), media_type=JSON, headers={"cache-control": "no-cache"})
 
     async def archive(self, request: Request) -> Response:

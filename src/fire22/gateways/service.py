@@ -20,11 +20,8 @@ from fire22.core.position import Position
 from fire22.core.scope import ROOT, agent_of
 from fire22.core.times import to_datetime, to_text
 from fire22.core.topic import Kind, Topic
+from fire22.hub.base import Hub, LaneKey, Page, Resumed
 from fire22.hub.codec import Codec
-from fire22.hub.delivery import Resumed
-from fire22.hub.history import Page
-from fire22.hub.lane import LaneKey
-from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens
@@ -96,7 +93,7 @@ class Service:
         self,
         *,
         log: Log,
-        hub: HubLoop,
+        hub: Hub,
         access: Access,
         tokens: Tokens,
         sign_in: SignInCodes,
@@ -151,7 +148,7 @@ class Service:
             known = ", ".join(name for name, each in self.topics.items() if not each.internal)
             raise RequestError(codes.TOPIC_UNKNOWN, f"There is no topic {target[:64]}; there are: {known}.")
         allowed = self.access.scope(principal, topic, scope)
-        if not self.hub.hub.knows_scope(allowed):
+        if not self.hub.knows_scope(allowed):
             raise RequestError(codes.SCOPE_UNKNOWN, f"There is no {agent_of(allowed)} in the agent tree.")
         return topic, allowed
 
@@ -169,7 +166,7 @@ class Service:
         filter = parse_filter(command.filter, topic.filterable, topic.name)
         delta = command.delta and topic.kind is Kind.VIEW
         key = LaneKey(topic.name, scope, filter, delta, codec.name, command.max_rate_hz or 0.0, command.lossy)
-        resumed = self.hub.hub.resume(topic, Position.parse(command.after)) if command.after is not None else None
+        resumed = self.hub.resume(topic, Position.parse(command.after)) if command.after is not None else None
         return Follow(topic, key, command.last, resumed)
 
     def history(self, principal: Principal, command: History, codec: Codec) -> LaneKey:
@@ -251,7 +248,7 @@ class Service:
     def _letter(self, principal: Principal, seq: int) -> dict[str, Json]:
         self._check_current(principal)
         self.access.check_operate(principal)
-        document = self.hub.hub.document(letter.TOPIC, ROOT, str(seq))
+        document = self.hub.document(letter.TOPIC, ROOT, str(seq))
         if document is None or document.body is None:
             raise RequestError(codes.NOT_FOUND, f"There is no dead letter {seq}, or it has been dealt with.")
         return document.body

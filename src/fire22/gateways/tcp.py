@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from fire22.gateways.connection import Connection
 from fire22.gateways.liveness import is_gone, tcp_info
-from fire22.hub.lane import Cohort, Subscriber
+from fire22.hub.base import Subscriber
 
 SEND_BUFFER_BYTES: Final = 128 << 10  # of the kernel, for each socket
 CLOSE_WAIT_S: Final = 5.0
@@ -97,7 +97,7 @@ class TcpConnection(asyncio.Protocol, Connection):
             self._write_rest(data[written:])
 
     @staticmethod
-    def write_many(members: Sequence[Subscriber], cohort: Cohort, data: bytes) -> bool:
+    def write_many(members: Sequence[Subscriber], cohort: object, data: bytes) -> bool:
         """`write` on each of many connections, with nothing but the system call where the socket takes all."""
         write, size = os.write, len(data)
         slow = False

@@ -27,11 +27,12 @@ from fire22.core.scope import ROOT, agent_of, ancestors
 from fire22.core.times import to_text
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.feed.base import SETTLED, Batch, Document, Feed, Record
+from fire22.hub.base import LaneKey, Resumed, Subscriber
 from fire22.hub.codec import Codec
 from fire22.hub.encoding import Change, Item
-from fire22.hub.history import Block, Need, Page, Past, Supply
+from fire22.hub.history import Block, Need, Part, Past, Supply
 from fire22.hub.index import LaneIndex
-from fire22.hub.lane import Cohort, CohortKey, Lane, LaneKey, Skipped, Subscriber
+from fire22.hub.lane import Cohort, CohortKey, Lane, Skipped
 from fire22.hub.recipients import Recipients
 from fire22.hub.views import Views
 
@@ -60,16 +61,7 @@ class Statistics(Struct):
     skipped: int = 0
 
 
-class Resumed(Struct, frozen=True):
-    """How a subscription begins: at `cursor`, with what was lost said where something was."""
-
-    cursor: int
-    recovered: bool
-    reason: str = ""
-    lost: tuple[int, int] | None = None
-
-
-class Hub:
+class Delivery:
     """All lanes, cohorts and cursors.
 
     Args:
@@ -360,12 +352,12 @@ class Hub:
                 tick = self._tick(cohort.codec, self._level_of(cohort), cohort.lanes)
                 yield from self._write(cohort, tuple(cohort.members), tick)
 
-    def stand(self, subscriber: Subscriber) -> dict[str, Json]:
+    def freshness(self, subscriber: Subscriber) -> dict[str, Json]:
         """What a connection is told of time between two ticks."""
-        stand: dict[str, Json] = {"time": to_text(self._now_ms())}
+        found: dict[str, Json] = {"time": to_text(self._now_ms())}
         if subscriber.cohort is not None:
-            stand |= self._complete(subscriber.cohort.lanes)
-        return stand | ({"problem": self.problem} if self.problem else {})
+            found |= self._complete(subscriber.cohort.lanes)
+        return found | ({"problem": self.problem} if self.problem else {})
 
     def announce(self, message: bytes) -> Iterator[None]:
         """Send to every connection what is in no feed: what becomes of the server itself."""
@@ -723,13 +715,13 @@ class Hub:
 
     # Snapshots and history.
 
-    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Page:
+    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Part:
         """What a new subscription begins with, as of `flushed`, oldest first, as far as memory reaches."""
         if topic.kind is Kind.VIEW:
             return self._past.documents(key, self._flushed)
         return self._past.page(key, self._flushed + 1, last)
 
-    def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
+    def history(self, key: LaneKey, before: int | None, limit: int) -> Part:
         """A stream's newest messages below an offset."""
         newest = self._flushed + 1
         return self._past.page(key, newest if before is None else min(before, newest), limit)

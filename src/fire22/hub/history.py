@@ -13,8 +13,9 @@ from fire22.core.filter import Filter
 from fire22.core.scope import covers
 from fire22.core.topic import Kind, Topic
 from fire22.feed.base import Entry, Feed, Record
+from fire22.hub.base import LaneKey, Page
 from fire22.hub.encoding import Item, passes, whole_message
-from fire22.hub.lane import Lane, LaneKey, Skipped
+from fire22.hub.lane import Lane, Skipped
 from fire22.hub.views import Views, by_key, told
 
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
@@ -53,19 +54,14 @@ class Block(Struct, frozen=True):
     skipped: Skipped | None = None
 
 
-class Page(Struct, frozen=True):
-    """Messages of a snapshot or of history, oldest first.
+class Part(Page, frozen=True):
+    """A page as far as memory reaches.
 
     Args:
-        messages: finished, joined by commas.
-        count: of them.
-        below: the offset before which the next page begins; 0 where nothing older is kept.
-        need: what must be read back from storage for the rest of this one: everything below `need.upto`.
+        need: what must be read back from storage for the rest of it: everything below `need.upto`; None where this is
+            all of it.
     """
 
-    messages: bytes
-    count: int
-    below: int
     need: Need | None = None
 
 
@@ -88,7 +84,7 @@ class Past:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._kept: dict[tuple[LaneKey, int, int], Block] = {}
-        self._pages: dict[tuple[str, str, Filter | None], Page] = {}  # as of one flushed offset
+        self._pages: dict[tuple[str, str, Filter | None], Part] = {}  # as of one flushed offset
         self._pages_at = -1
 
     @property
@@ -211,7 +207,7 @@ class Past:
 
     # Those who begin, and those who ask.
 
-    def documents(self, key: LaneKey, flushed: int) -> Page:
+    def documents(self, key: LaneKey, flushed: int) -> Part:
         """A view's documents that a subscription sees; made once for all who begin between two flushes."""
         name = (key.topic, key.scope, key.filter)
         if self._pages_at != flushed:
@@ -220,10 +216,10 @@ class Past:
         if page is None:
             documents = self._views.all(key.topic, key.scope)
             found = [whole_message(each) for each in documents if passes(key.filter, each.body)]
-            page = self._pages[name] = Page(b",".join(found), len(found), 0)
+            page = self._pages[name] = Part(b",".join(found), len(found), 0)
         return page
 
-    def page(self, key: LaneKey, before: int, last: int) -> Page:
+    def page(self, key: LaneKey, before: int, last: int) -> Part:
         """A stream's newest `last` messages below an offset, as far as memory reaches."""
         found: list[Item] = []
         below = before
@@ -241,9 +237,9 @@ class Past:
         """The newest messages of a record for a lane, newest first, at most `last`."""
         return self._items(key, [record], 0, before - 1)[::-1][:last]
 
-    def joined(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Page:
+    def joined(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Part:
         """A page of messages that were found newest first."""
-        return Page(b",".join([item.message(key.scope) for item in reversed(found)]), len(found), below, need)
+        return Part(b",".join([item.message(key.scope) for item in reversed(found)]), len(found), below, need)
 
 
 def _is_for(key: LaneKey, entry: Entry) -> bool:

@@ -4,38 +4,16 @@ A lane is (topic, scope, filter, delta, codec, rate, lossy). Its new messages ar
 flush. A cohort is the set of live connections that follow the same lanes; they share the joined bytes too.
 """
 
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
 
 from msgspec import Struct
 
-from fire22.core.errors import Fire22Error
-from fire22.core.filter import Filter
 from fire22.feed.base import Document
+from fire22.hub.base import LaneKey, Subscriber
 from fire22.hub.codec import Codec
 from fire22.hub.encoding import Item
 
 CRITICAL_MAX = 16  # critical messages of a lane that are kept for readers who are behind
-
-
-class LaneKey(Struct, frozen=True):
-    """What makes two subscriptions the same lane.
-
-    Args:
-        max_rate_hz: how often the lane is written to at most; 0 is every flush.
-        lossy: whether messages of a stream may be left out.
-        to: of what is addressed to single connections: the targets; empty for everything that is subscribed to.
-    """
-
-    topic: str
-    scope: str
-    filter: Filter | None
-    delta: bool
-    codec: str
-    max_rate_hz: float = 0.0
-    lossy: bool = False
-    to: tuple[str, ...] = ()
 
 
 class Skipped(Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -50,73 +28,6 @@ class Skipped(Struct, frozen=True, rename={"first": "from", "last": "to"}):
     def joined(self, other: "Skipped") -> "Skipped":
         """This and what was left out later, as one."""
         return Skipped(self.target, self.scope, self.first, other.last, self.count + other.count)
-
-
-class Recipient(Struct, frozen=True):
-    """To whom messages can be addressed."""
-
-    user: str
-    client: str = ""
-
-
-class Subscriber(ABC):
-    """A connection as the hub sees it; gateways derive theirs from it.
-
-    `cohort` is set while it is live, `cursors` while it is catching up: for each of its lanes the offset up to which
-    it has everything. A live connection holds nothing of its own.
-
-    Attributes:
-        paused: it takes no more for now.
-        resumed_at: the lowest position from which one of its subscriptions was resumed.
-        warned: offset up to which critical messages have overtaken what it has yet to read.
-        skipped: while it is behind: what its lossy lanes have left out since its last tick.
-        unsure: lanes of views that were resumed: it may hold newer documents than its position says.
-    """
-
-    __slots__ = ("cohort", "cursors", "paused", "resumed_at", "skipped", "unsure", "warned")
-
-    codec: Codec
-
-    def __init__(self) -> None:
-        self.cohort: Cohort | None = None
-        self.cursors: dict[Lane, int] | None = None
-        self.paused = False
-        self.resumed_at: int | None = None
-        self.warned = 0
-        self.skipped: dict[Lane, Skipped] | None = None
-        self.unsure: set[Lane] | None = None
-
-    @property
-    def recipient(self) -> Recipient | None:
-        """Who it is, for what is addressed to it; None while nobody knows."""
-        return None
-
-    @abstractmethod
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; never waits, never fails."""
-
-    @staticmethod
-    def write_many(members: "Sequence[Subscriber]", cohort: "Cohort", data: bytes) -> bool:
-        """Hand the same bytes to those of one kind who are still in a cohort; whether any may take no more for now."""
-        for member in members:
-            if member.cohort is cohort:
-                member.write(data)
-        return True
-
-    @abstractmethod
-    def overtaken(self) -> None:
-        """What it has yet to read is no longer kept: end the connection; it comes back and is told what it lost."""
-
-    @abstractmethod
-    def fail(self, error: Fire22Error) -> None:
-        """What it has yet to read cannot be read: say why, and end the connection."""
-
-    @property
-    def lanes(self) -> tuple["Lane", ...]:
-        """The lanes that are followed, live or not."""
-        if self.cohort is not None:
-            return self.cohort.lanes
-        return tuple(lane for lane in self.cursors or () if not lane.key.to)
 
 
 class Cohort:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from fire22.core.codes import Code
 from fire22.core.errors import Fire22Error
 from fire22.core.message import Json, Message, encode_json
+from fire22.core.position import Position
 from fire22.core.times import to_text
 from fire22.core.topic import Topic
-from fire22.feed.base import Batch, Feed
-from fire22.hub.delivery import Hub
+from fire22.feed.base import Batch, Document, Feed
+from fire22.hub.base import LaneKey, Page, Resumed, Subscriber
+from fire22.hub.delivery import Delivery
 from fire22.hub.encoding import Item
-from fire22.hub.history import BLOCK_RECORDS, Page, Supply
-from fire22.hub.lane import LaneKey, Subscriber
+from fire22.hub.history import BLOCK_RECORDS, Part, Supply
 
 SLICE_S = 0.003
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
@@ -29,7 +30,7 @@ REFUSING_S = 2.0  # how long after the flush that showed it
 
 
 class HubLoop:
-    """Owns a hub's timing.
+    """The hub as gateways use it (`base.Hub`): the delivery, and its timing.
 
     Args:
         flush_interval_ms: how long messages gather while they keep coming.
@@ -41,7 +42,7 @@ class HubLoop:
 
     def __init__(
         self,
-        hub: Hub,
+        delivery: Delivery,
         feed: Feed,
         *,
         flush_interval_ms: float,
@@ -50,7 +51,7 @@ class HubLoop:
         shed_ms: float = 250.0,
         failed: Callable[[Fire22Error], None] = lambda _: None,
     ) -> None:
-        self.hub = hub
+        self._delivery = delivery
         self._feed = feed
         self._flush_interval_s = flush_interval_ms / 1000
         self._flush_bytes_max = flush_bytes_max
@@ -74,53 +75,97 @@ class HubLoop:
             tasks.create_task(self._beat(), name="heartbeat")
             tasks.create_task(self._catch_up_all(), name="catch-up")
 
-    @property
-    def feed(self) -> Feed:
-        """What is delivered."""
-        return self._feed
-
-    def change(self, act: Callable[[], None]) -> None:
-        """Do what changes a connection's lanes: now, or right after the flush that is under way; in order."""
-        if self.hub.flushing:
-            self._changes.append(act)
-        else:
-            act()
-            self._work.set()
-
     def fail(self, code: Code, now_ms: int) -> None:
         """Tell everybody, now and with each tick, that the feed cannot go on."""
-        self.hub.problem = code.name
+        self._delivery.problem = code.name
         data: dict[str, Json] = {"code": code.name, "message": code.meaning}
         self._announced.append(encode_json(Message("alert", to_text(now_ms), data, priority="critical")))
         self._news.set()
         self._now.set()
 
-    def resumed(self) -> None:
-        """A connection takes bytes again."""
-        self._work.set()
+    # What gateways call; see `base.Hub`.
+
+    @property
+    def flushed(self) -> int:
+        """See Hub."""
+        return self._delivery.flushed
+
+    @property
+    def flushing(self) -> bool:
+        """See Hub."""
+        return self._delivery.flushing
 
     @property
     def overloaded(self) -> bool:
-        """Whether no new connections should be taken. A flush long past does not count: perhaps there is none now."""
+        """See Hub. A flush long past does not count: perhaps there is none now."""
         since_s = asyncio.get_running_loop().time() - self._flushed_at_s
-        return self.hub.load >= REFUSING and since_s < REFUSING_S
+        return self._delivery.load >= REFUSING and since_s < REFUSING_S
+
+    @property
+    def problem(self) -> str:
+        """See Hub."""
+        return self._delivery.problem
+
+    @property
+    def feed(self) -> Feed:
+        """See Hub."""
+        return self._feed
+
+    def position(self, offset: int) -> Position:
+        """See Hub."""
+        return self._delivery.position(offset)
+
+    def knows_scope(self, scope: str) -> bool:
+        """See Hub."""
+        return self._delivery.knows_scope(scope)
+
+    def complete_ms(self, topic: str, scope: str) -> int:
+        """See Hub."""
+        return self._delivery.complete_ms(topic, scope)
+
+    def document(self, topic: str, scope: str, key: str) -> Document | None:
+        """See Hub."""
+        return self._delivery.document(topic, scope, key)
+
+    def changed_at(self, topic: str, scope: str) -> int:
+        """See Hub."""
+        return self._delivery.changed_at(topic, scope)
+
+    def freshness(self, subscriber: Subscriber) -> dict[str, Json]:
+        """See Hub."""
+        return self._delivery.freshness(subscriber)
+
+    def snapshot_nowait(self, topic: Topic, key: LaneKey, last: int) -> Page | None:
+        """See Hub."""
+        part = self._delivery.snapshot(topic, key, last)
+        return part if part.need is None else None
 
     async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
-        """What a new subscription begins with, oldest first, and the offset as of which it is."""
-        flushed = self.hub.flushed
-        return await self.read_on(key, self.hub.snapshot(topic, key, last), flushed + 1, last), flushed
+        """See Hub."""
+        flushed = self._delivery.flushed
+        return await self._read_on(key, self._delivery.snapshot(topic, key, last), flushed + 1, last), flushed
 
-    async def read_on(self, key: LaneKey, page: Page, before: int, limit: int) -> Page:
+    def history_nowait(self, key: LaneKey, before: int | None, limit: int) -> Page | None:
+        """See Hub."""
+        part = self._delivery.history(key, before, limit)
+        return part if part.need is None else None
+
+    async def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
+        """See Hub."""
+        before = self._delivery.flushed + 1 if before is None else before
+        return await self._read_on(key, self._delivery.history(key, before, limit), before, limit)
+
+    async def _read_on(self, key: LaneKey, part: Part, before: int, limit: int) -> Page:
         """A page that memory did not hold whole, from storage.
 
         Args:
-            page: as far as memory reached.
+            part: as far as memory reached.
             before, limit: as it was asked for.
         """
-        past = self.hub.past
+        past = self._delivery.past
         found: list[Item] = []
-        wanted = limit - page.count
-        need, below, looked = page.need, page.below, 0
+        wanted = limit - part.count
+        need, below, looked = part.need, part.below, 0
         while need is not None and len(found) < wanted:
             records = await self._feed.read_back(key.topic, below, records_max=BLOCK_RECORDS)
             for record in records:
@@ -134,13 +179,54 @@ class HubLoop:
         if len(found) >= wanted and found:
             below = found[-1].offset
         older = past.joined(key, found, below)
-        parts = [each.messages for each in (older, page) if each.messages]
-        return Page(b",".join(parts), page.count + older.count, below)
+        parts = [each.messages for each in (older, part) if each.messages]
+        return Page(b",".join(parts), part.count + older.count, below)
+
+    def enter(self, subscriber: Subscriber) -> None:
+        """See Hub."""
+        self._delivery.enter(subscriber)
+
+    def identify(self, subscriber: Subscriber) -> None:
+        """See Hub."""
+        self._delivery.identify(subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """See Hub."""
+        self._delivery.leave(subscriber)
+
+    def writable(self, subscriber: Subscriber) -> None:
+        """See Hub."""
+        if subscriber.cursors is not None:
+            self._work.set()
+
+    def resume(self, topic: Topic, position: Position) -> Resumed:
+        """See Hub."""
+        return self._delivery.resume(topic, position)
+
+    def follow(self, subscriber: Subscriber, key: LaneKey, cursor: int, *, resumed: bool = False) -> None:
+        """See Hub."""
+        self._delivery.follow(subscriber, key, cursor, resumed=resumed)
+        if subscriber.cursors is not None:
+            self._work.set()
+
+    def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
+        """See Hub."""
+        return self._delivery.unfollow(subscriber, topic, scope)
+
+    def between_flushes(self, act: Callable[[], None]) -> None:
+        """See Hub."""
+        if self._delivery.flushing:
+            self._changes.append(act)
+        else:
+            act()
+            self._work.set()
+
+    # Timing.
 
     def _deliver(self, batch: Batch) -> None:
-        critical = self.hub.deliver(batch)
+        critical = self._delivery.deliver(batch)
         self._news.set()
-        if critical or self.hub.pending_bytes >= self._flush_bytes_max:
+        if critical or self._delivery.pending_bytes >= self._flush_bytes_max:
             self._now.set()
 
     async def _flush_all(self) -> None:
@@ -157,14 +243,14 @@ class HubLoop:
             self._now.clear()
             began = loop.time()
             async with self._writing:
-                if self.hub.urgent:
-                    await _sliced(self.hub.overtake())
+                if self._delivery.urgent:
+                    await _sliced(self._delivery.overtake())
                 await self._sliced_flush(began)
                 while self._announced:
-                    await _sliced(self.hub.announce(self._announced.pop(0)))
+                    await _sliced(self._delivery.announce(self._announced.pop(0)))
             self._flushed_at_s = loop.time()
             self.flush_s = self._flushed_at_s - began
-            self.hub.load = _load(self.hub.load, self.flush_s / self._shed_s)
+            self._delivery.load = _load(self._delivery.load, self.flush_s / self._shed_s)
             earliest = began + max(self._flush_interval_s, 2 * self.flush_s)
             changes, self._changes = self._changes, []
             for act in changes:
@@ -173,7 +259,7 @@ class HubLoop:
 
     async def _wait_for_news(self) -> None:
         """Until something has come, or something held back is due."""
-        due_s = self.hub.due_s()
+        due_s = self._delivery.due_s()
         if due_s is None:
             await self._news.wait()
             return
@@ -185,24 +271,24 @@ class HubLoop:
     async def _sliced_flush(self, now_s: float) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for _ in self.hub.flush(now_s):
+        for _ in self._delivery.flush(now_s):
             if loop.time() - began > SLICE_S:
                 await asyncio.sleep(0)
-                if self.hub.urgent:
-                    await _sliced(self.hub.overtake())
+                if self._delivery.urgent:
+                    await _sliced(self._delivery.overtake())
                 began = loop.time()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_s / 2)
             async with self._writing:
-                await _sliced(self.hub.heartbeat())
+                await _sliced(self._delivery.heartbeat())
 
     async def _catch_up_all(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._work.clear()
-            waiting = self.hub.catching
+            waiting = self._delivery.catching
             if not waiting:
                 await self._work.wait()
                 continue
@@ -215,7 +301,7 @@ class HubLoop:
             await asyncio.sleep(0)
 
     async def _catch_up(self, subscriber: Subscriber) -> None:
-        need = self.hub.catch_up(subscriber)
+        need = self._delivery.catch_up(subscriber)
         if need is None:
             return
         try:
@@ -227,7 +313,7 @@ class HubLoop:
             else:  # it is no better the next time, and others wait
                 subscriber.fail(error)
             return
-        self.hub.catch_up(subscriber, Supply(need, records))
+        self._delivery.catch_up(subscriber, Supply(need, records))
 
 
 async def _sliced(work: Iterator[None]) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from fire22.hub.base import Recipient, Subscriber
 from fire22.hub.encoding import EVERYONE
-from fire22.hub.lane import Recipient, Subscriber
 
 _One = Subscriber | dict[Subscriber, None]  # nearly always one: a dict for each would be most of its memory
 

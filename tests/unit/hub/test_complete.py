@@ -52,7 +52,7 @@ def test_a_tick_is_of_what_its_connection_follows(world: World) -> None:
     assert told["late"] == [{"target": "kpi", "scope": "/M1", "watermark": at(0)}]
     told = tick_of(other)
     assert told["watermark"] == at(5) and "late" not in told and "readTo" not in told
-    assert world.hub.stand(both) == {**world.hub.stand(both), "watermark": at(0), "readTo": at(5)}
+    assert world.hub.freshness(both) == {**world.hub.freshness(both), "watermark": at(0), "readTo": at(5)}
     assert (world.hub.complete_ms("kpi", "/M1"), world.hub.complete_ms("kpi", "/M2")) == (START_MS, START_MS + 5 * S)
     world.feed.settle("kpi", "/M1")
     pass_time(world, 6)

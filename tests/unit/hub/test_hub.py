@@ -9,8 +9,9 @@ from fire22.core.frames import ServerFrameParser, Text
 from fire22.core.message import Json
 from fire22.core.patch import apply
 from fire22.core.position import Position
+from fire22.hub.base import Resumed
 from fire22.hub.codec import JSON_BATCH
-from fire22.hub.delivery import Hub, Resumed
+from fire22.hub.delivery import Delivery
 from fire22.hub.history import BLOCK_OFFSETS, BLOCK_RECORDS, Need, Supply
 from fire22.hub.loop import HubLoop
 from tests.support import virtual_time
@@ -615,7 +616,7 @@ def test_start_from_storage() -> None:
     feed = MemoryFeed()
     feed.change("kpi", "/", {"a": 1})
     feed.commit()
-    hub = Hub(feed, TOPICS, now_ms=lambda: NOW_MS)
+    hub = Delivery(feed, TOPICS, now_ms=lambda: NOW_MS)
     assert hub.flushed == 1
     assert [document.body for document in hub.documents("kpi", "/")] == [{"a": 1}]
 
@@ -727,11 +728,11 @@ def test_changes_wait_for_the_flush_in_order() -> None:
         task = asyncio.create_task(timed.loop.run())
         timed.world.wager()
         await until(lambda: timed.world.hub.flushing)
-        timed.loop.change(lambda: done.append("first"))
-        timed.loop.change(lambda: done.append("second"))
+        timed.loop.between_flushes(lambda: done.append("first"))
+        timed.loop.between_flushes(lambda: done.append("second"))
         assert done == []
         await until(lambda: not timed.world.hub.flushing)
-        timed.loop.change(lambda: done.append("third"))
+        timed.loop.between_flushes(lambda: done.append("third"))
         assert done == ["first", "second", "third"]
         task.cancel()
 
