@@ -9,7 +9,7 @@ from fire22.core.scope import covers
 from fire22.sportsbook.betting.facts import SelectionResult
 from fire22.sportsbook.exposure.books import Books
 from fire22.sportsbook.exposure.parlay import results_of
-from fire22.sportsbook.registry.flow import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import Leg, OpenWager
 
 PATHS = [
     "/",

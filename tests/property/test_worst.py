@@ -5,7 +5,7 @@ from random import Random
 
 from fire22.sportsbook.exposure.parlay import VOID, Parlay, graded
 from fire22.sportsbook.exposure.worst_case import Straight, worst
-from fire22.sportsbook.registry.flow import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import Leg, OpenWager
 from tests.support.seeds import seeds
 
 NOBODY = "nobody backed it"

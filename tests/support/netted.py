@@ -4,7 +4,9 @@ from typing import ClassVar
 
 from fire22.core.scope import ancestors
 from fire22.flows.base import Fact, Flow, Handler
-from fire22.sportsbook.registry.flow import MOVES, OpenWager, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import MOVES
+from fire22.sportsbook.registry.open_wager import OpenWager
 
 
 class Market:

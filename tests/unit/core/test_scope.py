@@ -3,7 +3,7 @@
 import pytest
 
 from fire22.core.errors import RequestError
-from fire22.core.scope import DEPTH_MAX, agent_of, ancestors, covers, is_customer, parse_scope
+from fire22.core.scope import DEPTH_MAX, agent_of, ancestors, common_path, covers, is_customer, parse_scope
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,19 @@ def test_customers() -> None:
     assert not is_customer("/M1")
     assert not is_customer("/")
     assert [agent_of(scope) for scope in ("/M1/A7/@C1", "/M1", "/@C1", "/")] == ["/M1/A7", "/M1", "/", "/"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "shared"),
+    [
+        (["/M1/A1", "/M1/A2"], "/M1"),
+        (["/M1", "/M10"], "/"),
+        (["/M1/A1", "/"], "/"),
+        (["/M1/A1", "/M1/A1"], "/M1/A1"),
+        (["/M1/A1/S1", "/M1/A1"], "/M1/A1"),
+        (["/M2"], "/M2"),
+    ],
+)
+def test_the_deepest_path_over_all(paths: list[str], shared: str) -> None:
+    """Paths are compared agent by agent, not letter by letter."""
+    assert common_path(paths) == shared

@@ -62,7 +62,7 @@ class CommissionSums:
             changed: the agents whose commission of a closed week is another now, by the week's first day.
             sums: of each scope, of the weeks whose last day lies in a range of days.
         """
-        book = self._daybook
+        book = self._daybook.periods
         ended = {(period.kind, period.first): period for period in book.ended if period.kind != "day"}
         restated: dict[tuple[str, int], tuple[Period, dict[str, None]]] = {}
         for first, paths in sorted(changed.items()):
@@ -79,4 +79,4 @@ class CommissionSums:
             for scope, earned in sorted(sums(period.first, period.after).items()):
                 yield CommissionSum(period, scope, earned, 1)
         if ended:
-            self._revisions.forget(book.running.kept_from)
+            self._revisions.forget(self._daybook.accounts.running.kept_from)

@@ -111,7 +111,7 @@ class Commissions(Flow):
         for key, _ in self._weeks:
             first, _, path = key.partition("|")
             self._closed.setdefault(int(first), {})[path] = None
-        self._changes = self._daybook.changes
+        self._changes = self._daybook.accounts.changes
         since = self._said.get(SINCE)
         if since is not None:
             self.out.waits(TOPIC, "", since)
@@ -123,39 +123,40 @@ class Commissions(Flow):
     def flush(self) -> None:
         """Close what has ended, close again what was restated, estimate what runs."""
         self.changed, self.posted = {}, []
-        book = self._daybook
+        accounts, periods = self._daybook.accounts, self._daybook.periods
+        running = accounts.running
         interval_ms = 0 if self._is_idle else self._interval_ms
         self._is_idle = False
         if not len(self._plans):
             return
-        if book.changes != self._changes or self._is_stirred:
-            self._changes, self._is_stirred = book.changes, False
+        if accounts.changes != self._changes or self._is_stirred:
+            self._changes, self._is_stirred = accounts.changes, False
             if self._said.get(SINCE) is None:
                 self._said.put(SINCE, self.before_ms)
                 self.out.waits(TOPIC, "", self.before_ms)
-        if not book.due:
+        if not self._daybook.due:
             return
-        restated = [one.period for one in book.restated if one.period.kind == "week"]
+        restated = [one.period for one in periods.restated if one.period.kind == "week"]
         if restated:
             since = min(period.first for period in restated)
             spans = {period.first: period.after for period in restated}
-            spans |= {first: book.running.week_of(first)[1] for first in self._closed if first in book.running.weeks}
+            spans |= {first: running.week_of(first)[1] for first in self._closed if first in running.weeks}
             for first in sorted(first for first in spans if first >= since):
                 self._close(first, spans[first])
-        ended = [period for period in book.ended if period.kind == "week"]
+        ended = [period for period in periods.ended if period.kind == "week"]
         for period in ended:
             self._close(period.first, period.after)
         for each in self._sums.due(self.changed, self._sums_minor):
             document = each.document(self._book.money.major)
             self.out.archive(TOPIC, each.scope, each.key, each.revision, self.watermark_ms, document)
         if ended:
-            self._forget(book.running.restate_from, book.running.kept_from)
+            self._forget(running.restate_from, running.kept_from)
         said_ms = self._said.get("ms") or 0
         if ended or self.watermark_ms - said_ms >= interval_ms:
             self._said.put("ms", self.watermark_ms)
             self._said.pop(SINCE)
             self.out.settled(TOPIC, "")
-            self._estimate(book.running.week, book.running.week_end)
+            self._estimate(running.week, running.week_end)
 
     # What other flows may ask.
 
@@ -171,8 +172,8 @@ class Commissions(Flow):
             raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {told.path}.", path=told.path)
         brackets = tuple((each.from_minor, each.rate) for each in told.brackets)
         first = _ordinal(told.effective_from)
-        if self._daybook.running.day:
-            first = max(first, self._daybook.week_at(fact.at_ms))
+        if self._daybook.accounts.running.day:
+            first = max(first, self._daybook.accounts.week_at(fact.at_ms))
         row = PlanRow(first, told.type, told.rate, told.per_head_minor, brackets)
         _arithmetic_plan(row)  # refuses what cannot be figured
         known = self._plans.get(told.path)
@@ -192,7 +193,10 @@ class Commissions(Flow):
 
     def _close(self, first: int, after: int) -> None:
         """Close a week, or close it again, and post what has changed."""
-        totals = {path: self._daybook.total("week", first, path) for path in self._daybook.total_paths("week", first)}
+        totals = {
+            path: self._daybook.periods.total("week", first, path)
+            for path in self._daybook.periods.total_paths("week", first)
+        }
         found = self._cascade(first, totals, closed=True)
         for path, period in found.items():
             handle = self._handle_below(path, totals)
@@ -220,7 +224,7 @@ class Commissions(Flow):
         document = self._document(path, first, row)
         document |= {"status": "closed", "revision": row.revision, "difference": self._book.money.major(difference)}
         at_ms = self.watermark_ms
-        if first >= self._daybook.running.restate_from:
+        if first >= self._daybook.accounts.running.restate_from:
             self.out.view(TOPIC, path, key_of("week", first), "update", at_ms, document)
         self.out.archive(TOPIC, path, key_of("week", first), row.revision, at_ms, document)
 
@@ -285,7 +289,7 @@ class Commissions(Flow):
     # The running week.
 
     def _estimate(self, first: int, after: int) -> None:
-        totals: dict[str, Total | None] = dict(self._daybook.running_week())
+        totals: dict[str, Total | None] = dict(self._daybook.accounts.running_week())
         for path, period in self._cascade(first, totals, closed=False).items():
             row = WeekRow(
                 after, 0, period.net_minor, period.makeup_before_minor, period.makeup_after_minor,

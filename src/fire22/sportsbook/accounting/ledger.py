@@ -28,7 +28,9 @@ from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, exp
 from fire22.sportsbook.betting import facts, payments
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.payments import Payment
-from fire22.sportsbook.registry.flow import MOVES, Movement, OpenWager, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import MOVES, Movement
+from fire22.sportsbook.registry.open_wager import OpenWager
 from fire22.sportsbook.registry.waiting_list import WaitingList
 
 AT_ONCE_MAX: Final = 16  # customers that one commit group may touch and still have their documents said at once

@@ -70,9 +70,9 @@ class Reports(Flow):
 
     def flush(self) -> None:
         """Archive what has ended and what is restated."""
-        book = self._daybook
-        if not book.due:
+        if not self._daybook.due:
             return
+        book = self._daybook.periods
         paths = {(one.period.kind, one.period.first): one.paths for one in book.restated}
         periods = {(one.period.kind, one.period.first): one.period for one in book.restated}
         scopes = {(one.period.kind, one.period.first): dict.fromkeys(one.scopes) for one in book.restated}
@@ -87,10 +87,10 @@ class Reports(Flow):
         for period in book.ended:
             self._end(period)
         if book.ended:
-            self._revisions.forget(book.running.kept_from)
+            self._revisions.forget(self._daybook.accounts.running.kept_from)
 
     def _end(self, period: Period) -> None:
-        book = self._daybook
+        book = self._daybook.periods
         for scope, total in sorted(book.scope_totals(period).items()):
             self._say(period, scope, total, restated=False)
         for path in book.total_paths(period.kind, period.first):

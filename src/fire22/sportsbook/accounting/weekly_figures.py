@@ -24,7 +24,8 @@ from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.accounting.customer_day import Sums
 from fire22.sportsbook.accounting.day_accounts import Account, Leaf, Money
-from fire22.sportsbook.accounting.daybook import Daybook, Restated
+from fire22.sportsbook.accounting.daybook import Daybook
+from fire22.sportsbook.accounting.ended_periods import Restated
 from fire22.sportsbook.accounting.revisions import Revisions
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Major
@@ -131,17 +132,17 @@ class Figures(Flow):
 
     def loaded(self) -> None:
         """Derive the queue."""
-        self._by_key = {account.key: account for account in self._daybook.accounts()}
+        self._by_key = {account.key: account for account in self._daybook.accounts}
         for key, since in self._unsaid:
             self._enqueue(key, since)
             self._owe(key, since)
         self._backlog.tell(self.out)
-        running = self._daybook.running
+        running = self._daybook.accounts.running
         self._week = running.week if running.day else 0
 
     def flush(self) -> None:
         """Queue what the group has changed; archive weeks that have ended; say what is due."""
-        accounts, leaves = self._daybook.take_touched()
+        accounts, leaves = self._daybook.accounts.take_touched()
         for account in accounts:
             if account.leaf.accounts.get(account.customer) is account:
                 self._by_key[account.key] = account
@@ -156,13 +157,13 @@ class Figures(Flow):
         self._backlog.tell(self.out)
 
     def _say_due(self) -> None:
-        restated = [one for one in self._daybook.restated if one.period.kind == "week"]
-        ended = [period for period in self._daybook.ended if period.kind == "week"]
+        restated = [one for one in self._daybook.periods.restated if one.period.kind == "week"]
+        ended = [period for period in self._daybook.periods.ended if period.kind == "week"]
         if restated:
             self._restate(restated, [period.first for period in ended])
         for period in ended:
             self._archive(period)
-        if self._daybook.running.week != self._week:
+        if self._daybook.accounts.running.week != self._week:
             self._roll_over()
         self._say()
 
@@ -194,10 +195,10 @@ class Figures(Flow):
             self._agents_unsaid[key] = None
 
     def _roll_over(self) -> None:
-        self._week = self._daybook.running.week
-        self._revisions.forget(self._daybook.running.restate_from)
+        self._week = self._daybook.accounts.running.week
+        self._revisions.forget(self._daybook.accounts.running.restate_from)
         # Also those of customers who came to an agent and have done nothing there yet.
-        self._by_key = {account.key: account for account in self._daybook.accounts()}
+        self._by_key = {account.key: account for account in self._daybook.accounts}
         for key in sorted(self._by_key):
             self._by_key[key].waits = True
             self._mark(key)
@@ -206,13 +207,13 @@ class Figures(Flow):
 
     def _scopes(self) -> list[str]:
         known = {path for path, _ in self._book.agents()}
-        return sorted({ROOT, *known, *(scope for path in self._daybook.leaves for scope in ancestors(path))})
+        return sorted({ROOT, *known, *(scope for path in self._daybook.accounts.leaves for scope in ancestors(path))})
 
     def _say(self) -> None:
         taken = self._take(self._documents_max)
         if not taken:
             return
-        running = self._daybook.running
+        running = self._daybook.accounts.running
         first, after = running.week, running.week_end
         weeks: dict[str, Week] = {}
         if not all(is_customer(key) for key in taken):
@@ -226,7 +227,7 @@ class Figures(Flow):
             else:
                 account.waits = False
                 self._say_account(account, first, after)
-        for leaf in self._daybook.leaves.values():
+        for leaf in self._daybook.accounts.leaves.values():
             leaf.waits = False
 
     def _take(self, documents: int) -> list[str]:
@@ -300,7 +301,7 @@ class Figures(Flow):
 
     def _restate(self, restated: list[Restated], ended: list[int]) -> None:
         """Ended weeks into which facts came late, and the balances of the weeks that follow them."""
-        running = self._daybook.running
+        running = self._daybook.accounts.running
         weeks = {one.period.first: one.period.after for one in restated}
         weeks |= {week: running.week_of(week)[1] for week in running.weeks[:-1]}
         moved: dict[str, dict[str, None]] = {}
@@ -325,7 +326,7 @@ class Figures(Flow):
                 self._document(of_scopes[scope], first, self._agent_named(scope)),
             )
         for path in sorted(moved):
-            leaf = self._daybook.leaves[path]
+            leaf = self._daybook.accounts.leaves[path]
             for customer, week in self._past_weeks(leaf, sorted(moved[path]), first, after):
                 key = leaf.accounts[customer].key
                 revision = self._revisions.next(first, key)
@@ -338,8 +339,8 @@ class Figures(Flow):
 
     def _past_weeks(self, leaf: Leaf, customers: Iterable[str], first: int, after: int) -> list[tuple[str, Week]]:
         """An ended week of some of an agent's own customers."""
-        hot = self._daybook.running.hot
-        sheets = [(day, self._daybook.sheet(day, day + 1, leaf.path)) for day in range(first, max(hot, after))]
+        hot = self._daybook.accounts.running.hot
+        sheets = [(day, self._daybook.periods.sheet(day, day + 1, leaf.path)) for day in range(first, max(hot, after))]
         found: list[tuple[str, Week]] = []
         for customer in customers:
             account = leaf.accounts[customer]
@@ -357,7 +358,7 @@ class Figures(Flow):
 
     def _scope_weeks(self, first: int, after: int) -> dict[str, Week]:
         """A week of every scope that has customers, summed up the tree."""
-        weeks = {path: self._leaf_week(leaf, first, after) for path, leaf in self._daybook.leaves.items()}
+        weeks = {path: self._leaf_week(leaf, first, after) for path, leaf in self._daybook.accounts.leaves.items()}
         levels: dict[int, list[str]] = {}
         for path in weeks:
             levels.setdefault(_depth(path), []).append(path)
@@ -371,7 +372,7 @@ class Figures(Flow):
         return weeks
 
     def _leaf_week(self, leaf: Leaf, first: int, after: int) -> Week:
-        hot = self._daybook.running.hot
+        hot = self._daybook.accounts.running.hot
         week = Week(leaf.before, after - first)
         for day, money in leaf.days.items():
             if day < first:
@@ -379,7 +380,7 @@ class Figures(Flow):
             elif day < after:
                 week.take(day - first, money)
         for day in range(first, hot):
-            total = self._daybook.total("day", day, leaf.path)
+            total = self._daybook.periods.total("day", day, leaf.path)
             if total is None:
                 continue
             week.carry -= total.moved

@@ -4,7 +4,7 @@ from fire22.core.scope import ROOT, ancestors
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.exposure.netting import MarketBook, ScopeBook
 from fire22.sportsbook.exposure.parlay import Parlay, Results, certain, graded, shares
-from fire22.sportsbook.registry.flow import OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager
 
 
 class Leaf:

@@ -11,7 +11,7 @@ from typing import Final
 from fire22.core.message import Json
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.exposure.netting import MarketBook, Net, ScopeBook
-from fire22.sportsbook.registry.flow import Market
+from fire22.sportsbook.registry.records import Market
 
 NOBODY: Final = "none"  # the worst outcome of a market on which the book cannot lose
 SUMMARY: Final = ""  # the key of the document of a scope in all

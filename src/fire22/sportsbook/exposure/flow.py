@@ -33,7 +33,9 @@ from fire22.sportsbook.exposure.parlay import results_of
 from fire22.sportsbook.exposure.search_schedule import Searches
 from fire22.sportsbook.exposure.view import View
 from fire22.sportsbook.exposure.what_if import asked, what_if
-from fire22.sportsbook.registry.flow import MOVES, OpenWager, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import MOVES
+from fire22.sportsbook.registry.open_wager import OpenWager
 
 RESULTS_MS: Final = 7 * 24 * 3_600_000  # a result is known for so long after the last wager on its market is over
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from fire22.sportsbook.exposure.linked_markets import Linked
 from fire22.sportsbook.exposure.parlay import Parlay
-from fire22.sportsbook.registry.flow import OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager
 
 
 @final

@@ -23,7 +23,7 @@ from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, is_as_struck
 from fire22.sportsbook.betting.settlement import LegResult, multiplier
 from fire22.sportsbook.betting.wager_types import known, parlays
-from fire22.sportsbook.registry.flow import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import Leg, OpenWager
 
 SHARES_MAX: Final = 32  # parlays of one wager; one of more is a bound
 VOID: Final = ""  # the outcome of a market whose stakes go back

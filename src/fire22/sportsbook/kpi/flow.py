@@ -13,8 +13,6 @@ where a commit group brings a scope nothing but late wagers; and what a book hel
 Nor is what a search finds of a bound on a day on which nothing has moved the scope's liability yet.
 Periods that are over are restated by the reports. Commission counts with the last moment of its week, once that is
 closed: in the running month at most.
-
-Who logged in or wagered, and when each customer left, is kept as times, so it does not matter which is told of first.
 """
 
 from datetime import time
@@ -31,7 +29,7 @@ from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.flows.kept import Kept, KeptRows
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.periods import Periods, Weekday
-from fire22.sportsbook.kpi.active_customers import SHOWN, WAGERED, Player, Window, names, new_player
+from fire22.sportsbook.kpi.presence import Presence
 from fire22.sportsbook.kpi.rollup import GroupSums, Moved
 from fire22.sportsbook.kpi.scope_figures import (
     Ahead,
@@ -43,13 +41,12 @@ from fire22.sportsbook.kpi.scope_figures import (
     Sums,
     document,
 )
-from fire22.sportsbook.registry.flow import MOVES, Movement, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import MOVES, Movement
 
 MINUTE_MS: Final = 60_000
 QUARTER_MS: Final = 15 * MINUTE_MS
-ACTIVE_MS: Final = 24 * 60 * MINUTE_MS
 BONUS: Final = "bonus"
-NEVER: Final = [0, 0]  # who neither is active nor online
 IDLE_TIMES: Final = 8  # so many times more documents are said while nothing else happens
 JOURNAL_BYTES: Final = 1 << 20  # a hundred groups of a large book and more
 
@@ -89,20 +86,15 @@ class Kpi(Flow):
         self._liabilities = liabilities
         self._commissions = commissions
         self._rows: KeptRows[ScopeRow] = KeptRows("scope", ScopeRow, JOURNAL_BYTES)
-        self._seen: KeptRows[list[int]] = KeptRows("seen", list[int], JOURNAL_BYTES)
-        self._left: Table[int] = Table("left", int)
         self._running_row: Table[Running] = Table("running", Running)
         self._ahead: Table[Ahead] = Table("ahead", Ahead)
         self._sums = GroupSums()
         self._scopes: dict[str, ScopeFigures] = {}  # that have a document
-        self._active = Window(WAGERED)
-        self._online = Window(SHOWN)
+        self._presence = Presence(self._sums, self._touch)
         self._settings = KpiSettings()
-        self._online_ms = int(self._settings.online_minutes * MINUTE_MS)
         self._periods = Periods("UTC", time(0))
         self._running = Running()
         self._touched: dict[str, ScopeFigures] = {}
-        self._forgotten: list[Player] = []  # by a window of the two
         self._waiting: dict[str, ScopeFigures] = {}  # in the order in which they wait
         self._waits = 0
         self._is_idle = False
@@ -111,13 +103,13 @@ class Kpi(Flow):
     @property
     def tables(self) -> tuple[Table[object], ...]:
         """Scopes, customers that are active or online, who has left of late, the running periods, and later ones."""
-        return (*self._rows.tables, *self._seen.tables, self._left, self._running_row, self._ahead)
+        return (*self._rows.tables, *self._presence.tables, self._running_row, self._ahead)
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
         self._settings = taken = msgspec.json.decode(settings, type=KpiSettings)
         self._periods = Periods(taken.time_zone, taken.day_starts_at, taken.week_starts_on)
-        self._online_ms = int(taken.online_minutes * MINUTE_MS)
+        self._presence.online_ms = int(taken.online_minutes * MINUTE_MS)
 
     def handlers(self) -> dict[str, Handler]:
         """Agents, so that each has figures from the start; wagers; what was there before; other gains; sessions."""
@@ -144,12 +136,10 @@ class Kpi(Flow):
             moved.risk += wager.risk
             moved.to_win += wager.to_win
         self._sums.rise(self._touched)
-        self._seen.restore(self._restored_player)
-        for scope in (*self._active.counts, *self._online.counts):
-            self._recount(scope)
+        self._running = self._running_row.get("now") or Running()
+        self._presence.loaded(self.watermark_ms, self._running.day_ms)
         for scope, figures in self._scopes.items():
             figures.liability = self._liabilities.total(scope)
-        self._running = self._running_row.get("now") or Running()
         self._touched = {}
         waiting = sorted((each.row.waits, scope) for scope, each in self._scopes.items() if each.row.waits)
         self._waiting = {scope: self._scopes[scope] for _, scope in waiting}
@@ -162,22 +152,13 @@ class Kpi(Flow):
         figures.keep(Kept(scope, row))
         return figures.kept
 
-    def _restored_player(self, key: str, row: list[int]) -> Player:
-        kept = Player(key, row)
-        customer, path = names(kept)
-        self._sums.scope(path).players[customer] = kept
-        for window, at_ms in zip((self._active, self._online), row, strict=True):
-            if at_ms:
-                window.enter(kept)
-        return kept
-
     def clock(self) -> None:
         """The windows of active and online players slide; a new business day may begin."""
         if self._running.day_ms > self.watermark_ms + MINUTE_MS:
             # A fact that the clock had not reached began a day that has not come.
             self._running = msgspec.structs.replace(self._running, ends_ms=0)
         self._begin_day(self.watermark_ms)
-        self._expire(self.watermark_ms)
+        self._presence.advance(self.watermark_ms)
 
     def idle(self) -> None:
         """More documents are said at once."""
@@ -222,15 +203,7 @@ class Kpi(Flow):
         self._rows.flush()
         self._scopes.update(self._touched)
         self._touched = {}
-        for gone in sorted(self._forgotten, key=lambda each: each.key):
-            if gone.row != NEVER:
-                self._mark(gone)
-            elif not gone.gone:
-                self._seen.remove(gone)
-                customer, path = names(gone)
-                del self._sums.scope(path).players[customer]
-        self._forgotten = []
-        self._seen.flush()
+        self._presence.flush()
 
     def _turn(self) -> list[str]:
         """Whose document comes now: those that have waited longest, and the whole book's in any case."""
@@ -263,27 +236,11 @@ class Kpi(Flow):
         if customer.last_wager_at is not None:
             at_ms = to_ms(customer.last_wager_at)
             at_ms = self._time(at_ms if at_ms <= self.latest_ms else fact.at_ms)
-            self._wagered(self._sums.scope(customer.path), customer.customer_id, at_ms)
+            self._presence.wagered(self._sums.scope(customer.path), customer.customer_id, at_ms)
 
     def _renamed(self, fact: Fact) -> None:
-        """Whoever was seen under another code was seen under this one."""
         renamed = expect(fact, facts.CustomerRenamed)
-        left = self._left.pop(renamed.before)
-        if left is not None:
-            self._left.put(renamed.customer_id, left)
-        seen = {one.key: one for window in (self._active, self._online) for one in window.players(renamed.before)}
-        for _, one in sorted(seen.items()):
-            times = list(one.row)
-            for window, at_ms in zip((self._active, self._online), times, strict=True):
-                if at_ms:
-                    window.leave(one)
-            self._forgotten.append(one)
-            again = self._player(self._sums.scope(names(one)[1]), renamed.customer_id)
-            again.row[:] = times
-            for window, at_ms in zip((self._active, self._online), times, strict=True):
-                if at_ms:
-                    window.enter(again)
-            self._mark(again)
+        self._presence.renamed(renamed.before, renamed.customer_id)
 
     def _imported_revenue(self, fact: Fact) -> None:
         imported = expect(fact, facts.RevenueImported)
@@ -324,7 +281,7 @@ class Kpi(Flow):
             elif opened is not None or closed is not None:
                 moved.timely = True
         if accepted:
-            self._wagered(moved, move.fact.customer_id, at_ms)
+            self._presence.wagered(moved, move.fact.customer_id, at_ms)
         elif move.gone_ms:
             self._add(move.fact.path, move.gone_ms, Sums(wagers=-1))
 
@@ -360,27 +317,14 @@ class Kpi(Flow):
 
     def _login(self, fact: Fact) -> None:
         session = expect(fact, facts.Session)
-        one = self._player(self._sums.scope(session.path), session.customer_id)
-        self._showed(one, session.customer_id, self._time(fact.at_ms))
+        at_ms = self._time(fact.at_ms)
+        self._presence.logged_in(self._sums.scope(session.path), session.customer_id, at_ms)
 
     def _logout(self, fact: Fact) -> None:
         customer = expect(fact, facts.Session).customer_id
-        at_ms = self._time(fact.at_ms)
-        if at_ms <= self._now_ms - self._online_ms:
-            return
-        self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
-        for one in self._online.players(customer):
-            if one.row[SHOWN] <= at_ms:  # it may have come again before it was told that it left
-                for scope in self._online.leave(one):
-                    self._recount(scope)
-                self._forgotten.append(one)
+        self._presence.logged_out(customer, self._time(fact.at_ms))
 
     # What facts do to figures.
-
-    @property
-    def _now_ms(self) -> int:
-        """What the windows of players end with."""
-        return max(self.watermark_ms, self._running.day_ms)
 
     def _time(self, at_ms: int) -> int:
         """When a fact counts. It may begin a business day where there is no watermark yet."""
@@ -405,7 +349,7 @@ class Kpi(Flow):
             (day.key, week.key, month.key), week.end_ms, month.end_ms,
         )  # fmt: skip
         self._running_row.put("now", self._running)
-        self._expire(start_ms)
+        self._presence.begin_day(start_ms)
         bounds = ((start_ms, day.end_ms), (week.start_ms, week.end_ms), (month.start_ms, month.end_ms))
         of_day, of_week, of_month = (self._ahead_within(*each) for each in bounds)
         nothing = Ahead(0, "")
@@ -474,53 +418,3 @@ class Kpi(Flow):
         """A scope whose document may have changed."""
         figures = self._touched[scope] = self._sums.scope(scope).figures
         return figures
-
-    def _expire(self, now_ms: int) -> None:
-        for window, span_ms in ((self._active, ACTIVE_MS), (self._online, self._online_ms)):
-            scopes, gone = window.expire(now_ms - span_ms)
-            for scope in scopes:
-                self._recount(scope)
-            self._forgotten += gone
-        for customer in [each for each, left_ms in self._left if left_ms <= now_ms - self._online_ms]:
-            self._left.pop(customer)
-
-    def _recount(self, scope: str) -> ScopeFigures:
-        figures = self._touch(scope)
-        figures.active = self._active.counts.get(scope, 0)
-        figures.online = self._online.counts.get(scope, 0)
-        return figures
-
-    def _player(self, moved: Moved, customer: str) -> Player:
-        one = moved.players.get(customer)
-        if one is None:
-            one = moved.players[customer] = new_player(customer, moved.figures.scope)
-            self._forgotten.append(one)  # unless it is seen
-        return one
-
-    def _mark(self, one: Player) -> None:
-        """What is kept of a player changes."""
-        if one.group != self._seen.group:
-            self._seen.put(one)
-
-    def _wagered(self, moved: Moved, customer: str, at_ms: int) -> None:
-        """A customer has wagered: it is active, and online."""
-        one = moved.players.get(customer) or self._player(moved, customer)
-        row = one.row
-        if 0 < row[WAGERED] <= at_ms and 0 < row[SHOWN] <= at_ms:
-            row[WAGERED] = row[SHOWN] = at_ms
-            if one.group != self._seen.group:
-                self._seen.put(one)
-        elif at_ms > self._now_ms - ACTIVE_MS:
-            for scope in self._active.seen(one, at_ms):
-                figures = self._recount(scope)
-                if at_ms < self._running.day_ms:
-                    figures.row.base.active += 1
-            self._mark(one)
-            self._showed(one, customer, at_ms)
-
-    def _showed(self, one: Player, customer: str, at_ms: int) -> None:
-        """A customer has shown itself: it is online."""
-        if at_ms > self._now_ms - self._online_ms and at_ms > (self._left.get(customer) or 0):
-            for scope in self._online.seen(one, at_ms):
-                self._recount(scope)
-            self._mark(one)

@@ -14,35 +14,24 @@ that a correction is checked against.
 
 from collections.abc import Callable, Iterator
 from sys import intern
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from fire22.core import codes
-from fire22.core.scope import ROOT
-from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.lifecycle import State, is_legal
-from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.betting.settlement import cash_risk_minor
-from fire22.sportsbook.registry.currencies import Currencies, Rate, Struck
-from fire22.sportsbook.registry.open_wager import Bettor, Legs, Names, bettor_of
-from fire22.sportsbook.registry.open_wager import Leg as Leg
-from fire22.sportsbook.registry.open_wager import OpenWager as OpenWager
+from fire22.sportsbook.registry.conversion import Conversion
+from fire22.sportsbook.registry.currencies import Rate
+from fire22.sportsbook.registry.directory import Directory
+from fire22.sportsbook.registry.markets import Markets
+from fire22.sportsbook.registry.movement import Kind, Movement
+from fire22.sportsbook.registry.open_wager import Bettor, Leg, OpenWager, bettor_of
+from fire22.sportsbook.registry.records import Agent, Customer, Market
 from fire22.sportsbook.registry.wager_table import ClosedWager, WagerTable
-
-MOVES: Final = (
-    "wager.placed",
-    "wager.imported",
-    "wager.modified",
-    "wager.settled",
-    "wager.resettled",
-    "wager.cancelled",
-    "wager.reopened",
-)
-Kind = Literal["placed", "imported", "modified", "settled", "resettled", "cancelled", "reopened"]
 
 
 class RegistrySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,27 +41,6 @@ class RegistrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     rates: dict[str, tuple[Rate, ...]] = {}
 
 
-class Agent(Struct, frozen=True, gc=False, array_like=True):
-    """An agent, by its path."""
-
-    agent_id: str
-    name: str
-    status: str
-
-
-class Customer(Struct, gc=False, array_like=True):
-    """A customer, by its code; minor units. `path` is where it belongs now."""
-
-    agent_id: str
-    path: str
-    name: str
-    status: str
-    segment: str = ""
-    bet_factor: float = 1.0
-    credit_limit_minor: int = 0
-    max_wager_minor: int = 0
-
-
 class Asked(Struct, frozen=True, gc=False, array_like=True):
     """A wager that waits to be accepted; `content` is whatever else was told of it."""
 
@@ -80,61 +48,14 @@ class Asked(Struct, frozen=True, gc=False, array_like=True):
     content: str
 
 
-class Selection(Struct, gc=False, array_like=True):
-    """An outcome of a market and its decimal odds now."""
-
-    name: str
-    odds: float
-
-
-class Market(Struct, gc=False, array_like=True):
-    """A market that is not over, by its id; 0 ms is unknown."""
-
-    event_id: str
-    type: str
-    status: str
-    event_name: str = ""
-    sport: str = ""
-    period: str = ""
-    line: float | None = None
-    starts_ms: int = 0
-    closes_ms: int = 0
-    liability_limit_minor: int = 0
-    selections: dict[str, Selection] = {}
-
-
-class Movement(Struct, gc=False):
-    """What a fact of a wager does to the book; minor units.
-
-    Args:
-        at_ms: when it counts.
-        opened: the wager as it is open from now on; None where it is not.
-        closed: the wager as it was open until now; None where it was not. A change of an open wager has both.
-        revenue: by which gross revenue moves; the customer's balance moves by the same, negative.
-        handle: by which the accepted cash risk moves.
-        settled_handle: by which the cash risk of settled wagers moves.
-        returned: what the latest settlement returned; 0 without one.
-        result: of a settlement, as the book calls it.
-        gone_ms: of a wager that was deleted: when it had been accepted, or else when it was deleted; 0 if it was not
-            counted.
-    """
-
-    kind: Kind
-    fact: facts.WagerFact
-    at_ms: int
-    opened: OpenWager | None = None
-    closed: OpenWager | None = None
-    revenue: int = 0
-    handle: int = 0
-    settled_handle: int = 0
-    returned: int = 0
-    result: str = ""
-    gone_ms: int = 0
-
-
 class Registry(Flow):
-    """Comes before all flows that look at wagers; `move` is what the fact at hand does to a wager, `over` the market
-    that it ends."""
+    """Comes before all flows that look at wagers.
+
+    Attributes:
+        move: what the fact at hand does to a wager.
+        money: the book's own.
+        keep_rate: see `Conversion.keep`.
+    """
 
     name: ClassVar[str] = "book"
     version: ClassVar[int] = 3
@@ -142,59 +63,48 @@ class Registry(Flow):
     def __init__(self) -> None:
         super().__init__()
         self.move: Movement
-        self.over: Market | None = None
-        self.money = Money(RegistrySettings().currency)
-        self._currencies = Currencies(self.money, {})
-        self._struck: tuple[int, Struck] | None = None  # the last fact's that was converted, and at which rate
-        self._rates: Table[Struck] = Table("rate", Struck)
-        self._agents: Table[Agent] = Table("agent", Agent)
-        self._customers: Table[Customer] = Table("customer", Customer)
-        self._markets: Table[Market] = Table("market", Market)
+        self._conversion = Conversion(RegistrySettings().currency)
+        self.money = self._conversion.money
+        self.keep_rate = self._conversion.keep
+        self._directory = Directory()
+        self._agents, self._customers = self._directory.agents, self._directory.customers
+        self._offered = Markets()
+        self._markets, self._legs = self._offered.table, self._offered.legs
         self._asked: Table[Asked] = Table("asked", Asked)
         self._wagers = WagerTable("wager", OpenWager)
         self._past: Table[int] = Table("past", int)
         self._bettors: dict[str, Bettor] = {}
-        self._legs = Legs(self._named)
 
     @property
-    def tables(self) -> tuple[Table[object], ...]:
-        """Agents, customers, markets, wagers; and whether only sums are known of some past."""
-        return (  # type: ignore[return-value]
-            self._agents,
-            self._customers,
+    def tables(self) -> tuple[Table[Any], ...]:
+        """Agents, customers, markets, wagers; whether only sums are known of some past; kept rates."""
+        return (
+            *self._directory.tables,
             self._markets,
             self._asked,
             self._wagers,
             self._past,
-            self._rates,
+            self._conversion.table,
         )
 
     def configure(self, settings: Raw) -> None:
         """Take the book's currency and the rates that hold from here on."""
         taken = msgspec.json.decode(settings, type=RegistrySettings)
-        self.money = Money(taken.currency)
-        self._currencies = Currencies(self.money, taken.rates)
+        self._conversion.configure(taken.currency, taken.rates)
+        self.money = self._conversion.money
+
+    def adapters(self) -> dict[str, Callable[[Fact], Fact]]:
+        """Amounts in other currencies become the book's."""
+        return self._conversion.adapters()
 
     def handlers(self) -> dict[str, Handler]:
         """Who and what there is; every fact of a wager."""
         return {
-            "agent.created": self._agent,
-            "agent.imported": self._agent,
-            "customer.created": self._customer,
-            "customer.imported": self._customer,
-            "agent.changed": self._agent_changed,
-            "customer.changed": self._changed,
-            "customer.moved": self._moved,
+            **self._directory.handlers(),
+            **self._offered.handlers(),
             "customer.renamed": self._renamed,
-            "customer.limit_changed": self._limit,
-            "customer.status_changed": self._status,
-            "market.created": self._market,
-            "market.imported": self._market,
-            "market.changed": self._market,
             "row.changed": self._forbidden,
             "row.deleted": self._forbidden,
-            "market.status_changed": self._market_status,
-            "market.price_changed": self._price,
             "revenue.imported": self._imported_revenue,
             "wager.requested": self._requested,
             "wager.rejected": self._rejected,
@@ -207,49 +117,12 @@ class Registry(Flow):
             "wager.reopened": self._reopened,
         }
 
-    def adapters(self) -> dict[str, Callable[[Fact], Fact]]:
-        """Amounts in other currencies become the book's."""
-        wagers = dict.fromkeys((*MOVES, "wager.requested", "wager.rejected"), self._of_wager)
-        payments = {type: self._of_payment for type in facts.FACTS if type.startswith("payment.")}
-        others = ("balance.adjusted", "customer.created", "customer.imported", "customer.limit_changed")
-        return {**wagers, **payments, **dict.fromkeys(others, self._of_its_time)}
-
-    def _of_wager(self, fact: Fact) -> Fact:
-        if fact.data.currency is None:
-            return fact
-        return self._adapted(fact, f"wager:{fact.data.wager_id}")
-
-    def _of_payment(self, fact: Fact) -> Fact:
-        if fact.data.currency is None:
-            return fact
-        return self._adapted(fact, f"payment:{fact.data.payment_id}")
-
-    def _of_its_time(self, fact: Fact) -> Fact:
-        return fact if fact.data.currency is None else self._adapted(fact, "")
-
-    def _adapted(self, fact: Fact, key: str) -> Fact:
-        """A fact in the book's currency: at the rate that it was first told of with, else at that of its time."""
-        currency = fact.data.currency
-        if currency == self.money.currency:
-            return fact
-        struck = self._rates.get(key) if key else None
-        if struck is not None and struck.currency != currency:
-            raise Refused(codes.FACT_CONFLICT, f"It was told of in {struck.currency} before.", currency=currency)
-        struck = struck or self._currencies.struck(currency, fact.at_ms)
-        data = self._currencies.converted(fact.data, struck)
-        self._struck = fact.seq, struck
-        return msgspec.structs.replace(fact, data=data)
-
-    def keep_rate(self, fact: Fact, key: str) -> None:
-        """What the fact at hand is about keeps the rate at which its amounts were converted, if they were.
-
-        Args:
-            key: `wager:` or `payment:`, and its id.
-        """
-        if self._struck is not None and self._struck[0] == fact.seq:
-            self._rates.put(key, self._struck[1])
-
     # What other flows may ask.
+
+    @property
+    def over(self) -> Market | None:
+        """The market that the status at hand ends."""
+        return self._offered.over
 
     def agent(self, path: str) -> Agent | None:
         """The agent at a path."""
@@ -300,52 +173,12 @@ class Registry(Flow):
         if self._customers.get(customer_id) is None:
             raise Refused(codes.CUSTOMER_UNKNOWN, f"There is no customer {customer_id}.", customerId=customer_id)
 
-    # Who and what there is.
-
-    def _agent(self, fact: Fact) -> None:
-        agent = expect(fact, facts.Agent)
-        self._agents.put(agent.path, Agent(agent.agent_id, agent.name, agent.status))
-
-    def _customer(self, fact: Fact) -> None:
-        one = expect(fact, facts.Customer)
-        row = Customer(
-            one.agent_id, one.path, one.name, one.status, one.segment, one.bet_factor, one.credit_limit_minor,
-            one.max_wager_minor,
-        )  # fmt: skip
-        self._customers.put(one.customer_id, row)
-
-    def _agent_changed(self, fact: Fact) -> None:
-        """What the agent was at another path stays known there: its facts have that path."""
-        changed = expect(fact, facts.AgentChanged)
-        if self._agents.get(changed.before.path) is None:
-            reason = f"There is no agent at {changed.before.path}."
-            raise Refused(codes.AGENT_UNKNOWN, reason, path=changed.before.path)
-        self._agents.put(changed.path, Agent(changed.agent_id, changed.name, changed.status))
-
-    def _changed(self, fact: Fact) -> None:
-        changed = expect(fact, facts.CustomerChanged)
-        customer = self._known(changed.customer_id)
-        customer.name, customer.segment, customer.bet_factor = changed.name, changed.segment, changed.bet_factor
-        self._customers.put(changed.customer_id, customer)
-
-    def _moved(self, fact: Fact) -> None:
-        moved = expect(fact, facts.CustomerMoved)
-        customer = self._known(moved.customer_id)
-        if moved.path != ROOT and self._agents.get(moved.path) is None:
-            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {moved.path}.", path=moved.path)
-        if (customer.agent_id, customer.path) == (moved.agent_id, moved.path):
-            raise Repeated
-        customer.agent_id, customer.path = moved.agent_id, moved.path
-        self._customers.put(moved.customer_id, customer)
+    # What the book changes.
 
     def _renamed(self, fact: Fact) -> None:
         renamed = expect(fact, facts.CustomerRenamed)
         id, before = renamed.customer_id, renamed.before
-        if self._customers.get(id) is not None:
-            raise Refused(codes.FACT_CONFLICT, f"There is a customer {id} already.", customerId=before)
-        customer = self._known(before)
-        self._customers.pop(before)
-        self._customers.put(id, customer)
+        self._directory.rename(before, id)
         self._bettors.pop(before, None)
         mine = {key: each for key, each in self._wagers.open.items() if each.customer_id == before}
         for key, wager in sorted(mine.items()):
@@ -363,66 +196,6 @@ class Registry(Flow):
             table=changed.table,
             id=changed.id,
         )
-
-    def _limit(self, fact: Fact) -> None:
-        changed = expect(fact, facts.CustomerLimitChanged)
-        customer = self._known(changed.customer_id)
-        customer.credit_limit_minor = changed.after.credit_limit_minor
-        customer.max_wager_minor = changed.after.max_wager_minor
-        self._customers.put(changed.customer_id, customer)
-
-    def _status(self, fact: Fact) -> None:
-        changed = expect(fact, facts.CustomerStatusChanged)
-        customer = self._known(changed.customer_id)
-        customer.status = changed.after
-        self._customers.put(changed.customer_id, customer)
-
-    def _known(self, code: str) -> Customer:
-        customer = self._customers.get(code)
-        if customer is None:
-            raise Refused(codes.CUSTOMER_UNKNOWN, f"There is no customer {code}.", customerId=code)
-        return customer
-
-    def _market(self, fact: Fact) -> None:
-        one = expect(fact, facts.Market)
-        selections = {each.selection_id: Selection(each.name, each.odds) for each in one.selections}
-        starts_ms = to_ms(one.starts_at) if one.starts_at else 0
-        closes_ms = to_ms(one.closes_at) if one.closes_at else 0
-        row = Market(
-            one.event_id, one.type, one.status, one.event_name, one.sport, one.period, one.line, starts_ms, closes_ms,
-            one.liability_limit_minor, selections,
-        )  # fmt: skip
-        self._markets.put(one.market_id, row)
-        self._legs.forget(one.market_id)
-
-    def _market_status(self, fact: Fact) -> None:
-        changed = expect(fact, facts.MarketStatusChanged)
-        self.over = None
-        market = self._markets.get(changed.market_id)
-        if market is None:
-            return
-        if changed.status in ("resulted", "voided"):
-            self.over = self._markets.pop(changed.market_id)
-            self._legs.forget(changed.market_id)
-            return
-        market.status = changed.status
-        self._markets.put(changed.market_id, market)
-
-    def _price(self, fact: Fact) -> None:
-        changed = expect(fact, facts.MarketPriceChanged)
-        market = self._markets.get(changed.market_id)
-        selection = market.selections.get(changed.selection_id) if market else None
-        if market is not None and selection is not None:
-            selection.odds = changed.new_odds
-            self._markets.put(changed.market_id, market)
-
-    def _named(self, market_id: str, selection_id: str) -> Names | None:
-        market = self._markets.get(market_id)
-        if market is None:
-            return None
-        selection = market.selections.get(selection_id)
-        name = selection.name if selection is not None else ""
-        return Names(market.event_id, market.event_name, market.type, market.period, name, market.line)
 
     def _imported_revenue(self, fact: Fact) -> None:
         self._past.put("sums", 1)
@@ -464,7 +237,7 @@ class Registry(Flow):
         if len(self._asked):
             self._asked.pop(id)
         wagers.put(id, opened)
-        if self._struck is not None:
+        if self._conversion.latest is not None:
             self.keep_rate(fact, f"wager:{id}")
         self.move = Movement("imported" if imported else "placed", wager, opened.at_ms, opened, handle=opened.cash)
 
@@ -619,8 +392,7 @@ class Registry(Flow):
         That the two are known stays so: no customer and no agent is ever forgotten.
         """
         self.check_amount(wager.currency, wager.customer_id)
-        if wager.path != ROOT and self._agents.get(wager.path) is None:
-            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {wager.path}.", path=wager.path)
+        self._directory.check_agent(wager.path)
         bettor = bettor_of(wager)
         self._bettors[bettor.customer_id] = bettor
         return bettor

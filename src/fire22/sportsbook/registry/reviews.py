@@ -16,7 +16,8 @@ from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.odds import combined_odds
 from fire22.sportsbook.betting.wager_types import PLAIN
-from fire22.sportsbook.registry.flow import Leg, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.open_wager import Leg
 from fire22.sportsbook.registry.published_leg import said_leg
 from fire22.sportsbook.registry.waiting_list import WaitingList
 

@@ -1,7 +1,7 @@
 """The flow `risk`: shows facts to the rules, and keeps the alerts that their findings open.
 
 A rule is called only for the facts whose hook it overrides, so the cost of a fact is that of the rules that look at it.
-What several rules need to know of a fact is looked up once (`Scene`, `Recall`).
+What several rules need to know of a fact is looked up once (`Scene`, `RuleContext`).
 
 The `alerts` view holds a document for each alert at each scope that covers all of its evidence; who sees a part of it
 only does not see the alert. A critical one is said with priority, and to the agent at its path by name.
@@ -18,10 +18,11 @@ from fire22.core.scope import ROOT, covers
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.flow import MOVES, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import MOVES
 from fire22.sportsbook.risk.alert_queue import Alert, Queue, document, scopes
 from fire22.sportsbook.risk.base import EVER, Finding, Rule, Scene
-from fire22.sportsbook.risk.recall import Balances, Exposure, Offer, Recall
+from fire22.sportsbook.risk.context import Balances, Exposure, Offer, RuleContext
 from fire22.sportsbook.risk.rules import RULES
 
 TOPIC: Final = "alerts"
@@ -84,9 +85,9 @@ class Alerts(Flow):
             Topic(DIRECT, Kind.STREAM, internal=True),
         )
         self._book = registry
-        self._recall = Recall(registry, balances, exposure)
-        self._players, self._offers = self._recall.known, self._recall.offers
-        self._rules = tuple(rule(self._recall) for rule in rules)
+        self._context = RuleContext(registry, balances, exposure)
+        self._players, self._offers = self._context.known, self._context.offers
+        self._rules = tuple(rule(self._context) for rule in rules)
         self._queue = Queue()
         self._scene = Scene()
         self._settings = AlertSettings()
@@ -100,7 +101,7 @@ class Alerts(Flow):
     def tables(self) -> tuple[Table[object], ...]:
         """Alerts, what all rules share, and each rule's own."""
         own = tuple(table for rule in self._rules for table in rule.tables)
-        return (*self._queue.tables, *self._recall.tables, *own)
+        return (*self._queue.tables, *self._context.tables, *own)
 
     def configure(self, settings: Raw) -> None:
         """Take the settings that hold from here on; sections of rules that are no more are passed over."""
@@ -138,7 +139,7 @@ class Alerts(Flow):
         # Most wagers are straight, small and at the price on offer: they are shown to the rules that look at such ones.
         placed = those("placed")
         self._passing = tuple(rule for rule, _ in those("passes"))
-        self._recall.offers.clear()
+        self._context.offers.clear()
         self._least = min((rule.least_minor for rule, _ in placed if rule.least_minor), default=0)
         self._on_placed = tuple(
             tuple(
@@ -154,7 +155,7 @@ class Alerts(Flow):
 
     def loaded(self) -> None:
         """Derive what is derived, in the order in which it depends on each other."""
-        self._recall.loaded(self.watermark_ms)
+        self._context.loaded(self.watermark_ms)
         self._queue.loaded()
         for rule in self._rules:
             rule.loaded()
@@ -191,22 +192,22 @@ class Alerts(Flow):
     # Facts.
 
     def _placed(self, fact: Fact) -> None:
-        move, scene, recall = self._book.move, self._scene, self._recall
+        move, scene, context = self._book.move, self._scene, self._context
         bet = move.opened
         if bet is None:
             raise AssertionError("a wager that was placed is open")
         self._fact = fact
         if move.at_ms > self._at_ms:
             self._at_ms = move.at_ms
-        player = self._players.get(bet.customer_id) or recall.player(bet.customer_id)
+        player = self._players.get(bet.customer_id) or context.player(bet.customer_id)
         for hook in self._on_moved:
             hook(move)
         if bet.terms is not None and bet.terms.part_of:  # of a wager that was judged when it was placed
             player.opened(bet)
             return
         scene.move, scene.bet, scene.player = move, bet, player
-        scene.place = recall.placed(player, bet)
-        scene.customer = player.row or recall.customer(player, bet)
+        scene.place = context.placed(player, bet)
+        scene.customer = player.row or context.customer(player, bet)
         kind = LARGE if bet.risk >= self._least else 0
         legs, offer = bet.legs, None
         for leg in legs:
@@ -240,7 +241,7 @@ class Alerts(Flow):
         return offer
 
     def _settled(self, fact: Fact) -> None:
-        move, scene, recall = self._book.move, self._scene, self._recall
+        move, scene, context = self._book.move, self._scene, self._context
         self._fact = fact
         if move.at_ms > self._at_ms:
             self._at_ms = move.at_ms
@@ -251,8 +252,8 @@ class Alerts(Flow):
         bet = move.closed
         if bet is None:  # it was settled before
             return
-        player = self._players.get(bet.customer_id) or recall.player(bet.customer_id)
-        recall.settled(player, bet, move.at_ms, move.returned)
+        player = self._players.get(bet.customer_id) or context.player(bet.customer_id)
+        context.settled(player, bet, move.at_ms, move.returned)
         scene.move, scene.bet, scene.player = move, bet, player
         for rule, judge in self._on_settled:
             finding = judge(scene)
@@ -261,7 +262,7 @@ class Alerts(Flow):
 
     def _other(self, fact: Fact) -> None:
         """What seldom happens to a wager."""
-        move, scene, recall = self._book.move, self._scene, self._recall
+        move, scene, context = self._book.move, self._scene, self._context
         self._fact = fact
         self._at_ms = max(self._at_ms, move.at_ms)
         for hook in self._on_moved:
@@ -272,15 +273,15 @@ class Alerts(Flow):
         bet = move.opened or move.closed
         if bet is None:
             return
-        player = recall.player(bet.customer_id)
+        player = context.player(bet.customer_id)
         if move.closed is not None:
             player.closed(move.closed)
         if move.opened is not None and move.kind != "imported":
             player.opened(move.opened)
-        scene.move, scene.bet, scene.player, scene.customer = move, bet, player, recall.customer(player, bet)
+        scene.move, scene.bet, scene.player, scene.customer = move, bet, player, context.customer(player, bet)
         scene.market = self._book.market(bet.legs[0].market_id) if len(bet.legs) == 1 else None
         if move.kind == "imported":
-            recall.placed(player, bet)
+            context.placed(player, bet)
         if move.kind in ("imported", "reopened"):
             for resume in self._on_resumed:
                 resume(bet)
@@ -291,19 +292,19 @@ class Alerts(Flow):
                     self._take(rule, finding)
 
     def _customer(self, fact: Fact) -> None:
-        self._recall.told_of(expect(fact, facts.Customer).customer_id)
+        self._context.told_of(expect(fact, facts.Customer).customer_id)
 
     def _customer_changed(self, fact: Fact) -> None:
-        self._recall.told_of(fact.data.customer_id)
+        self._context.told_of(fact.data.customer_id)
 
     def _renamed(self, fact: Fact) -> None:
         renamed = expect(fact, facts.CustomerRenamed)
-        self._recall.renamed(renamed.before, renamed.customer_id)
+        self._context.renamed(renamed.before, renamed.customer_id)
         for rule in self._rules:
             rule.renamed(renamed.before, renamed.customer_id)
 
     def _status(self, fact: Fact) -> None:
-        self._recall.told_of(expect(fact, facts.CustomerStatusChanged).customer_id)
+        self._context.told_of(expect(fact, facts.CustomerStatusChanged).customer_id)
 
     def _payment(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
@@ -314,7 +315,7 @@ class Alerts(Flow):
 
     def _limit(self, fact: Fact) -> None:
         customer_id = expect(fact, facts.CustomerLimitChanged).customer_id
-        self._recall.told_of(customer_id)
+        self._context.told_of(customer_id)
         self._judge(fact, self._on_limited, customer_id, self._counts(fact))
 
     def _price(self, fact: Fact) -> None:
@@ -322,7 +323,7 @@ class Alerts(Flow):
         self._offers.pop(change.market_id, None)
         if self._book.market(change.market_id) is not None:
             at_ms = self._counts(fact)
-            self._recall.priced(change, at_ms)
+            self._context.prices.priced(change, at_ms)
             self._judge(fact, self._on_priced, change, at_ms)
 
     def _offered(self, fact: Fact) -> None:
@@ -334,7 +335,7 @@ class Alerts(Flow):
     def _market_status(self, fact: Fact) -> None:
         changed = expect(fact, facts.MarketStatusChanged)
         self._offers.pop(changed.market_id, None)
-        ended = self._recall.market_status(changed, self._counts(fact))
+        ended = self._context.prices.market_status(changed, self._counts(fact))
         if ended is not None:
             for hook in self._on_ended:
                 hook(ended)
@@ -362,7 +363,7 @@ class Alerts(Flow):
         """Windows slide; what was closed long ago leaves the view for the archive."""
         now_ms = self.watermark_ms
         self._fact = None
-        self._recall.clock(now_ms)
+        self._context.clock(now_ms)
         for rule, hook in self._on_clock:
             for finding in hook(now_ms):
                 self._take(rule, finding)
@@ -373,7 +374,7 @@ class Alerts(Flow):
     def flush(self) -> None:
         """Judge what is judged once a group, and say the alerts that have changed."""
         at_ms, self._at_ms = self._at_ms or self.watermark_ms, 0
-        self._recall.flush()
+        self._context.flush()
         for rule, hook in self._on_flush:
             for finding in hook(at_ms):
                 self._take(rule, finding)

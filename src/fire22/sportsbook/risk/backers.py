@@ -5,8 +5,8 @@ from typing import Final
 from msgspec import Struct, field
 
 from fire22.flows.base import Table
-from fire22.sportsbook.registry.flow import OpenWager
-from fire22.sportsbook.risk.recall import Fading, Memory
+from fire22.sportsbook.registry.open_wager import OpenWager
+from fire22.sportsbook.risk.expiring_table import ExpiringRow, ExpiringTable
 
 BACKERS_KEPT: Final = 50  # of a selection: the newest
 
@@ -22,7 +22,7 @@ class Backer(Struct, frozen=True, gc=False, array_like=True):
     cash: int
 
 
-class Side(Fading, gc=False, array_like=True):
+class Side(ExpiringRow, gc=False, array_like=True):
     """The wagers on one selection, oldest first by their times."""
 
     market_id: str
@@ -38,7 +38,7 @@ class Backers:
     """
 
     def __init__(self, name: str, span_ms: int) -> None:
-        self._sides: Memory[Side] = Memory(name, Side, span_ms)
+        self._sides: ExpiringTable[Side] = ExpiringTable(name, Side, span_ms)
 
     @property
     def table(self) -> Table[Side]:

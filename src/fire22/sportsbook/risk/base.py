@@ -2,7 +2,7 @@
 
 A rule is one file in `rules/`: a subclass of `Rule` with its settings, and nothing else to touch; `rules/__init__.py`
 finds it. It overrides the hooks of the facts it looks at, and costs nothing for others. What it must remember it keeps
-in tables of its own, or takes from what all rules share (`recall.py`). It opens no alerts: that one cause has one
+in tables of its own, or takes from what all rules share (`context.py`). It opens no alerts: that one cause has one
 alert, and for how long, is the business of `alerts.py`.
 """
 
@@ -15,9 +15,12 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.flow import Customer, Market, Movement, OpenWager
+from fire22.sportsbook.registry.movement import Movement
+from fire22.sportsbook.registry.open_wager import OpenWager
+from fire22.sportsbook.registry.records import Customer, Market
+from fire22.sportsbook.risk.context import RuleContext
 from fire22.sportsbook.risk.customer_history import Player
-from fire22.sportsbook.risk.recall import Ended, Recall
+from fire22.sportsbook.risk.prices import Ended
 
 Severity = Literal["info", "warn", "critical"]
 EntityType = Literal["customer", "market", "selection", "agent", "ip"]
@@ -117,7 +120,7 @@ class Rule:
         needs_address: wagers without a network address need not be shown to it when they are placed; likewise.
 
     Args:
-        recall: what all rules share.
+        context: what all rules share.
     """
 
     name: ClassVar[str]
@@ -126,9 +129,9 @@ class Rule:
     least_minor: int = 0
     needs_address: bool = False
 
-    def __init__(self, recall: Recall) -> None:
-        self.recall = recall
-        self.book = recall.book
+    def __init__(self, context: RuleContext) -> None:
+        self.context = context
+        self.book = context.book
         self.settings: RuleSettings = self.settings_type()
         self.adjust()
 
@@ -165,7 +168,7 @@ class Rule:
         """Which legs on a market are nothing to it; wagers of such legs alone need not be shown to it when placed.
 
         What it says may change when anything is told of the market; where it changes for another reason, the rule
-        clears `recall.offers`.
+        clears `context.offers`.
 
         Returns:
             Up to when the wager is accepted (or `NEVER`, or `EVER`), and at most at how many times the price now.

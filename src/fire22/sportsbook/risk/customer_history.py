@@ -4,7 +4,8 @@ from array import array
 from bisect import bisect_right
 from typing import Final, NamedTuple
 
-from fire22.sportsbook.registry.flow import Customer, OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager
+from fire22.sportsbook.registry.records import Customer
 
 BETS_KEPT: Final = 25  # of a customer: enough for a median over twenty
 IDS_KEPT: Final = 5  # of these bets' ids: the newest

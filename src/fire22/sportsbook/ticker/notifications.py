@@ -20,7 +20,8 @@ from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Money
-from fire22.sportsbook.registry.flow import Movement, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import Movement
 
 _RESULTS: Final = {
     "win": "won",

@@ -391,7 +391,7 @@ def test_memory_holds_the_running_week_and_what_can_be_restated() -> None:
     book.folding.clock(day + 119 * 24 * HOUR + 10_000)
     daybook = next(flow for flow in book.folding.engine.flows if isinstance(flow, Daybook))
     held = {table.name: len(table) for table in daybook.tables}
-    assert sum(len(account.days) for account in daybook.accounts()) <= 8
+    assert sum(len(account.days) for account in daybook.accounts) <= 8
     assert held["cell"] <= 8
     assert held["sheet"] <= 14 + 31
     assert held["total"] <= (14 + 31) * 2

@@ -1,7 +1,7 @@
 """What a wager of several legs can still pay as its legs get results."""
 
 from fire22.sportsbook.exposure.parlay import Parlay, Results, certain, graded, results_of
-from fire22.sportsbook.registry.flow import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import Leg, OpenWager
 
 LEGS = (Leg("m1", "a", 2.0), Leg("m2", "b", 1.8), Leg("m3", "c", 1.5))
 

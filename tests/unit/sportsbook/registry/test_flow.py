@@ -12,7 +12,8 @@ from fire22.flows.base import Fact, Flow, Handler
 from fire22.flows.engine import Engine
 from fire22.log.base import Group
 from fire22.sportsbook import domain
-from fire22.sportsbook.registry.flow import MOVES, Movement, Registry
+from fire22.sportsbook.registry.flow import Registry
+from fire22.sportsbook.registry.movement import MOVES, Movement
 from tests.support.storage import START_MS, event
 
 IDENTITY: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fire22.sportsbook.registry.flow import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import Leg, OpenWager
 from fire22.sportsbook.registry.wager_table import ClosedWager, WagerTable
 
 Stored = dict[str, bytes]

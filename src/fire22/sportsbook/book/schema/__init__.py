@@ -3,8 +3,8 @@
 `demo.sql` has the tables of the demo book. Every book is copied to a mirror with these tables (`mirror.py`), whose
 `triggers.sql` and `bootstrap.sql` say what is told; `statements.py` reads these. Another book is mapped to the same
 tables: `mapping.py` is the mapping's file, `columns.py` what can be mapped, `expression.py` its expressions,
-`numbers.py` reads values strictly, `rows.py` makes rows, `order.py` puts those of a transaction in order, `unmapped.py`
-looks at the book's values before anything is installed.
+`operations.py` what they compute, `numbers.py` reads values strictly, `rows.py` makes rows, `order.py` puts those of a
+transaction in order, `unmapped.py` looks at the book's values before anything is installed.
 """
 
 from typing import Final

@@ -6,27 +6,40 @@
     json_object('revision', {row}.up_to)
 
 There are numbers, texts, NULL, `+ - * / % ||`, comparisons, `IS [NOT]`, `[NOT] IN`, `[NOT] BETWEEN`, `[NOT] LIKE`,
-AND, OR, NOT, CASE, CAST and the functions of `FUNCTIONS`. Two things are not as in SQL, since this is about money:
-numbers are decimals (12.1 - 5.3 is 6.8, and 1 / 4 is 0.25), and a text that is no number is an error wherever a number
-is needed, where SQLite would read '5,50' as 5. NULL is as in SQL: what is worked out with it is NULL.
+AND, OR, NOT, CASE, CAST and the functions of `operations.FUNCTIONS`. Two things are not as in SQL, since this is about
+money: numbers are decimals (12.1 - 5.3 is 6.8, and 1 / 4 is 0.25), and a text that is no number is an error wherever a
+number is needed, where SQLite would read '5,50' as 5. NULL is as in SQL: what is worked out with it is NULL.
 
 Rejected: SQLite itself (its operators cannot be made strict), a library (CEL would be another language beside the
 mappings that there are, and a binary dependency).
 """
 
 import re
-from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
-import msgspec
-
-from fire22.core.outbox import Value
-from fire22.sportsbook.book.schema.numbers import BadValueError, number, shown
-
-Result = str | int | Decimal | bytes | None
-Row = Sequence[Value]
-Node = Callable[[Row], Result]
+from fire22.sportsbook.book.schema.numbers import BadValueError, shown
+from fire22.sportsbook.book.schema.operations import (
+    FUNCTIONS,
+    Node,
+    Result,
+    Row,
+    arithmetic,
+    both,
+    column,
+    column_name,
+    compared,
+    either,
+    equal,
+    is_same,
+    is_true,
+    joined,
+    like,
+    number_of,
+    text_of,
+    turned,
+)
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)|(?P<text>'(?:[^']|'')*')"""
@@ -143,14 +156,14 @@ class _Parser:
             return lambda _: inner
         if kind == "column":
             self.columns[text] = None
-            return _column(text, self._places)
+            return column(text, self._places)
         if kind == "sign" and text == "(":
             node = self._read(0)
             self._need(")")
             return node
         if kind == "sign" and text in "+-":
             node = self._read(_BINDING["||"])
-            return _arithmetic("-" if text == "-" else "+", lambda _: 0, node)
+            return arithmetic("-" if text == "-" else "+", lambda _: 0, node)
         if kind == "word":
             return self._of_word(text)
         raise ExpressionError(f"{text or 'the end'!r} is not expected")
@@ -164,7 +177,7 @@ class _Parser:
             return lambda _: truth
         if name == "NOT":
             node = self._read(3)
-            return lambda row: None if (value := node(row)) is None else int(not _true(value))
+            return lambda row: None if (value := node(row)) is None else int(not is_true(value))
         if name == "CASE":
             return self._case()
         self._need("(")
@@ -195,7 +208,7 @@ class _Parser:
             value = None if of is None else of(row)
             for condition, then in whens:
                 made = condition(row)
-                if (_true(made) if of is None else _equal(value, made)) == 1:
+                if (is_true(made) if of is None else equal(value, made)) == 1:
                     return then(row)
             return other(row)
 
@@ -208,11 +221,11 @@ class _Parser:
         self._at += 1
         self._need(")")
         if kind == "TEXT":
-            return lambda row: None if (value := node(row)) is None else _text(value)
+            return lambda row: None if (value := node(row)) is None else text_of(value)
         if kind in ("INTEGER", "INT"):
-            return lambda row: None if (value := node(row)) is None else int(_number(value))
+            return lambda row: None if (value := node(row)) is None else int(number_of(value))
         if kind in ("REAL", "NUMERIC", "DECIMAL"):
-            return lambda row: None if (value := node(row)) is None else _number(value)
+            return lambda row: None if (value := node(row)) is None else number_of(value)
         raise ExpressionError(f"there is no CAST AS {kind}")
 
     def _next(self, left: Node, binding: int) -> Node | None:
@@ -222,37 +235,35 @@ class _Parser:
         if kind == "sign" and text in _BINDING and _BINDING[text] > binding:
             self._at += 1
             right = self._read(_BINDING[text])
-            return _joined(left, right) if text == "||" else _arithmetic(text, left, right)
+            return joined(left, right) if text == "||" else arithmetic(text, left, right)
         if kind == "sign" and text in _COMPARISONS and binding < _BINDING["COMPARE"]:
             self._at += 1
-            return _compared(text, left, self._read(_BINDING["COMPARE"]))
+            return compared(text, left, self._read(_BINDING["COMPARE"]))
         if kind != "word":
             return None
         if name in ("AND", "OR") and _BINDING[name] > binding:
             self._at += 1
-            return (
-                _both(left, self._read(_BINDING[name])) if name == "AND" else _either(left, self._read(_BINDING[name]))
-            )
+            return both(left, self._read(_BINDING[name])) if name == "AND" else either(left, self._read(_BINDING[name]))
         return self._of_comparison(left) if binding < _BINDING["COMPARE"] else None
 
     def _of_comparison(self, left: Node) -> Node | None:
         if self._word("IS", "NOT"):
             right = self._read(_BINDING["COMPARE"])
-            return lambda row: int(not _is(left(row), right(row)))
+            return lambda row: int(not is_same(left(row), right(row)))
         if self._word("IS"):
             right = self._read(_BINDING["COMPARE"])
-            return lambda row: int(_is(left(row), right(row)))
+            return lambda row: int(is_same(left(row), right(row)))
         negated = self._word("NOT")
         if self._word("IN"):
-            return _turned(self._in(left), negated)
+            return turned(self._in(left), negated)
         if self._word("BETWEEN"):
             low = self._read(_BINDING["COMPARE"])
             self._need_word("AND")
             high = self._read(_BINDING["COMPARE"])
-            return _turned(_both(_compared(">=", left, low), _compared("<=", left, high)), negated)
+            return turned(both(compared(">=", left, low), compared("<=", left, high)), negated)
         if self._word("LIKE"):
             pattern = self._read(_BINDING["COMPARE"])
-            return _turned(lambda row: _like(left(row), pattern(row)), negated)
+            return turned(lambda row: like(left(row), pattern(row)), negated)
         if negated:
             raise ExpressionError("NOT is not expected")
         return None
@@ -267,7 +278,7 @@ class _Parser:
 
         def within(row: Row) -> Result:
             value = left(row)
-            found = [_equal(value, option(row)) for option in options]
+            found = [equal(value, option(row)) for option in options]
             return 1 if 1 in found else None if None in found else 0
 
         return within
@@ -285,205 +296,11 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return [*found, ("end", "")]
 
 
-def _column(name: str, places: dict[str, int]) -> Node:
-    def value(row: Row) -> Result:
-        found = row[places[name]]
-        if not isinstance(found, float):
-            return found
-        try:
-            return number(found)
-        except BadValueError as error:
-            raise BadValueError(error.why, shown(found), name) from None
-
-    value.__name__ = name
-    return value
-
-
-def _number(value: Result) -> int | Decimal:
-    if isinstance(value, int | Decimal):
-        return value
-    made = number(value)
-    if made is None:
-        raise AssertionError("NULL was looked at before")
-    return made
-
-
-def _operand(node: Node, value: Result) -> int | Decimal:
-    """A number; of a column that holds none its name is said."""
-    try:
-        return _number(value)
-    except BadValueError as error:
-        name = node.__name__ if node.__qualname__.startswith("_column.") else ""
-        raise BadValueError(error.why, shown(value), name) from None
-
-
-def _text(value: Result) -> str:
-    if isinstance(value, bytes):
-        raise BadValueError("is no text", shown(value))
-    return str(value)
-
-
-def _true(value: Result) -> bool:
-    return value is not None and _number(value) != 0
-
-
-def _arithmetic(sign: str, left: Node, right: Node) -> Node:
-    def worked_out(row: Row) -> Result:
-        first, second = left(row), right(row)
-        if first is None or second is None:
-            return None
-        a, b = _operand(left, first), _operand(right, second)
-        try:
-            match sign:
-                case "+":
-                    return a + b
-                case "-":
-                    return a - b
-                case "*":
-                    return a * b
-            if b == 0:
-                return None
-            return Decimal(a) / b if sign == "/" else Decimal(a) % b
-        except InvalidOperation:
-            raise BadValueError("is too large", shown(first)) from None
-
-    return worked_out
-
-
-def _joined(left: Node, right: Node) -> Node:
-    def whole(row: Row) -> Result:
-        first, second = left(row), right(row)
-        return None if first is None or second is None else _text(first) + _text(second)
-
-    return whole
-
-
-def _equal(left: Result, right: Result) -> int | None:
-    """A text equals a number if it says that number."""
-    if left is None or right is None:
-        return None
-    numbers = isinstance(left, int | Decimal), isinstance(right, int | Decimal)
-    if numbers in ((True, False), (False, True)):
-        try:
-            return int(_number(left) == _number(right))
-        except BadValueError:
-            return 0
-    return int(left == right)
-
-
-def _is(left: Result, right: Result) -> bool:
-    return left is right if left is None or right is None else _equal(left, right) == 1
-
-
-def _compared(sign: str, left: Node, right: Node) -> Node:
-    def held(row: Row) -> Result:
-        first, second = left(row), right(row)
-        if first is None or second is None:
-            return None
-        if sign in ("=", "=="):
-            return _equal(first, second)
-        if sign in ("<>", "!="):
-            return int(_equal(first, second) == 0)
-        if isinstance(first, str) and isinstance(second, str):
-            order = (first > second) - (first < second)
-        else:
-            a, b = _operand(left, first), _operand(right, second)
-            order = (a > b) - (a < b)
-        return int({"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[sign])
-
-    return held
-
-
-def _both(left: Node, right: Node) -> Node:
-    def held(row: Row) -> Result:
-        first = left(row)
-        if first is not None and not _true(first):
-            return 0
-        second = right(row)
-        if second is not None and not _true(second):
-            return 0
-        return None if first is None or second is None else 1
-
-    return held
-
-
-def _either(left: Node, right: Node) -> Node:
-    def held(row: Row) -> Result:
-        first = left(row)
-        if _true(first):
-            return 1
-        second = right(row)
-        if _true(second):
-            return 1
-        return None if first is None or second is None else 0
-
-    return held
-
-
-def _turned(node: Node, negated: bool) -> Node:
-    if not negated:
-        return node
-    return lambda row: None if (value := node(row)) is None else int(not value)
-
-
-def _like(value: Result, pattern: Result) -> Result:
-    if value is None or pattern is None:
-        return None
-    parts = ["." if each == "_" else ".*" if each == "%" else re.escape(each) for each in _text(pattern)]
-    return int(re.fullmatch("".join(parts), _text(value), re.IGNORECASE | re.DOTALL) is not None)
-
-
-def _absolute(value: Result) -> int | Decimal:
-    exact = _number(value)
-    return -exact if exact < 0 else exact
-
-
-def _rounded(value: Result, places: Result = 0) -> Result:
-    digits = int(_number(places))
-    return _number(value) if not -12 <= digits <= 12 else round(Decimal(_number(value)) + 0, digits)
-
-
-def _substr(value: Result, start: Result, length: Result = 1 << 30) -> Result:
-    text, first, count = _text(value), int(_number(start)), int(_number(length))
-    begin = first - 1 if first > 0 else max(0, len(text) + first)
-    return text[begin : begin + count]
-
-
-def _json_object(*values: Result) -> Result:
-    if len(values) % 2:
-        raise BadValueError("has a key without a value")
-    pairs = zip(values[::2], values[1::2], strict=True)
-    made = {_text(key): float(value) if isinstance(value, Decimal) else value for key, value in pairs}
-    return msgspec.json.encode(made).decode()
-
-
-# name → (least and most arguments, whether NULL makes NULL, what it does).
-FUNCTIONS: Final[dict[str, tuple[int, int, bool, Callable[..., Result]]]] = {
-    "abs": (1, 1, True, _absolute),
-    "round": (1, 2, True, _rounded),
-    "min": (2, 99, True, lambda *values: min(map(_number, values))),
-    "max": (2, 99, True, lambda *values: max(map(_number, values))),
-    "coalesce": (2, 99, False, lambda *values: next((each for each in values if each is not None), None)),
-    "ifnull": (2, 2, False, lambda value, other: other if value is None else value),
-    "nullif": (2, 2, False, lambda value, other: None if _equal(value, other) == 1 else value),
-    "lower": (1, 1, True, lambda value: _text(value).lower()),
-    "upper": (1, 1, True, lambda value: _text(value).upper()),
-    "trim": (1, 2, True, lambda value, what=" ": _text(value).strip(_text(what))),
-    "ltrim": (1, 2, True, lambda value, what=" ": _text(value).lstrip(_text(what))),
-    "rtrim": (1, 2, True, lambda value, what=" ": _text(value).rstrip(_text(what))),
-    "length": (1, 1, True, lambda value: len(value) if isinstance(value, bytes) else len(_text(value))),
-    "substr": (2, 3, True, _substr),
-    "replace": (3, 3, True, lambda value, old, new: _text(value).replace(_text(old), _text(new))),
-    "instr": (2, 2, True, lambda value, part: _text(value).find(_text(part)) + 1),
-    "json_object": (0, 99, False, _json_object),
-}
-
-
 def _called(name: str, arguments: list[Node]) -> Node:
     if name == "iif" and len(arguments) in (2, 3):
         condition, then = arguments[:2]
         other = arguments[2] if len(arguments) == 3 else lambda _: None
-        return lambda row: then(row) if _true(condition(row)) else other(row)
+        return lambda row: then(row) if is_true(condition(row)) else other(row)
     found = FUNCTIONS.get(name)
     if found is None:
         raise ExpressionError(f"there is no function {name}")
@@ -498,8 +315,7 @@ def _called(name: str, arguments: list[Node]) -> Node:
         try:
             return does(*made)
         except BadValueError as error:
-            first = arguments[0]
-            column = error.column or (first.__name__ if first.__qualname__.startswith("_column.") else "")
-            raise BadValueError(error.why, error.value or shown(made[0]), column) from None
+            name = error.column or column_name(arguments[0])
+            raise BadValueError(error.why, error.value or shown(made[0]), name) from None
 
     return value

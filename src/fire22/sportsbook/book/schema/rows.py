@@ -17,9 +17,10 @@ from fire22.core.times import CLOCK_END_MS, to_text
 from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.book.schema import numbers
 from fire22.sportsbook.book.schema.columns import KEYS, ORDER, TABLES, Column
-from fire22.sportsbook.book.schema.expression import Expression, Result
+from fire22.sportsbook.book.schema.expression import Expression
 from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping
 from fire22.sportsbook.book.schema.numbers import BadValueError, Given, shown
+from fire22.sportsbook.book.schema.operations import Result
 
 CLOCK: Final = "clock"
 CLOCK_END: Final = to_text(CLOCK_END_MS)

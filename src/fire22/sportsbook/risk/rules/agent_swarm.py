@@ -10,7 +10,7 @@ window no longer counts.
 from typing import ClassVar, Final, Literal
 
 from fire22.core.scope import common_path
-from fire22.sportsbook.registry.flow import OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager
 from fire22.sportsbook.risk.base import Count, Entity, Finding, Rule, RuleSettings, Scene, Seconds, listed, side_of
 
 LATE: Final = 2  # windows behind the watermark, from which on a wager comes too late to be counted
@@ -50,7 +50,7 @@ class AgentSwarm(Rule):
     def loaded(self) -> None:
         """Derive the recent wagers from those that are open."""
         self._groups: dict[tuple[str, str], list[str]] = {}
-        self._swept_ms = self.recall.watermark_ms
+        self._swept_ms = self.context.watermark_ms
         # By the watermark, not by what was swept when: a restart must find the same.
         self._since_ms = self._swept_ms - LATE * self._window_ms
         for wager in self.book.wagers():

@@ -42,7 +42,7 @@ class Chargeback(Rule):
                 "paymentId": payment.payment_id,
                 "amount": self.major(payment.amount_minor),
                 "method": payment.method,
-                "balance": self.major(self.recall.balances.balance_minor(payment.customer_id)),
+                "balance": self.major(self.context.balances.balance_minor(payment.customer_id)),
             },
             customer_id=payment.customer_id,
         )

@@ -6,7 +6,7 @@ share of the total, so that the favourite covers seldom in a game of few points.
 
 from typing import ClassVar, Literal
 
-from fire22.sportsbook.registry.flow import Market
+from fire22.sportsbook.registry.records import Market
 from fire22.sportsbook.risk.base import Finding, Ratio, Rule, RuleSettings, Scene, called, of_customer, title_of
 
 

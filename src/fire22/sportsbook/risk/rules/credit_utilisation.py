@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.flow import Customer
+from fire22.sportsbook.registry.records import Customer
 from fire22.sportsbook.risk.base import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, percent, who
 
 
@@ -28,7 +28,7 @@ class CreditUtilisation(Rule):
 
     def adjust(self) -> None:
         """Take the threshold."""
-        self._balance = self.recall.balances.balance_minor
+        self._balance = self.context.balances.balance_minor
         self._share = self.settings.share
 
     def placed(self, scene: Scene) -> Finding | None:
@@ -58,7 +58,7 @@ class CreditUtilisation(Rule):
         customer = self.book.customer(customer_id)
         if customer is None:
             return None
-        cash = self.recall.open_minor(customer_id)
+        cash = self.context.open_minor(customer_id)
         return self._judge(customer_id, customer, cash, self._balance(customer_id), at_ms, ())
 
     def _judge(

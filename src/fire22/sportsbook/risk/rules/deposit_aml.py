@@ -24,7 +24,7 @@ from fire22.sportsbook.risk.base import (
     listed,
     who,
 )  # fmt: skip
-from fire22.sportsbook.risk.recall import Fading, Memory
+from fire22.sportsbook.risk.expiring_table import ExpiringRow, ExpiringTable
 
 DAY_MS: Final = DAY_S * 1_000
 DEPOSITS_KEPT: Final = 100  # of a customer: the newest
@@ -59,7 +59,7 @@ class Deposit(Struct, frozen=True, gc=False, array_like=True):
     method: str
 
 
-class Deposits(Fading, gc=False, array_like=True):
+class Deposits(ExpiringRow, gc=False, array_like=True):
     """A customer's deposits, oldest first."""
 
     deposits: list[Deposit] = field(default_factory=list)
@@ -75,7 +75,7 @@ class DepositAml(Rule):
     def adjust(self) -> None:
         """Take the windows."""
         if not hasattr(self, "_customers"):
-            self._customers: Memory[Deposits] = Memory("deposit_aml", Deposits, 0)
+            self._customers: ExpiringTable[Deposits] = ExpiringTable("deposit_aml", Deposits, 0)
         self._structuring_ms = self.settings.structuring_s * 1_000
         self._customers.span_ms = max(DAY_MS, self._structuring_ms)
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from fire22.core.scope import ROOT, ancestors
 from fire22.flows.base import Table
-from fire22.sportsbook.registry.flow import Movement
+from fire22.sportsbook.registry.movement import Movement
 from fire22.sportsbook.risk.base import (
     DAY_S,
     HOUR_S,
@@ -72,7 +72,7 @@ class HoldDrop(Rule):
 
     def loaded(self) -> None:
         """Go on from the hour that was judged last."""
-        self._hour = self.recall.watermark_ms // HOUR_MS
+        self._hour = self.context.watermark_ms // HOUR_MS
 
     def earned(self, move: Movement) -> None:
         """Add it up; stored when the group ends."""

@@ -13,7 +13,7 @@ from fire22.core.scope import common_path
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.risk.base import DAY_S, Count, Entity, Finding, Rule, RuleSettings, Scene, Seconds, listed
-from fire22.sportsbook.risk.recall import Fading, Memory
+from fire22.sportsbook.risk.expiring_table import ExpiringRow, ExpiringTable
 
 ACCOUNTS_KEPT: Final = 100  # of an address: those seen last
 STEPS: Final = 24
@@ -44,7 +44,7 @@ class Account(Struct, frozen=True, gc=False, array_like=True):
     wager_id: str
 
 
-class Address(Fading, gc=False, array_like=True):
+class Address(ExpiringRow, gc=False, array_like=True):
     """The accounts that were seen at one address."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class IpCluster(Rule):
     def adjust(self) -> None:
         """Take the window."""
         if not hasattr(self, "_addresses"):
-            self._addresses: Memory[Address] = Memory("ip_cluster", Address, 0)
+            self._addresses: ExpiringTable[Address] = ExpiringTable("ip_cluster", Address, 0)
         self._window_ms = self._addresses.span_ms = self.settings.window_s * 1_000
         self._step_ms = self._window_ms // STEPS
         self._exempt = frozenset(self.settings.exempt_channels)

@@ -5,9 +5,9 @@ from typing import ClassVar, Final
 
 from fire22.core.message import Json
 from fire22.core.scope import ROOT
-from fire22.sportsbook.registry.flow import Movement
+from fire22.sportsbook.registry.movement import Movement
 from fire22.sportsbook.risk.base import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, percent, title_of
-from fire22.sportsbook.risk.recall import Ended
+from fire22.sportsbook.risk.prices import Ended
 
 UNLIMITED: Final = inf
 
@@ -84,7 +84,7 @@ class MarketLiability(Rule):
         limit = (market.liability_limit_minor if market is not None else 0) or self.settings.limit_minor
         left = UNLIMITED
         if limit:
-            left = limit * self.settings.share - self.recall.exposure.market_liability(ROOT, market_id)
+            left = limit * self.settings.share - self.context.exposure.market_liability(ROOT, market_id)
         if left <= 0:
             return self._found(market_id, wager_id, limit, at_ms)
         if market is not None:
@@ -92,10 +92,10 @@ class MarketLiability(Rule):
         return None
 
     def _found(self, market_id: str, wager_id: str, limit: int, at_ms: int) -> Finding:
-        market, amount = self.book.market(market_id), self.recall.exposure.market_liability(ROOT, market_id)
+        market, amount = self.book.market(market_id), self.context.exposure.market_liability(ROOT, market_id)
         severity: Severity = "critical" if amount >= limit * self.settings.critical_share else self.settings.severity
         name, share = title_of(market, market_id), round(amount / limit, 3)
-        shown = self.recall.exposure.market(ROOT, market_id) or {}
+        shown = self.context.exposure.market(ROOT, market_id) or {}
         worst = market.selections.get(str(shown.get("worst"))) if market is not None else None
         evidence: dict[str, Json] = {
             "liability": self.major(amount),

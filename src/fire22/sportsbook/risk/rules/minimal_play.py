@@ -21,7 +21,7 @@ from fire22.sportsbook.risk.base import (  # fmt: skip
     Seconds,
     who,
 )
-from fire22.sportsbook.risk.recall import Fading, Memory
+from fire22.sportsbook.risk.expiring_table import ExpiringRow, ExpiringTable
 
 
 class MinimalPlaySettings(RuleSettings, frozen=True):
@@ -41,7 +41,7 @@ class MinimalPlaySettings(RuleSettings, frozen=True):
     cooldown_s: Seconds = DAY_S
 
 
-class Unplayed(Fading, gc=False, array_like=True):
+class Unplayed(ExpiringRow, gc=False, array_like=True):
     """What a customer has paid in and not yet played through; minor units. `asked` is what is asked for of it."""
 
     deposited: int = 0
@@ -60,7 +60,7 @@ class MinimalPlay(Rule):
     def adjust(self) -> None:
         """Take the window."""
         if not hasattr(self, "_customers"):
-            self._customers: Memory[Unplayed] = Memory("minimal_play", Unplayed, 0)
+            self._customers: ExpiringTable[Unplayed] = ExpiringTable("minimal_play", Unplayed, 0)
         self._customers.span_ms = self.settings.window_s * 1_000
 
     @property

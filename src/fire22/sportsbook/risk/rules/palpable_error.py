@@ -15,7 +15,8 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT, common_path
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.flow import Leg, Market
+from fire22.sportsbook.registry.open_wager import Leg
+from fire22.sportsbook.registry.records import Market
 from fire22.sportsbook.risk.base import (
     EVER,
     NEVER,
@@ -33,7 +34,8 @@ from fire22.sportsbook.risk.base import (
     priced,
     side_of,
 )  # fmt: skip
-from fire22.sportsbook.risk.recall import Ended, Fading, Memory, is_live, overround
+from fire22.sportsbook.risk.expiring_table import ExpiringRow, ExpiringTable
+from fire22.sportsbook.risk.prices import Ended, is_live, odds_now, overround
 
 Milliseconds = Annotated[int, Meta(ge=0, le=3_600_000)]
 
@@ -58,7 +60,7 @@ class PalpableErrorSettings(RuleSettings, frozen=True):
     offered_s: Seconds = 60
 
 
-class Wrong(Fading, gc=False, array_like=True):
+class Wrong(ExpiringRow, gc=False, array_like=True):
     """A market whose prices are wrong together, since `touched_ms`. An empty `selection_id` is any."""
 
     selection_id: str
@@ -67,7 +69,7 @@ class Wrong(Fading, gc=False, array_like=True):
     is_said: bool = False
 
 
-class Jump(Fading, gc=False, array_like=True):
+class Jump(ExpiringRow, gc=False, array_like=True):
     """A price that was raised much at `touched_ms`, and what was struck at it; minor units."""
 
     before: float
@@ -88,8 +90,8 @@ class PalpableError(Rule):
     def adjust(self) -> None:
         """Take the thresholds."""
         if not hasattr(self, "_wrong"):
-            self._wrong: Memory[Wrong] = Memory("palpable_error", Wrong, 0)
-            self._jumps: Memory[Jump] = Memory("palpable_error_jump", Jump, 0)
+            self._wrong: ExpiringTable[Wrong] = ExpiringTable("palpable_error", Wrong, 0)
+            self._jumps: ExpiringTable[Jump] = ExpiringTable("palpable_error_jump", Jump, 0)
             self._unsaid: dict[str, None] = {}
             self._is_watching = False
         self._window_ms = self._jumps.span_ms = self.settings.window_s * 1_000
@@ -112,7 +114,7 @@ class PalpableError(Rule):
         is_watching = len(self._wrong) + len(self._jumps) > 0
         if is_watching != self._is_watching:
             self._is_watching = is_watching
-            self.recall.offers.clear()
+            self.context.offers.clear()
 
     # Prices.
 
@@ -214,7 +216,7 @@ class PalpableError(Rule):
         market = self.book.market(market_id)
         name = side_of(market, market_id, row.selection_id)
         evidence: dict[str, Json] = dict(_wrong(row))
-        odds = self.recall.odds(market, row.selection_id)
+        odds = odds_now(market, row.selection_id)
         return Finding(
             cause=row.selection_id or market_id,
             entity=Entity("selection", row.selection_id or market_id, name),
@@ -261,7 +263,7 @@ class PalpableError(Rule):
 
     def _highest(self, leg: Leg, odds: float, at_ms: int) -> float:
         """The highest price that was on offer up to when a wager was accepted; the price now is one."""
-        course = self.recall.courses.get(leg.selection_id)
+        course = self.context.prices.courses.get(leg.selection_id)
         since_ms = at_ms - self.settings.offered_s * 1_000
         return max([odds, *(one.odds for one in course.changes if one.until_ms >= since_ms)] if course else [odds])
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fire22.core.times import to_text
-from fire22.sportsbook.registry.flow import Market
+from fire22.sportsbook.registry.records import Market
 from fire22.sportsbook.risk.base import (
     EVER,
     NEVER,
@@ -20,7 +20,7 @@ from fire22.sportsbook.risk.base import (
     lasted,
     title_of,
 )
-from fire22.sportsbook.risk.recall import deadline_ms
+from fire22.sportsbook.risk.prices import deadline_ms
 
 
 class PastPostSettings(RuleSettings, frozen=True):
@@ -75,7 +75,7 @@ class PastPost(Rule):
         own_ms = deadline_ms(market) if market is not None else 0
         if market is not None and market.status == "open":
             return own_ms
-        closing = self.recall.closings.get(market_id)
+        closing = self.context.prices.closings.get(market_id)
         if closing is None:
             return own_ms
         return min(closing.closed_ms, own_ms) if own_ms else closing.closed_ms

@@ -85,7 +85,7 @@ class Sharp(Rule):
         """Struck over closing price, less 1, in millionths; None in play, or where the closing price is not known."""
         ratio = 1.0
         for leg in scene.bet.legs:
-            closing = self.recall.closings.get(leg.market_id)
+            closing = self.context.prices.closings.get(leg.market_id)
             if closing is None or closing.live or scene.bet.at_ms > closing.closed_ms:
                 return None
             odds = closing.odds.get(leg.selection_id)
@@ -101,7 +101,7 @@ class Sharp(Rule):
         mean = known.sum / count
         value = round(mean / MILLION, 3)
         error = sqrt(max(0.0, known.squares / count - mean * mean) / count)
-        customer = self.recall.customer(scene.player, scene.bet)
+        customer = self.context.customer(scene.player, scene.bet)
         name = who(scene.bet.customer_id, customer)
         if mean < settings.errors * error or customer.segment in settings.known_segments:
             return None

@@ -24,7 +24,7 @@ from fire22.sportsbook.risk.base import (
     priced,
     side_of,
 )  # fmt: skip
-from fire22.sportsbook.risk.recall import is_live
+from fire22.sportsbook.risk.prices import is_live, odds_now
 
 
 class SteamSettings(RuleSettings, frozen=True):
@@ -103,8 +103,8 @@ class Steam(Rule):
         if not run:
             return None
         market = self.book.market(market_id)
-        now = self.recall.odds(market, selection_id)
-        course = self.recall.courses.get(selection_id)
+        now = odds_now(market, selection_id)
+        course = self.context.prices.courses.get(selection_id)
         before = course.before(run[0].at_ms - 1) if course is not None else None
         if now is None or before is None or now > before * (1 - self.settings.line_move):
             return None
