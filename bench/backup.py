@@ -20,7 +20,7 @@ from bench.report import Report, Row
 from bench.writer import Written
 from fire22.log.file import connect, open_file
 from fire22.log.seal import seal
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
 
 RATE_HZ: Final = 200

@@ -14,7 +14,7 @@ from bench.clients import OPEN_S_MAX, Ready, Result
 from bench.processes import Child, child, free_port, server, token
 from bench.report import Report, Row, busy_s
 from bench.writer import Written
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
 
 RATE_HZ: Final = 1_000

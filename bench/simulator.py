@@ -11,7 +11,7 @@ import apsw
 from msgspec import Struct
 
 from bench.report import Report, Row, alternate
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import PlaceWager, SettleWager
 from fire22.sportsbook.book.schema import TABLES_SQL

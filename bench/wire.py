@@ -26,8 +26,8 @@ from fire22.hub.base import LaneKey, Subscriber
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
 from fire22.hub.delivery import Delivery
 from fire22.log.base import Group
-from fire22.sources import outbox
-from fire22.sources.book_reader import BookReader
+from fire22.sources.sqlite import install as outbox
+from fire22.sources.sqlite.reader import BookReader
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.demo.create import create_demo

@@ -46,7 +46,7 @@ from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
-from fire22.sources.sqlite import SqliteSource
+from fire22.sources.pipeline import SqliteSource
 from fire22.sportsbook import domain
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.book.schema.mapping import read_book_mapping

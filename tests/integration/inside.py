@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 from fire22 import app
 from fire22.config import Config, convert
 from fire22.core.message import Json, Message, decode_json
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
 
 WAIT_S = 60  # ends early; so long only on a machine that is busy with much else

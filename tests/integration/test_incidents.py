@@ -20,7 +20,7 @@ from fire22.core.times import to_datetime
 from fire22.feed.base import Document
 from fire22.flows.engine import CLOCK, CONFIGURED, Engine, Rejected, configuration
 from fire22.log.base import Group
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook import domain
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.demo.catalogue import FULL

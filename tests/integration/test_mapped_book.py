@@ -11,7 +11,7 @@ from fire22 import app
 from fire22.cli import program
 from fire22.core.event import Event
 from fire22.core.times import to_ms
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook import domain
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import read_book_mapping

@@ -18,7 +18,7 @@ from fire22.config import Config
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.flows.engine import CLOCK, CONFIGURED, configuration
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.replay.pacing import ReplayReport, replay
 from fire22.sportsbook.replay.recording import read_mapping

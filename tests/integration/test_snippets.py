@@ -13,7 +13,7 @@ import pytest
 
 from fire22.core.event import parse_events
 from fire22.core.message import decode_json
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
 from tests.integration.processes import free_port, started
 

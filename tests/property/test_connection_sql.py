@@ -12,7 +12,7 @@ import msgspec
 
 from fire22.core.event import Event
 from fire22.flows.base import Flow
-from fire22.sources.outbox import install, uninstall
+from fire22.sources.sqlite.install import install, uninstall
 from fire22.sportsbook.accounting.ledger import Ledger
 from fire22.sportsbook.book import changes, database, writer
 from fire22.sportsbook.book.changes import Change

@@ -8,7 +8,7 @@ import apsw
 import msgspec
 import pytest
 
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
 from tests.support.demo_book import read
 

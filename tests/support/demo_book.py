@@ -11,9 +11,9 @@ from msgspec import Raw
 from fire22.core.event import Event
 from fire22.core.outbox import Domain
 from fire22.core.times import to_text
-from fire22.sources.book_reader import BookReader
-from fire22.sources.mirror import Fact
-from fire22.sources.outbox import install
+from fire22.sources.mirror.file import Fact
+from fire22.sources.sqlite.install import install
+from fire22.sources.sqlite.reader import BookReader
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.demo.create import create_demo

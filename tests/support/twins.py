@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import apsw
 
 from fire22.core.event import Event
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book import changes, database, writer
 from fire22.sportsbook.book.create import create_book
 from fire22.sportsbook.book.schema import OUTBOX, book

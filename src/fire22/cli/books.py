@@ -18,8 +18,8 @@ from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import RowChange, Unusable
 from fire22.core.times import to_text
 from fire22.observability.logging import configure as configure_logging
-from fire22.sources import outbox
-from fire22.sources.book_reader import BookReader
+from fire22.sources.sqlite import install as outbox
+from fire22.sources.sqlite.reader import BookReader
 from fire22.sportsbook.book.schema import Book
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import BookMapping, read_book_mapping

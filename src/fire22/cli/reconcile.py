@@ -15,7 +15,7 @@ from fire22.flows.engine import CLOCK, Engine
 from fire22.flows.faults import FoldStopped
 from fire22.log.file import connect, meta
 from fire22.log.sqlite import LogReader, read_rows
-from fire22.sources.book_reader import BookReader
+from fire22.sources.sqlite.reader import BookReader
 from fire22.sportsbook import reconcile
 from fire22.sportsbook.accounting.ledger import Ledger
 from fire22.sportsbook.registry.flow import Registry

@@ -20,7 +20,7 @@ from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.observability.logging import configure as configure_logging
 from fire22.process import Address, wait_for_signal
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.book.schema.upgrade import upgrade
 from fire22.sportsbook.demo.catalogue import FULL, MARKETS_MAX, with_markets

@@ -2,9 +2,9 @@
 
 A book's own transactions fill `fire22_changes` through triggers that copy values and do nothing else, so no change
 exists without its row, no row without its change, and nothing in a row can make the book's own write fail.
-`sources/outbox.py` installs, `sources/sqlite.py` reads, `sources/mirror.py` keeps a copy of the book in the shape that
-a domain wants (`Domain`; the book's is `sportsbook/schema`), whose own triggers write the facts. A recorded book (clock
-`recorded`) brings its own time: its writer appends rows with `CLOCK_SQL`.
+`sources/sqlite/install.py` installs, `sources/sqlite/reader.py` reads, `sources/mirror/` keeps a copy of the book in
+the shape that a domain wants (`Domain`; the book's is `sportsbook/book/schema`), whose own triggers write the facts. A
+recorded book (clock `recorded`) brings its own time: its writer appends rows with `CLOCK_SQL`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -181,7 +181,7 @@ class Domain(Protocol):
 
 
 class Install(Protocol):
-    """How a domain, which may not import the sources, is handed their installer (`sources.outbox.install`)."""
+    """How a domain, which may not import the sources, is handed their installer (`sources.sqlite.install.install`)."""
 
     def __call__(self, path: Path, schema: OutboxSchema, *, bootstrap: bool = True, clock: Clock = "wall") -> object:
         """Install the schema's triggers in the database at `path`."""

@@ -17,7 +17,7 @@ from fire22.core.event import Metadata, encode_event
 from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.file import meta, open_file
 from fire22.security.tokens import Tokens, load_key
-from fire22.sources import outbox
+from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
 from tests.support.storage import encoded, event, folding, opened, wait_folded
 from tests.support.twins import ROOT, TABLES

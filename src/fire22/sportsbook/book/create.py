@@ -24,7 +24,7 @@ def create_book(
 
     Args:
         path: the file to create.
-        install: `sources.outbox.install`.
+        install: `sources.sqlite.install.install`.
         clock: `recorded` for a book that brings its own time.
         rows: what tables that no change writes hold from the start.
         opening: what is written first.

@@ -23,7 +23,7 @@ def create_demo(
         path: the file to create.
         seed: decides the names, the tree and the prices.
         now_ms: the time of creation; the games start soon after.
-        install: `sources.outbox.install`.
+        install: `sources.sqlite.install.install`.
         clock: `recorded` for a book that brings its own time.
         size: how many agents, customers and games.
 

@@ -121,7 +121,7 @@ def replay(
         book: a recorded book; created if there is none.
         speed: recorded seconds for each second; None = as fast as possible.
         progress: told after each transaction of wagers.
-        install: `sources.outbox.install`, for a new book.
+        install: `sources.sqlite.install.install`, for a new book.
         resume: leave out the wagers that are there; without it they are an error.
 
     Raises:

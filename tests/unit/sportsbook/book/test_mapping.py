@@ -15,9 +15,9 @@ from fire22.core.event import Event
 from fire22.core.message import Json
 from fire22.core.outbox import CLOCK_SQL
 from fire22.core.times import to_ms, to_text
-from fire22.sources.book_reader import BookReader
-from fire22.sources.mirror import UNUSABLE
-from fire22.sources.outbox import Plan, install, is_current, plan, uninstall
+from fire22.sources.mirror.file import UNUSABLE
+from fire22.sources.sqlite.install import Plan, install, is_current, plan, uninstall
+from fire22.sources.sqlite.reader import BookReader
 from fire22.sportsbook import domain
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX, Book, book, numbers

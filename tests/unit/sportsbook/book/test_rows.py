@@ -9,8 +9,8 @@ import apsw
 import pytest
 
 from fire22.core.outbox import quoted
-from fire22.sources.mirror import UNUSABLE
-from fire22.sources.outbox import install
+from fire22.sources.mirror.file import UNUSABLE
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL, book
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from fire22.sportsbook.book.schema.rows import needs

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fire22.core.times import to_text
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
 from fire22.sportsbook.domain import decode
 from tests.support.demo_book import read

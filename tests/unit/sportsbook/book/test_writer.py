@@ -11,7 +11,7 @@ import pytest
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import Clock, OutboxSchema
-from fire22.sources.outbox import install, status
+from fire22.sources.sqlite.install import install, status
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import (
     CancelWager,

@@ -16,7 +16,7 @@ import pytest
 from msgspec import Raw, Struct
 
 from fire22.core.errors import BookError
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.changes import Change, PlaceWager, SetMarketStatus
 from fire22.sportsbook.demo import simulation, simulator

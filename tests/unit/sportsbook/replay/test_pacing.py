@@ -8,7 +8,7 @@ import pytest
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError, SourceError
 from fire22.core.times import to_text
-from fire22.sources.outbox import install
+from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book import database
 from fire22.sportsbook.demo.create import create_demo
 from fire22.sportsbook.replay.pacing import Pace, Progress, ReplayReport, replay

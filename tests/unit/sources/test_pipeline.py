@@ -18,11 +18,11 @@ from fire22.core.event import DEPTH_MAX, Event, decode_event, encode_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
 from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
 from fire22.log.base import SourcePosition
-from fire22.sources import outbox
-from fire22.sources import sqlite as sqlite_source
-from fire22.sources.book_reader import BookReader
-from fire22.sources.mirror import Mirror
-from fire22.sources.sqlite import SqliteSource
+from fire22.sources import pipeline
+from fire22.sources.mirror.file import Mirror
+from fire22.sources.pipeline import SqliteSource
+from fire22.sources.sqlite import install as outbox
+from fire22.sources.sqlite.reader import BookReader
 from tests.support.storage import Storage, opened
 
 NOW_MS = 1_772_366_400_000
@@ -86,7 +86,7 @@ class Things:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the book more often than is sensible, so that nothing is waited for."""
     for name in ("TRIM_S", "RETRY_S", "INODE_S"):
-        monkeypatch.setattr(sqlite_source, name, 0.005)
+        monkeypatch.setattr(pipeline, name, 0.005)
 
 
 @pytest.fixture

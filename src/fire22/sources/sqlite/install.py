@@ -5,7 +5,7 @@ changes nothing; a trigger whose SQL changed is replaced. Rows that are there ar
 one consistent reading that knows which changes it holds already.
 
 Whenever anything was changed, the book gets a new `generation`: whoever reads it then compares all of it with what it
-knows (`sources/mirror.py`), so that what was written while triggers were missing is brought in.
+knows (`sources/mirror/`), so that what was written while triggers were missing is brought in.
 
 What versions up to 4 left (triggers that write facts, an outbox of facts) is replaced; facts that nobody has read yet
 stay in `fire22_outbox` and are read first.

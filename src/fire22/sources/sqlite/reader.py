@@ -30,9 +30,9 @@ from fire22.core.outbox import (
     quoted,
 )
 from fire22.core.times import to_text
-from fire22.sources.mirror import Fact, Mirror, Position
-from fire22.sources.outbox import BUSY_TIMEOUT_MS, OutboxStatus, connect, former, last_number, missing
-from fire22.sources.outbox import status as outbox_status
+from fire22.sources.mirror.file import Fact, Mirror, Position
+from fire22.sources.sqlite.install import BUSY_TIMEOUT_MS, OutboxStatus, connect, former, last_number, missing
+from fire22.sources.sqlite.install import status as outbox_status
 
 BATCH_ROWS: Final = 1000
 GROUP_ROWS: Final = 50_000  # changes that are put in order together; a larger transaction is taken in parts

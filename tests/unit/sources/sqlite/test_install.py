@@ -10,8 +10,8 @@ import pytest
 from fire22.core import codes
 from fire22.core.errors import BookError
 from fire22.core.outbox import OutboxSchema, TableNeed
-from fire22.sources import outbox
-from fire22.sources.outbox import OutboxStatus, Plan, install, missing, plan, status, uninstall
+from fire22.sources.sqlite import install as outbox
+from fire22.sources.sqlite.install import OutboxStatus, Plan, install, missing, plan, status, uninstall
 
 SCHEMA = OutboxSchema("test", 1, (TableNeed("t", ("id", "name")),))
 TRIGGERS = ("fire22_t_delete", "fire22_t_insert", "fire22_t_update")

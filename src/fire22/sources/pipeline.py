@@ -31,10 +31,10 @@ from fire22.core.outbox import Domain, layout
 from fire22.core.times import to_datetime
 from fire22.log.base import Log, SourcePosition
 from fire22.sources.base import SourceStatus
-from fire22.sources.book_reader import BookReader, HeldError, check_file, check_installed, read_meta
-from fire22.sources.mirror import UNUSABLE, Fact
-from fire22.sources.outbox import book_errors, connect
-from fire22.sources.outbox import status as outbox_status
+from fire22.sources.mirror.file import UNUSABLE, Fact
+from fire22.sources.sqlite.install import book_errors, connect
+from fire22.sources.sqlite.install import status as outbox_status
+from fire22.sources.sqlite.reader import BookReader, HeldError, check_file, check_installed, read_meta
 
 TRIM_S: Final = 1.0
 RETRY_S: Final = 0.2
