@@ -26,8 +26,9 @@ from fire22.hub.base import LaneKey, Subscriber
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
 from fire22.hub.delivery import Delivery
 from fire22.log.base import Group
+from fire22.sources.follower import Follower
 from fire22.sources.sqlite import install as outbox
-from fire22.sources.sqlite.reader import BookReader
+from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.demo.create import create_demo
@@ -145,7 +146,8 @@ class _Demo:
         create_demo(path, seed=1, now_ms=START_MS, install=outbox.install)
         self._book = database.connect(path)
         self._simulation = start(self._book, rate_hz=RATE_HZ, seed=1, now_ms=START_MS)
-        self._reader = BookReader(path, book(None), folder, lambda _: None)
+        domain = book(None)
+        self._reader = Follower(SqliteBook(path, domain.outbox), domain, folder, lambda _: None)
         self._reader.prepare()
         settings = Raw(configuration(self._engine.flows, flow_settings(config)))
         self._fold([Event("configured", CONFIGURED, "server", to_datetime(START_MS), settings)])

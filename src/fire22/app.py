@@ -1,6 +1,6 @@
 """The application: the only place that builds and wires; one TaskGroup.
 
-book ─► SqliteSource ─► SqliteLog ─► Runner(Engine(flows)) ─► SqliteFeed ─► HubLoop(Hub) ─► WebSocket, HTTP
+book ─► BookSource ─► SqliteLog ─► Runner(Engine(flows)) ─► SqliteFeed ─► HubLoop(Hub) ─► WebSocket, HTTP
 """
 
 import asyncio
@@ -46,7 +46,8 @@ from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
-from fire22.sources.pipeline import SqliteSource
+from fire22.sources.pipeline import BookSource
+from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook import domain
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
@@ -294,12 +295,13 @@ class Application:
             await asyncio.sleep(interval_s)
             await self.connections.sweep()
 
-    def _book(self, path: Path) -> SqliteSource:
+    def _book(self, path: Path) -> BookSource:
         mapping = self.config.book.mapping
-        source = SqliteSource(
-            path,
+        domain = book(read_book_mapping(Path(mapping), self.config.book.currency) if mapping else None)
+        source = BookSource(
+            SqliteBook(path, domain.outbox),
             self.log,
-            domain=book(read_book_mapping(Path(mapping), self.config.book.currency) if mapping else None),
+            domain=domain,
             folder=self.config.folder,
             poll_ms=self.config.book.poll_ms,
             now_ms=now_ms,
@@ -334,7 +336,7 @@ class Application:
             busy_timeout_ms=int(desk.busy_timeout_s * 1000),
             pending_max=desk.pending_max,
             keys_days=desk.keys_days,
-            read_file=lambda: next((source.file for source in self.sources if isinstance(source, SqliteSource)), None),
+            read_file=lambda: next((source.file for source in self.sources if isinstance(source, BookSource)), None),
         )
 
     def _book_ms(self) -> int:

@@ -1,5 +1,6 @@
 """A demo book in a file, for tests that write to it and look at what became of it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +12,10 @@ from msgspec import Raw
 from fire22.core.event import Event
 from fire22.core.outbox import Domain
 from fire22.core.times import to_text
+from fire22.sources.follower import Follower
 from fire22.sources.mirror.file import Fact
 from fire22.sources.sqlite.install import install
-from fire22.sources.sqlite.reader import BookReader
+from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import book
 from fire22.sportsbook.demo.create import create_demo
@@ -67,13 +69,13 @@ class _Kept:
 
     def __init__(self) -> None:
         self._key: tuple[object, ...] = ()
-        self._reader: BookReader | None = None
+        self._reader: Follower | None = None
 
-    def reader(self, connection: apsw.Connection, domain: Domain | None) -> BookReader:
+    def reader(self, connection: apsw.Connection, domain: Domain | None) -> Follower:
         """The one of a book; a new one where the book has become another, or its triggers have."""
         path = Path(connection.filename)
         key = (path, connection.pragma("schema_version"), None if domain is None else id(domain))
-        if self._reader is None or key != self._key or self._reader.replaced():
+        if self._reader is None or key != self._key or self._reader.book.replaced():
             if self._reader is not None:
                 self._reader.close()
             self._reader, self._key = _open(path, domain), key
@@ -99,8 +101,8 @@ def read(path: Path, domain: Domain | None = None) -> list[Event]:
         reader.close()
 
 
-def _open(path: Path, domain: Domain | None) -> BookReader:
-    reader = BookReader(path, domain or book(None), path.parent, lambda id: _positions.get(id))
+def _open(path: Path, domain: Domain | None) -> Follower:
+    reader = follow(path, domain or book(None))
     try:
         reader.prepare()
     except BaseException:
@@ -109,7 +111,7 @@ def _open(path: Path, domain: Domain | None) -> BookReader:
     return reader
 
 
-def _take(reader: BookReader) -> list[Event]:
+def _take(reader: Follower) -> list[Event]:
     events: list[Event] = []
     while True:
         while facts := reader.facts():
@@ -117,8 +119,15 @@ def _take(reader: BookReader) -> list[Event]:
             reader.position = facts[-1].number
         if not reader.take():
             break
-    _positions[reader.book_id] = reader.position
+    _positions[reader.book.book_id] = reader.position
     return events
+
+
+def follow(
+    path: Path, domain: Domain, stored: Callable[[str], int | None] = _positions.get, folder: Path | None = None
+) -> Follower:
+    """A book in a file and its mirror beside it, opened where the last call has read it to, or a log that says so."""
+    return Follower(SqliteBook(path, domain.outbox), domain, folder or path.parent, stored)
 
 
 def gather(connection: apsw.Connection) -> None:

@@ -18,8 +18,10 @@ from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import RowChange, Unusable
 from fire22.core.times import to_text
 from fire22.observability.logging import configure as configure_logging
+from fire22.sources.follower import Follower
 from fire22.sources.sqlite import install as outbox
-from fire22.sources.sqlite.reader import BookReader
+from fire22.sources.sqlite.connection import book_errors, connect
+from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook.book.schema import Book
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import BookMapping, read_book_mapping
@@ -124,7 +126,7 @@ def _upgrade(book: Path, *, dry_run: bool) -> bool:
     """Add what a book of the demo schema lacks that an earlier version made; whether it lacked anything."""
     if not book.is_file():
         return False  # the installation says so
-    with outbox.book_errors(book):
+    with book_errors(book):
         statements = upgrade(book, dry_run=dry_run)
     for each in statements:
         out.print(f"{'Would run' if dry_run else 'Ran'}: {' '.join(each.split())}", highlight=False, markup=False)
@@ -136,8 +138,8 @@ def _reading(book: Path) -> Iterator[apsw.Connection]:
     """A book, to look at only."""
     if not book.is_file():
         raise SetupError(codes.BOOK_MISSING, f"There is no book at {book}.")
-    with outbox.book_errors(book):
-        connection = outbox.connect(book, apsw.SQLITE_OPEN_READONLY)
+    with book_errors(book):
+        connection = connect(book, apsw.SQLITE_OPEN_READONLY)
         try:
             yield connection
         finally:
@@ -225,26 +227,26 @@ def compare_book(path: Path, mapping: Path | None, settings: Config, *, repair: 
         repair: let the next start of the server bring the rows that differ in.
     """
     domain = book_of(read_book_mapping(mapping, settings.book.currency) if mapping else None)
-    reader = BookReader(path, domain, settings.folder, lambda _: 0)
+    follower = Follower(SqliteBook(path, domain.outbox), domain, settings.folder, lambda _: 0)
     try:
-        if reader.mirror.fresh:
+        if follower.mirror.fresh:
             out.print("book and figures: the server has not read the book yet")
             return True
-        fit = _compare_rows(reader, domain, path, repair=repair)
+        fit = _compare_rows(follower, domain, path, repair=repair)
         mapped = domain.mapping.tables
         balances = mapped["customers"].column("balance_cents") is not None
-        return compare_figures(reader, settings, balances=balances, legs="wager_legs" in mapped) and fit
+        return compare_figures(follower, settings, balances=balances, legs="wager_legs" in mapped) and fit
     finally:
-        reader.close()
+        follower.close()
 
 
-def _compare_rows(reader: BookReader, domain: Book, path: Path, *, repair: bool) -> bool:
+def _compare_rows(follower: Follower, domain: Book, path: Path, *, repair: bool) -> bool:
     counts: Counter[str] = Counter()
-    for each in reader.differences():
+    for each in follower.differences():
         counts[each.table] += 1
         if counts.total() <= DIFFERENCES_SHOWN_MAX:
             out.print(f"  {_difference(each)}", highlight=False, markup=False, soft_wrap=True)
-    unread = reader.unread
+    unread = follower.unread
     if not counts:
         later = f", but for {unread:,} changes that are not read yet" if unread > 0 else ""
         out.print(f"book and figures: ok, every row is known as it is{later}", highlight=False, soft_wrap=True)

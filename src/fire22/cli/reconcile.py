@@ -15,7 +15,7 @@ from fire22.flows.engine import CLOCK, Engine
 from fire22.flows.faults import FoldStopped
 from fire22.log.file import connect, meta
 from fire22.log.sqlite import LogReader, read_rows
-from fire22.sources.sqlite.reader import BookReader
+from fire22.sources.follower import Follower
 from fire22.sportsbook import reconcile
 from fire22.sportsbook.accounting.ledger import Ledger
 from fire22.sportsbook.registry.flow import Registry
@@ -39,22 +39,22 @@ class Known(Struct, frozen=True):
     letters: int
 
 
-def compare_figures(reader: BookReader, settings: Config, *, balances: bool, legs: bool) -> bool:
+def compare_figures(follower: Follower, settings: Config, *, balances: bool, legs: bool) -> bool:
     """Compare the open wagers and balances of the book with those that the figures go by; whether all are equal.
 
     Args:
-        reader: the book's, whose rows have been compared; no server runs.
+        follower: of the book, whose rows have been compared; no server runs.
         balances: whether the book has them.
         legs: likewise.
     """
-    if not reader.tells_all:
+    if not follower.book.tells_all:
         out.print(f"{TITLE}: not compared, for the triggers were installed without the rows that were there")
         return True
-    mirror = apsw.Connection(str(reader.mirror.path), flags=apsw.SQLITE_OPEN_READWRITE)
+    mirror = apsw.Connection(str(follower.mirror.path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         bare = reconcile.without_legs(mirror) if legs else []
         _say([f"The wager {which} is a {type} without legs: they never came." for which, type in bare])
-        known = _read(reader, settings)
+        known = _read(follower, settings)
         if known is None:
             out.print(f"{TITLE}: not compared; the server's next start makes the figures again", highlight=False)
         elif known.unread:
@@ -71,7 +71,7 @@ def compare_figures(reader: BookReader, settings: Config, *, balances: bool, leg
     return not bare
 
 
-def _read(reader: BookReader, settings: Config) -> Known | None:
+def _read(follower: Follower, settings: Config) -> Known | None:
     """The stored figures; None where this version has to make them again, or cannot make anything of them."""
     engine = application.build_engine(settings.relay.open_topics)
     connection = connect(settings.storage)
@@ -82,8 +82,8 @@ def _read(reader: BookReader, settings: Config) -> Known | None:
         checkpoint, documents = read_checkpoint(connection), read_documents(connection)
         engine.load(checkpoint, read_state(connection), documents)
         events = (decode_event(body) for *_, body in read_rows(connection, checkpoint.seq))
-        unfolded = sum(1 for event in events if event.source == reader.name and event.type != CLOCK)
-        position = int(log.source_position(reader.book_id) or 0)
+        unfolded = sum(1 for event in events if event.source == follower.name and event.type != CLOCK)
+        position = int(log.source_position(follower.book.book_id) or 0)
     except FoldStopped:
         return None
     finally:
@@ -91,7 +91,7 @@ def _read(reader: BookReader, settings: Config) -> Known | None:
         connection.close()
     letters = sum(1 for each in documents if each.topic == letter.TOPIC and each.body is not None)
     registry, ledger = _flow(engine, Registry), _flow(engine, Ledger)
-    return Known(registry, ledger, unfolded + max(0, reader.mirror.numbers()[1] - position), letters)
+    return Known(registry, ledger, unfolded + max(0, follower.mirror.numbers()[1] - position), letters)
 
 
 def _flow(engine: Engine, type: type[Kind]) -> Kind:

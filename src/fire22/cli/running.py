@@ -21,6 +21,7 @@ from fire22.core.errors import SetupError
 from fire22.observability.logging import configure as configure_logging
 from fire22.process import Address, wait_for_signal
 from fire22.sources.sqlite import install as outbox
+from fire22.sources.sqlite.connection import book_errors
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.book.schema.upgrade import upgrade
 from fire22.sportsbook.demo.catalogue import FULL, MARKETS_MAX, with_markets
@@ -69,7 +70,7 @@ def demo(
                 size = with_markets(FULL, markets)
                 create_demo(book, seed=seed, now_ms=application.now_ms(), install=outbox.install, size=size)
         else:
-            with outbox.book_errors(book):
+            with book_errors(book):
                 upgrade(book)
             outbox.install(book, OUTBOX)
     options = [f"--rate={rate}", f"--seed={seed}", f"--markets={markets}", f"--incidents-every={incidents_every}"]

@@ -1,16 +1,12 @@
-"""Reads a SQLite book: what its triggers copied in the book's own transactions, in commit order.
+"""Brings a book into the log: its changes into the mirror (`follower.py`), and the mirror's facts into the log.
 
-A thread of its own looks at `PRAGMA data_version` every few milliseconds (it changes with every commit of another
-connection, and costs microseconds) and reads only then. What was written goes into the mirror (`mirror.py`), whose
-triggers make facts of it, and the facts into the log together with the number of the last one. So its death at any
-moment neither loses nor repeats one; what both have is trimmed afterwards.
+A thread of its own asks the book every few milliseconds whether anything was written, and reads only then. Facts go
+into the log together with the number of the last one. So its death at any moment neither loses nor repeats one; what
+both have is trimmed afterwards.
 
-Each reading looks whether the last change that was read is still there as it was: a book that was put back from a
-backup under the running server shows itself (`book_gap`). Once a second it looks whether the triggers are those that
-were installed (`book_triggers_missing`): tools that rebuild a table lose them. `fire22 install-triggers` mends both;
-the whole book is then compared with the mirror, and what is otherwise is told.
-
-Rejected: hooks (they see the own connection alone), watching the file (a change in shared memory is not seen).
+Once a second it looks whether the triggers are those that were installed (`book_triggers_missing`): tools that rebuild
+a table lose them. `fire22 install-triggers` mends that and a book that was put back from a backup (`book_gap`); the
+whole book is then compared with the mirror, and what is otherwise is told.
 """
 
 import asyncio
@@ -21,42 +17,29 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
 
 from fire22.core import codes
-from fire22.core.errors import BookError, Fire22Error, RequestError
-from fire22.core.event import EncodedEvent, Event, encode_event, join_event
-from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
-from fire22.core.outbox import Domain, layout
-from fire22.core.times import to_datetime
+from fire22.core.errors import Fire22Error
+from fire22.core.event import EncodedEvent
+from fire22.core.letter import RowRejected
+from fire22.core.outbox import Domain
 from fire22.log.base import Log, SourcePosition
-from fire22.sources.base import SourceStatus
-from fire22.sources.mirror.file import UNUSABLE, Fact
-from fire22.sources.sqlite.install import book_errors, connect
-from fire22.sources.sqlite.install import status as outbox_status
-from fire22.sources.sqlite.reader import BookReader, HeldError, check_file, check_installed, read_meta
+from fire22.sources.base import Database, HeldError, SourceStatus
+from fire22.sources.events import event_of, letter_of
+from fire22.sources.follower import Follower
+from fire22.sources.mirror.file import Fact
 
 TRIM_S: Final = 1.0
 RETRY_S: Final = 0.2
-INODE_S: Final = 1.0
-TEXT_MAX: Final = 200  # characters of a broken row's short texts that are told
+LOOK_S: Final = 1.0
 _AWAY: Final = (codes.BOOK_MISSING, codes.BOOK_CORRUPT, codes.BOOK_READONLY, codes.BOOK_SCHEMA)
-CLOCK: Final = "system.clock"  # which a recorded book brings itself
 
 
-class _Metadata(Struct, frozen=True, omit_defaults=True):
-    priority: int = 1
-    category: str = ""
-
-
-_encode: Final = msgspec.json.Encoder().encode
-
-
-class SqliteSource:
+class BookSource:
     """One book.
 
     Args:
-        path: the book's database.
+        database: the book's.
         domain: what is made of its rows.
         folder: where its mirror lies.
         poll_ms: how often to look for changes.
@@ -68,12 +51,12 @@ class SqliteSource:
             write-ahead log, and within one process no lock keeps the one from cutting it off under the other.
 
     Attributes:
-        file: device and inode of the book that is open; None while none is.
+        file: device and inode of the book that is open; None while none is, or where a book is no file.
     """
 
     def __init__(
         self,
-        path: Path,
+        database: Database,
         log: Log,
         *,
         domain: Domain,
@@ -84,7 +67,7 @@ class SqliteSource:
         rejected: Callable[[int, str], None] = lambda _number, _why: None,
         let_go: Callable[[], None] = lambda: None,
     ) -> None:
-        self._path = path
+        self._database = database
         self._log = log
         self._domain = domain
         self._folder = folder
@@ -95,7 +78,7 @@ class SqliteSource:
         self._let_go = let_go
         self.file: tuple[int, int] | None = None
         self._stop = threading.Event()
-        self._status = SourceStatus(f"sqlite:{path.name}")
+        self._status = SourceStatus(database.name)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def status(self) -> SourceStatus:
@@ -108,21 +91,7 @@ class SqliteSource:
         Raises:
             BookError: `book_missing`, `book_locked`, `book_readonly`, `book_corrupt` or `book_schema`.
         """
-        with book_errors(self._path):
-            check_file(self._path)
-            connection = connect(self._path)
-            try:
-                outbox = outbox_status(connection)
-                check_installed(connection, self._path, outbox)
-                wanted = self._domain.outbox
-                told = read_meta(connection).get("layout"), outbox.schema, outbox.version
-                if told != (layout(wanted.tables).decode(), wanted.name, wanted.version):
-                    message = f"The triggers of {self._path.name} are not those of the mapping and this version"
-                    again = f"run `fire22 install-triggers {self._path}` (with `--mapping` where it has one)"
-                    raise BookError(codes.BOOK_SCHEMA, f"{message}; {again}.")
-                self._status = msgspec.structs.replace(self._status, recorded=outbox.clock == "recorded")
-            finally:
-                connection.close()
+        self._status = msgspec.structs.replace(self._status, recorded=self._database.check())
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -161,14 +130,14 @@ class SqliteSource:
     def _attempt(self) -> None:
         """Open the book and read; after a temporary failure, say so and come back."""
         try:
-            with book_errors(self._path):
+            with self._database.errors():
                 self._let_go()
-                reader = BookReader(self._path, self._domain, self._folder, self._position)
-                self.file = reader.file
+                follower = Follower(self._database, self._domain, self._folder, self._position)
+                self.file = follower.book.file
                 try:
-                    self._read(reader)
+                    self._read(follower)
                 finally:
-                    reader.close()
+                    follower.close()
                     self.file = None
         except Fire22Error as error:
             # A book that was renamed or removed may come back; the server serves what it has until then.
@@ -181,12 +150,12 @@ class SqliteSource:
         self._status = msgspec.structs.replace(self._status, problem=error.code.name)
         self._call(lambda: self._failed(error))
 
-    def _read(self, reader: BookReader) -> None:
+    def _read(self, follower: Follower) -> None:
         # What was wrong is said until something has been read.
-        was = self._status
-        self._status = SourceStatus(reader.name, was.read_up_to_ms, reader.position, 0, reader.recorded, was.problem)
-        self._tell(reader, reader.former_facts)
-        reader.prepare()
+        was, book = self._status, follower.book
+        self._status = SourceStatus(follower.name, was.read_up_to_ms, follower.position, 0, book.recorded, was.problem)
+        self._tell(follower, follower.former_facts)
+        follower.prepare()
         next_trim = next_look = 0.0
         held = False
         while not self._stop.is_set():
@@ -194,53 +163,50 @@ class SqliteSource:
             now = time.monotonic()
             look = now >= next_look
             if look:
-                if reader.replaced():
+                if book.replaced():
                     return
-                next_look = now + INODE_S
-                if not reader.look():
-                    names = ", ".join(reader.missing)
+                next_look = now + LOOK_S
+                if not follower.look():
+                    names = ", ".join(follower.missing)
                     self._held(
                         HeldError(codes.BOOK_TRIGGERS_MISSING, f"These triggers are missing or changed: {names}.")
                     )
-            if reader.changed() or (held and look):
+            if book.changed() or (held and look):
                 try:
-                    self._take_all(reader)
+                    self._take_all(follower)
                     held = False
                 except HeldError as error:
                     held = True
                     self._held(error)
             if not held:
-                problem = codes.BOOK_TRIGGERS_MISSING.name if reader.missing else ""
-                self._status = SourceStatus(reader.name, before_ms, reader.position, 0, reader.recorded, problem)
+                problem = codes.BOOK_TRIGGERS_MISSING.name if follower.missing else ""
+                self._status = SourceStatus(follower.name, before_ms, follower.position, 0, book.recorded, problem)
                 if now >= next_trim:
-                    reader.trim()
+                    follower.trim()
                     next_trim = now + TRIM_S
             self._stop.wait(self._poll_s)
 
-    def _take_all(self, reader: BookReader) -> None:
+    def _take_all(self, follower: Follower) -> None:
         """Read until there is nothing more."""
-        self._tell(reader, reader.facts)  # of before the last death
-        while not self._stop.is_set() and reader.take():
-            self._tell(reader, reader.facts)
+        self._tell(follower, follower.facts)  # of before the last death
+        while not self._stop.is_set() and follower.take():
+            self._tell(follower, follower.facts)
 
-    def _tell(self, reader: BookReader, read: Callable[[], list[Fact]]) -> None:
+    def _tell(self, follower: Follower, read: Callable[[], list[Fact]]) -> None:
         """Bring facts into the log, to their end."""
+        name, book_id = follower.name, follower.book.book_id
         while not self._stop.is_set() and (facts := read()):
             events = []
             for fact in facts:
-                event = _event(reader.name, reader.book_id, fact)
+                event = event_of(name, book_id, fact)
                 if isinstance(event, RowRejected):
                     self._call(lambda told=event: self._rejected(told.number, told.reason))  # type: ignore[misc]
-                    event = self._letter(reader.name, event)
+                    event = letter_of(name, event, self._now_ms())
                 events.append(event)
             last = facts[-1].number
-            self._append(events, SourcePosition(reader.book_id, str(last)))
-            reader.position = last
+            self._append(events, SourcePosition(book_id, str(last)))
+            follower.position = last
             self._status = msgspec.structs.replace(self._status, position=last, waiting=len(facts))
-
-    def _letter(self, source: str, row: RowRejected) -> EncodedEvent:
-        """The event that tells of a row that is none, under the id that the row would have had: it is told once."""
-        return encode_event(Event(row.id, ROW_REJECTED, source, to_datetime(self._now_ms()), Raw(_encode(row))))
 
     def _append(self, events: list[EncodedEvent], position: SourcePosition) -> None:
         async def append() -> None:
@@ -262,36 +228,3 @@ class SqliteSource:
         if self._loop is None:
             raise AssertionError("the source is not running")
         return self._loop
-
-
-def _event(source: str, book_id: str, row: Fact) -> EncodedEvent | RowRejected:
-    """The event of an outbox row, or what is told of a row that is none."""
-    id = f"{book_id}:{row.number}"
-    type, timestamp, category = _text(row.type), _text(row.timestamp), _text(row.category)
-    data = _text(row.data).strip().encode()
-    try:
-        if type == UNUSABLE:
-            raise RequestError(codes.EVENT_INVALID, _reason(data))
-        if type.startswith("system.") and type != CLOCK:
-            raise RequestError(codes.EVENT_INVALID, "Events named system.* are the server's own.")
-        return join_event(id, type, source, timestamp, data, _encode(_Metadata(row.priority, category)))
-    except RequestError as error:
-        why = error.message
-    priority = row.priority if isinstance(row.priority, int) else 1
-    kept = data[:DATA_BYTES_MAX].decode(errors="ignore")
-    return RowRejected(
-        row.number, why, id, type[:TEXT_MAX], timestamp[:TEXT_MAX], category[:TEXT_MAX], priority, kept, len(data)
-    )
-
-
-def _text(stored: bytes) -> str:
-    """What a text says. A wager whose player's name is in an old encoding counts all the same."""
-    return stored.decode(errors="replace")
-
-
-def _reason(data: bytes) -> str:
-    """Why the mirror could not use a row."""
-    try:
-        return msgspec.json.decode(data, type=dict[str, str])["reason"]
-    except (msgspec.DecodeError, KeyError):
-        return "Events named system.* are the server's own."

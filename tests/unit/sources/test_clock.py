@@ -26,6 +26,9 @@ class OneSource:
     def status(self) -> SourceStatus:
         return self.state
 
+    def check(self) -> None:
+        raise AssertionError("not checked here")
+
     async def run(self) -> None:
         raise AssertionError("not run here")
 

@@ -19,10 +19,11 @@ from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
 from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
 from fire22.log.base import SourcePosition
 from fire22.sources import pipeline
-from fire22.sources.mirror.file import Mirror
-from fire22.sources.pipeline import SqliteSource
+from fire22.sources.follower import Follower
+from fire22.sources.mirror.copy import Mirror
+from fire22.sources.pipeline import BookSource
 from fire22.sources.sqlite import install as outbox
-from fire22.sources.sqlite.reader import BookReader
+from fire22.sources.sqlite.reader import SqliteBook
 from tests.support.storage import Storage, opened
 
 NOW_MS = 1_772_366_400_000
@@ -85,7 +86,7 @@ class Things:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the book more often than is sensible, so that nothing is waited for."""
-    for name in ("TRIM_S", "RETRY_S", "INODE_S"):
+    for name in ("TRIM_S", "RETRY_S", "LOOK_S"):
         monkeypatch.setattr(pipeline, name, 0.005)
 
 
@@ -103,6 +104,24 @@ def make_book(path: Path, clock: Clock = "wall") -> Path:
         connection.execute(f"CREATE TABLE said(id INTEGER PRIMARY KEY, {', '.join(SAID)})")
     outbox.install(path, Things.outbox, clock=clock)
     return path
+
+
+def things_in(path: Path) -> SqliteBook:
+    """How the source reaches it."""
+    return SqliteBook(path, Things.outbox)
+
+
+def source_of(path: Path, storage: Storage, failed: Callable[[Fire22Error], None] = lambda _: None) -> BookSource:
+    """A source that nobody runs yet."""
+    return BookSource(
+        things_in(path),
+        storage.log,
+        domain=Things(),
+        folder=path.parent,
+        poll_ms=1,
+        now_ms=lambda: NOW_MS,
+        failed=failed,
+    )
 
 
 @contextlib.contextmanager
@@ -139,8 +158,8 @@ class Running:
     def __init__(self, path: Path, storage: Storage) -> None:
         self.failures: list[str] = []
         self.rejected: list[tuple[int, str]] = []
-        self.source = SqliteSource(
-            path,
+        self.source = BookSource(
+            things_in(path),
             storage.log,
             domain=Things(),
             folder=path.parent,
@@ -203,8 +222,8 @@ async def ending(path: Path, storage: Storage) -> Fire22Error:
     """What ends a source."""
     with pytest.raises(BookError) as caught:
         async with asyncio.timeout(WAIT_S):
-            await SqliteSource(
-                path, storage.log, domain=Things(), folder=path.parent, poll_ms=1, now_ms=lambda: NOW_MS
+            await BookSource(
+                things_in(path), storage.log, domain=Things(), folder=path.parent, poll_ms=1, now_ms=lambda: NOW_MS
             ).run()
     return caught.value
 
@@ -313,14 +332,14 @@ async def test_a_reading_that_fails_is_tried_again(
     book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[apsw.Error], problem: str
 ) -> None:
     """A disk or share that cannot be read for a while is said, and does not end the source."""
-    take, away = BookReader.take, [True]
+    take, away = Follower.take, [True]
 
-    def failing(reader: BookReader) -> bool:
+    def failing(reader: Follower) -> bool:
         if away:
             raise error("disk I/O error")
         return take(reader)
 
-    monkeypatch.setattr(BookReader, "take", failing)
+    monkeypatch.setattr(Follower, "take", failing)
     make_things(book, "a")
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
         await until(lambda: len(running.failures) > 1, running.task)
@@ -421,7 +440,9 @@ async def test_recorded_book(tmp_path: Path) -> None:
     """A book that brings its own time says so, from the check before the start on."""
     book = make_book(tmp_path / "book.db", "recorded")
     async with opened(tmp_path / "other.db") as storage:
-        source = SqliteSource(book, storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS)
+        source = BookSource(
+            things_in(book), storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS
+        )
         source.check()
         assert source.status().recorded
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
@@ -548,9 +569,9 @@ async def test_a_reader_that_dies_at_any_step(
         (Mirror, "apply"),
         (Mirror, "fill"),
         (Mirror, "trim"),
-        (BookReader, "trim"),
-        (BookReader, "facts"),
-        (SqliteSource, "_append"),
+        (Follower, "trim"),
+        (Follower, "facts"),
+        (BookSource, "_append"),
     ):
         monkeypatch.setattr(owner, name, mortal(getattr(owner, name), rng))
     written: list[str] = []
@@ -603,7 +624,9 @@ async def test_a_book_of_a_former_version_goes_on(tmp_path: Path) -> None:
         known = Event("abc:1", "thing.made", "test", datetime.fromisoformat(AT), Raw(b'{"id":1,"name":"a"}'))
         await storage.log.append([encode_event(known)], SourcePosition("abc", "1"))
         with pytest.raises(BookError) as caught:
-            SqliteSource(book, storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS).check()
+            BookSource(
+                things_in(book), storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS
+            ).check()
         assert "fire22 install-triggers" in caught.value.message
         make_things(book, "c")
         outbox.install(book, Things.outbox)
@@ -655,8 +678,8 @@ async def test_no_book(tmp_path: Path) -> None:
             ("bare.db", "book_missing"),
         ):
             told: list[Fire22Error] = []
-            source = SqliteSource(
-                tmp_path / name,
+            source = BookSource(
+                things_in(tmp_path / name),
                 storage.log,
                 domain=Things(),
                 folder=tmp_path,

@@ -1,0 +1,6 @@
+"""A copy of a book in the shape that a domain wants, whose triggers make the facts.
+
+In reading order: `file.py` (the SQLite file: its tables, facts and state), `statements.py` (the SQL of one table),
+`rows.py` (one row is made as it shall be), `copy.py` (changes of a book, taken in order), `whole.py` (a whole book is
+brought in, or compared).
+"""

@@ -40,8 +40,8 @@ from fire22.core.outbox import (
     triggers,
     width,
 )
+from fire22.sources.sqlite.connection import book_errors, connect
 
-BUSY_TIMEOUT_MS: Final = 5000
 BOOK_ID_BYTES: Final = 6
 
 
@@ -122,7 +122,7 @@ def plan(connection: apsw.Connection, schema: OutboxSchema) -> Plan:
     tables = _names(connection, "table")
     present = _triggers(connection) | _views(connection)
     wanted = dict(triggers(schema.tables))
-    meta = _meta(connection) if META in tables else {}
+    meta = read_meta(connection) if META in tables else {}
     return Plan(
         tables=tuple(name for name in (META, CHANGES) if name not in tables),
         columns=_missing_columns(connection, schema) if CHANGES in tables else 0,
@@ -174,7 +174,7 @@ def install(
             _record(connection, schema, clock if schema.clock == "wall" else schema.clock, bootstrap=bootstrap)
             _change_triggers(connection, schema, todo)
             _check_triggers(connection, schema)
-        return InstallReport(_meta(connection)["book_id"], todo, first)
+        return InstallReport(read_meta(connection)["book_id"], todo, first)
 
 
 def uninstall(path: Path, *, keep_outbox: bool = False) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ def status(connection: apsw.Connection) -> OutboxStatus:
     tables = _names(connection, "table")
     if not {META, CHANGES} <= tables:
         return OutboxStatus(installed=False)
-    meta = _meta(connection)
+    meta = read_meta(connection)
     count = len(_triggers(connection))
     return OutboxStatus(
         installed=count > 0,
@@ -233,41 +233,6 @@ def last_number(connection: apsw.Connection, table: str) -> int:
     """The highest number that a table has ever given; 0 = none."""
     found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).get
     return found if isinstance(found, int) else 0
-
-
-def connect(path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
-    """A connection to a user's database that waits for who holds its lock: also who only reads may meet one, such as
-    that of another connection's end.
-
-    Raises:
-        apsw.Error: as SQLite says.
-    """
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    return connection
-
-
-@contextmanager
-def book_errors(path: Path) -> Iterator[None]:
-    """Say what SQLite reports about the user's database with our own codes."""
-    try:
-        yield
-    except (apsw.BusyError, apsw.LockedError, apsw.ProtocolError) as error:
-        raise BookError(codes.BOOK_LOCKED, f"Another program holds the lock of {path.name}.") from error
-    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
-        raise BookError(codes.BOOK_READONLY, f"{path.name} cannot be written.") from error
-    except apsw.FullError as error:
-        message = f"{path.name} cannot be written: its disk is full."
-        raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise BookError(codes.BOOK_CORRUPT, f"{path.name} is damaged or not an SQLite database.") from error
-    except apsw.CantOpenError as error:
-        raise BookError(codes.BOOK_MISSING, f"{path.name} cannot be opened.") from error
-    except apsw.IOError as error:
-        message = f"{path.name} cannot be read or written now."
-        raise BookError(codes.BOOK_READONLY, message, temporary=True) from error
-    except apsw.SQLError as error:
-        raise BookError(codes.BOOK_SCHEMA, f"{path.name} is not as the triggers need it: {error}.") from error
 
 
 @contextmanager
@@ -333,14 +298,14 @@ def _record(connection: apsw.Connection, schema: OutboxSchema, clock: Clock, *, 
     first = {"book_id": secrets.token_hex(BOOK_ID_BYTES), "clock": clock, "bootstrap": str(int(bootstrap))}
     connection.executemany("INSERT OR IGNORE INTO fire22_meta VALUES(?, ?)", first.items())
     connection.execute("INSERT OR IGNORE INTO fire22_meta VALUES('trimmed_to', '0')")
-    if "schema" not in _meta(connection):
+    if "schema" not in read_meta(connection):
         asked = (f"SELECT 1 FROM {quoted(need.name)} LIMIT 1" for need in schema.tables)
         _put(connection, "empty", str(int(all(connection.execute(sql).get is None for sql in asked))))
     _put(connection, "schema", schema.name)
     _put(connection, "version", str(schema.version))
     _put(connection, "generation", secrets.token_hex(BOOK_ID_BYTES))
     told = layout(schema.tables).decode()
-    if _meta(connection).get("layout") != told:
+    if read_meta(connection).get("layout") != told:
         connection.execute(LAYOUT_SQL, (told,))
         _put(connection, "layout", told)
 
@@ -393,7 +358,8 @@ def _ours(connection: apsw.Connection, kind: str) -> dict[str, str]:
     return {str(row[0]): str(row[1]) for row in connection.execute(sql, (kind, len(PREFIX), PREFIX))}
 
 
-def _meta(connection: apsw.Connection) -> dict[str, str]:
+def read_meta(connection: apsw.Connection) -> dict[str, str]:
+    """What is recorded of the installation."""
     return {str(row[0]): str(row[1]) for row in connection.execute("SELECT key, value FROM fire22_meta")}
 
 

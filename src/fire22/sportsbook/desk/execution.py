@@ -91,7 +91,7 @@ class Desk:
         pending_max: commands that may wait.
         keys_days: for how long keys are known.
         read_file: device and inode of the book that this process reads now, None for none; another one at the path is
-            not opened before that has been let go (see `SqliteSource`).
+            not opened before that has been let go (see `sources/pipeline.py`).
     """
 
     def __init__(

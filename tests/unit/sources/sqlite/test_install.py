@@ -10,7 +10,8 @@ import pytest
 from fire22.core import codes
 from fire22.core.errors import BookError
 from fire22.core.outbox import OutboxSchema, TableNeed
-from fire22.sources.sqlite import install as outbox
+from fire22.sources.sqlite import connection as opening
+from fire22.sources.sqlite.connection import book_errors
 from fire22.sources.sqlite.install import OutboxStatus, Plan, install, missing, plan, status, uninstall
 
 SCHEMA = OutboxSchema("test", 1, (TableNeed("t", ("id", "name")),))
@@ -230,7 +231,7 @@ def test_the_clock_stays_as_it_was_first_said(path: Path) -> None:
 
 def test_a_locked_database_is_a_temporary_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the lock, the error says so and that trying again may help."""
-    monkeypatch.setattr(outbox, "BUSY_TIMEOUT_MS", 0)
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT_MS", 0)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
     error = failing(path)
@@ -256,7 +257,7 @@ def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_written_is_named(path: Path) -> None:
     """A connection without the right to write gets a clear code."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    with pytest.raises(BookError) as caught, outbox.book_errors(path):
+    with pytest.raises(BookError) as caught, book_errors(path):
         connection.execute("INSERT INTO t VALUES(9, 'x')")
     connection.close()
     assert caught.value.code is codes.BOOK_READONLY

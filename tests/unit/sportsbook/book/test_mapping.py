@@ -15,16 +15,15 @@ from fire22.core.event import Event
 from fire22.core.message import Json
 from fire22.core.outbox import CLOCK_SQL
 from fire22.core.times import to_ms, to_text
-from fire22.sources.mirror.file import UNUSABLE
+from fire22.sources.mirror.rows import UNUSABLE
 from fire22.sources.sqlite.install import Plan, install, is_current, plan, uninstall
-from fire22.sources.sqlite.reader import BookReader
 from fire22.sportsbook import domain
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX, Book, book, numbers
 from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping, read_book_mapping
 from fire22.sportsbook.book.schema.unmapped import unmapped
 from fire22.sportsbook.demo.create import create_demo
-from tests.support.demo_book import read, told
+from tests.support.demo_book import follow, read, told
 from tests.support.folding import Folding
 from tests.support.twins import ROOT, START_MS, TABLES, Twins, mapping
 
@@ -563,11 +562,11 @@ def test_the_clocks_of_a_recorded_book_agree_with_its_figures(foreign: apsw.Conn
     install(path, recorded.outbox)
     told(foreign, recorded)
     tick(foreign, "2026-07-01T12:30:00Z", "2026-07-01T14:00:00Z")
-    reader = BookReader(path, recorded, path.parent, lambda _: 10**6)
+    reader = follow(path, recorded, lambda _: 10**6)
     assert list(reader.differences()) == []  # what has not been read yet comes with the next reading
     reader.close()
     assert [at for _, at in clocks(told(foreign, recorded))] == ["2026-07-01T14:00:00.000Z"]
-    reader = BookReader(path, recorded, path.parent, lambda _: 10**6)
+    reader = follow(path, recorded, lambda _: 10**6)
     assert list(reader.differences()) == []
     reader.close()
 
@@ -595,7 +594,7 @@ def test_a_new_server_of_a_recorded_demo_book_has_its_time(tmp_path: Path) -> No
     connection.execute(CLOCK_SQL, ("2026-07-01T12:00:00.000Z",))
     read(path)
     (tmp_path / "other").mkdir()
-    reader = BookReader(path, book(None), tmp_path / "other", lambda _: None)
+    reader = follow(path, book(None), lambda _: None, tmp_path / "other")
     reader.prepare()
     assert [each.timestamp for each in reader.facts() if each.type == b"system.clock"] == [b"2026-07-01T12:00:00.000Z"]
     reader.close()

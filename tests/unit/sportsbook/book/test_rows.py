@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from fire22.core.outbox import quoted
-from fire22.sources.mirror.file import UNUSABLE
+from fire22.sources.mirror.rows import UNUSABLE
 from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL, book
 from fire22.sportsbook.book.schema.mapping import read_book_mapping

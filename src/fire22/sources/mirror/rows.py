@@ -1,0 +1,97 @@
+"""One row of a mirror is made as it shall be.
+
+A row that is as the mirror has it already is passed over, and a row that cannot be made or written costs only itself:
+it becomes an outbox row of the type `UNUSABLE`, and the reader makes a dead letter of it.
+"""
+
+from typing import Final, cast
+
+import apsw
+import msgspec
+
+from fire22.core.outbox import Domain, RowChange, Unusable, Values
+from fire22.sources.mirror.file import MirrorFile
+from fire22.sources.mirror.statements import Statements
+
+UNUSABLE: Final = "system.row_rejected"
+CLOCK: Final = "clock"  # a table of one row
+_FATAL: Final = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemError, apsw.BusyError)
+
+
+class MirrorRows:
+    """The rows of one mirror."""
+
+    def __init__(self, file: MirrorFile, domain: Domain) -> None:
+        self._file = file
+        self._execute = file.connection.execute
+        self.tables = {table.name: Statements(table) for table in domain.tables}
+
+    def take(self, change: RowChange | Unusable, *, again: bool = False, silent: bool = False) -> bool:
+        """Make a row as it shall be; whether anything is otherwise now.
+
+        Args:
+            again: the row is not being written, but looked at: what cannot be used is told once.
+            silent: what cannot be used is not told.
+        """
+        self._file.set_now(change.at)
+        if isinstance(change, Unusable):
+            return not silent and self._refuse(change, again=again)
+        statements = self.tables[change.table]
+        try:
+            kept = self.kept(change)
+            if change.row is None:
+                if kept is not None:
+                    self._execute(statements.delete, change.key)
+                return kept is not None
+            if change.before is not None:
+                if kept is None and self._execute(statements.select, change.before).fetchone() is not None:
+                    self._make_room(statements, change)
+                    self._execute(statements.move, (*change.row, *change.before))
+                    return True
+                self._execute(statements.delete, change.before)
+            # Of a clock the latest time holds, in whichever order its rows are read.
+            if kept is not None and (kept == change.row or (change.table == CLOCK and kept > change.row)):
+                return False
+            self._make_room(statements, change)
+            self._execute(statements.insert if kept is None else statements.update, change.row)
+        except apsw.Error as error:
+            if isinstance(error, _FATAL):
+                raise
+            why = Unusable(change.at, change.table, "/".join(map(str, change.key)), "", "", f"cannot be used: {error}")
+            return not silent and self._refuse(why, again=again)
+        return True
+
+    def kept(self, change: RowChange) -> Values | None:
+        """The row that has a change's key now. 1 and 1.0 in it are the same value, 1 and '1' are not."""
+        return cast("Values | None", self._execute(self.tables[change.table].select, change.key).fetchone())
+
+    def _make_room(self, statements: Statements, change: RowChange) -> None:
+        """INSERT OR REPLACE takes a row away that has the same unique value, and no trigger of the book sees that."""
+        if change.row is None:
+            return
+        found: set[Values | None] = set()
+        for place, sql in statements.others:
+            if change.row[place] is not None:
+                found.update(self._execute(sql, (change.row[place], *change.key)).fetchall())
+        for key in sorted(found - {change.before}, key=str):
+            self._execute(statements.delete, key or ())
+
+    def _refuse(self, change: Unusable, *, again: bool) -> bool:
+        reason = change.reason
+        where = (change.table, change.key)
+        if again:
+            known = self._execute("SELECT why FROM fire22_refused WHERE source = ? AND key = ?", where).get
+            if known == reason:
+                return False
+        self._execute("INSERT OR REPLACE INTO fire22_refused VALUES(?, ?, ?)", (*where, reason))
+        data = msgspec.json.encode(
+            {
+                "table": change.table,
+                "key": change.key,
+                "column": change.column,
+                "value": change.value,
+                "reason": reason,
+            }
+        ).decode()
+        self._execute("INSERT INTO fire22_outbox(type, timestamp, data) VALUES(?, ?, ?)", (UNUSABLE, change.at, data))
+        return True
