@@ -27,9 +27,6 @@ _PARENT: Final = "coalesce((SELECT path FROM agents WHERE id = :parent_id), '') 
 _AGENT: Final = "(SELECT agent_id FROM customers WHERE id = :customer_id)"
 _LEVEL: Final = "length({0}) - length(replace({0}, '/', ''))"
 
-_REPLACED: Final = (
-    "CREATE TABLE fire22_replaced(source TEXT NOT NULL, id TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(source, id))"
-)
 _INDEXES: Final = (
     "CREATE INDEX customers_agent ON customers(agent_id)",
     "CREATE INDEX agents_parent ON agents(parent_id)",
@@ -71,7 +68,7 @@ class Book:
         self._versions = {each: columns[each].index("version") for each in ("wagers", "wager_changes")}
         in_row = mapping.tables["settlements"].table.lower() == mapping.tables["wagers"].table.lower()
         changed = _changed(in_row=in_row)
-        self.indexes = (_REPLACED, *_INDEXES)
+        self.indexes = _INDEXES
         paths = () if "path" in columns["agents"] else _PATHS
         self.triggers = (*paths, *statements("triggers.sql", changed), *_CLOCK)
         self.bootstrap = (*statements("bootstrap.sql", changed), _CLOCK_NOW)

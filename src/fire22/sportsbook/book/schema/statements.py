@@ -40,14 +40,6 @@ _OTHER_TERMS: Final = " OR ".join(
 _OTHER_OWNER: Final = " OR ".join(
     f"OLD.{each} IS NOT NEW.{each}" for each in ("wager_number", "customer_id", "agent_id", "agent_path")
 )
-_NEW_OWNER: Final = (
-    f"'wagerNumber', NEW.wager_number, 'customerId', {_CUSTOMER_CODE.replace('@', 'NEW')},"
-    f" 'agentId', {_AGENT_CODE.replace('@', 'NEW')}, 'path', NEW.agent_path"
-)
-_DATA_OWNER: Final = ", ".join(
-    f"'{each}', r.data -> '$.{each}'" for each in ("wagerNumber", "customerId", "agentId", "path")
-)
-
 TRIGGERS: Final = "triggers.sql"
 
 # `@` stands for the row.
@@ -111,7 +103,6 @@ EXPRESSIONS: Final[dict[str, str]] = {
         "'fromMinor', t.value ->> '$[0]', 'rate', t.value ->> '$[1]')) FROM json_each(@.tiers) t)),"
         " 'makeupMinor', @.makeup_cents, 'effectiveFrom', @.effective_from) FROM agents a WHERE a.id = @.agent_id"
     ),
-    "fixed_payment": ", ".join(f"'{each}', @.{each}" for each in unchanging.FIXED["payments"] if each != "id"),
     "payment": (
         f"json_object('paymentId', CAST(@.id AS TEXT), 'customerId', {_CUSTOMER_CODE},"
         f" 'agentId', CAST(coalesce((SELECT a.code {_AGENT_OF_CUSTOMER}), '') AS TEXT),"
@@ -150,19 +141,7 @@ EXPRESSIONS: Final[dict[str, str]] = {
         f"OLD.status IN {_COUNTED} AND NEW.status IN {_COUNTED} AND ({_OTHER_OWNER}"
         f" OR (OLD.status <> 'accepted' OR NEW.status <> 'accepted') AND ({_OTHER_TERMS}))"
     ),
-    # The same where a wager was replaced (`r.data`).
-    "replaced": (
-        f"r.data ->> '$.status' IN {_COUNTED} AND NEW.status IN {_COUNTED}"
-        f" AND (json_object({_DATA_OWNER}) <> json_object({_NEW_OWNER})"
-        " OR (r.data ->> '$.status' <> 'accepted' OR NEW.status <> 'accepted')"
-        " AND (r.data ->> '$.riskMinor' <> NEW.risk_cents OR r.data ->> '$.toWinMinor' <> NEW.to_win_cents"
-        " OR r.data ->> '$.type' <> NEW.type OR r.data ->> '$.terms' IS NOT NEW.terms"
-        " OR r.data ->> '$.freePlay' <> NEW.is_freeplay))"
-    ),
-    # Which rows an INSERT OR REPLACE may remove, whether a settlement comes with its wager for the first time, and
-    # whether the end of a settlement is told for a wager in its state.
-    "same_wager": ("w.id = NEW.id OR w.wager_number = NEW.wager_number OR w.idempotency_key = NEW.idempotency_key"),
-    "settlement_is_new": "r.id IS NULL",
+    # Whether the end of a settlement is told for a wager in its state.
     "may_lose_it": "w.status IN ('accepted', 'settled', 'cashed_out')",
 }
 

@@ -1,10 +1,8 @@
--- The triggers of the demo book: each writes one event to fire22_outbox in the transaction of the row it tells of.
+-- The triggers of a mirror: each writes one event to fire22_outbox in the transaction of the row it tells of.
 --
--- They run in the SQLite of whoever writes the book, so they keep to what SQLite 3.38 knows, and they must never make the
--- book's own write fail: a row with a missing customer or agent is told with the raw id and the path '/', an unreadable
--- time becomes the present.
+-- A row with a missing customer or agent is told with the raw id and the path '/', an unreadable time becomes the present.
 --
--- `{...}` is replaced by statements.py (and what a mapped book has in the place of tables and columns by translate.py):
+-- `{...}` is replaced by statements.py:
 --   {time:X}      column X as RFC 3339 UTC with milliseconds          {now}       the present, likewise
 --   {changed}     NEW.updated_at if this statement wrote it, else the present
 --   {wager:R}     the identity, amounts and kind of wager R as keys and values of json_object
@@ -22,9 +20,8 @@
 --   {owner:R}     whose row R of wagers is, and its number, likewise
 --   {payment:R}   the whole of payment R as a JSON object
 --
--- INSERT OR REPLACE fires no delete trigger (unless recursive_triggers is on), so BEFORE INSERT keeps in fire22_replaced
--- what the insert may remove, and AFTER INSERT compares. What INSERT OR IGNORE and upserts leave there is cleared by the
--- next insert into the same table and never read. With recursive_triggers on, a replaced wager is deleted, then placed.
+-- They run in the mirror's file, which inserts only rows that it lacks (`sources/mirror/rows.py`): a row of the book that is
+-- written again, by whatever statement, is an update here, and one that lost its place by a unique value a deletion.
 --
 -- A wager exists for the figures once it was accepted: 'accepted', 'settled' and 'cashed_out' below. A settlement row
 -- makes wager.settled, whatever becomes of the status. A settlement is rolled back by the status (settled → accepted); its
@@ -37,30 +34,8 @@
 -- A deletion has no column that says when. The row's updated_at is the time of an earlier change: a deletion dated by it
 -- would move the figures of a day that may be over. The report of changes, which is written before it, has its time.
 
-CREATE TRIGGER fire22_agents_before_insert BEFORE INSERT ON agents BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'agents';
-  INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'agents', a.id, json_object({agent:a}) FROM agents a WHERE a.id = NEW.id;
-END;
-
 CREATE TRIGGER fire22_agents_insert AFTER INSERT ON agents BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'agent.created', {time:NEW.created_at}, json_object({agent:NEW})
-    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'agents' AND id = NEW.id);
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'agent.changed', {now}, json_object({agent:NEW}, 'before', json(r.data))
-    FROM fire22_replaced r WHERE r.source = 'agents' AND r.id = NEW.id AND r.data <> json_object({agent:NEW});
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'commission.plan_set', {now}, (SELECT {plan:p}) FROM commission_plans p
-    JOIN fire22_replaced r ON r.source = 'agents' AND r.id = NEW.id AND r.data ->> '$.path' <> NEW.path
-    WHERE p.agent_id = NEW.id ORDER BY p.effective_from;
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.moved', {now}, json_object({customer:c},
-      'before', json_object('agentId', r.data ->> '$.agentId', 'path', r.data ->> '$.path'))
-    FROM customers c JOIN fire22_replaced r ON r.source = 'agents' AND r.id = NEW.id
-      AND (r.data ->> '$.path' <> NEW.path OR r.data ->> '$.agentId' <> CAST(NEW.code AS TEXT))
-    WHERE c.agent_id = NEW.id ORDER BY c.code;
-  DELETE FROM fire22_replaced WHERE source = 'agents';
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('agent.created', {time:NEW.created_at}, json_object({agent:NEW}));
 END;
 
 -- An agent at another place takes its plans and its customers along; what they did stays where it was.
@@ -79,50 +54,9 @@ BEGIN
     FROM customers c WHERE c.agent_id = NEW.id AND (OLD.code IS NOT NEW.code OR OLD.path IS NOT NEW.path) ORDER BY c.code;
 END;
 
-CREATE TRIGGER fire22_customers_before_insert BEFORE INSERT ON customers BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'customers';
-  INSERT INTO fire22_replaced(source, id, data) SELECT 'customers', c.id, json_object('code', CAST(c.code AS TEXT), 'currency', c.currency,
-      'home', json_object({home:c}), 'nature', json_object({nature:c}), 'status', c.status, 'limits', json_object('creditLimitMinor', c.credit_limit_cents, 'maxWagerMinor', c.max_wager_cents))
-    FROM customers c WHERE c.id = NEW.id;
-END;
-
 CREATE TRIGGER fire22_customers_insert AFTER INSERT ON customers BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.created', {time:NEW.created_at},
-      json_object({customer:NEW}, {profile:NEW})
-    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'customers' AND id = NEW.id);
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'row.changed', {now}, json_object('table', 'customers', 'id', CAST(NEW.id AS TEXT),
-      'before', json_object('currency', r.data ->> '$.currency'), 'after', json_object('currency', NEW.currency))
-    FROM fire22_replaced r
-    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data ->> '$.currency' IS NOT NEW.currency;
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.renamed', {time:NEW.updated_at}, json_object('customerId', CAST(NEW.code AS TEXT),
-      'agentId', r.data ->> '$.home.agentId', 'path', r.data ->> '$.home.path', 'before', r.data ->> '$.code')
-    FROM fire22_replaced r
-    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data ->> '$.code' <> CAST(NEW.code AS TEXT);
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.moved', {time:NEW.updated_at}, json_object({customer:NEW}, 'before', json(r.data -> '$.home'))
-    FROM fire22_replaced r
-    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data -> '$.home' <> json_object({home:NEW});
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.changed', {time:NEW.updated_at}, json_object({customer:NEW}, {nature:NEW},
-      'before', json(r.data -> '$.nature'))
-    FROM fire22_replaced r
-    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data -> '$.nature' <> json_object({nature:NEW});
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.status_changed', {time:NEW.updated_at},
-      json_object({customer:NEW}, 'before', r.data ->> '$.status', 'after', NEW.status)
-    FROM fire22_replaced r
-    WHERE r.source = 'customers' AND r.id = NEW.id AND r.data ->> '$.status' <> NEW.status;
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'customer.limit_changed', {time:NEW.updated_at}, json_object({customer:NEW}, 'before', r.data -> '$.limits',
-      'after', json_object('creditLimitMinor', NEW.credit_limit_cents, 'maxWagerMinor', NEW.max_wager_cents),
-      'currency', NEW.currency)
-    FROM fire22_replaced r
-    WHERE r.source = 'customers' AND r.id = NEW.id AND (r.data ->> '$.limits.creditLimitMinor' <> NEW.credit_limit_cents
-      OR r.data ->> '$.limits.maxWagerMinor' <> NEW.max_wager_cents);
-  DELETE FROM fire22_replaced WHERE source = 'customers';
+    VALUES('customer.created', {time:NEW.created_at}, json_object({customer:NEW}, {profile:NEW}));
 END;
 
 -- In one trigger, for the order of several is not defined: who is renamed and moved is told first of all.
@@ -166,25 +100,8 @@ CREATE TRIGGER fire22_access_logs_insert AFTER INSERT ON access_logs BEGIN
     FROM customers c WHERE c.id = NEW.customer_id;
 END;
 
-CREATE TRIGGER fire22_markets_before_insert BEFORE INSERT ON markets BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'markets';
-  INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'markets', m.id, json_object('status', m.status, 'nature', json_object({kind_of:m})) FROM markets m
-    WHERE m.id = NEW.id;
-END;
-
 CREATE TRIGGER fire22_markets_insert AFTER INSERT ON markets BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.created', {time:NEW.created_at}, {market:NEW}
-    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'markets' AND id = NEW.id);
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.status_changed', {time:NEW.updated_at}, json_object('marketId', CAST(NEW.id AS TEXT), 'status', NEW.status)
-    FROM fire22_replaced r WHERE r.source = 'markets' AND r.id = NEW.id AND r.data ->> '$.status' <> NEW.status;
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.changed', {time:NEW.updated_at}, json_set({market:NEW}, '$.before', json(r.data -> '$.nature'))
-    FROM fire22_replaced r WHERE r.source = 'markets' AND r.id = NEW.id AND NEW.status NOT IN ('resulted', 'voided')
-      AND r.data -> '$.nature' <> json_object({kind_of:NEW});
-  DELETE FROM fire22_replaced WHERE source = 'markets';
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('market.created', {time:NEW.created_at}, {market:NEW});
 END;
 
 CREATE TRIGGER fire22_markets_status AFTER UPDATE OF status ON markets
@@ -243,8 +160,6 @@ CREATE TRIGGER fire22_selections_delete AFTER DELETE ON selections BEGIN
     SELECT 'market.changed', {now}, json_set({market:m}, '$.before',
       json_object('selectionId', CAST(OLD.id AS TEXT), 'name', OLD.name))
     FROM markets m WHERE m.id = OLD.market_id AND m.status NOT IN ('resulted', 'voided');
-  -- With recursive_triggers on this is part of a REPLACE, and now told.
-  DELETE FROM fire22_replaced WHERE source = 'selections' AND id = OLD.id;
 END;
 
 -- A result that is corrected after its market was over: the market's status need not be written again.
@@ -261,106 +176,26 @@ WHEN OLD.odds_decimal <> NEW.odds_decimal BEGIN
     'marketId', CAST(NEW.market_id AS TEXT), 'selectionId', CAST(NEW.id AS TEXT), 'oldOdds', OLD.odds_decimal, 'newOdds', NEW.odds_decimal));
 END;
 
-CREATE TRIGGER fire22_selections_before_insert BEFORE INSERT ON selections BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'selections';
-  INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'selections', s.id, json_object('odds', s.odds_decimal, 'name', s.name)
-    FROM selections s WHERE s.id = NEW.id;
-END;
-
 CREATE TRIGGER fire22_selections_insert AFTER INSERT ON selections BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'market.price_changed', {time:NEW.updated_at}, json_object('marketId', CAST(NEW.market_id AS TEXT),
-      'selectionId', CAST(NEW.id AS TEXT), 'oldOdds', r.data ->> '$.odds', 'newOdds', NEW.odds_decimal)
-    FROM fire22_replaced r WHERE r.source = 'selections' AND r.id = NEW.id AND r.data ->> '$.odds' <> NEW.odds_decimal;
-  -- One that comes later than its market, or comes again under another name.
+  -- One that comes later than its market.
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT 'market.changed', {time:NEW.updated_at}, json_set({market:m}, '$.before', json('{}'))
-    FROM markets m LEFT JOIN fire22_replaced r ON r.source = 'selections' AND r.id = NEW.id
-    WHERE m.id = NEW.market_id AND m.status NOT IN ('resulted', 'voided') AND r.data ->> '$.name' IS NOT NEW.name;
-  DELETE FROM fire22_replaced WHERE source = 'selections';
-END;
-
-CREATE TRIGGER fire22_wagers_before_insert BEFORE INSERT ON wagers BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'wagers';
-  -- REPLACE removes every row that any unique column conflicts with, so there may be several.
-  INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'wagers', w.id, json_object({wager:w}, 'status', w.status, 'settledReturnMinor', {returned:w}, 'acceptedAt', w.accepted_at,
-      'terms', w.terms)
-    FROM wagers w WHERE {same_wager};
+    FROM markets m WHERE m.id = NEW.market_id AND m.status NOT IN ('resulted', 'voided');
 END;
 
 CREATE TRIGGER fire22_wagers_insert AFTER INSERT ON wagers
 WHEN NEW.status IN ('accepted', 'settled', 'cashed_out')
-  OR EXISTS (SELECT 1 FROM fire22_replaced WHERE source = 'wagers')
 BEGIN
-  -- Other wagers that were removed because they had the same number or key.
+  -- With the settlements that were written before it.
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.placed', {time:NEW.accepted_at},
+    json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW}));
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt', '$.terms'), '$.status', 'deleted'))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id <> NEW.id
-      AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
-  -- The same wager, written again.
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt', '$.terms'), '$.status', NEW.status, '$.reason',
-      (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version)))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
-      AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out') AND NEW.status IN ('cancelled', 'voided');
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.cancelled', {time:NEW.updated_at}, json_patch('{}', json_set(json_remove(r.data, '$.acceptedAt', '$.terms'), '$.status', 'moved',
-      '$.movedTo', json_object({owner:NEW})))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND {replaced};
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.modified', {time:NEW.updated_at}, json_object({wager:NEW}, 'version', NEW.version, 'before',
-      json_object('riskMinor', r.data -> '$.riskMinor', 'toWinMinor', r.data -> '$.toWinMinor', 'type', r.data ->> '$.type',
-        'freePlay', json(r.data -> '$.freePlay')), 'legs', {legs:NEW}, {terms:NEW})
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND NOT ({replaced})
-      AND r.data ->> '$.status' = 'accepted' AND NEW.status = 'accepted'
-      AND (json_remove(r.data, '$.status', '$.settledReturnMinor', '$.acceptedAt', '$.terms', '$.currency')
-        <> json_remove(json_object({wager:NEW}), '$.currency')
-        OR r.data ->> '$.terms' IS NOT NEW.terms);
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.reopened', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted',
-      'version', NEW.version, 'legs', {legs:NEW}, 'settledReturnMinor', iif(r.data ->> '$.status' IN ('settled', 'cashed_out')
-        AND NOT ({replaced}), r.data ->> '$.settledReturnMinor', NULL), 'movedFrom', json(iif({replaced}, json_object(
-        'wagerNumber', r.data -> '$.wagerNumber', 'customerId', r.data ->> '$.customerId', 'agentId', r.data ->> '$.agentId',
-        'path', r.data ->> '$.path'), NULL))))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id AND ({replaced} OR NEW.status = 'accepted'
-      AND r.data ->> '$.status' IN ('settled', 'cashed_out', 'cancelled', 'voided'));
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.rejected', {time:NEW.updated_at}, json_patch('{}', json_object({wager:NEW}, 'status', NEW.status, 'reason',
-      (SELECT nullif(reason, '') FROM wager_changes WHERE wager_id = NEW.id AND version = NEW.version)))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
-      AND r.data ->> '$.status' IN ('requested', 'review') AND NEW.status IN ('rejected', 'expired');
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'row.changed', {now}, json_object('table', 'wagers', 'id', CAST(NEW.id AS TEXT),
-      'before', json_object('accepted_at', r.data ->> '$.acceptedAt', 'currency', r.data ->> '$.currency'),
-      'after', json_object('accepted_at', NEW.accepted_at, 'currency', NEW.currency))
-    FROM fire22_replaced r WHERE r.source = 'wagers' AND r.id = NEW.id
-      AND (r.data ->> '$.acceptedAt' <> NEW.accepted_at OR r.data ->> '$.currency' IS NOT NEW.currency)
-      AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out');
-  -- A wager that was not there, or never accepted; with the settlements that were written before it.
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.placed', {time:NEW.accepted_at}, json_object({wager:NEW}, {channel:NEW},
-      'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW})
-    WHERE NEW.status IN ('accepted', 'settled', 'cashed_out') AND NOT EXISTS (SELECT 1 FROM fire22_replaced r
-      WHERE r.source = 'wagers' AND r.id = NEW.id
-        AND r.data ->> '$.status' IN ('accepted', 'settled', 'cashed_out', 'cancelled', 'voided'));
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT iif(s.revision > 1 OR r.data ->> '$.settledReturnMinor' IS NOT NULL, 'wager.resettled', 'wager.settled'),
+    SELECT iif(s.revision > 1, 'wager.resettled', 'wager.settled'),
       {time:s.settled_at}, json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
       'returnMinor', s.return_cents, 'previousReturnMinor', coalesce((SELECT p.return_cents FROM settlements p
-        WHERE p.wager_id = NEW.id AND p.revision < s.revision ORDER BY p.revision DESC LIMIT 1),
-        r.data ->> '$.settledReturnMinor', 0))
-    FROM settlements s LEFT JOIN fire22_replaced r ON r.source = 'wagers' AND r.id = NEW.id
-    WHERE s.wager_id = NEW.id AND NEW.status IN ('settled', 'cashed_out') AND {settlement_is_new}
-      AND NOT coalesce({replaced}, 0)
+        WHERE p.wager_id = NEW.id AND p.revision < s.revision ORDER BY p.revision DESC LIMIT 1), 0))
+    FROM settlements s WHERE s.wager_id = NEW.id AND NEW.status IN ('settled', 'cashed_out')
     ORDER BY s.revision;
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.settled', {time:NEW.updated_at}, json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
-      'returnMinor', s.return_cents, 'previousReturnMinor', 0)
-    FROM fire22_replaced r JOIN settlements s ON s.wager_id = NEW.id AND s.revision = {holding:NEW}
-    WHERE r.source = 'wagers' AND r.id = NEW.id AND {replaced} AND NEW.status IN ('settled', 'cashed_out');
-  DELETE FROM fire22_replaced WHERE source = 'wagers';
 END;
 
 CREATE TRIGGER fire22_wagers_request AFTER INSERT ON wagers
@@ -469,27 +304,16 @@ WHEN OLD.status IN ('accepted', 'settled', 'cashed_out') BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.cancelled', {gone:OLD}, json_patch('{}', json_object(
     {wager:OLD}, 'status', 'deleted', 'settledReturnMinor', {returned:OLD}, 'reason', (SELECT nullif(reason, '')
       FROM wager_changes WHERE wager_id = OLD.id AND version = OLD.version + 1 AND action = 'deleted'))));
-  -- With recursive_triggers on this is part of a REPLACE, and now told.
-  DELETE FROM fire22_replaced WHERE source = 'wagers' AND id = OLD.id;
-END;
-
-CREATE TRIGGER fire22_settlements_before_insert BEFORE INSERT ON settlements BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'settlements';
-  INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'settlements', s.wager_id, json_object('returnMinor', s.return_cents)
-    FROM settlements s WHERE s.wager_id = NEW.wager_id AND s.revision = NEW.revision;
 END;
 
 CREATE TRIGGER fire22_settlements_insert AFTER INSERT ON settlements BEGIN
   -- A settlement written before its wager is told with the wager.
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT iif(NEW.revision > 1 OR r.id IS NOT NULL, 'wager.resettled', 'wager.settled'), {time:NEW.settled_at},
+    SELECT iif(NEW.revision > 1, 'wager.resettled', 'wager.settled'), {time:NEW.settled_at},
       json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result, 'returnMinor', NEW.return_cents,
-      'previousReturnMinor', coalesce(r.data ->> '$.returnMinor', (SELECT p.return_cents FROM settlements p
+      'previousReturnMinor', coalesce((SELECT p.return_cents FROM settlements p
         WHERE p.wager_id = NEW.wager_id AND p.revision < NEW.revision ORDER BY p.revision DESC LIMIT 1), 0))
-    FROM wagers w LEFT JOIN fire22_replaced r ON r.source = 'settlements' AND r.id = w.id
-    WHERE w.id = NEW.wager_id;
-  DELETE FROM fire22_replaced WHERE source = 'settlements';
+    FROM wagers w WHERE w.id = NEW.wager_id;
 END;
 
 CREATE TRIGGER fire22_settlements_update AFTER UPDATE OF return_cents, result ON settlements
@@ -511,29 +335,12 @@ CREATE TRIGGER fire22_settlements_delete AFTER DELETE ON settlements BEGIN
       'legs', {legs:w}, 'settledReturnMinor', OLD.return_cents)
     FROM wagers w WHERE w.id = OLD.wager_id AND {may_lose_it} AND (w.status = 'accepted' OR {holding:w} IS NULL)
       AND NOT EXISTS (SELECT 1 FROM settlements s WHERE s.wager_id = w.id AND s.revision > OLD.revision);
-  -- With recursive_triggers on this is part of a REPLACE, and now told.
-  DELETE FROM fire22_replaced WHERE source = 'settlements' AND id = OLD.wager_id;
-END;
-
-CREATE TRIGGER fire22_payments_before_insert BEFORE INSERT ON payments BEGIN
-  DELETE FROM fire22_replaced WHERE source = 'payments';
-  INSERT INTO fire22_replaced(source, id, data)
-    SELECT 'payments', p.id, json_object('status', p.status, 'fixed', json_object({fixed_payment:p}))
-    FROM payments p WHERE p.id = NEW.id;
 END;
 
 CREATE TRIGGER fire22_payments_insert AFTER INSERT ON payments BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'payment.' || iif(NEW.status = 'pending', 'requested', NEW.status),
-      iif(NEW.status = 'pending', {time:NEW.requested_at}, {time:NEW.updated_at}), {payment:NEW}
-    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced r
-      WHERE r.source = 'payments' AND r.id = NEW.id AND r.data ->> '$.status' = NEW.status);
-  INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'row.changed', {now}, json_object('table', 'payments', 'id', CAST(NEW.id AS TEXT), 'before', json(r.data -> '$.fixed'),
-      'after', json_object({fixed_payment:NEW}))
-    FROM fire22_replaced r WHERE r.source = 'payments' AND r.id = NEW.id
-      AND r.data -> '$.fixed' <> json_object({fixed_payment:NEW});
-  DELETE FROM fire22_replaced WHERE source = 'payments';
+    VALUES('payment.' || iif(NEW.status = 'pending', 'requested', NEW.status),
+      iif(NEW.status = 'pending', {time:NEW.requested_at}, {time:NEW.updated_at}), {payment:NEW});
 END;
 
 CREATE TRIGGER fire22_payments_status AFTER UPDATE OF status ON payments WHEN OLD.status <> NEW.status BEGIN

@@ -141,11 +141,8 @@ END;"""
 
 
 def _deleted(table: str, when: str) -> str:
-    # With recursive_triggers on, a REPLACE deletes too: what it replaces is then in fire22_replaced.
     data = f"json_object('table', '{table}', 'id', CAST({_id(table)} AS TEXT), 'before', json('{{}}'))"
-    key = KEYS.get(table, ("id",))[0]
     return f"""CREATE TRIGGER fire22_{table}_deleted AFTER DELETE ON {table}
 WHEN {when} BEGIN
-  INSERT INTO fire22_outbox(type, timestamp, data) SELECT 'row.deleted', {{now}}, {data}
-    WHERE NOT EXISTS (SELECT 1 FROM fire22_replaced r WHERE r.source = '{table}' AND r.id = OLD.{key});
+  INSERT INTO fire22_outbox(type, timestamp, data) VALUES('row.deleted', {{now}}, {data});
 END;"""
