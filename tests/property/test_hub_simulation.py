@@ -772,7 +772,7 @@ async def simulate(seed: int) -> None:
 def test_simulation(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever breaks, each subscription sees what it may see, in order, once, and begins anew from what was stored."""
     if seed % 2:  # a critical message overtakes whatever waits
-        monkeypatch.setattr("fire22.hub.delivery.OVERTAKE_BYTES", 1)
+        monkeypatch.setattr("fire22.hub.flush.OVERTAKE_BYTES", 1)
     slow = random.Random(seed)
     virtual_time.run(simulate(seed), work_s=lambda: slow.random() * 0.002)
 

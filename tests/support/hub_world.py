@@ -114,7 +114,7 @@ class World:
     def fall_behind(self, reader: Reader) -> None:
         """A live connection becomes one that has to catch up."""
         assert reader.cohort is not None, "it is not live"
-        self.hub._demote(reader, reader.cohort)
+        self.hub._placement.demote(reader, reader.cohort)
 
     def catch_up(self, reader: Reader, upto: int = 1_000) -> list[Need]:
         """Catch a connection up; what came from storage is returned."""

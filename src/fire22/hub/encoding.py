@@ -12,6 +12,7 @@ from fire22.core.times import to_text
 from fire22.feed.base import Document, Entry
 
 EVERYONE: Final = "everyone"
+CRITICAL: Final = 3  # the priority of what overtakes
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, Json]).decode

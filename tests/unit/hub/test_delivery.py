@@ -12,13 +12,15 @@ from fire22.core.topic import DIRECT
 from fire22.feed.base import Document
 from fire22.hub import views
 from fire22.hub.base import Recipient, Resumed
+from fire22.hub.catch_up import LOSSY_OFFSETS
 from fire22.hub.codec import DEFLATED, PLAIN
-from fire22.hub.delivery import HELD_MAX, LOSSY_OFFSETS, OVERTAKE_BYTES
 from fire22.hub.encoding import Item
+from fire22.hub.flush import OVERTAKE_BYTES
 from fire22.hub.history import BLOCK_RECORDS
 from fire22.hub.index import LaneIndex
 from fire22.hub.lane import Lane
 from fire22.hub.loop import REFUSING_S, HubLoop
+from fire22.hub.pacing import HELD_MAX
 from fire22.hub.views import Views
 from tests.support import virtual_time
 from tests.support.hub_world import TOPICS, Reader, World, key, offsets_of, position_of

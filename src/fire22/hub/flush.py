@@ -1,0 +1,279 @@
+"""The live path: what has come since the last flush is encoded once for each lane and written to every cohort.
+
+*Critical* messages overtake: they go out before a flush that is under way has ended, before what their lane holds back,
+and before the backlog of those who are behind. They come once more in their place to whoever reads on by cursor, and a
+client drops what it has seen.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from fire22.core.topic import DIRECT, Kind, Topic
+from fire22.feed.base import Batch, Document
+from fire22.hub.base import Subscriber
+from fire22.hub.edge import LiveEdge
+from fire22.hub.encoding import CRITICAL, Change, Item
+from fire22.hub.lane import Cohort, Lane, Skipped
+from fire22.hub.lanes import Lanes
+from fire22.hub.pacing import Pacing
+from fire22.hub.placement import Placement
+from fire22.hub.recipients import Recipients
+from fire22.hub.statistics import Statistics
+from fire22.hub.ticks import Ticks
+from fire22.hub.views import Views
+
+OVERTAKE_BYTES: Final = 16 << 10  # what waits before a critical message, for it to be worth a write of its own
+MEMBERS_AT_ONCE: Final = 64
+
+
+class Flush:
+    """Takes batches, and writes what they hold to live connections."""
+
+    def __init__(
+        self,
+        topics: Mapping[str, Topic],
+        views: Views,
+        lanes: Lanes,
+        recipients: Recipients,
+        placement: Placement,
+        pacing: Pacing,
+        ticks: Ticks,
+        edge: LiveEdge,
+        statistics: Statistics,
+    ) -> None:
+        self._topics = topics
+        self._views = views
+        self._lanes = lanes
+        self._recipients = recipients
+        self._placement = placement
+        self._pacing = pacing
+        self._ticks = ticks
+        self._edge = edge
+        self._statistics = statistics
+        self._pending: list[Batch] = []
+        self._urgent: list[Item] = []
+        self.pending_bytes = 0
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a critical message should overtake what is under way or waits."""
+        return bool(self._urgent) and (self._edge.flushing or self.pending_bytes >= OVERTAKE_BYTES)
+
+    def take(self, batch: Batch) -> bool:
+        """Take a batch for the next flush; whether something critical is in it."""
+        self._pending.append(batch)
+        critical = False
+        for record in batch.records:
+            for index, entry in enumerate(record.entries):
+                self.pending_bytes += len(entry.data)
+                if entry.priority >= CRITICAL:
+                    critical = True
+                    if record.topic != DIRECT and self._topics[record.topic].kind is Kind.STREAM:
+                        self._urgent.append(Item(record.offset + index, record.topic, entry))
+        return critical
+
+    def run(self, now_s: float) -> Iterator[None]:
+        """Write what has come to all live connections; yields wherever it may pause.
+
+        Connections that become live in such a pause are at the new offset already and are not written to again.
+
+        Args:
+            now_s: seconds of a steady clock, for `max_rate_hz`.
+        """
+        self._edge.flushing = True
+        try:
+            level = self._edge.offset
+            touched, addressed = self._collect()
+            lanes = self._pacing.due(touched, now_s, level)
+            # Who is live now. Whoever becomes live in a pause has all of this already.
+            waiting = {cohort: tuple(cohort.members) for lane in lanes for cohort in lane.cohorts}
+            if addressed:
+                yield from self._write_addressed(addressed, waiting)
+            self._statistics.flushes += 1
+            changes: dict[tuple[str, str, str, int], Change] = {}
+            for lane, changed in lanes.items():
+                lane.said = self._changes(lane, changed, changes) if changed else self._messages(lane)
+                yield
+            for cohort, members in waiting.items():
+                data = self._data_of(cohort)
+                if data:
+                    self._statistics.messages += sum(len(lane.said) for lane in cohort.lanes) * len(members)
+                    yield from self._write(cohort, members, data)
+            for lane in lanes:
+                lane.end_flush()
+            self._placement.place_again()
+        finally:
+            self._edge.flushing = False
+
+    def overtake(self) -> Iterator[None]:
+        """Write the critical messages that wait, alone; yields wherever it may pause. Not beside another overtaking."""
+        items, self._urgent = self._urgent, []
+        messages: dict[Lane, list[bytes]] = {}
+        for item in items:
+            if item.offset > self._edge.offset and not item.is_expired(self._edge.watermark_ms):
+                for lane in self._lanes.reached(item):
+                    message = lane.overtakes(item)
+                    lane.ahead[item.offset] = message
+                    messages.setdefault(lane, []).append(message)
+        cohorts = {cohort: tuple(cohort.members) for lane in messages for cohort in lane.cohorts}
+        packed = {lane: lane.codec.pack(found) for lane, found in messages.items()}
+        self._statistics.overtakes += len(items)
+        for cohort, members in cohorts.items():
+            data = b"".join([packed[lane] for lane in cohort.lanes if lane in packed])
+            self._statistics.messages += len(members) * sum(len(messages.get(lane, ())) for lane in cohort.lanes)
+            # A flush under way has yet to write to some of them: not before that is where they stand known.
+            yield from self._write(cohort, members, data, demotes=False)
+
+    def heartbeat(self) -> Iterator[None]:
+        """Send a tick to every live connection to which nothing was written for two calls; called twice an interval."""
+        for cohort in self._placement.cohorts:
+            cohort.quiet += 1
+            if cohort.quiet >= 2:
+                yield from self._write(cohort, tuple(cohort.members), self._tick(cohort))
+
+    def announce(self, message: bytes) -> Iterator[None]:
+        """Send to every connection what is in no feed: what becomes of the server itself."""
+        for cohort in self._placement.cohorts:
+            tick = self._ticks.message(self._edge.lowest_level(cohort.lanes), cohort.lanes)
+            yield from self._write(cohort, tuple(cohort.members), cohort.codec.pack([message, tick]))
+        for subscriber in self._placement.not_live:
+            subscriber.write(subscriber.codec.pack([message]))
+
+    # A flush, step by step.
+
+    def _collect(self) -> tuple[dict[Lane, None], list[Item]]:
+        """Take over the pending batches: from here on the live edge is the new offset."""
+        batches, self._pending, self.pending_bytes = self._pending, [], 0
+        touched: dict[Lane, None] = {}
+        addressed: list[Item] = []
+        for batch in batches:
+            for record in batch.records:
+                if record.topic == DIRECT:
+                    addressed += [
+                        Item(offset, DIRECT, each) for offset, each in enumerate(record.entries, record.offset)
+                    ]
+                elif self._topics[record.topic].kind is Kind.STREAM:
+                    self._lanes.collect(record, touched)
+            for document in batch.documents:
+                before = self._views.take(document)
+                for lane in self._lanes.of_view(document.topic, document.scope):
+                    lane.changed.setdefault(document.key, before)
+                    touched[lane] = None
+        self._edge.advance(batches)
+        if batches:
+            self._urgent = [item for item in self._urgent if item.offset > self._edge.offset]
+        return touched, addressed
+
+    def _messages(self, lane: Lane) -> list[bytes]:
+        """What has come on a stream, or, while it is held back, what of it is critical."""
+        items = lane.items
+        if lane.level is None:
+            lane.items = []
+        else:
+            items = [item for item in items if item.entry.priority >= CRITICAL]
+            lane.items = [item for item in lane.items if item.entry.priority < CRITICAL]
+        watermark_ms = self._edge.watermark_ms
+        items = [item for item in items if not item.is_expired(watermark_ms) and item.offset not in lane.ahead]
+        if lane.key.lossy and len(items) > 1 and lane.level is None and (lane.interval_s or self._edge.load >= 2):
+            items = self._newest(lane, items)
+        level, scope = self._edge.level(lane), lane.key.scope
+        if lane.ahead or lane.level is not None:
+            # Who joins at the lane's level has yet to be told what has gone out ahead of it.
+            lane.ahead |= {item.offset: item.message(scope) for item in items if item.offset > level}
+            ahead = {offset: message for offset, message in lane.ahead.items() if offset > level}
+            lane.passed = len(ahead) < len(lane.ahead)
+            lane.ahead = ahead
+        return [lane.overtakes(each) if each.entry.priority >= CRITICAL else each.message(scope) for each in items]
+
+    def _changes(
+        self,
+        lane: Lane,
+        changed: Mapping[str, Document | None],
+        changes: dict[tuple[str, str, str, int], Change],
+    ) -> list[bytes]:
+        key = lane.key
+        messages: list[bytes] = []
+        for name, before in changed.items():
+            known = (key.topic, key.scope, name, -1 if before is None else before.offset)
+            change = changes.get(known)
+            if change is None:
+                change = changes[known] = Change(before, self._views.get(key.topic, key.scope, name))
+            message = change.message(key.filter, delta=key.delta)
+            if message is not None:
+                messages.append(message)
+        return messages
+
+    def _newest(self, lane: Lane, items: list[Item]) -> list[Item]:
+        """The newest message of a lossy stream, and what is critical; the lane notes what is left out."""
+        left = [item for item in items[:-1] if item.entry.priority < CRITICAL]
+        if left:
+            lane.skipped = Skipped(lane.key.topic, lane.key.scope, left[0].offset, left[-1].offset, len(left))
+            self._statistics.skipped += len(left) * sum(len(cohort.members) for cohort in lane.cohorts)
+        return [item for item in items[:-1] if item.entry.priority >= CRITICAL] + items[-1:]
+
+    def _data_of(self, cohort: Cohort) -> bytes:
+        """The finished bytes of a flush for a cohort, with a tick at their end; empty where it has no part in it.
+
+        Where a codec gains by it and no other cohort shares these lanes, their messages and the tick become one frame;
+        else each lane's own frames are joined, so that a lane's messages are packed once in any case.
+        """
+        speaking = [lane for lane in cohort.lanes if lane.said]
+        skipped = [lane.skipped for lane in cohort.lanes if lane.skipped is not None]
+        if not speaking and not skipped and not any(lane.passed for lane in cohort.lanes):
+            return b""
+        if cohort.codec.joins and all(len(lane.cohorts) == 1 for lane in speaking):
+            messages = [message for lane in speaking for message in lane.said]
+            tick = self._ticks.message(self._edge.lowest_level(cohort.lanes), cohort.lanes, skipped)
+            return cohort.codec.pack([*messages, tick])
+        return b"".join([lane.packed for lane in speaking]) + self._tick(cohort, skipped)
+
+    def _tick(self, cohort: Cohort, skipped: list[Skipped] | None = None) -> bytes:
+        return self._ticks.packed(cohort.codec, self._edge.lowest_level(cohort.lanes), cohort.lanes, skipped)
+
+    # Writing.
+
+    def _write_addressed(self, items: list[Item], waiting: Mapping[Cohort, object]) -> Iterator[None]:
+        """What is addressed to single connections; the tick of whose cohort is to be written anyway follows then."""
+        messages: dict[Subscriber, list[Item]] = {}
+        for item in items:
+            if not item.is_expired(self._edge.watermark_ms):
+                for subscriber in self._recipients.of(item.entry.target):
+                    if subscriber.cohort is not None:
+                        messages.setdefault(subscriber, []).append(item)
+        packed: dict[tuple[str, int, int], bytes] = {}
+        for number, (subscriber, found) in enumerate(messages.items()):
+            cohort = subscriber.cohort
+            if cohort is None:  # it has left in a pause
+                continue
+            codec = subscriber.codec
+            name = (codec.name, found[0].offset, len(found)) if len(found) == len(items) else None
+            data = packed.get(name) if name is not None else None
+            if data is None:
+                data = codec.pack([item.addressed() for item in found])
+                if name is not None:
+                    packed[name] = data
+            self._statistics.messages += len(found)
+            self._statistics.written_bytes += len(data)
+            if cohort in waiting:
+                subscriber.write(data)
+            else:
+                subscriber.write(data + self._tick(cohort))
+                if subscriber.paused:
+                    self._placement.demote(subscriber, cohort)
+            if number % MEMBERS_AT_ONCE == MEMBERS_AT_ONCE - 1:
+                yield
+
+    def _write(
+        self, cohort: Cohort, members: tuple[Subscriber, ...], data: bytes, *, demotes: bool = True
+    ) -> Iterator[None]:
+        cohort.quiet = 0
+        self._statistics.written_bytes += len(data) * len(members)
+        for start in range(0, len(members), MEMBERS_AT_ONCE):
+            if start:
+                yield
+            part = members[start : start + MEMBERS_AT_ONCE]
+            if part[0].write_many(part, cohort, data) and demotes:
+                for each in part:
+                    if each.paused:
+                        self._placement.demote(each, cohort)
+        yield

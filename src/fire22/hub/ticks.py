@@ -1,0 +1,96 @@
+"""Ticks: what ends a flush and keeps a connection alive. They say the position, the time and the watermark."""
+
+from collections.abc import Callable
+
+from fire22.core.message import Json, Message, encode_json
+from fire22.core.position import Position
+from fire22.core.times import to_text
+from fire22.hub.base import Subscriber
+from fire22.hub.codec import Codec
+from fire22.hub.edge import LiveEdge
+from fire22.hub.lane import Lane, Skipped
+
+
+class Ticks:
+    """Makes ticks; one is encoded once for all who get the same.
+
+    Args:
+        epoch: of the feed.
+        now_ms: the wall clock.
+
+    Attributes:
+        problem: the code of what keeps the feed from going on; empty where nothing does.
+    """
+
+    def __init__(self, epoch: str, edge: LiveEdge, now_ms: Callable[[], int]) -> None:
+        self.problem = ""
+        self._epoch = epoch
+        self._edge = edge
+        self._now_ms = now_ms
+        self._newest: tuple[tuple[object, ...], bytes] = ((), b"")
+
+    def position(self, offset: int) -> Position:
+        """The position of an offset in this feed."""
+        return Position(self._epoch, offset)
+
+    def packed(
+        self, codec: Codec, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None
+    ) -> bytes:
+        """The bytes of a tick; see `message`."""
+        if skipped:
+            return codec.pack([self.message(offset, lanes, skipped)])
+        # Those for whom something waits are few at a time; the others share theirs by codec.
+        complete = None if lanes is None else self._complete(lanes)
+        name = (codec.name, offset, self._now_ms(), self.problem, complete)
+        if self._newest[0] != name:
+            self._newest = (name, codec.pack([self.message(offset, lanes)]))
+        return self._newest[1]
+
+    def message(self, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None) -> bytes:
+        """A tick.
+
+        Args:
+            lanes: of the connections; None where one is behind, so that it is not known how old is what it has.
+            skipped: what its lossy lanes have left out since the last one.
+        """
+        now = to_text(self._now_ms())
+        data: dict[str, Json] = {"position": str(self.position(offset)), "time": now}
+        if lanes is not None:
+            data |= self._complete(lanes)
+        if self.problem:
+            data["problem"] = self.problem
+        if skipped:
+            data["skipped"] = [
+                {"target": each.target, "scope": each.scope, "from": each.first, "to": each.last, "count": each.count}
+                for each in skipped
+            ]
+        return encode_json(Message("tick", now, data))
+
+    def freshness(self, subscriber: Subscriber) -> dict[str, Json]:
+        """What a connection that asks is told between two ticks."""
+        found: dict[str, Json] = {"time": to_text(self._now_ms())}
+        if subscriber.cohort is not None:
+            found |= self._complete(subscriber.cohort.lanes)
+        return found | ({"problem": self.problem} if self.problem else {})
+
+    def _complete(self, lanes: tuple[Lane, ...]) -> dict[str, Json]:
+        """Up to when everything is complete that these lanes show, and where it is not so far as the sources are read.
+
+        Args:
+            lanes: none of them behind what it has been written.
+        """
+        edge, known = self._edge, self._edge.watermark_ms
+        if edge.is_complete:
+            return {"watermark": to_text(known)}
+        late: list[Json] = []
+        least = known
+        for lane in lanes:
+            topic, scope = lane.key.topic, lane.key.scope
+            complete = edge.complete_ms(topic, scope) if lane.level is None else lane.complete_ms
+            if complete < known:
+                least = min(least, complete)
+                late.append({"target": topic, "scope": scope, "watermark": to_text(complete)})
+        said: dict[str, Json] = {"watermark": to_text(least)}
+        if late:
+            said |= {"readTo": to_text(known), "late": late}
+        return said
