@@ -21,8 +21,7 @@ from msgspec import Struct
 from bench.report import Report, Row, alternate
 from bench.sql_kpi import SqlBook
 from bench.wagers import Invented
-from fire22.app import build_engine, flow_settings
-from fire22.config import Config, convert
+from fire22.app import Settings, build_engine, convert, flow_settings
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.flows.engine import CONFIGURED, Engine, configuration
@@ -104,9 +103,9 @@ def _course(size: Size, wagers: int, open: int = 0) -> Course:
     return Course(before, measured, wagers, invented.revenue_minor)
 
 
-def _side(course: Course, group: int, config: Config | None = None) -> Callable[[], float]:
+def _side(course: Course, group: int, config: Settings | None = None) -> Callable[[], float]:
     """CPU seconds of the measured events, after those before them."""
-    config = config or Config()
+    config = config or convert({})
 
     def run() -> float:
         engine = _engine(config)
@@ -134,7 +133,7 @@ def _check(engine: Engine, course: Course) -> None:
         )
 
 
-def _engine(config: Config) -> Engine:
+def _engine(config: Settings) -> Engine:
     engine = build_engine(())
     data = msgspec.Raw(configuration(engine.flows, flow_settings(config)))
     engine.fold(encode_event(Event("configured:0", CONFIGURED, "server", to_datetime(0), data)).body)
@@ -173,7 +172,7 @@ def _courses(wagers: int, *, quick: bool) -> Iterator[Row]:
         yield _course_row(f"µs an event, {count} rules", _course(LARGE, wagers), convert({"risk": off}))
 
 
-def _course_row(figure: str, course: Course, config: Config | None = None) -> Row:
+def _course_row(figure: str, course: Course, config: Settings | None = None) -> Row:
     taken = _side(course, GROUPS[0], config)()
     floor = _read_json(course.measured)
     events = len(course.measured)
@@ -209,7 +208,7 @@ def _update(*, quick: bool) -> Row:
     """One update of the kpi view against running the query again."""
     wagers = UPDATE_WAGERS // 20 if quick else UPDATE_WAGERS
     invented = Invented(1, LARGE)
-    engine = _engine(Config())
+    engine = _engine(convert({}))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         book = SqlBook(connection)
         for batch in _batches(invented, wagers):
@@ -234,7 +233,7 @@ def _batches(invented: Invented, wagers: int) -> Iterator[list[EncodedEvent]]:
 def profile() -> None:
     """Print where the time goes."""
     course = _course(LARGE, 20_000)
-    engine = _engine(Config())
+    engine = _engine(convert({}))
     _fold(engine, [event.body for event in course.before], GROUPS[0])
     profiler = cProfile.Profile()
     profiler.enable()

@@ -21,8 +21,7 @@ from bench.processes import Child, child, free_port, program, token
 from bench.report import Report, Row
 from bench.sql_kpi import REVENUE, SqlBook
 from bench.wagers import Invented
-from fire22.app import build_engine, flow_settings
-from fire22.config import Config
+from fire22.app import build_engine, convert, flow_settings
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.feed.sqlite import SqliteFeed
@@ -112,7 +111,7 @@ def _make(folder: Path, wagers: int) -> Made:
 
 def with_configuration(events: Iterator[EncodedEvent]) -> Iterator[EncodedEvent]:
     """As a server of these settings begins its log."""
-    settings = Raw(configuration(build_engine(()).flows, flow_settings(Config())))
+    settings = Raw(configuration(build_engine(()).flows, flow_settings(convert({}))))
     yield encode_event(Event("configured:0", CONFIGURED, "server", to_datetime(0), settings))
     yield from events
 

@@ -15,8 +15,7 @@ from typing import Final
 from msgspec import Raw
 
 from bench.report import Report, Row
-from fire22.app import build_engine, flow_settings
-from fire22.config import Config
+from fire22.app import build_engine, convert, flow_settings
 from fire22.core.errors import Fire22Error
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
@@ -133,7 +132,7 @@ class _Demo:
     """The demo, from the book to the hub, in its own time."""
 
     def __init__(self, folder: Path) -> None:
-        config = Config()
+        config = convert({})
         self.now_ms = START_MS
         self._interval_ms = config.hub.flush_interval_ms
         self._earliest_ms = 0.0

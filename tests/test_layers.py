@@ -20,9 +20,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateways": {"core", "log", "feed", "hub", "security"},
     "security": {"core"},
     "observability": {"core"},
+    # What wires them is a file each.
+    "config": {"core", "flows"},
+    "gauges": {"flows", "hub", "app"},
+    "process": {"core"},
+    "storage": {"feed", "log"},
 }
+MAY_IMPORT["app"] = set(MAY_IMPORT) - {"client"}
 # The program may import all.
-MAY_IMPORT["cli"] = {*MAY_IMPORT, "app", "config", "process"}
+MAY_IMPORT["cli"] = {*MAY_IMPORT}
+MAY_IMPORT["__main__"] = {"cli", "core"}
 # The rooms of `sportsbook/`: a room of figures imports neither what writes a book nor another room of figures.
 ROOMS: dict[str, set[str]] = {
     "betting": set(),
@@ -39,14 +46,20 @@ ROOMS: dict[str, set[str]] = {
 }
 FIGURES = {"registry", "ticker", "accounting", "exposure", "kpi", "risk"}
 # What the domain hands to the application may use every room but these.
-WITHOUT = {"domain.py": {"replay", "demo"}, "reconcile.py": {"desk", "replay", "demo"}, "roles.py": set(ROOMS)}
+WITHOUT = {
+    "domain.py": {"replay", "demo"},
+    "settings.py": {"book", "replay", "demo"},
+    "reconcile.py": {"desk", "replay", "demo"},
+    "roles.py": set(ROOMS),
+}
 IMPURE = {"asyncio", "socket", "sqlite3", "apsw", "time", "random", "secrets", "threading", "os", "subprocess"}
 CLIENT_NEEDS = {"msgspec", "websockets"}
 
 
 def modules(layer: str) -> list[Path]:
-    """The files of a layer."""
-    return sorted((SOURCE / layer).rglob("*.py"))
+    """The files of a layer, or the one that it is."""
+    file = SOURCE / f"{layer}.py"
+    return [file] if file.is_file() else sorted((SOURCE / layer).rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -109,9 +122,18 @@ def test_the_core_is_pure(path: Path) -> None:
 
 
 def test_every_package_has_its_row() -> None:
-    """A new folder must say what it may import."""
+    """A new folder, or a file beside the folders, must say what it may import."""
     packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
-    assert packages == set(MAY_IMPORT)
+    assert packages | {path.stem for path in SOURCE.glob("*.py")} - {"__init__"} == set(MAY_IMPORT)
+
+
+def test_the_server_knows_its_domain_by_one_file() -> None:
+    """Another domain could stand beside the sportsbook: `app.py` takes `sportsbook/domain.py`, and nobody else any."""
+    for path in SOURCE.rglob("*.py"):
+        if path.relative_to(SOURCE).parts[0] not in ("sportsbook", "cli"):
+            known = {name for name in imports(path) if name.startswith("fire22.sportsbook")}
+            allowed = {"fire22.sportsbook", "fire22.sportsbook.domain"} if path.name == "app.py" else set()
+            assert known <= allowed, f"{path.relative_to(SOURCE)} imports {known - allowed}"
 
 
 def test_the_client_needs_only_its_own_dependencies() -> None:

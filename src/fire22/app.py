@@ -6,6 +6,7 @@ book ─► BookSource ─► SqliteLog ─► Runner(Engine(flows)) ─► Sqli
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,15 +18,17 @@ import uvicorn
 from msgspec import Raw
 
 import fire22
-from fire22.config import Config
+from fire22 import config as configuring
+from fire22.config import Config, Sections
 from fire22.core import codes, letter
-from fire22.core.errors import BookError, Fire22Error, RequestError, SetupError, StorageError
+from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.faults import FlowFailed, FoldStopped
+from fire22.flows.questions import Questions
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
 from fire22.gateways.connection import Connections
@@ -33,7 +36,7 @@ from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http import Health, application
 from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
-from fire22.gateways.service import Limits, Query, Service
+from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.gauges import samples
 from fire22.hub.delivery import Delivery
@@ -49,13 +52,10 @@ from fire22.sources.idle import IdleSource
 from fire22.sources.pipeline import BookSource
 from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook import domain
-from fire22.sportsbook.book.schema import book
-from fire22.sportsbook.book.schema.mapping import read_book_mapping
-from fire22.sportsbook.desk.case import House, Teaser
-from fire22.sportsbook.desk.execution import Alert, Desk, is_demo
-from fire22.sportsbook.risk.alerts import Alerts
-from fire22.sportsbook.roles import roles
 from fire22.storage import EmbeddedStorage
+
+Settings = Config[domain.Settings]
+SECTIONS: Final = Sections(domain.Settings, domain.problems)
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
@@ -72,6 +72,24 @@ PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the h
 def now_ms() -> int:
     """The wall clock."""
     return time.time_ns() // 1_000_000
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read a configuration file and the environment.
+
+    Raises:
+        SetupError: `config_invalid`, naming every key that is wrong.
+    """
+    return configuring.load(path, SECTIONS, environment)
+
+
+def convert(raw: dict[str, Any]) -> Settings:
+    """Check the raw values of a configuration.
+
+    Raises:
+        SetupError: `config_invalid`, naming every key that is wrong.
+    """
+    return configuring.convert(raw, SECTIONS)
 
 
 def build_engine(open_topics: tuple[str, ...]) -> Engine:
@@ -91,38 +109,16 @@ def build_engine(open_topics: tuple[str, ...]) -> Engine:
     return Engine(made, domain.decode, remake=flows)
 
 
-def flow_settings(config: Config) -> dict[str, Json]:
+def flow_settings(config: Settings) -> dict[str, Json]:
     """The settings of each flow that has some, as they go into the log."""
-    figures = config.figures
-    return {
-        "book": {"currency": config.book.currency, "rates": msgspec.to_builtins(config.currencies)},
-        "kpi": {
-            "time_zone": config.book.time_zone,
-            "day_starts_at": config.book.day_starts_at.isoformat(),
-            "week_starts_on": config.book.week_starts_on,
-            "online_minutes": config.book.online_minutes,
-            "documents_max": config.kpi.documents_max,
-        },
-        "daybook": {
-            "time_zone": config.book.time_zone,
-            "day_starts_at": config.book.day_starts_at.isoformat(),
-            "week_starts_on": config.book.week_starts_on,
-            "restate_weeks": figures.restate_weeks,
-            "interval_ms": figures.interval_ms,
-        },
-        "figures": {"documents_max": figures.documents_max},
-        "commission": {"interval_ms": config.commission.interval_ms},
-        "relay": {"open_topics": list(config.relay.open_topics)},
-        "exposure": msgspec.to_builtins(config.exposure),
-        "letters": {"letters_max": config.letters.letters_max},
-        "risk": msgspec.to_builtins(config.risk),
-    }
+    own: dict[str, Json] = {"relay": msgspec.to_builtins(config.relay), "letters": msgspec.to_builtins(config.letters)}
+    return own | config.domain.of_flows()
 
 
 class Application:
     """A running server; made by `running`."""
 
-    def __init__(self, config: Config, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, config: Settings, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
         host, port = sock.getsockname()[:2]
         self.config = config
         self.address = Address(config.server.host or host, port)
@@ -171,12 +167,12 @@ class Application:
         except FoldStopped as stopped:
             self.runner.stop(stopped)
         self.delivery.begin(self.engine.waiting)
-        self.sources: list[Source] = [self._book(Path(config.book.path))] if config.book.path else []
+        self.sources: list[Source] = [self._book(Path(config.domain.book.path))] if config.domain.book.path else []
         self.clock = ClockSource(
             self.log,
             self.sources,
             now_ms=now_ms,
-            source_timeout_s=config.book.source_timeout_s,
+            source_timeout_s=config.domain.book.source_timeout_s,
             # The watermark is appended every second, so a log that cannot be written shows here.
             failed=self._failed("log"),
         )
@@ -188,7 +184,8 @@ class Application:
             idle_ms=config.log.idle_ms,
             failed=self._failed("log"),
         )
-        self.desk = self._desk()
+        self.desk = domain.desk(config.domain, view=self._document, now_ms=self._book_ms, read_file=self._read_file)
+        self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
         self.service = self._service()
         self.connections = Connections(self.service, tasks)
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
@@ -296,14 +293,14 @@ class Application:
             await self.connections.sweep()
 
     def _book(self, path: Path) -> BookSource:
-        mapping = self.config.book.mapping
-        domain = book(read_book_mapping(Path(mapping), self.config.book.currency) if mapping else None)
+        book = self.config.domain.book
+        rows = domain.book(book.mapping, book.currency)
         source = BookSource(
-            SqliteBook(path, domain.outbox),
+            SqliteBook(path, rows.outbox),
             self.log,
-            domain=domain,
+            domain=rows,
             folder=self.config.folder,
-            poll_ms=self.config.book.poll_ms,
+            poll_ms=book.poll_ms,
             now_ms=now_ms,
             failed=self._failed("book"),
             rejected=self._row_rejected,
@@ -316,28 +313,14 @@ class Application:
                 raise
         return source
 
-    def _desk(self) -> Desk | None:
-        """What performs commands, where the book is one that they know how to write."""
-        path = Path(self.config.book.path)
-        if not self.config.book.path or not is_demo(path):
-            return None
-        desk = self.config.desk
-        return Desk(
-            path,
-            house=House(
-                desk.over_limit,
-                desk.max_wager_minor,
-                desk.max_to_win_minor,
-                tuple([Teaser(each.points, each.pays, each.ties) for each in desk.teasers]),
-                self.config.book.currency,
-            ),
-            alert=self._alert,
-            now_ms=self._book_ms,
-            busy_timeout_ms=int(desk.busy_timeout_s * 1000),
-            pending_max=desk.pending_max,
-            keys_days=desk.keys_days,
-            read_file=lambda: next((source.file for source in self.sources if isinstance(source, BookSource)), None),
-        )
+    def _document(self, topic: str, scope: str, key: str) -> Mapping[str, Json] | None:
+        """A document as clients see it now."""
+        found = self.delivery.document(topic, scope, key)
+        return found.body if found is not None else None
+
+    def _read_file(self) -> tuple[int, int] | None:
+        """The book that is open for reading: device and inode."""
+        return next((source.file for source in self.sources if isinstance(source, BookSource)), None)
 
     def _book_ms(self) -> int:
         """The book's time: what is done in a recorded book happens at its own clock's time."""
@@ -345,35 +328,17 @@ class Application:
             return self.delivery.watermark_ms or now_ms()
         return now_ms()
 
-    def _alert(self, alert_id: str) -> Alert | None:
-        """An alert as the rules know it now."""
-        rules = next(flow for flow in self._flows() if isinstance(flow, Alerts))
-        found = rules.alert(alert_id)
-        return Alert(found.path, found.status) if found is not None else None
-
     def _waiting(self) -> Mapping[tuple[str, str], int]:
         """What the flows have still to say and could say now: before the first watermark no day has begun."""
         could = self.engine.is_whole and self.runner.stopped is None and self.engine.checkpoint.watermark_ms
         return self.engine.waiting if could else {}
-
-    def _flows(self) -> tuple[Flow, ...]:
-        """The flows as they are now, for who asks them.
-
-        Raises:
-            RequestError: `overloaded`, they are being made anew; `fold_stopped`, they are not to be had.
-        """
-        if self.engine.is_whole:
-            return self.engine.flows
-        if self.runner.stopped is not None:
-            raise RequestError(codes.FOLD_STOPPED, codes.FOLD_STOPPED.meaning)
-        raise RequestError(codes.OVERLOADED, "The figures are being made anew.", retry_after_s=1)
 
     def _service(self) -> Service:
         server = self.config.server
         return Service(
             log=self.log,
             hub=self.hub,
-            access=Access(roles(self.config.relay.open_topics)),
+            access=Access(domain.roles(self.config.relay.open_topics)),
             tokens=self.tokens,
             sign_in=self.sign_in,
             topics=self.engine.topics,
@@ -394,8 +359,9 @@ class Application:
             check_event=domain.decode,
             count_error=self.metrics.count_error,
             desk=self.desk,
-            about=domain.about(self.config.book.currency),
-            queries={name: Query(*each) for name, each in domain.queries(self._flows).items()},
+            about=domain.about(self.config.domain),
+            questions=domain.QUESTIONS,
+            ask=self.questions.ask,
         )
 
     def _connections_max(self) -> int:
@@ -498,7 +464,7 @@ def page_folders() -> tuple[Path, Path]:
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Application]:
+async def running(config: Settings) -> AsyncIterator[Application]:
     """A server from its start to its orderly end.
 
     Raises:

@@ -1,15 +1,13 @@
-"""The configuration: every limit, unit and default, once.
+"""The configuration: the server's limits, units and defaults, each once; a domain adds sections of its own.
 
 Read from TOML; `FIRE22_<SECTION>__<KEY>` in the environment overrides a key, and `FIRE22_DATA` the folder. Units are in
 the names. Unknown keys and wrong values are one error that names every one of them.
 """
 
 import os
-from collections.abc import Mapping
-from datetime import datetime, time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,13 +15,15 @@ from msgspec import Meta, Struct
 from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.core.strict import Problem, parse_toml, problems, sentence
-from fire22.sportsbook.risk.alerts import RiskSettings
+from fire22.flows.letters import LettersSettings
+from fire22.flows.relay import RelaySettings
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]  # no setting takes infinity
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-TopicName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}\Z")]
 ENVIRONMENT: Final = "FIRE22_"
+
+Domain = TypeVar("Domain", bound=Struct)
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,164 +112,6 @@ class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
     retention_bytes: Positive = 8 << 30
 
 
-class BookConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The book's database.
-
-    Args:
-        path: of the SQLite file; empty where events come by the API alone.
-        mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
-            that is.
-        poll_ms: how often to look for changes.
-        source_timeout_s: after which a silent book no longer holds the watermark back.
-        time_zone: IANA name, of the business day.
-        day_starts_at: local time, HH:MM:SS.
-        currency: of all amounts, ISO 4217; an amount that says it is in another one is set aside.
-        week_starts_on: the weekday on which the week of figures and commissions starts.
-        online_minutes: how long a customer who has logged in, or placed a wager, and does nothing else is online.
-    """
-
-    path: str = ""
-    mapping: str = ""
-    poll_ms: Annotated[float, Meta(gt=0, le=60_000)] = 5.0
-    source_timeout_s: Seconds = 30.0
-    time_zone: str = "UTC"
-    day_starts_at: Annotated[time, Meta(tz=False)] = time(0)
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
-    week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "tuesday"
-    online_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 15.0
-
-
-class RateConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a currency is worth from a time on.
-
-    Args:
-        rate: the book's major units for one of the currency's, as text: it is used exactly.
-        since: from when on; a fact of before the first rate is set aside.
-    """
-
-    rate: Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,12}(\.[0-9]{1,12})?\Z")]
-    since: Annotated[datetime, Meta(tz=True)]
-
-
-CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
-
-
-ODDS: Final = r"^([+-][0-9]{3,9}|[0-9]{1,7}\.[0-9]{1,12}|[0-9]{1,9}/[0-9]{1,9})\Z"
-
-
-class TeaserConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A teaser that the desk takes.
-
-    Args:
-        points: by how many the lines are moved.
-        pays: the odds by the number of teams: American with a sign, decimal with a point, or fractional.
-        ties: what a tie does: `push` takes the team out, `loss` and `win` count as such.
-    """
-
-    points: Annotated[float, Meta(gt=0, le=1_000)]
-    pays: dict[Annotated[str, Meta(pattern=r"^[1-9][0-9]?\Z")], Annotated[str, Meta(pattern=ODDS)]]
-    ties: Literal["push", "loss", "win"] = "push"
-
-
-TEASERS: Final = (
-    TeaserConfig(6.0, {"2": "-110", "3": "+160", "4": "+265", "5": "+450", "6": "+700"}),
-    TeaserConfig(6.5, {"2": "-120", "3": "+145", "4": "+240", "5": "+400", "6": "+600"}),
-    TeaserConfig(7.0, {"2": "-130", "3": "+130", "4": "+215", "5": "+350", "6": "+500"}),
-)
-
-
-class DeskConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Commands that act on the book.
-
-    Args:
-        over_limit: what becomes of a wager above a limit: `reject`, or `review`: it is held until somebody decides.
-        max_wager_minor: what any wager may risk, minor units; 0 is no limit.
-        max_to_win_minor: what any wager may win, minor units; 0 is no limit.
-        busy_timeout_s: how long a command waits for another writer of the book; then `book_locked`.
-        pending_max: commands that may wait; above it `overloaded`.
-        keys_days: for how long, at least, a command's key is known; the same key later is a new command.
-        teasers: that are taken; one that was accepted keeps its terms.
-    """
-
-    over_limit: Literal["reject", "review"] = "reject"
-    max_wager_minor: Annotated[int, Meta(ge=0)] = 0
-    max_to_win_minor: Annotated[int, Meta(ge=0)] = 0
-    busy_timeout_s: Seconds = 2.0
-    pending_max: Positive = 1_000
-    keys_days: Annotated[int, Meta(gt=0, le=3650)] = 30
-    teasers: tuple[TeaserConfig, ...] = TEASERS
-
-
-class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Topics that are open to any application."""
-
-    open_topics: tuple[TopicName, ...] = ()
-
-
-class KpiConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Key figures.
-
-    Args:
-        documents_max: that one commit group says, besides the whole book's; in a flood the others wait for the next
-            one, the longest waiting first. At 60 groups a second each of 200 scopes is said five times a second.
-    """
-
-    documents_max: Positive = 16
-
-
-class FiguresConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Weekly figures and reports.
-
-    Args:
-        interval_ms: the least time between two times that documents are said, by the book's own clock.
-        documents_max: of weekly figures that are said at a time; up to half are sums of sub-trees, those nearest
-            the root first, the others those that have waited longest.
-        restate_weeks: ended weeks into which a late fact still counts; one that is later counts on the running day.
-    """
-
-    interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 2_000
-    documents_max: Positive = 400
-    restate_weeks: Annotated[int, Meta(ge=1, le=52)] = 5
-
-
-class CommissionConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Commissions.
-
-    Args:
-        interval_ms: the least time between two estimates of the running week, by the book's own clock.
-    """
-
-    interval_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 60_000
-
-
-class ExposureConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the figures of exposure may cost.
-
-    Args:
-        states_max: of the search for the worst joint outcome of markets that parlays link; beyond it the total is a
-            bound, and says so.
-        states_step_max: of all first, short searches together in each interval, on average, and half as many of long
-            ones; what is not reached is a bound until its turn.
-        interval_ms: how often, by the watermark, searches go on and documents are said.
-        markets_max: how many markets each scope shows, those that can cost most.
-    """
-
-    states_max: Positive = 100_000
-    states_step_max: Positive = 4_000
-    interval_ms: Positive = 1_000
-    markets_max: Annotated[int, Meta(gt=0, le=1_000)] = 50
-
-
-class LettersConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Dead letters: events that could not be used.
-
-    Args:
-        letters_max: open ones; beyond it the oldest leaves the view and is counted, and the log still has its event.
-    """
-
-    letters_max: Positive = 1_000
-
-
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is asking.
 
@@ -282,24 +124,22 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     session_hours: PositiveFloat = 24.0 * 7
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it. `data` is the folder of the log, the feed and the key."""
+class Config(Struct, Generic[Domain], frozen=True):
+    """All of it.
 
+    Args:
+        domain: the domain's own sections. In the file they stand beside the server's.
+        data: the folder of the log, the feed and the key.
+    """
+
+    domain: Domain
     data: str = "fire22-data"
     server: ServerConfig = ServerConfig()
     hub: HubConfig = HubConfig()
     log: LogConfig = LogConfig()
     feed: FeedConfig = FeedConfig()
-    book: BookConfig = BookConfig()
-    currencies: dict[CurrencyCode, tuple[RateConfig, ...]] = {}
-    desk: DeskConfig = DeskConfig()
-    relay: RelayConfig = RelayConfig()
-    kpi: KpiConfig = KpiConfig()
-    figures: FiguresConfig = FiguresConfig()
-    commission: CommissionConfig = CommissionConfig()
-    exposure: ExposureConfig = ExposureConfig()
-    letters: LettersConfig = LettersConfig()
-    risk: RiskSettings = RiskSettings()  # with a section for each rule
+    relay: RelaySettings = RelaySettings()
+    letters: LettersSettings = LettersSettings()
     auth: AuthConfig = AuthConfig()
 
     @property
@@ -317,8 +157,26 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         """The file of the token key."""
         return Path(self.auth.key_file) if self.auth.key_file else self.folder / "token.key"
 
+    def raw(self) -> dict[str, Any]:
+        """The values as they would stand in a file."""
+        said: dict[str, Any] = msgspec.to_builtins(self)
+        domain: dict[str, Any] = said.pop("domain")
+        return said | domain
 
-def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
+
+class Sections(Struct, Generic[Domain], frozen=True):
+    """What a domain adds to a configuration.
+
+    Args:
+        kind: a struct with a field for each section, all with defaults; no name is one of the server's.
+        problems: says what is wrong with the whole raw configuration beyond the form of each value.
+    """
+
+    kind: type[Domain]
+    problems: Callable[[dict[str, Any]], list[Problem]] = lambda _: []
+
+
+def load(path: Path | None, sections: Sections[Domain], environment: Mapping[str, str] = os.environ) -> Config[Domain]:
     """Read a configuration file and the environment.
 
     Raises:
@@ -333,10 +191,10 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         except ValueError as error:
             raise SetupError(codes.CONFIG_INVALID, f"{path} is not TOML: {error}.") from None
     raw, names = _overlay(raw, environment)
-    return convert(raw, names)
+    return convert(raw, sections, names)
 
 
-def convert(raw: dict[str, Any], names: Mapping[str, str] | None = None) -> Config:
+def convert(raw: dict[str, Any], sections: Sections[Domain], names: Mapping[str, str] | None = None) -> Config[Domain]:
     """Check raw values.
 
     Args:
@@ -345,22 +203,23 @@ def convert(raw: dict[str, Any], names: Mapping[str, str] | None = None) -> Conf
     Raises:
         SetupError: `config_invalid`, naming every key that is wrong.
     """
-    found = [*problems(raw, Config), *_of_zone(raw)]
+    found = [*problems(raw, _file(sections.kind)), *sections.problems(raw)]
     if found:
         told = [f"{each} ({names[each.place]})" if names and each.place in names else each for each in found]
         raise SetupError(codes.CONFIG_INVALID, sentence("The configuration", told))
-    return msgspec.convert(raw, Config, strict=True)
+    names_of_domain = sections.kind.__struct_fields__
+    own = {name: value for name, value in raw.items() if name not in names_of_domain}
+    own["domain"] = {name: value for name, value in raw.items() if name in names_of_domain}
+    kind: Any = Config[sections.kind]  # type: ignore[name-defined]
+    config: Config[Domain] = msgspec.convert(own, kind, strict=True)
+    return config
 
 
-def _of_zone(raw: dict[str, Any]) -> list[Problem]:
-    book = raw.get("book")
-    zone = book.get("time_zone") if isinstance(book, dict) else None
-    if isinstance(zone, str):
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            return [Problem("book.time_zone", f"there is no {zone}")]
-    return []
+def _file(kind: type[Struct]) -> type[Struct]:
+    """A struct with every key that a file may have at its top."""
+    own = [each for each in msgspec.structs.fields(Config) if each.name != "domain"]
+    fields = [(each.name, each.type, None) for each in (*own, *msgspec.structs.fields(kind))]
+    return msgspec.defstruct("File", fields, frozen=True)
 
 
 def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,7 +12,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from fire22 import app
-from fire22.config import Config, convert
 from fire22.core.message import Json, Message, decode_json
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
@@ -20,12 +19,12 @@ from fire22.sportsbook.demo.create import create_demo
 WAIT_S = 60  # ends early; so long only on a machine that is busy with much else
 
 
-def make_config(folder: Path, book: Path | None = None, /, **sections: dict[str, Any]) -> Config:
+def make_config(folder: Path, book: Path | None = None, /, **sections: dict[str, Any]) -> app.Settings:
     """A configuration for a test: a free port, an open topic, and an end without waiting."""
     raw: dict[str, Any] = {"data": str(folder), "relay": {"open_topics": ["bench"]}}
     raw["book"] = {"path": "" if book is None else str(book), "poll_ms": 2} | sections.pop("book", {})
     raw["server"] = {"port": 0, "drain_s": 0} | sections.pop("server", {})
-    return convert(raw | sections)
+    return app.convert(raw | sections)
 
 
 def make_book(path: Path) -> Path:

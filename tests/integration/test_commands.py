@@ -28,7 +28,7 @@ import asyncio, os, signal, sys, time
 from pathlib import Path
 from fire22.security.tokens import Principal
 from fire22.sportsbook.desk import execution
-from fire22.sportsbook.desk.case import House
+from fire22.sportsbook.desk.settings import DeskSettings
 
 class Cut(execution.Desk):
     def _perform(self, *arguments):
@@ -36,8 +36,8 @@ class Cut(execution.Desk):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():
-    desk = Cut(Path(sys.argv[1]), house=House(), alert=lambda _: None, now_ms=lambda: time.time_ns() // 1_000_000,
-               busy_timeout_ms=5000, pending_max=1, keys_days=30)
+    desk = Cut(Path(sys.argv[1]), settings=DeskSettings(busy_timeout_s=5.0), currency="USD",
+               view=lambda *_: None, now_ms=lambda: time.time_ns() // 1_000_000)
     await desk.act(Principal("test", "admin", "/", 0), sys.argv[2], sys.argv[3].encode(), sys.argv[4])
 
 asyncio.run(main())
@@ -86,7 +86,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
 @pytest.fixture(scope="module")
 def shop(server: app.Application) -> Shop:
     """The book behind it."""
-    return Shop(Path(server.config.book.path))
+    return Shop(Path(server.config.domain.book.path))
 
 
 def token(server: app.Application, role: str, scope: str = "/", subject: str = "test", *may: str) -> str:

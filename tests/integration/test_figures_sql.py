@@ -7,8 +7,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from fire22.app import build_engine, flow_settings
-from fire22.config import Config, FiguresConfig
+from fire22.app import build_engine, convert, flow_settings
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.scope import covers
@@ -35,7 +34,7 @@ class Simulated:
         self.book.connection.execute("PRAGMA synchronous=OFF")
         self.engine = build_engine(())
         self.archive: dict[tuple[str, str, str], Archived] = {}
-        config = Config(figures=FiguresConfig(documents_max=100_000))
+        config = convert({"figures": {"documents_max": 100_000}})
         settings = Raw(configuration(self.engine.flows, flow_settings(config)))
         self.fold([Event("set", CONFIGURED, "test", to_datetime(START_MS), settings)])
         made = simulator.start(self.book.connection, rate_hz=RATE_HZ, seed=3, now_ms=START_MS, size=FEW_GAMES)

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from fire22.app import flow_settings
-from fire22.config import Config
+from fire22.app import convert, flow_settings
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
@@ -64,7 +63,7 @@ class Desk:
         for text in incidents:
             name, after_s = parse(text)
             self._simulation.plan(name, NOW_MS + round(after_s * SECOND_MS))
-        settings = Raw(configuration(self._engine.flows, flow_settings(Config())))
+        settings = Raw(configuration(self._engine.flows, flow_settings(convert({}))))
         self._fold([Event("configured", CONFIGURED, "server", to_datetime(NOW_MS), settings)])
 
     def close(self) -> None:

@@ -13,8 +13,7 @@ import msgspec
 import pytest
 from msgspec import Raw, Struct
 
-from fire22.app import build_engine, flow_settings
-from fire22.config import Config
+from fire22.app import build_engine, convert, flow_settings
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.flows.engine import CLOCK, CONFIGURED, configuration
@@ -65,7 +64,7 @@ def folded(recorded_wagers: Path, tmp_path_factory: pytest.TempPathFactory) -> F
         recorded_wagers, read_mapping(MAPPING), book, speed=None, progress=lambda _: None, install=outbox.install
     )
     engine = build_engine(())
-    settings = Raw(configuration(engine.flows, flow_settings(Config())))
+    settings = Raw(configuration(engine.flows, flow_settings(convert({}))))
     engine.fold(encode_event(Event("set", CONFIGURED, "test", to_datetime(1), settings)).body)
     found: Archive = {}
     types: Counter[str] = Counter()

@@ -6,6 +6,7 @@ another after a replay. Where the change is meant, `FIRE22_RECORD=1` writes the 
 
 import hashlib
 import os
+import tomllib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,8 @@ from tests.support.histories import History
 from tests.support.simulated import MINUTE_MS, NOW_MS, lived, new_world
 from tests.support.simulated_facts import Teller
 
-DIGESTS = Path(__file__).parents[1] / "vectors" / "feed_digests.json"
+ROOT = Path(__file__).parents[2]
+DIGESTS = ROOT / "tests" / "vectors" / "feed_digests.json"
 GROUP = 50
 MINUTES = 5
 BEFORE_ROWS = ("seq", "offset", "expected", "expected_seq", "watermark_ms", "records")
@@ -60,6 +62,15 @@ def test_the_same_facts_become_the_same_bytes(name: str) -> None:
 def test_what_is_stored_has_the_same_shape() -> None:
     """Another shape makes every installation fold its whole log again at its next start."""
     compare("shape", app.build_engine(()).shape)
+
+
+def test_the_settings_go_into_the_log_as_the_same_bytes() -> None:
+    """Other bytes are a change of the settings: an event in every log, at the next start of every installation."""
+    raw = tomllib.loads((ROOT / "examples" / "fire22.toml").read_text())
+    raw["book"] |= {"time_zone": "America/New_York", "day_starts_at": "06:30:00", "online_minutes": 7.5}
+    raw["currencies"] = {"EUR": [{"rate": "1.0825", "since": "2026-01-01T01:00:00+01:00"}]}
+    data = msgspec.json.encode(app.flow_settings(app.convert(raw)), order="sorted")
+    compare("settings", hashlib.blake2b(data, digest_size=16).hexdigest())
 
 
 def chunks(events: Iterator[Event]) -> Iterator[list[Event]]:

@@ -9,8 +9,10 @@ import pytest
 from msgspec import Struct
 
 from fire22.core.errors import RequestError
-from fire22.sportsbook.desk.case import House
-from fire22.sportsbook.desk.execution import Alert, Desk
+from fire22.core.message import Json
+from fire22.core.scope import covers
+from fire22.sportsbook.desk.execution import ALERTS, Desk
+from fire22.sportsbook.desk.settings import DeskSettings
 from tests.support.demo_book import DemoBook
 from tests.support.storage import START_MS
 
@@ -24,6 +26,13 @@ class Who(Struct, frozen=True):
     may: tuple[str, ...] = ()
 
 
+class Alert(Struct, frozen=True):
+    """An alert as its view has it: at each scope that covers its path."""
+
+    path: str
+    status: str
+
+
 ADMIN: Final = Who()
 
 
@@ -34,19 +43,17 @@ class Shop(DemoBook):
         house: the platform's rules.
     """
 
-    def __init__(self, path: Path, house: House | None = None) -> None:
+    def __init__(self, path: Path, house: DeskSettings | None = None) -> None:
         super().__init__(path)
         self.alerts: dict[str, Alert] = {}
         self.now_ms = START_MS + 1000
         self.number = 0
         self.desk = Desk(
             path,
-            house=house or House(),
-            alert=self.alerts.get,
+            settings=msgspec.structs.replace(house or DeskSettings(), busy_timeout_s=0.02, pending_max=2),
+            currency="USD",
+            view=self.view,
             now_ms=lambda: self.now_ms,
-            busy_timeout_ms=20,
-            pending_max=2,
-            keys_days=30,
         )
         (self.customer, self.code, self.tree) = self.rows(
             "SELECT c.id, c.code, a.path FROM customers c JOIN agents a ON a.id = c.agent_id"
@@ -68,6 +75,11 @@ class Shop(DemoBook):
                 odds = round(1 + (price / 100 if price > 0 else -100 / price), 6)
                 self.set("selections", selection, odds_american=price, odds_decimal=odds)
         self.told()
+
+    def view(self, topic: str, scope: str, key: str) -> dict[str, Json] | None:
+        """A document of a view."""
+        alert = self.alerts.get(key) if topic == ALERTS else None
+        return {"status": alert.status} if alert is not None and covers(scope, alert.path) else None
 
     def set(self, table: str, id: str, **values: str | float) -> None:
         """Change a row as the book's own program would."""

@@ -6,7 +6,6 @@ import apsw
 import pytest
 
 from fire22 import app
-from fire22.config import Config, ServerConfig
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
 from fire22.log.file import storage_error
@@ -15,7 +14,7 @@ from fire22.sources.clock import clock_event
 
 async def test_a_full_disk_shows_in_the_health(tmp_path: Path) -> None:
     """An operator who looks at /readyz while the disk is full sees which stage cannot write, and why."""
-    config = Config(data=str(tmp_path), server=ServerConfig(port=0, drain_s=0))
+    config = app.convert({"data": str(tmp_path), "server": {"port": 0, "drain_s": 0}})
     async with app.running(config) as server:
         assert server.health().status == "ok"
         server.runner._failed(storage_error(apsw.FullError("database or disk is full")))
@@ -26,7 +25,7 @@ async def test_a_full_disk_shows_in_the_health(tmp_path: Path) -> None:
 
 async def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
     """The second server on a folder is refused; the first goes on."""
-    config = Config(data=str(tmp_path), server=ServerConfig(port=0, drain_s=0))
+    config = app.convert({"data": str(tmp_path), "server": {"port": 0, "drain_s": 0}})
     async with app.running(config) as server:
         with pytest.raises(StorageError) as caught:
             async with app.running(config):

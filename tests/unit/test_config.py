@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fire22.config import Config, convert, load
+from fire22.app import convert, load
 from fire22.core.errors import SetupError
 
 
@@ -21,7 +21,7 @@ def refusal(raw: dict[str, Any]) -> str:
 def test_defaults() -> None:
     """Without a file the program runs on this machine alone, with every limit set."""
     config = load(None, {})
-    assert config == Config()
+    assert config == convert({})
     assert (config.server.host, config.server.port) == ("127.0.0.1", 8080)
     assert (config.server.connections_user_max, config.server.connections_address_max) == (1_000, 0)
     assert (config.server.handshake_timeout_s, config.server.auth_timeout_s) == (10, 10)
@@ -41,7 +41,7 @@ def test_file(tmp_path: Path) -> None:
     config = load(path, {})
     assert (config.folder, config.key_file) == (Path("/srv/fire22"), Path("/etc/key"))
     assert (config.server.port, config.server.stall_s, config.server.host) == (0, 30.0, "127.0.0.1")
-    assert (config.book.time_zone, config.book.day_starts_at) == ("America/New_York", time(6, 30))
+    assert (config.domain.book.time_zone, config.domain.book.day_starts_at) == ("America/New_York", time(6, 30))
     assert config.relay.open_topics == ("bench", "x-1")
 
 
@@ -64,7 +64,8 @@ def test_environment(tmp_path: Path) -> None:
         },
     )
     assert (config.data, config.server.port, config.server.host) == ("two words", 99, "a")
-    assert (config.hub.heartbeat_s, config.book.time_zone, config.book.day_starts_at) == (2.5, "Europe/Paris", time(6))
+    book = config.domain.book
+    assert (config.hub.heartbeat_s, book.time_zone, book.day_starts_at) == (2.5, "Europe/Paris", time(6))
     assert config.relay.open_topics == ("bench",)
 
 

@@ -13,7 +13,6 @@ from fire22 import app as application
 from fire22.cli.terminal import DataOption, err, make_folder, program, run, told
 from fire22.client import connect as connect_client
 from fire22.client.connection import websocket_url
-from fire22.config import load
 from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.core.message import encode_json
@@ -55,7 +54,7 @@ def token(
             if flag not in FLAGS:
                 raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
         make_folder(data)
-        tokens = Tokens(load_key(load(None).key_file if _key_is_elsewhere() else data / "token.key"))
+        tokens = Tokens(load_key(application.load(None).key_file if _key_is_elsewhere() else data / "token.key"))
         signed = tokens.sign(
             subject=subject,
             role=role,

@@ -10,9 +10,10 @@ import apsw
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from fire22 import app as application
+from fire22.app import Settings
 from fire22.cli.reconcile import compare_figures
 from fire22.cli.terminal import MappingOption, err, out, program, told
-from fire22.config import Config, load
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
 from fire22.core.outbox import RowChange, Unusable
@@ -96,7 +97,7 @@ def install_triggers(
 ) -> None:
     """Install the triggers and the table of changes in a book, in one transaction; doing it again changes nothing."""
     with told():
-        currency = load(config).book.currency if config else ""
+        currency = application.load(config).domain.book.currency if config else ""
         mapped = read_book_mapping(mapping, currency) if mapping else None
         if uninstall:
             removed = outbox.uninstall(book, keep_outbox=keep_outbox)
@@ -218,7 +219,7 @@ def check_book(path: Path, mapping: Path | None, currency: str) -> None:
     raise SetupError(codes.BOOK_SCHEMA, f"The triggers are not in place; run `{run_it}`.")
 
 
-def compare_book(path: Path, mapping: Path | None, settings: Config, *, repair: bool) -> bool:
+def compare_book(path: Path, mapping: Path | None, settings: Settings, *, repair: bool) -> bool:
     """Compare a book with what the server knows of it, row by row, then its customers and markets with the figures;
     says each difference, and whether there is none.
 
@@ -226,7 +227,7 @@ def compare_book(path: Path, mapping: Path | None, settings: Config, *, repair: 
         settings: of the server; none runs on its data folder.
         repair: let the next start of the server bring the rows that differ in.
     """
-    domain = book_of(read_book_mapping(mapping, settings.book.currency) if mapping else None)
+    domain = book_of(read_book_mapping(mapping, settings.domain.book.currency) if mapping else None)
     follower = Follower(SqliteBook(path, domain.outbox), domain, settings.folder, lambda _: 0)
     try:
         if follower.mirror.fresh:

@@ -6,8 +6,8 @@ import apsw
 from msgspec import Struct
 
 from fire22 import app as application
+from fire22.app import Settings
 from fire22.cli.terminal import out
-from fire22.config import Config
 from fire22.core import letter
 from fire22.core.event import decode_event
 from fire22.feed.rows import read_checkpoint, read_documents, read_state
@@ -39,7 +39,7 @@ class Known(Struct, frozen=True):
     letters: int
 
 
-def compare_figures(follower: Follower, settings: Config, *, balances: bool, legs: bool) -> bool:
+def compare_figures(follower: Follower, settings: Settings, *, balances: bool, legs: bool) -> bool:
     """Compare the open wagers and balances of the book with those that the figures go by; whether all are equal.
 
     Args:
@@ -71,7 +71,7 @@ def compare_figures(follower: Follower, settings: Config, *, balances: bool, leg
     return not bare
 
 
-def _read(follower: Follower, settings: Config) -> Known | None:
+def _read(follower: Follower, settings: Settings) -> Known | None:
     """The stored figures; None where this version has to make them again, or cannot make anything of them."""
     engine = application.build_engine(settings.relay.open_topics)
     connection = connect(settings.storage)

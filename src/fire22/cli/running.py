@@ -13,11 +13,12 @@ import typer
 from rich.markup import escape
 
 from fire22 import app as application
-from fire22.cli.settings import checked, override
+from fire22.app import Settings
+from fire22.cli.settings import checked, override, with_book
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, make_folder, out, program, run, told
-from fire22.config import Config, RelayConfig, load
 from fire22.core import codes
 from fire22.core.errors import SetupError
+from fire22.flows.relay import RelaySettings
 from fire22.observability.logging import configure as configure_logging
 from fire22.process import Address, wait_for_signal
 from fire22.sources.sqlite import install as outbox
@@ -47,16 +48,15 @@ def demo(
     """Run an invented book and the whole server on it."""
     configure_logging()
     with told():
-        config = load(None)
+        config = application.load(None)
         book = data / "book.db"
         config = msgspec.structs.replace(
             config,
             data=str(data),
             server=msgspec.structs.replace(config.server, host=host, port=port),
-            book=msgspec.structs.replace(config.book, path=str(book)),
-            relay=RelayConfig(tuple(dict.fromkeys((*config.relay.open_topics, "bench")))),
+            relay=RelaySettings(tuple(dict.fromkeys((*config.relay.open_topics, "bench")))),
         )
-        config = checked(config)
+        config = checked(with_book(config, book))
         if not 0 <= rate <= 5000:
             raise SetupError(codes.CONFIG_INVALID, f"--rate is from 0 to 5000 wagers a second, not {rate:g}.")
         if not 1 <= markets <= MARKETS_MAX:
@@ -77,7 +77,7 @@ def demo(
     run(_demo(config, book, rate, [*options, *(f"--incident={each}" for each in staged)]))
 
 
-async def _demo(config: Config, book: Path, rate: float, options: list[str]) -> None:
+async def _demo(config: Settings, book: Path, rate: float, options: list[str]) -> None:
     async with application.running(config) as server:
         with _simulator(book, options):
             on = f"the invented book [cyan]{escape(str(book))}[/]"
@@ -134,13 +134,13 @@ def serve(
     """Run the server on a book."""
     configure_logging()
     with told():
-        settings = override(load(config), data, host, port, book, tuple(open_topic or ()), mapping)
+        settings = override(application.load(config), data, host, port, book, tuple(open_topic or ()), mapping)
         if echo:
             settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, echo=True))
     run(_serve(settings))
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Settings) -> None:
     async with application.running(config) as server:
         _print_where(server.address, "")
         out.print(f"Sign in with [bold green]{server.link()}[/]", soft_wrap=True, highlight=False)

@@ -12,10 +12,10 @@ from msgspec import Struct
 from rich.progress import Progress
 
 from fire22 import app as application
+from fire22.app import Settings
 from fire22.cli.books import check_book, compare_book
 from fire22.cli.settings import override
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, program, tell, told
-from fire22.config import Config, load
 from fire22.core import codes, letter
 from fire22.core.errors import BookError, SetupError, StorageError
 from fire22.core.scope import ROOT, parse_scope
@@ -62,11 +62,11 @@ def check(
     """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
     fit = True
     with told():
-        settings = override(load(config), data, None, None, book, (), mapping)
+        settings = override(application.load(config), data, None, None, book, (), mapping)
         out.print("configuration: ok")
-        named = Path(settings.book.mapping) if settings.book.mapping else None
-        if settings.book.path:
-            fit = _fits(Path(settings.book.path), named, settings.book.currency)
+        named = Path(settings.domain.book.mapping) if settings.domain.book.mapping else None
+        if settings.domain.book.path:
+            fit = _fits(Path(settings.domain.book.path), named, settings.domain.book.currency)
         if settings.folder.exists() and not settings.folder.is_dir():
             raise SetupError(codes.CONFIG_INVALID, f"{settings.folder} is not a folder; `data` names one.")
         if settings.storage.exists():
@@ -75,8 +75,8 @@ def check(
                 out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
                 _tell_stopped(settings)
                 _list_letters(settings)
-                if reconcile and settings.book.path:
-                    fit = compare_book(Path(settings.book.path), named, settings, repair=repair) and fit
+                if reconcile and settings.domain.book.path:
+                    fit = compare_book(Path(settings.domain.book.path), named, settings, repair=repair) and fit
                 if replay:
                     _check_replay(settings)
         else:
@@ -95,7 +95,7 @@ def _fits(book: Path, mapping: Path | None, currency: str) -> bool:
     return True
 
 
-def _tell_stopped(settings: Config) -> None:
+def _tell_stopped(settings: Settings) -> None:
     """A failure of the flows at which the last server stopped folding."""
     connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -111,7 +111,7 @@ def _tell_stopped(settings: Config) -> None:
         out.print(line, highlight=False, markup=False)
 
 
-def _check_storage(settings: Config, *, repair: bool) -> maintenance.StorageReport:
+def _check_storage(settings: Settings, *, repair: bool) -> maintenance.StorageReport:
     """Read the log's file whole; make again from the log what follows from it, where that is damaged and asked for."""
     try:
         return maintenance.check(settings.storage)
@@ -130,7 +130,7 @@ def _check_storage(settings: Config, *, repair: bool) -> maintenance.StorageRepo
     return maintenance.check(settings.storage)
 
 
-def _list_letters(settings: Config) -> None:
+def _list_letters(settings: Settings) -> None:
     """Dead letters are no damage of the file, but no figure has seen them."""
     connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -147,7 +147,7 @@ def _list_letters(settings: Config) -> None:
         out.print(f"  and {len(letters) - LETTERS_SHOWN_MAX:,} more")
 
 
-def _check_replay(settings: Config) -> None:
+def _check_replay(settings: Settings) -> None:
     connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         result = _replayed(connection, settings.relay.open_topics)
@@ -170,7 +170,7 @@ def _replayed(connection: apsw.Connection, configured: tuple[str, ...]) -> Repla
     return check_replay(connection, application.build_engine(last))
 
 
-def _open_topics(settings: Config) -> tuple[str, ...]:
+def _open_topics(settings: Settings) -> tuple[str, ...]:
     """Those of the configuration, and those that the last server had."""
     with storage_errors(), contextlib.closing(connect_file(settings.storage)) as connection:
         opened = opened_topics(read_rows(connection))
@@ -194,7 +194,7 @@ def report(
         wanted = Wanted(REPORTS, parse_scope(scope), archive_key(kind, key))
         if format not in ("json", "csv"):
             raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
-        settings = override(load(config), data, None, None, None, ())
+        settings = override(application.load(config), data, None, None, None, ())
         file = settings.storage
         if not file.is_file():
             raise SetupError(codes.NOT_FOUND, f"There is no log at {file}.")

@@ -8,10 +8,10 @@ The engine owns this flow and hands it what the others have refused. At most `le
 oldest leaves the view. It is counted, and the log still has its event.
 """
 
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct
 
 from fire22.core import codes
 from fire22.core.codes import Code
@@ -38,10 +38,15 @@ class Failure(Struct, frozen=True):
     evidence: dict[str, Json] = {}
 
 
-class LettersSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many letters may be open."""
+class LettersSettings(Struct, frozen=True):
+    """`[letters]`.
 
-    letters_max: int = 1_000
+    Args:
+        letters_max: that may be open; beyond it the oldest leaves the view and is counted, and the log still has its
+            event.
+    """
+
+    letters_max: Annotated[int, Meta(gt=0)] = 1_000
 
 
 class Letter(Struct, frozen=True, gc=False, array_like=True):

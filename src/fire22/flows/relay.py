@@ -6,10 +6,10 @@ without writing a flow.
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from fire22.core import codes
 from fire22.core.address import is_address, parse_address
@@ -20,11 +20,13 @@ from fire22.core.times import to_ms
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
 
+TopicName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}\Z")]
 
-class RelaySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which topics are open; anybody whose role may publish may write there."""
 
-    open_topics: tuple[str, ...] = ()
+class RelaySettings(Struct, frozen=True):
+    """`[relay]`: which topics are open; anybody whose role may publish may write there."""
+
+    open_topics: tuple[TopicName, ...] = ()
 
 
 class _Settings(Struct, frozen=True):

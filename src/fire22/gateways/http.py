@@ -252,8 +252,8 @@ class _Handlers:
         principal = self._principal(request)
         asked = request.query_params
         parameters = {name: asked.getlist(name) for name in asked if name != "scope"}
-        answer = self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)
-        return _json(answer, headers={"cache-control": "no-cache"})
+        answer = await self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)
+        return Response(answer, media_type=JSON, headers={"cache-control": "no-cache"})
 
     async def events(self, request: Request) -> Response:
         """Append one event or an array of them, all or none; answered once they are durable."""

@@ -17,6 +17,7 @@ from fire22.core.event import Event, check_data, encode_event
 from fire22.core.filter import parse_filter
 from fire22.core.message import Json
 from fire22.core.position import Position
+from fire22.core.question import Ask, Question
 from fire22.core.scope import ROOT, agent_of
 from fire22.core.times import to_datetime, to_text
 from fire22.core.topic import Kind, Topic
@@ -66,24 +67,13 @@ class Follow(Struct, frozen=True):
     resumed: Resumed | None
 
 
-class Query(Struct, frozen=True):
-    """A question that is answered from the flows as they are now.
-
-    Args:
-        topic: whoever may follow it may ask.
-        answer: of a scope and the parameters of the request. Reads only, and within a few milliseconds.
-    """
-
-    topic: str
-    answer: Callable[[str, Mapping[str, Sequence[str]]], Json]
-
-
 class Service:
     """Authentication, access, subscriptions and publishing for the gateways.
 
     Args:
         desk: performs commands; None where nothing does.
-        queries: what can be asked, by name.
+        questions: what can be asked, by name: the topic that the asker must be allowed to follow.
+        ask: sends a question to the engine; needed where there are questions.
         about: what the domain tells of itself to who signs in.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
         count_error: told about the code of each error that a client is answered with.
@@ -103,7 +93,8 @@ class Service:
         check_event: Callable[[str, Raw], object],
         count_error: Callable[[str], None] = lambda _: None,
         desk: Desk | None = None,
-        queries: Mapping[str, Query] | None = None,
+        questions: Mapping[str, str] | None = None,
+        ask: Ask | None = None,
         about: Mapping[str, Json] | None = None,
     ) -> None:
         self.log = log
@@ -117,7 +108,8 @@ class Service:
         self._check_event = check_event
         self._count_error = count_error
         self._desk = desk
-        self._queries = queries or {}
+        self._questions = questions or {}
+        self._ask = ask
         self.about = about or {}
         self.draining = False
 
@@ -184,19 +176,19 @@ class Service:
 
     def query(
         self, principal: Principal, name: str, scope: str | None, parameters: Mapping[str, Sequence[str]]
-    ) -> Json:
-        """Answer a question about a scope.
+    ) -> Awaitable[bytes]:
+        """Answer a question about a scope, as JSON.
 
         Raises:
             AuthError: `token_expired`.
-            RequestError: `not_found`, what Access refuses, or what is wrong with the question.
+            RequestError: `not_found`, what Access refuses, or in the future, what is wrong with the question.
         """
-        query = self._queries.get(name)
-        if query is None:
-            known = ", ".join(self._queries)
+        topic = self._questions.get(name)
+        if topic is None or self._ask is None:
+            known = ", ".join(self._questions)
             raise RequestError(codes.NOT_FOUND, f"There is no query {name[:64]}; there are: {known or 'none'}.")
-        _, allowed = self.find(principal, query.topic, scope)
-        return query.answer(allowed, parameters)
+        _, allowed = self.find(principal, topic, scope)
+        return self._ask(Question(name, allowed, parameters))
 
     def publish(self, principal: Principal, events: Sequence[Event]) -> "asyncio.Future[list[Appended]]":
         """Append events, all or none; done once they are durable.

@@ -1,11 +1,18 @@
-"""The sportsbook as the server sees it: its flows, and how the data of its events is read."""
+"""The sportsbook as the application sees it: all that `app.py` takes of it.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+A process that folds takes `flows`, `decode`, `Settings.of_flows` and `answer`; one that reads a book, `book`. One that
+serves clients takes `roles`, `decode`, `QUESTIONS`, `about` and `desk`, none of which needs a flow in the same process:
+the desk reads views and the book, and a question goes to the engine as a message.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 from msgspec import Raw
 
 from fire22.core.message import Json
+from fire22.core.question import Question
 from fire22.flows.base import Flow
 from fire22.sportsbook.accounting.commissions import Commissions
 from fire22.sportsbook.accounting.daybook import Daybook
@@ -15,17 +22,25 @@ from fire22.sportsbook.accounting.weekly_figures import Figures
 from fire22.sportsbook.betting.decoding import reader
 from fire22.sportsbook.betting.facts import FACTS
 from fire22.sportsbook.betting.money import Money
+from fire22.sportsbook.book.schema import Book
+from fire22.sportsbook.book.schema import book as book_of
+from fire22.sportsbook.book.schema.mapping import read_book_mapping
+from fire22.sportsbook.desk.execution import Desk, View, is_demo
 from fire22.sportsbook.exposure.flow import Exposures
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.agent_tree import Tree
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.reviews import Reviews
 from fire22.sportsbook.risk.alerts import Alerts
+from fire22.sportsbook.roles import roles as roles
+from fire22.sportsbook.settings import Settings as Settings
+from fire22.sportsbook.settings import problems as problems
 from fire22.sportsbook.ticker.activity import ActivityFeed
 from fire22.sportsbook.ticker.notifications import Notifications
 from fire22.sportsbook.ticker.wagers import Ticker
 
-Answer = Callable[[str, Mapping[str, Sequence[str]]], Json]  # of a scope and the parameters of a request
+# What can be asked, and the topic that the asker must be allowed to follow.
+QUESTIONS: Final = {"what-if": "exposure"}
 
 _READERS: Final = {name: reader(type) for name, type in FACTS.items()}
 
@@ -55,25 +70,6 @@ def flows() -> tuple[Flow, ...]:
     )
 
 
-def queries(flows: Callable[[], Iterable[Flow]]) -> dict[str, tuple[str, Answer]]:
-    """What can be asked of the flows, by name: the topic that the asker must be allowed to follow, and the answer.
-
-    Args:
-        flows: gives them as they are when somebody asks.
-    """
-
-    def what_if(scope: str, parameters: Mapping[str, Sequence[str]]) -> Json:
-        (exposures,) = (each for each in flows() if isinstance(each, Exposures))
-        return exposures.what_if(scope, parameters)
-
-    return {"what-if": ("exposure", what_if)}
-
-
-def about(currency: str) -> dict[str, Json]:
-    """What a client is told of the book when it signs in: its currency, and how many decimals its amounts have."""
-    return {"currency": currency, "decimals": Money(currency).decimals}
-
-
 def decode(type: str, data: Raw) -> object:
     """An event's data as the domain's type for it; None for a type that is not the domain's.
 
@@ -82,3 +78,56 @@ def decode(type: str, data: Raw) -> object:
     """
     read = _READERS.get(type)
     return read(data) if read is not None else None
+
+
+def answer(flows: Iterable[Flow], question: Question) -> Json:
+    """The answer to one of `QUESTIONS`, of the flows that are folded here.
+
+    Raises:
+        RequestError: what is wrong with it.
+    """
+    (exposures,) = (each for each in flows if isinstance(each, Exposures))
+    return exposures.what_if(question.scope, question.parameters)
+
+
+def about(settings: Settings) -> dict[str, Json]:
+    """What a client is told of the book when it signs in: its currency, and how many decimals its amounts have."""
+    currency = settings.book.currency
+    return {"currency": currency, "decimals": Money(currency).decimals}
+
+
+def book(mapping: str, currency: str) -> Book:
+    """What a source makes of the rows of a book.
+
+    Args:
+        mapping: file that names its tables and columns; empty for a book of the demo schema.
+
+    Raises:
+        SetupError: `mapping_invalid`.
+    """
+    return book_of(read_book_mapping(Path(mapping), currency) if mapping else None)
+
+
+def desk(
+    settings: Settings,
+    *,
+    view: View,
+    now_ms: Callable[[], int],
+    read_file: Callable[[], tuple[int, int] | None],
+) -> Desk | None:
+    """What performs commands on the configured book; None where it is none that they know how to write.
+
+    Args:
+        view, now_ms, read_file: see `Desk`.
+    """
+    path = Path(settings.book.path)
+    if not settings.book.path or not is_demo(path):
+        return None
+    return Desk(
+        path,
+        settings=settings.desk,
+        currency=settings.book.currency,
+        view=view,
+        now_ms=now_ms,
+        read_file=read_file,
+    )

@@ -7,12 +7,11 @@ import pytest
 import websockets
 
 from fire22 import app
-from fire22.config import Config
 
 
-def configuration(folder: Path, *, echo: bool) -> Config:
+def configuration(folder: Path, *, echo: bool) -> app.Settings:
     """A server on a free port without a book."""
-    config = Config(data=str(folder))
+    config = app.convert({"data": str(folder)})
     return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=0, echo=echo, drain_s=0))
 
 

@@ -1,7 +1,6 @@
 """Every account of the day book: the cells of its days, and where in them a fact counts."""
 
 from collections.abc import Callable, Iterator
-from datetime import time
 from typing import Final
 
 from fire22.flows.base import Fact, Table
@@ -12,6 +11,7 @@ from fire22.sportsbook.accounting.late_facts import LateFacts
 from fire22.sportsbook.accounting.open_periods import Running
 from fire22.sportsbook.accounting.past_days import Sheets
 from fire22.sportsbook.betting.periods import Periods
+from fire22.sportsbook.betting.settings import BookSettings
 
 JOURNAL_BYTES: Final = 2 << 20  # some 20,000 cells
 
@@ -34,7 +34,7 @@ class Accounts:
         self.homes: dict[str, tuple[str, ...]] = {}
         self.running = Running()
         self.late = late
-        self.periods = Periods("UTC", time(0))
+        self.periods = BookSettings().periods
         self.touched: list[Account] = []
         self.touched_leaves: list[Leaf] = []
         self.cells: KeptRows[Cell] = KeptRows("cell", Cell, JOURNAL_BYTES)

@@ -14,10 +14,10 @@ Source: domain rules, "Agent commission"; the arithmetic is in `commission_plans
 
 from datetime import date
 from fractions import Fraction
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from fire22.core import codes
 from fire22.core.message import Json
@@ -28,6 +28,7 @@ from fire22.sportsbook.accounting import commission_plans as arithmetic
 from fire22.sportsbook.accounting.commission_totals import CommissionSums
 from fire22.sportsbook.accounting.customer_day import Total
 from fire22.sportsbook.accounting.daybook import Daybook
+from fire22.sportsbook.accounting.settings import CommissionSettings
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.errors import AmountError
 from fire22.sportsbook.betting.periods import key_of
@@ -36,12 +37,6 @@ from fire22.sportsbook.registry.flow import Registry
 TOPIC: Final = "commission"
 CURRENT: Final = "current"
 SINCE: Final = "since"  # up to which watermark the running week's estimate is complete, beside when it was made
-
-
-class CommissionSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How often the running week is estimated."""
-
-    interval_ms: Annotated[int, Meta(ge=0)] = 60_000
 
 
 class PlanRow(Struct, frozen=True, gc=False, array_like=True):

@@ -15,11 +15,10 @@ sheets and not the whole tree's.
 The flows after it read, in their flush: `due`, the `accounts`, and the `periods` that have ended or are restated.
 """
 
-from datetime import time
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.accounting.accounts import Accounts
@@ -27,24 +26,16 @@ from fire22.sportsbook.accounting.customer_day import Cell
 from fire22.sportsbook.accounting.ended_periods import EndedPeriods
 from fire22.sportsbook.accounting.late_facts import LateFacts
 from fire22.sportsbook.accounting.open_periods import Running
+from fire22.sportsbook.accounting.settings import FiguresSettings
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.betting.periods import Periods, Weekday, month_of
+from fire22.sportsbook.betting.periods import month_of
+from fire22.sportsbook.betting.settings import BookSettings
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.movement import MOVES, Movement
 
 BONUS: Final = "bonus"
 REPORTS: Final = "reports"  # the topic that tells of ended periods
-
-
-class DaybookSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When days and weeks begin, how long they can be restated, and how often what follows from them is said."""
-
-    time_zone: str = "UTC"
-    day_starts_at: time = time(0)
-    week_starts_on: Weekday = "tuesday"
-    restate_weeks: Annotated[int, Meta(ge=1, le=52)] = 5
-    interval_ms: Annotated[int, Meta(ge=0)] = 2_000
 
 
 class Daybook(Flow):
@@ -60,7 +51,7 @@ class Daybook(Flow):
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.due = False
-        self.settings = DaybookSettings()
+        self.settings = FiguresSettings()
         self._book = registry
         self._late = LateFacts()
         self.accounts = Accounts(self._late, lambda: self.before_ms)
@@ -85,8 +76,8 @@ class Daybook(Flow):
 
     def configure(self, settings: Raw) -> None:
         """Take the settings that hold from here on."""
-        self.settings = taken = msgspec.json.decode(settings, type=DaybookSettings)
-        self.accounts.configure(Periods(taken.time_zone, taken.day_starts_at, taken.week_starts_on))
+        self.settings = msgspec.json.decode(settings, type=FiguresSettings)
+        self.accounts.configure(msgspec.json.decode(settings, type=BookSettings).periods)
 
     def handlers(self) -> dict[str, Handler]:
         """Customers, wagers, and what moves a balance."""

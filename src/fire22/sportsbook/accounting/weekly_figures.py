@@ -12,10 +12,10 @@ follow.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
 from fire22.core.message import Json
 from fire22.core.scope import ROOT, ancestors
@@ -27,18 +27,13 @@ from fire22.sportsbook.accounting.day_accounts import Account, Leaf, Money
 from fire22.sportsbook.accounting.daybook import Daybook
 from fire22.sportsbook.accounting.ended_periods import Restated
 from fire22.sportsbook.accounting.revisions import Revisions
+from fire22.sportsbook.accounting.settings import FiguresSettings
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.periods import Period, key_of, weekday_of
 from fire22.sportsbook.registry.flow import Registry
 
 TOPIC = "figures"
-
-
-class FiguresSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many documents are said at a time."""
-
-    documents_max: Annotated[int, Meta(gt=0)] = 400
 
 
 class Week:

@@ -1,7 +1,6 @@
 """One command at work: who asks, what is allowed, the open transaction, and what is written down about it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
 import apsw
 from msgspec import Struct
@@ -14,34 +13,7 @@ from fire22.sportsbook.book.changes import Change, ModifyWager, PlaceWager
 from fire22.sportsbook.book.writer import check_minor
 from fire22.sportsbook.desk.permits import Actor, Grant
 from fire22.sportsbook.desk.reads import Reader
-
-OverLimit = Literal["reject", "review"]
-
-
-class Teaser(Struct, frozen=True):
-    """A teaser that the house offers: `facts.Terms` says what the fields mean."""
-
-    points: float
-    pays: dict[str, str]
-    ties: str = "push"
-
-
-class House(Struct, frozen=True):
-    """The platform's own rules.
-
-    Args:
-        over_limit: what becomes of a wager above a limit.
-        max_wager_minor: of any wager; 0 is no limit. Minor units.
-        max_to_win_minor: what any wager may win; 0 is no limit. Minor units.
-        teasers: those that are offered; one for each number of points.
-        currency: the book's, of all amounts of commands and of the limits.
-    """
-
-    over_limit: OverLimit = "reject"
-    max_wager_minor: int = 0
-    max_to_win_minor: int = 0
-    teasers: tuple[Teaser, ...] = ()
-    currency: str = "USD"
+from fire22.sportsbook.desk.settings import DeskSettings
 
 
 class Done(Struct, frozen=True):
@@ -64,6 +36,8 @@ class Case(Struct, frozen=True):
 
     Args:
         name: of the command.
+        house: the platform's own rules.
+        currency: the book's, of all amounts of commands and of the limits.
         new_id: makes an id of the book.
         alert_status: of the alert that the command is about.
     """
@@ -71,7 +45,8 @@ class Case(Struct, frozen=True):
     name: str
     actor: Actor
     grant: Grant
-    house: House
+    house: DeskSettings
+    currency: str
     now_ms: int
     new_id: Callable[[], str]
     connection: apsw.Connection
@@ -93,7 +68,7 @@ class Case(Struct, frozen=True):
         Raises:
             RequestError: `currency_mismatch`.
         """
-        said, other = currency or self.house.currency, account or self.house.currency
+        said, other = currency or self.currency, account or self.currency
         if said != other:
             of = "book" if account is None else "account"
             message = f"The amount is in {said}; the {of}'s currency is {other}."

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,21 +27,25 @@ from fire22.core import codes
 from fire22.core.errors import BookError, RequestError
 from fire22.core.message import Json
 from fire22.core.outbox import META
-from fire22.core.scope import covers
 from fire22.core.times import to_text
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
-from fire22.sportsbook.desk.case import Case, Done, House
+from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.commands import COMMANDS, Command
 from fire22.sportsbook.desk.permits import Actor, Grant, is_permitted, permit
 from fire22.sportsbook.desk.reads import Reader
+from fire22.sportsbook.desk.settings import DeskSettings
 
 KEY_MAX: Final = 200
 RETRY_S: Final = 0.5
 DAY_MS: Final = 86_400_000
 FORGOTTEN_MAX: Final = 3  # keys, with each command
 _NO_FILE: Final = (0, 0)
+ALERTS: Final = "alerts"  # the view that says how each alert is
+
+# The document of a view now, by topic, scope and key; None where there is none.
+View = Callable[[str, str, str], Mapping[str, Json] | None]
 
 _PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
     commands.PlaceWager: wagers.place,
@@ -64,13 +68,6 @@ _PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
 }
 
 
-class Alert(Struct, frozen=True):
-    """An alert as the risk rules know it: whose tree it is about, and its status."""
-
-    path: str
-    status: str
-
-
 class _Answer(Struct, frozen=True, rename="camel"):
     command: str
     key: str
@@ -86,10 +83,10 @@ class Desk:
 
     Args:
         path: of the book, with the demo schema and its triggers.
-        alert: finds an alert by its id; asked in the caller's thread.
-        busy_timeout_ms: how long a command waits for another writer of the book.
-        pending_max: commands that may wait.
-        keys_days: for how long keys are known.
+        settings: the platform's rules, and how commands wait.
+        currency: the book's.
+        view: finds the documents that clients see; asked in the caller's thread.
+        now_ms: the book's time; asked in the desk's own thread.
         read_file: device and inode of the book that this process reads now, None for none; another one at the path is
             not opened before that has been let go (see `sources/pipeline.py`).
     """
@@ -98,21 +95,17 @@ class Desk:
         self,
         path: Path,
         *,
-        house: House,
-        alert: Callable[[str], Alert | None],
+        settings: DeskSettings,
+        currency: str,
+        view: View,
         now_ms: Callable[[], int],
-        busy_timeout_ms: int,
-        pending_max: int,
-        keys_days: int,
         read_file: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
         self._path = path
-        self._house = house
-        self._alert = alert
+        self._settings = settings
+        self._currency = currency
+        self._view = view
         self._now_ms = now_ms
-        self._busy_timeout_ms = busy_timeout_ms
-        self._pending_max = pending_max
-        self._keys_ms = keys_days * DAY_MS
         self._read_file = read_file
         self._pending = 0
         self.problem = ""
@@ -141,7 +134,7 @@ class Desk:
             raise RequestError(codes.COMMAND_INVALID, f"A key has 1 to {KEY_MAX} printable characters.")
         command, digest = _read(name, kind.body, body)
         status = self._status_of(actor, command)
-        if self._pending >= self._pending_max:
+        if self._pending >= self._settings.pending_max:
             raise RequestError(codes.OVERLOADED, "The desk has no room for more commands now.", retry_after_s=RETRY_S)
         self._pending += 1
         future = asyncio.wrap_future(
@@ -188,10 +181,11 @@ class Desk:
         """
         if not isinstance(command, commands.DecideAlert):
             return ""
-        alert = self._alert(command.alert_id)
-        if alert is None or not covers(actor.scope, alert.path):
+        # A scope has the documents of exactly those alerts of which it covers all evidence.
+        alert = self._view(ALERTS, actor.scope, command.alert_id)
+        if alert is None:
             raise RequestError(codes.ALERT_UNKNOWN, f"There is no alert {command.alert_id[:64]}.")
-        return alert.status
+        return str(alert["status"])
 
     # In the desk's own thread.
 
@@ -206,13 +200,22 @@ class Desk:
                     return msgspec.json.encode(_Answer(name, key, True, Raw(known)))
                 read = Reader(connection, actor.scope)
                 case = Case(
-                    name, actor, grant, self._house, now_ms, partial(new_id, now_ms), connection, read, alert_status
+                    name=name,
+                    actor=actor,
+                    grant=grant,
+                    house=self._settings,
+                    currency=self._currency,
+                    now_ms=now_ms,
+                    new_id=partial(new_id, now_ms),
+                    connection=connection,
+                    read=read,
+                    alert_status=alert_status,
                 )
                 done = _PERFORMERS[type(command)](case, command)
                 result = msgspec.json.encode(done.result)
                 _record(connection, actor.subject, name, done, now_ms)
                 _remember(connection, actor.subject, key, digest, result, now_ms)
-                _forget(connection, now_ms - self._keys_ms)
+                _forget(connection, now_ms - self._settings.keys_days * DAY_MS)
             return msgspec.json.encode(_Answer(name, key, False, Raw(result)))
 
     @contextlib.contextmanager
@@ -248,7 +251,7 @@ class Desk:
         try:
             if not is_demo(self._path):
                 raise BookError(codes.BOOK_SCHEMA, f"{self._path.name} is no longer a book that commands can write to.")
-            connection.set_busy_timeout(self._busy_timeout_ms)
+            connection.set_busy_timeout(int(self._settings.busy_timeout_s * 1000))
             # An answer says that it is on disk, also after a loss of power.
             connection.execute("PRAGMA synchronous=FULL")
         except BaseException:

@@ -12,8 +12,9 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.scope import covers
-from fire22.sportsbook.desk.case import Case, House
+from fire22.sportsbook.desk.case import Case
 from fire22.sportsbook.desk.reads import Agent, Customer
+from fire22.sportsbook.desk.settings import DeskSettings
 
 
 class Limit(Struct, frozen=True):
@@ -23,7 +24,7 @@ class Limit(Struct, frozen=True):
     whose: str
 
 
-def largest_wager(customer: Customer, agents: list[Agent], house: House) -> Limit | None:
+def largest_wager(customer: Customer, agents: list[Agent], house: DeskSettings) -> Limit | None:
     """The most that a customer may risk on one wager, or None where nobody limits it.
 
     A player's own limit counts times the bet factor, rounded down. 0 is no limit of its own.
@@ -36,7 +37,7 @@ def largest_wager(customer: Customer, agents: list[Agent], house: House) -> Limi
     return min(limits, key=lambda limit: limit.minor, default=None)
 
 
-def over_limit(limit: Limit | None, house: House, risk_minor: int, to_win_minor: int) -> RequestError | None:
+def over_limit(limit: Limit | None, house: DeskSettings, risk_minor: int, to_win_minor: int) -> RequestError | None:
     """Why a wager is above a limit (`limit_exceeded`), or None."""
     if limit is not None and risk_minor > limit.minor:
         return _exceeded("risk", limit, risk_minor)

@@ -42,13 +42,22 @@ RESULTS_MS: Final = 7 * 24 * 3_600_000  # a result is known for so long after th
 Positive = Annotated[int, Meta(gt=0)]
 
 
-class ExposureSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the figures may cost; see `ExposureConfig`."""
+class ExposureSettings(Struct, frozen=True):
+    """`[exposure]`: what the figures may cost.
+
+    Args:
+        states_max: of the search for the worst joint outcome of markets that parlays link; beyond it the total is a
+            bound, and says so.
+        states_step_max: of all first, short searches together in each interval, on average, and half as many of long
+            ones; what is not reached is a bound until its turn.
+        interval_ms: how often, by the watermark, searches go on and documents are said.
+        markets_max: how many markets each scope shows, those that can cost most.
+    """
 
     states_max: Positive = 100_000
     states_step_max: Positive = 4_000
     interval_ms: Positive = 1_000
-    markets_max: Positive = 50
+    markets_max: Annotated[int, Meta(gt=0, le=1_000)] = 50
 
 
 class ResultRow(Struct, frozen=True, gc=False, array_like=True):

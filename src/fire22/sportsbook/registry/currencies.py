@@ -17,21 +17,25 @@ from fire22.core.times import to_ms, to_text
 from fire22.flows.base import Refused
 from fire22.sportsbook.betting.facts import MINOR_MAX
 from fire22.sportsbook.betting.money import Money, half_up
+from fire22.sportsbook.betting.settings import CurrencyCode
 
 AMOUNT: Final = "_minor"  # what the name of a field ends with that is an amount
 NESTED: Final = ("before", "after")  # fields that hold amounts of their own
 
 
-class Rate(Struct, frozen=True, forbid_unknown_fields=True):
+class Rate(Struct, frozen=True):
     """What a currency is worth from a time on.
 
     Args:
         rate: the book's major units for one of the currency's, as decimal text: it is used exactly.
-        since: from when on, with an offset or `Z`.
+        since: from when on, with an offset or `Z`; a fact of before the first rate is set aside.
     """
 
     rate: Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,12}(\.[0-9]{1,12})?\Z")]
     since: Annotated[datetime, Meta(tz=True)]
+
+
+Rates = dict[CurrencyCode, tuple[Rate, ...]]
 
 
 class Struck(Struct, frozen=True, array_like=True):
@@ -49,7 +53,7 @@ class Currencies:
         rates: by the currency's code.
     """
 
-    def __init__(self, money: Money, rates: dict[str, tuple[Rate, ...]]) -> None:
+    def __init__(self, money: Money, rates: Rates) -> None:
         self._money = money
         self._rates = {
             currency: sorted(((to_ms(each.since), each.rate) for each in those), reverse=True)

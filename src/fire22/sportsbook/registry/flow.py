@@ -17,15 +17,16 @@ from sys import intern
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from fire22.core import codes
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.lifecycle import State, is_legal
+from fire22.sportsbook.betting.settings import BookSettings
 from fire22.sportsbook.betting.settlement import cash_risk_minor
 from fire22.sportsbook.registry.conversion import Conversion
-from fire22.sportsbook.registry.currencies import Rate
+from fire22.sportsbook.registry.currencies import Rates
 from fire22.sportsbook.registry.directory import Directory
 from fire22.sportsbook.registry.markets import Markets
 from fire22.sportsbook.registry.movement import Kind, Movement
@@ -34,11 +35,10 @@ from fire22.sportsbook.registry.records import Agent, Customer, Market
 from fire22.sportsbook.registry.wager_table import ClosedWager, WagerTable
 
 
-class RegistrySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The book's own currency, and what others are worth."""
+class RegistrySettings(BookSettings, frozen=True):
+    """The book's own currency, and what others are worth: `[currencies]`."""
 
-    currency: str = "USD"
-    rates: dict[str, tuple[Rate, ...]] = {}
+    rates: Rates = field(default_factory=dict)
 
 
 class Asked(Struct, frozen=True, gc=False, array_like=True):

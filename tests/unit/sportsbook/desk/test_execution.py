@@ -12,11 +12,11 @@ import pytest
 from fire22.core.errors import BookError, RequestError
 from fire22.sportsbook.accounting.ledger import Ledger
 from fire22.sportsbook.book import writer
-from fire22.sportsbook.desk.case import House
-from fire22.sportsbook.desk.execution import Alert, is_demo
+from fire22.sportsbook.desk.execution import is_demo
+from fire22.sportsbook.desk.settings import DeskSettings
 from fire22.sportsbook.registry.flow import Registry
 from tests.support.folding import Folding
-from tests.support.shop import ADMIN, Shop, Who
+from tests.support.shop import ADMIN, Alert, Shop, Who
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_an_agents_credit_covers_its_whole_tree(shop: Shop) -> None:
 
 def test_a_held_wager_needs_credit_when_it_is_accepted(tmp_path: Path) -> None:
     """The customer's, and that of the agents above."""
-    shop = Shop(tmp_path / "book.db", House("review", 2_000))
+    shop = Shop(tmp_path / "book.db", DeskSettings("review", 2_000))
     held = {"wagerId": shop.done("wager.place", shop.wager(3_000))["wagerId"]}
     shop.connection.execute("UPDATE agents SET credit_limit_cents = 2999 WHERE path = ?", (shop.tree,))
     assert shop.refused("wager.accept", held).code.name == "credit_exceeded"
@@ -177,7 +177,7 @@ def test_the_lowest_limit_holds(shop: Shop) -> None:
 
 def test_the_platform_limits_every_wager(tmp_path: Path) -> None:
     """What any wager may risk and win."""
-    shop = Shop(tmp_path / "book.db", House("reject", 2_000, 2_500))
+    shop = Shop(tmp_path / "book.db", DeskSettings("reject", 2_000, 2_500))
     assert (shop.refused("wager.place", shop.wager(2_001)).details or {})["whose"] == "platform"
     assert shop.refused("wager.place", shop.wager(2_000, (0, 1))).details == {
         "limitMinor": 2_500, "amountMinor": 3_000, "whose": "platform",
@@ -188,7 +188,7 @@ def test_the_platform_limits_every_wager(tmp_path: Path) -> None:
 
 def test_what_is_over_a_limit_can_be_held_for_review(tmp_path: Path) -> None:
     """Where the house reviews, such a wager waits; it is nobody's risk until somebody accepts it."""
-    shop = Shop(tmp_path / "book.db", House("review", 2_000))
+    shop = Shop(tmp_path / "book.db", DeskSettings("review", 2_000))
     held = shop.done("wager.place", shop.wager(3_000))
     other = shop.done("wager.place", shop.wager(4_000))
     assert held["status"] == "review" and "2000" in held["reason"]

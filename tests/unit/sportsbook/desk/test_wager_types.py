@@ -11,7 +11,7 @@ from fire22.core.errors import RequestError
 from fire22.sportsbook import domain
 from fire22.sportsbook.betting.facts import MINOR_MAX
 from fire22.sportsbook.book import changes, writer
-from fire22.sportsbook.desk.case import House, Teaser
+from fire22.sportsbook.desk.settings import DeskSettings, Teaser
 from tests.support.folding import Folding
 from tests.support.shop import Shop
 from tests.support.storage import START_MS
@@ -23,7 +23,7 @@ class Types(Shop):
     """A shop with markets of which every price is what a test says."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, House(teasers=(SIX_POINTS,)))
+        super().__init__(path, DeskSettings(teasers=(SIX_POINTS,)))
         self.set("customers", self.customer, credit_limit_cents=10**9, max_wager_cents=10**9)
         self.connection.execute("UPDATE agents SET credit_limit_cents = 0, max_wager_cents = 0")
         self.event = self.one("SELECT event_id FROM markets WHERE id = ?", self.markets[0])
