@@ -18,7 +18,8 @@ from bench.latency import NANOSECONDS_PER_MS, read_pairs
 from bench.processes import child, free_port, server, token
 from bench.report import Report, Row
 from bench.writer import Written
-from fire22.log.file import connect, open_file
+from fire22.log.database import connect
+from fire22.log.file import open_file
 from fire22.log.seal import seal
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo

@@ -13,6 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"core"},
     "log": {"core"},
     "feed": {"core", "log"},
+    "store": {"core", "log"},
     "sources": {"core", "log"},
     "flows": {"core", "log", "feed"},
     "sportsbook": {"core", "flows"},

@@ -23,7 +23,7 @@ from fire22.core.topic import DIRECT
 from fire22.feed.base import Archived, Record
 from fire22.feed.rows import begin_again, read_archive, read_documents, read_records
 from fire22.log import file as log_file
-from fire22.log.file import connect, storage_errors
+from fire22.log.database import connect, storage_errors
 from fire22.log.maintenance import backup, check
 from tests.integration.inside import make_config, sign, talking, until
 from tests.integration.test_http import request

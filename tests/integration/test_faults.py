@@ -14,7 +14,7 @@ from fire22.cli import program
 from fire22.core.event import encode_event
 from fire22.core.message import Json
 from fire22.flows.replay_check import check_replay
-from fire22.log.file import connect
+from fire22.log.database import connect
 from fire22.sportsbook import domain
 from tests.integration.inside import make_config, talking, until
 from tests.integration.test_http import request

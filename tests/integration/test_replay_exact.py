@@ -17,7 +17,7 @@ from fire22.core import codes
 from fire22.core.errors import StorageError
 from fire22.core.event import encode_event
 from fire22.flows.replay_check import check_replay
-from fire22.log.file import connect
+from fire22.log.database import connect
 from fire22.log.maintenance import backup, check
 from fire22.sportsbook import domain
 from tests.support import archiver

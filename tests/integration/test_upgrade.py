@@ -13,7 +13,7 @@ from fire22.core.event import encode_event
 from fire22.core.position import Position
 from fire22.feed.rows import begin_again
 from fire22.flows.replay_check import check_replay
-from fire22.log.file import connect, meta
+from fire22.log.database import connect, meta
 from fire22.log.maintenance import check
 from tests.integration.inside import make_config, talking, until
 from tests.support.histories import History

@@ -16,7 +16,8 @@ from fire22.feed.rows import read_archive, read_documents, read_records, read_st
 from fire22.flows.engine import Engine
 from fire22.flows.runner import Runner
 from fire22.log.base import Group
-from fire22.log.file import SEALED, connect, query
+from fire22.log.database import connect, query
+from fire22.log.file import SEALED
 from fire22.log.seal import seal
 from fire22.log.sqlite import LogReader
 from fire22.storage import EmbeddedStorage

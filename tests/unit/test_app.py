@@ -8,7 +8,7 @@ import pytest
 from fire22 import app
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
-from fire22.log.file import storage_error
+from fire22.log.database import storage_error
 from fire22.sources.clock import clock_event
 
 

@@ -17,8 +17,8 @@ from fire22.core import codes
 from fire22.core.errors import SetupError
 from fire22.core.message import encode_json
 from fire22.core.scope import ROOT, is_customer, parse_scope
-from fire22.log.file import connect as connect_file
-from fire22.log.file import storage_errors
+from fire22.log.database import connect as connect_file
+from fire22.log.database import storage_errors
 from fire22.observability.logging import configure as configure_logging
 from fire22.security.tokens import Tokens, check_client, load_key
 from fire22.sportsbook.desk.permits import FLAGS

@@ -13,7 +13,7 @@ from fire22.core.event import decode_event
 from fire22.feed.rows import read_checkpoint, read_documents, read_state
 from fire22.flows.engine import CLOCK, Engine
 from fire22.flows.faults import FoldStopped
-from fire22.log.file import connect, meta
+from fire22.log.database import connect, meta
 from fire22.log.sqlite import LogReader, read_rows
 from fire22.sources.follower import Follower
 from fire22.sportsbook import reconcile

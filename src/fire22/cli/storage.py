@@ -26,8 +26,8 @@ from fire22.flows.relay import opened_topics
 from fire22.flows.replay_check import ReplayReport, check_replay
 from fire22.gateways import archive
 from fire22.log import maintenance
-from fire22.log.file import connect as connect_file
-from fire22.log.file import meta, storage_errors
+from fire22.log.database import connect as connect_file
+from fire22.log.database import meta, storage_errors
 from fire22.log.sqlite import read_rows
 from fire22.process import locked
 from fire22.sportsbook.accounting.reports import TOPIC as REPORTS

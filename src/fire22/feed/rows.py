@@ -26,7 +26,8 @@ from fire22.feed.base import (
     decode_entries,
     encode_entries,
 )
-from fire22.log.file import feed_begins, meta, new_epoch, query, set_meta, storage_errors
+from fire22.log.database import meta, query, set_meta, storage_errors
+from fire22.log.file import feed_begins, new_epoch
 from fire22.log.seal import damaged, seal
 
 REMOVED: Final = b"null"  # the body of a document that is gone; kept as long as the feed reaches back to its removal

@@ -27,7 +27,7 @@ from fire22.feed.base import (
     after_all,
 )
 from fire22.feed.ring import Ring
-from fire22.log.file import connect, meta, storage_errors
+from fire22.log.database import connect, meta, storage_errors
 from fire22.log.seal import damaged
 from fire22.log.writer import Writer
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from fire22.feed.rows import begin_again, read_state, write_batch
 from fire22.flows.engine import Engine
 from fire22.flows.replay_check import read_groups
-from fire22.log.file import open_file, storage_errors
+from fire22.log.database import storage_errors
+from fire22.log.file import open_file
 from fire22.log.maintenance import extract, put_in_place
 
 DAMAGED = ".damaged"  # the ending under which the damaged file is kept

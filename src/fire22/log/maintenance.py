@@ -8,7 +8,9 @@ files (a checkpoint may tear pages under the copy).
 """
 
 import glob
+import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
@@ -20,27 +22,15 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
-from fire22.log.file import (
-    FEED_TABLES,
-    FORMAT,
-    LOG_TABLES,
-    check_pages,
-    connect,
-    meta,
-    new_epoch,
-    open_file,
-    query,
-    set_meta,
-    storage_errors,
-    sync,
-    verify,
-)
+from fire22.log.database import check_pages, connect, meta, query, set_meta, storage_errors, sync
+from fire22.log.file import FEED_TABLES, FORMAT, LOG_TABLES, new_epoch, open_file, verify
 from fire22.log.seal import RESTORE, damaged
 from fire22.log.sqlite import read_rows
 
 EXTRACT_ROWS: Final = 10_000  # in one transaction
 _SUFFIXES: Final = ("", "-wal", "-shm")
-MIRRORS: Final = "mirror-*.db"  # what sources keep beside the log: a book as it was told
+# What lies beside the log and goes with it: a book as its source has told it, and the server's own rows.
+COMPANIONS: Final = ("mirror-*.db", "store.db")
 REPLACED: Final = ".replaced"
 BACKUP_PAGES: Final = 4_000  # 16 MB, between two looks at how far it is
 
@@ -55,7 +45,7 @@ class StorageReport(Struct, frozen=True):
 def backup(source: Path, target: Path, told: Callable[[int, int], None] = lambda _done, _all: None) -> None:
     """Copy the file while a server may be writing to it; the copy is the file as of the start, and on disk in the end.
 
-    The sources' mirrors that lie beside it are copied as of the same moment, each beside the target under its name.
+    Its companions are copied as of the same moment, each beside the target under its name.
 
     Args:
         told: how many pages of a file have been copied, and of how many.
@@ -66,8 +56,7 @@ def backup(source: Path, target: Path, told: Callable[[int, int], None] = lambda
     """
     if not source.exists():
         raise SetupError(codes.CONFIG_INVALID, f"There is no log at {source}.")
-    mirrors = sorted(source.parent.glob(MIRRORS))
-    files = {source: target} | {mirror: _companion(target, mirror.name) for mirror in mirrors}
+    files = {source: target} | {each: _beside(target, each.name) for each in _companions(source.parent)}
     for file in files.values():
         if file.exists():
             raise SetupError(codes.CONFIG_INVALID, f"There is a file at {file} already; name another.")
@@ -78,7 +67,8 @@ def backup(source: Path, target: Path, told: Callable[[int, int], None] = lambda
         with storage_errors():
             with _pinned(list(files)) as readers:
                 for file, reader in readers.items():
-                    _copy(reader, parts[files[file]], told, is_log=file == source)
+                    mode = stat.S_IMODE(file.stat().st_mode)  # what nobody else could read, nobody else can
+                    _copy(reader, parts[files[file]], mode, told, is_log=file == source)
             for file, part in parts.items():
                 sync(part)
                 part.rename(file)
@@ -89,8 +79,13 @@ def backup(source: Path, target: Path, told: Callable[[int, int], None] = lambda
         raise
 
 
-def _companion(backup: Path, name: str) -> Path:
-    """Where a mirror lies beside a backup."""
+def _companions(folder: Path, of: str = "") -> list[Path]:
+    """The companions in a folder, in order; of a backup, if one is named."""
+    return sorted(found for pattern in COMPANIONS for found in folder.glob(f"{glob.escape(of)}{pattern}"))
+
+
+def _beside(backup: Path, name: str) -> Path:
+    """Where a companion lies beside a backup."""
     return backup.with_name(f"{backup.name}.{name}")
 
 
@@ -111,7 +106,8 @@ def _pinned(files: list[Path]) -> Iterator[dict[Path, apsw.Connection]]:
         yield readers
 
 
-def _copy(reader: apsw.Connection, part: Path, told: Callable[[int, int], None], *, is_log: bool) -> None:
+def _copy(reader: apsw.Connection, part: Path, mode: int, told: Callable[[int, int], None], *, is_log: bool) -> None:
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     writer = apsw.Connection(str(part))
     try:
         # Nobody needs the copy before it is whole, so SQLite need not sync. But what waits in memory for the disk would
@@ -184,7 +180,7 @@ def check_source(source: Path) -> None:
 def restore(source: Path, target: Path, *, replace: bool = False) -> str:
     """Put a backup in place as the log's file; no server may run on it. Returns the feed's new epoch.
 
-    What was there is kept beside it with the ending `.replaced`; so are the sources' mirrors.
+    What was there is kept beside it with the ending `.replaced`; so are its companions.
 
     Raises:
         SetupError: `config_invalid`, there is a log at `target` and `replace` is not set.
@@ -210,20 +206,20 @@ def restore(source: Path, target: Path, *, replace: bool = False) -> str:
         part.unlink(missing_ok=True)
         raise
     put_in_place(part, target, REPLACED)
-    _restore_mirrors(source, target)
+    _restore_companions(source, target)
     return epoch
 
 
-def _restore_mirrors(source: Path, target: Path) -> None:
-    """Put the mirrors of a backup beside the log; those that were there belong to another one."""
+def _restore_companions(source: Path, target: Path) -> None:
+    """Put the companions of a backup beside the log; those that were there belong to another one."""
     with storage_errors():
-        for mirror in sorted(target.parent.glob(MIRRORS)):
+        for former in _companions(target.parent):
             for suffix in _SUFFIXES:
-                file = mirror.with_name(mirror.name + suffix)
+                file = former.with_name(former.name + suffix)
                 if file.exists():
-                    file.rename(mirror.with_name(mirror.name + REPLACED + suffix))
-        for companion in sorted(source.parent.glob(f"{glob.escape(source.name)}.{MIRRORS}")):
-            shutil.copyfile(companion, target.with_name(companion.name.removeprefix(f"{source.name}.")))
+                    file.rename(former.with_name(former.name + REPLACED + suffix))
+        for companion in _companions(source.parent, f"{source.name}."):
+            shutil.copy(companion, target.with_name(companion.name.removeprefix(f"{source.name}.")))
         sync(target.parent)
 
 

@@ -17,7 +17,7 @@ from zlib import crc32
 from fire22.core import codes
 from fire22.core.errors import StorageError
 
-LOG: Final = frozenset(("log", "source", "meta"))  # all other tables follow from these
+ORIGINAL: Final = frozenset(("log", "source", "meta", "store"))  # all other tables follow from the log
 RESTORE: Final = "restore a backup with `fire22 restore`"
 REPAIR: Final = "stop the server and run `fire22 check --repair`, which makes it again from the log"
 
@@ -35,5 +35,5 @@ def seal(body: object, *of: str | int) -> int:
 
 def damaged(table: str, what: object) -> StorageError:
     """The error for a row that does not match its seal, with the way out."""
-    way = RESTORE if table in LOG else REPAIR
+    way = RESTORE if table in ORIGINAL else REPAIR
     return StorageError(codes.STORAGE_CORRUPT, f"{table} {what} is damaged: {way}.")

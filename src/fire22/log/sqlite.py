@@ -18,7 +18,8 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.event import EncodedEvent, same_content
 from fire22.log.base import Appended, Group, SourcePosition
-from fire22.log.file import connect, query, sealed_source, storage_errors
+from fire22.log.database import connect, query, storage_errors
+from fire22.log.file import sealed_source
 from fire22.log.seal import damaged, seal
 from fire22.log.writer import Writer
 

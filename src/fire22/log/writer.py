@@ -18,7 +18,7 @@ import apsw
 
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, StorageError
-from fire22.log.file import storage_error
+from fire22.log.database import storage_error
 
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from fire22 import __version__, app
 from fire22.cli import program
 from fire22.core.event import Metadata, encode_event
 from fire22.flows.engine import CONFIGURED, configuration
-from fire22.log.file import meta, open_file
+from fire22.log.database import meta
+from fire22.log.file import open_file
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo

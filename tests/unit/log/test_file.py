@@ -1,7 +1,9 @@
 """The log's file: made whole, checked when it is opened, never silently replaced."""
 
 import asyncio
+import contextlib
 import shutil
+import stat
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +19,13 @@ from fire22.flows.replay_check import check_replay
 from fire22.log import file as log_file
 from fire22.log import maintenance
 from fire22.log.base import Appended, SourcePosition
-from fire22.log.file import APPLICATION_ID, FORMAT, connect, meta, open_file, sealed_source
+from fire22.log.database import connect, meta
+from fire22.log.file import APPLICATION_ID, FORMAT, open_file, sealed_source
 from fire22.log.maintenance import StorageReport, backup, check, restore
 from fire22.log.sqlite import LogReader
 from fire22.process import locked
+from fire22.store.base import Put
+from fire22.store.sqlite import SqliteStore
 from tests.support import archiver
 from tests.support.storage import encoded, folding, opened, stored_groups, wait_folded
 
@@ -177,7 +182,7 @@ async def test_an_older_format_is_brought_up_step_by_step(path: Path, monkeypatc
 
     monkeypatch.setattr(log_file, "FORMAT", FORMAT + 2)
     monkeypatch.setattr(log_file, "MIGRATIONS", {FORMAT: first, FORMAT + 1: second})
-    monkeypatch.setattr(log_file, "_check_schema", lambda _: None)
+    monkeypatch.setattr(log_file, "check_schema", lambda *_: None)
     connection = open_file(path)
     assert connection.pragma("user_version") == FORMAT + 2
     assert connection.execute("SELECT count(*) FROM added").get == 1
@@ -456,6 +461,28 @@ async def test_a_backup_has_the_mirrors_of_the_same_moment(path: Path, monkeypat
     restore(copy, path, replace=True)
     assert told_by(path.with_name("mirror-book1.db")) == 7
     assert told_by(path.with_name("mirror-book1.db.replaced")) == 99
+
+
+async def test_a_backup_has_the_servers_own_rows(path: Path) -> None:
+    """Who may sign in is in the backup and in what is restored from it, and nobody else can read it there either."""
+    await write(path, 5)
+    place = path.with_name("store.db")
+
+    def store(path: Path) -> SqliteStore:
+        return SqliteStore(path, asyncio.get_running_loop(), now_ms=lambda: 0)
+
+    with contextlib.closing(store(place)) as rows:
+        await rows.write(Put("user/ann", b"1"))
+        backup(path, path.with_name("backup.db"))
+        await rows.write(Put("user/ann", b"2"), Put("user/ben", b""))
+    copy = path.with_name("backup.db.store.db")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    restore(path.with_name("backup.db"), path, replace=True)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    with contextlib.closing(store(place)) as rows:
+        assert [(item.key, item.value) for item in await rows.list("", limit=9)] == [("user/ann", b"1")]
+    with contextlib.closing(store(path.with_name("store.db.replaced"))) as rows:
+        assert len(await rows.list("", limit=9)) == 2
 
 
 async def test_a_backup_that_fails_leaves_nothing(path: Path) -> None:
