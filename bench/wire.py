@@ -56,7 +56,7 @@ class _Reader(Subscriber):
         """Nothing can be read: the test ends."""
         raise error
 
-    def overtaken(self) -> None:
+    def position_lost(self) -> None:
         raise AssertionError("it is always live")
 
 

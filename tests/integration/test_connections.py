@@ -316,7 +316,7 @@ async def be_sent_away(server: app.Application, talk: Talk) -> None:
 async def fail_twice(server: app.Application, talk: Talk) -> None:
     connection = newest(server)
     connection.restart(retry_after_s=1)
-    connection.overtaken()
+    connection.position_lost()
     connection.shutdown()
 
 

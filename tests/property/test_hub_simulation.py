@@ -764,7 +764,7 @@ async def simulate(seed: int) -> None:
         assert hub.lane_count == 0
         assert not hub.catching
         assert simulation.counted["recovered"]
-        assert hub.past.size_bytes <= BLOCK_BYTES
+        assert hub.history.size_bytes <= BLOCK_BYTES
         running.cancel()
 
 

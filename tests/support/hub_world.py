@@ -23,7 +23,7 @@ class Reader(Subscriber):
         self.codec = codec
         self.writes: list[bytes] = []
         self.full_after: int | None = None
-        self.was_overtaken = False
+        self.lost_position = False
         self.who: Recipient | None = None
 
     @property
@@ -39,8 +39,8 @@ class Reader(Subscriber):
         """Nothing can be read: the test ends."""
         raise error
 
-    def overtaken(self) -> None:
-        self.was_overtaken = True
+    def position_lost(self) -> None:
+        self.lost_position = True
 
     def take(self) -> list[Message]:
         """What has been written since the last call, read as a client reads it."""
@@ -119,7 +119,7 @@ class World:
     def catch_up(self, reader: Reader, upto: int = 1_000) -> list[Need]:
         """Catch a connection up; what came from storage is returned."""
         needs = []
-        while reader.cursors is not None and not reader.paused and not reader.was_overtaken and upto:
+        while reader.cursors is not None and not reader.paused and not reader.lost_position and upto:
             upto -= 1
             need = self.hub.catch_up(reader)
             if need is not None:

@@ -222,7 +222,7 @@ class Connection(Caller):
         principal = self.principal
         return None if principal is None else Recipient(principal.subject, principal.client)
 
-    def overtaken(self) -> None:
+    def position_lost(self) -> None:
         """It read so slowly that what comes next for it is gone."""
         message = "What you have yet to read is no longer kept; come back and take a snapshot."
         self.fail(RequestError(codes.POSITION_LOST, message, retry_after_s=1))

@@ -92,12 +92,13 @@ class Subscriber(ABC):
         codec: how its messages become bytes; set before it enters, and never changed.
         paused: it takes no more for now. Set within a `write` or outside of it; see `Hub.writable`.
         resumed_at: the lowest position from which one of its subscriptions was resumed.
-        warned: offset up to which critical messages have overtaken what it has yet to read.
+        critical_sent_to: offset up to which critical messages have been sent, before what it has yet to read.
         skipped: while it is behind: what its lossy lanes have left out since its last tick.
-        unsure: lanes of views that were resumed: it may hold newer documents than its position says.
+        needs_snapshot: lanes of views that were resumed: it may hold newer documents than its position says, so that
+            those that have changed must come whole.
     """
 
-    __slots__ = ("cohort", "cursors", "paused", "resumed_at", "skipped", "unsure", "warned")
+    __slots__ = ("cohort", "critical_sent_to", "cursors", "needs_snapshot", "paused", "resumed_at", "skipped")
 
     codec: Codec
 
@@ -106,9 +107,9 @@ class Subscriber(ABC):
         self.cursors: dict[Lane, int] | None = None
         self.paused = False
         self.resumed_at: int | None = None
-        self.warned = 0
+        self.critical_sent_to = 0
         self.skipped: dict[Lane, Skipped] | None = None
-        self.unsure: set[Lane] | None = None
+        self.needs_snapshot: set[Lane] | None = None
 
     @property
     def recipient(self) -> Recipient | None:
@@ -128,12 +129,12 @@ class Subscriber(ABC):
         return True
 
     @abstractmethod
-    def overtaken(self) -> None:
-        """What it has yet to read is no longer kept: end the connection; it comes back and is told what it lost."""
+    def position_lost(self) -> None:
+        """What comes next for it is no longer kept: end the connection; it comes back and is told what it lost."""
 
     @abstractmethod
     def fail(self, error: Fire22Error) -> None:
-        """What it has yet to read cannot be read: say why, and end the connection."""
+        """What comes next for it cannot be read from storage: send the error, and end the connection."""
 
     @property
     def lanes(self) -> tuple["Lane", ...]:
@@ -195,8 +196,8 @@ class Hub(Protocol):
         """Offset of the newest change of a view's scope, removals included."""
 
     def freshness(self, subscriber: Subscriber) -> dict[str, Json]:
-        """What a connection that asks is told between two ticks: the time, the watermark of what it is shown, and the
-        problem, where there is one."""
+        """What a connection is answered that asks between two ticks: the time, the watermark of what it is shown, and
+        the problem, where there is one."""
 
     # Pages: `_nowait` gives None where memory does not hold all of one.
 

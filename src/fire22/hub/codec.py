@@ -1,6 +1,6 @@
 """How messages become the bytes of a connection. One codec each for every way of writing them.
 
-What enters is checked, so every codec can say it. A message of an older log may still hold what one cannot: it is left
+What enters is checked, so every codec can encode it. A message of an older log may still hold what one cannot: it is left
 out on the connections that use that codec, an error takes its place, and all else goes on.
 """
 
@@ -32,7 +32,7 @@ class Codec(Protocol):
 
     @property
     def left_out(self) -> int:
-        """Messages that it could not say, since the process began."""
+        """Messages that it could not encode, since the process began."""
 
     def pack(self, messages: list[bytes]) -> bytes:
         """The bytes to write for at least one message."""
@@ -67,22 +67,22 @@ class _Frames(ABC):
         """See Codec."""
         try:
             return self.frames(messages)
-        except _UNSAYABLE:
-            return self.frames(self._sayable(messages))
+        except _NOT_ENCODABLE:
+            return self.frames(self._encodable(messages))
 
     def answer(self, message: bytes) -> bytes:
         """Compressed only where it is long: nobody shares the work."""
         try:
             return self.frame(self.payload([message]), ANSWER_DEFLATE_BYTES_MIN)
-        except _UNSAYABLE:
-            return self.frames(self._sayable([message]))
+        except _NOT_ENCODABLE:
+            return self.frames(self._encodable([message]))
 
     def frames(self, messages: list[bytes]) -> bytes:
         """All of them."""
         return self.frame(self.payload(messages))
 
-    def _sayable(self, messages: list[bytes]) -> list[bytes]:
-        """The messages, with an error in the place of each that cannot be said."""
+    def _encodable(self, messages: list[bytes]) -> list[bytes]:
+        """The messages, with an error in the place of each that cannot be encoded."""
         found: list[bytes] = []
         for message in messages:
             rest, lost = sayable_part(salvage(message))
@@ -145,13 +145,13 @@ def _text(payload: bytes) -> bytes:
 
 
 def _error(message: Json) -> bytes:
-    """What is said in the place of a message that cannot be."""
+    """What takes the place of a message that cannot be encoded."""
     error = left_out(message)
     get_logger().warning("message left out", code=error.code, **(error.details or {}))
     return encode_json(error)
 
 
-_UNSAYABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
+_NOT_ENCODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
 _to_json: Final = msgspec.json.Encoder().encode
 _from_json: Final = msgspec.json.Decoder().decode
 _to_msgpack: Final = msgspec.msgpack.Encoder().encode

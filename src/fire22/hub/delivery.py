@@ -2,7 +2,7 @@
 
 A connection is *live* (in a cohort, written to at each flush) or *behind* (a cursor for each lane that reads the shared
 feed at its own pace). First load, resume and a slow reader are the same: a cursor that becomes live in one synchronous
-step at exactly the level of its lanes. There is no queue for a connection anywhere.
+step, exactly where its lanes have been written to. There is no queue for a connection anywhere.
 
 Everything is as of `flushed`: documents are taken over at the start of a flush, not before, so a snapshot and the
 messages that follow it meet without a gap or a repeat.
@@ -20,7 +20,7 @@ from fire22.hub.base import LaneKey, Resumed, Subscriber
 from fire22.hub.catch_up import CatchUp
 from fire22.hub.edge import LiveEdge
 from fire22.hub.flush import Flush
-from fire22.hub.history import Need, Part, Past, Supply
+from fire22.hub.history import History, Need, Part, Supply
 from fire22.hub.lanes import Lanes
 from fire22.hub.pacing import Pacing
 from fire22.hub.placement import Placement
@@ -41,7 +41,7 @@ class Delivery:
 
     Attributes:
         statistics: counters since the start.
-        past: blocks, snapshots and history.
+        history: blocks and pages of what was.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Delivery:
         self.statistics = statistics = Statistics()
         self._edge = edge = LiveEdge(feed.checkpoint)
         self._views = views = Views(feed.documents(), feed.lost)
-        self.past = Past(feed, topics, views, lambda: edge.watermark_ms, block_bytes_max)
+        self.history = History(feed, topics, views, lambda: edge.watermark_ms, block_bytes_max)
         self._lanes = lanes = Lanes((*topics, DIRECT), edge)
         self._recipients = recipients = Recipients()
         self._placement = placement = Placement(lanes, recipients, edge, statistics)
         self._pacing = pacing = Pacing(topics, edge, statistics)
         self._ticks = ticks = Ticks(feed.epoch, edge, now_ms)
         self._flush = Flush(topics, views, lanes, recipients, placement, pacing, ticks, edge, statistics)
-        self._catch_up = CatchUp(self.past, placement, ticks, edge, statistics)
+        self._catch_up = CatchUp(self.history, placement, ticks, edge, statistics)
 
     # What it knows, as of `flushed`.
 
@@ -118,7 +118,7 @@ class Delivery:
         return len(self._lanes)
 
     def begin(self, waiting: Mapping[tuple[str, str], int]) -> None:
-        """Know what waits to be said as of the start; see `Batch.waiting`."""
+        """Take what flows have yet to publish as of the start; see `Batch.waiting`."""
         self._edge.begin(waiting)
 
     def position(self, offset: int) -> Position:
@@ -130,7 +130,7 @@ class Delivery:
         return self._edge.complete_ms(topic, scope)
 
     def freshness(self, subscriber: Subscriber) -> dict[str, Json]:
-        """What a connection that asks is told between two ticks."""
+        """What a connection is answered that asks between two ticks."""
         return self._ticks.freshness(subscriber)
 
     def knows_scope(self, scope: str) -> bool:
@@ -149,16 +149,16 @@ class Delivery:
         """Offset of the newest change of a view's scope, removals included."""
         return self._views.changed_at(topic, scope)
 
-    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Part:
+    def snapshot_page(self, topic: Topic, key: LaneKey, last: int) -> Part:
         """What a new subscription begins with, as of `flushed`, oldest first, as far as memory reaches."""
         if topic.kind is Kind.VIEW:
-            return self.past.documents(key, self._edge.offset)
-        return self.past.page(key, self._edge.offset + 1, last)
+            return self.history.documents(key, self._edge.offset)
+        return self.history.page(key, self._edge.offset + 1, last)
 
-    def history(self, key: LaneKey, before: int | None, limit: int) -> Part:
+    def history_page(self, key: LaneKey, before: int | None, limit: int) -> Part:
         """A stream's newest messages below an offset."""
         newest = self._edge.offset + 1
-        return self.past.page(key, newest if before is None else min(before, newest), limit)
+        return self.history.page(key, newest if before is None else min(before, newest), limit)
 
     # Connections and their subscriptions.
 
@@ -185,7 +185,7 @@ class Delivery:
             return Resumed(flushed, False, codes.EPOCH_CHANGED.name)
         if position.offset > self._feed.checkpoint.offset:
             return Resumed(flushed, False, codes.POSITION_AHEAD.name)
-        horizon = self.past.horizon(topic.name)
+        horizon = self.history.horizon(topic.name)
         if position.offset < horizon:
             return Resumed(flushed, False, codes.POSITION_LOST.name, (position.offset + 1, horizon))
         return Resumed(min(position.offset, flushed), True)
@@ -204,19 +204,19 @@ class Delivery:
         lane = self._lanes.take(key, subscriber.codec)
         cursors[lane] = cursor
         if resumed and self._topics[key.topic].kind is Kind.VIEW:
-            subscriber.unsure = {*(subscriber.unsure or ()), lane}
+            subscriber.needs_snapshot = {*(subscriber.needs_snapshot or ()), lane}
         if resumed and (subscriber.resumed_at is None or cursor < subscriber.resumed_at):
             subscriber.resumed_at = cursor
-            kept_from = max(cursor, self.past.horizon(DIRECT))  # a view's position may be older than what is kept
+            kept_from = max(cursor, self.history.horizon(DIRECT))  # a view's position may be older than what is kept
             for each in cursors:
                 if each.key.to:
                     cursors[each] = min(cursors[each], kept_from)
         self._placement.place(subscriber, cursors)
 
     def _follow_live(self, subscriber: Subscriber, key: LaneKey, cursor: int) -> bool:
-        """The usual case, made cheap for crowds: a live connection adds a lane that it is level with."""
+        """The usual case, made cheap for crowds: a live connection adds a lane from the live edge on."""
         cohort, edge = subscriber.cohort, self._edge
-        if cohort is None or edge.flushing or cursor != edge.offset or edge.holding:
+        if cohort is None or edge.flushing or cursor != edge.offset or edge.held:
             return False
         if any(lane.key.topic == key.topic and lane.key.scope == key.scope for lane in cohort.lanes):
             return False
@@ -269,5 +269,5 @@ class Delivery:
         return self._flush.announce(message)
 
     def catch_up(self, subscriber: Subscriber, supplied: Supply | None = None) -> Need | None:
-        """Take a connection one block further, and make it live where it is level; see `CatchUp.step`."""
+        """Take a connection one block further, and make it live where it has caught up; see `CatchUp.step`."""
         return self._catch_up.step(subscriber, supplied)

@@ -1,7 +1,7 @@
 """The live edge: up to where live connections have been written to, and how complete that is.
 
-The *level* of a lane is the offset up to which it has been written: the edge, unless it holds something back
-(`max_rate_hz`, or the server is under load). A connection's position never passes the level of one of its lanes.
+A lane has been written up to the edge, unless it holds something back (`max_rate_hz`, or the server is under load).
+A connection's position never passes the offset up to which each of its lanes has been written.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ class LiveEdge:
     Attributes:
         offset: up to which live connections have everything that is not held back.
         watermark_ms: every source has been read up to this time.
-        holding: the lanes that hold something back.
+        held: the lanes that hold something back.
         flushing: whether a flush is between two of its slices.
         load: how far load is shed: 0 not at all, 1 views are written to once a second at most, 2 lossy streams are cut
             to their newest message in each flush as well.
@@ -27,7 +27,7 @@ class LiveEdge:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.offset = checkpoint.offset
         self.watermark_ms = checkpoint.watermark_ms
-        self.holding: dict[Lane, None] = {}
+        self.held: dict[Lane, None] = {}
         self.flushing = False
         self.load = 0
         self._late: dict[_Scope, int] = {}
@@ -35,11 +35,11 @@ class LiveEdge:
         self._watermark_before_ms = self.watermark_ms
 
     def begin(self, waiting: Mapping[_Scope, int]) -> None:
-        """Know what waits to be said as of the start; see `Batch.waiting`."""
+        """Take what flows have yet to publish as of the start; see `Batch.waiting`."""
         self._late = dict(waiting)
 
     def advance(self, batches: Iterable[Batch]) -> None:
-        """Take over what these batches say of offset, watermark and what waits to be said."""
+        """Take over the offset and the watermark of these batches, and what flows have yet to publish."""
         self._watermark_before_ms, self._late_before = self.watermark_ms, {}
         for batch in batches:
             for topic, scope, since_ms in batch.waiting:
@@ -57,7 +57,7 @@ class LiveEdge:
     @property
     def is_complete(self) -> bool:
         """Whether what every lane shows is complete up to the watermark."""
-        return not self._late and not self.holding
+        return not self._late and not self.held
 
     def complete_ms(self, topic: str, scope: str) -> int:
         """Up to which watermark all facts are in what a scope of a topic shows."""
@@ -71,14 +71,14 @@ class LiveEdge:
         since = [self._late_before.get(name, self._late.get(name, SETTLED)) for name in ((topic, scope), (topic, ""))]
         return min([self._watermark_before_ms, *(each for each in since if each != SETTLED)])
 
-    # Levels.
+    # Up to where lanes have been written.
 
-    def level(self, lane: Lane) -> int:
+    def written_to(self, lane: Lane) -> int:
         """The offset up to which a lane has been written."""
-        return self.offset if lane.level is None else lane.level
+        return self.offset if lane.written_to is None else lane.written_to
 
-    def lowest_level(self, lanes: tuple[Lane, ...]) -> int:
+    def lowest_written(self, lanes: tuple[Lane, ...]) -> int:
         """The position of who follows these lanes live."""
-        if not self.holding:
+        if not self.held:
             return self.offset
-        return min([lane.level for lane in lanes if lane.level is not None], default=self.offset)
+        return min([lane.written_to for lane in lanes if lane.written_to is not None], default=self.offset)

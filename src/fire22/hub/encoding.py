@@ -1,4 +1,4 @@
-"""What a flush has to say: a stream's item, a document's change. Each is encoded once, for all lanes that say it."""
+"""What a flush writes: a stream's item, a document's change. Each is encoded once, for all lanes that it reaches."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,7 +21,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, Json]).decode
 class Item:
     """One message of a stream, on its way to some lanes."""
 
-    __slots__ = ("_fields", "_head", "_said", "_scope", "entry", "offset", "topic")
+    __slots__ = ("_fields", "_head", "_message", "_scope", "entry", "offset", "topic")
 
     def __init__(self, offset: int, topic: str, entry: Entry) -> None:
         self.offset = offset
@@ -30,7 +30,7 @@ class Item:
         self._fields: Mapping[str, Json] | None = None
         self._head: bytes | None = None
         self._scope = ""
-        self._said = b""  # the message as the scope above saw it
+        self._message = b""  # the message as the scope above saw it
 
     @property
     def fields(self) -> Mapping[str, Json]:
@@ -42,9 +42,9 @@ class Item:
     def message(self, scope: str) -> bytes:
         """The message as the followers of a scope see it."""
         if self._scope != scope:
-            self._said = self._start + message_tail(self.topic, scope, self.offset, priority=self.entry.priority)
+            self._message = self._start + message_tail(self.topic, scope, self.offset, priority=self.entry.priority)
             self._scope = scope
-        return self._said
+        return self._message
 
     def addressed(self) -> bytes:
         """The message as the one to whom it is addressed sees it."""
@@ -80,7 +80,7 @@ class Change:
         self._removal: bytes | None = None
 
     def message(self, filter: Filter | None, *, delta: bool) -> bytes | None:
-        """What a reader is told: a patch or the whole, a removal (it is gone, or left the filter), or nothing."""
+        """What a reader is sent: a patch or the whole, a removal (it is gone, or left the filter), or nothing."""
         held = self.before is not None and passes(filter, self.before.body)
         if not passes(filter, self.after.body):
             return self.removal if held else None
@@ -131,7 +131,7 @@ def removal_message(document: Document) -> bytes:
 
 
 def fields_of(was: bytes) -> Mapping[str, Json]:
-    """The filterable fields that an entry says its document had."""
+    """The filterable fields of a document before an entry, from the entry's `was`."""
     return _decode(was) if was else {}
 
 

@@ -82,9 +82,9 @@ class Flush:
         """
         self._edge.flushing = True
         try:
-            level = self._edge.offset
-            touched, addressed = self._collect()
-            lanes = self._pacing.due(touched, now_s, level)
+            written_to = self._edge.offset
+            dirty, addressed = self._collect()
+            lanes = self._pacing.due(dirty, now_s, written_to)
             # Who is live now. Whoever becomes live in a pause has all of this already.
             waiting = {cohort: tuple(cohort.members) for lane in lanes for cohort in lane.cohorts}
             if addressed:
@@ -92,16 +92,16 @@ class Flush:
             self._statistics.flushes += 1
             changes: dict[tuple[str, str, str, int], Change] = {}
             for lane, changed in lanes.items():
-                lane.said = self._changes(lane, changed, changes) if changed else self._messages(lane)
+                lane.encoded = self._changes(lane, changed, changes) if changed else self._messages(lane)
                 yield
             for cohort, members in waiting.items():
                 data = self._data_of(cohort)
                 if data:
-                    self._statistics.messages += sum(len(lane.said) for lane in cohort.lanes) * len(members)
+                    self._statistics.messages += sum(len(lane.encoded) for lane in cohort.lanes) * len(members)
                     yield from self._write(cohort, members, data)
             for lane in lanes:
                 lane.end_flush()
-            self._placement.place_again()
+            self._placement.place_ahead()
         finally:
             self._edge.flushing = False
 
@@ -112,8 +112,8 @@ class Flush:
         for item in items:
             if item.offset > self._edge.offset and not item.is_expired(self._edge.watermark_ms):
                 for lane in self._lanes.reached(item):
-                    message = lane.overtakes(item)
-                    lane.ahead[item.offset] = message
+                    message = lane.encode_critical(item)
+                    lane.sent_early[item.offset] = message
                     messages.setdefault(lane, []).append(message)
         cohorts = {cohort: tuple(cohort.members) for lane in messages for cohort in lane.cohorts}
         packed = {lane: lane.codec.pack(found) for lane, found in messages.items()}
@@ -121,20 +121,20 @@ class Flush:
         for cohort, members in cohorts.items():
             data = b"".join([packed[lane] for lane in cohort.lanes if lane in packed])
             self._statistics.messages += len(members) * sum(len(messages.get(lane, ())) for lane in cohort.lanes)
-            # A flush under way has yet to write to some of them: not before that is where they stand known.
+            # A flush under way has yet to write to some of them: only then is it known where they stand.
             yield from self._write(cohort, members, data, demotes=False)
 
     def heartbeat(self) -> Iterator[None]:
         """Send a tick to every live connection to which nothing was written for two calls; called twice an interval."""
         for cohort in self._placement.cohorts:
-            cohort.quiet += 1
-            if cohort.quiet >= 2:
+            cohort.idle_beats += 1
+            if cohort.idle_beats >= 2:
                 yield from self._write(cohort, tuple(cohort.members), self._tick(cohort))
 
     def announce(self, message: bytes) -> Iterator[None]:
         """Send to every connection what is in no feed: what becomes of the server itself."""
         for cohort in self._placement.cohorts:
-            tick = self._ticks.message(self._edge.lowest_level(cohort.lanes), cohort.lanes)
+            tick = self._ticks.message(self._edge.lowest_written(cohort.lanes), cohort.lanes)
             yield from self._write(cohort, tuple(cohort.members), cohort.codec.pack([message, tick]))
         for subscriber in self._placement.not_live:
             subscriber.write(subscriber.codec.pack([message]))
@@ -144,7 +144,7 @@ class Flush:
     def _collect(self) -> tuple[dict[Lane, None], list[Item]]:
         """Take over the pending batches: from here on the live edge is the new offset."""
         batches, self._pending, self.pending_bytes = self._pending, [], 0
-        touched: dict[Lane, None] = {}
+        dirty: dict[Lane, None] = {}
         addressed: list[Item] = []
         for batch in batches:
             for record in batch.records:
@@ -153,37 +153,39 @@ class Flush:
                         Item(offset, DIRECT, each) for offset, each in enumerate(record.entries, record.offset)
                     ]
                 elif self._topics[record.topic].kind is Kind.STREAM:
-                    self._lanes.collect(record, touched)
+                    self._lanes.collect(record, dirty)
             for document in batch.documents:
-                before = self._views.take(document)
+                before = self._views.apply(document)
                 for lane in self._lanes.of_view(document.topic, document.scope):
                     lane.changed.setdefault(document.key, before)
-                    touched[lane] = None
+                    dirty[lane] = None
         self._edge.advance(batches)
         if batches:
             self._urgent = [item for item in self._urgent if item.offset > self._edge.offset]
-        return touched, addressed
+        return dirty, addressed
 
     def _messages(self, lane: Lane) -> list[bytes]:
         """What has come on a stream, or, while it is held back, what of it is critical."""
         items = lane.items
-        if lane.level is None:
+        if lane.written_to is None:
             lane.items = []
         else:
             items = [item for item in items if item.entry.priority >= CRITICAL]
             lane.items = [item for item in lane.items if item.entry.priority < CRITICAL]
         watermark_ms = self._edge.watermark_ms
-        items = [item for item in items if not item.is_expired(watermark_ms) and item.offset not in lane.ahead]
-        if lane.key.lossy and len(items) > 1 and lane.level is None and (lane.interval_s or self._edge.load >= 2):
+        items = [item for item in items if not item.is_expired(watermark_ms) and item.offset not in lane.sent_early]
+        if lane.key.lossy and len(items) > 1 and lane.written_to is None and (lane.interval_s or self._edge.load >= 2):
             items = self._newest(lane, items)
-        level, scope = self._edge.level(lane), lane.key.scope
-        if lane.ahead or lane.level is not None:
-            # Who joins at the lane's level has yet to be told what has gone out ahead of it.
-            lane.ahead |= {item.offset: item.message(scope) for item in items if item.offset > level}
-            ahead = {offset: message for offset, message in lane.ahead.items() if offset > level}
-            lane.passed = len(ahead) < len(lane.ahead)
-            lane.ahead = ahead
-        return [lane.overtakes(each) if each.entry.priority >= CRITICAL else each.message(scope) for each in items]
+        written_to, scope = self._edge.written_to(lane), lane.key.scope
+        if lane.sent_early or lane.written_to is not None:
+            # Who joins where the lane has been written to has yet to get what was sent before its turn.
+            lane.sent_early |= {item.offset: item.message(scope) for item in items if item.offset > written_to}
+            still_early = {offset: message for offset, message in lane.sent_early.items() if offset > written_to}
+            lane.tick_due = len(still_early) < len(lane.sent_early)
+            lane.sent_early = still_early
+        return [
+            lane.encode_critical(each) if each.entry.priority >= CRITICAL else each.message(scope) for each in items
+        ]
 
     def _changes(
         self,
@@ -217,18 +219,18 @@ class Flush:
         Where a codec gains by it and no other cohort shares these lanes, their messages and the tick become one frame;
         else each lane's own frames are joined, so that a lane's messages are packed once in any case.
         """
-        speaking = [lane for lane in cohort.lanes if lane.said]
+        dirty = [lane for lane in cohort.lanes if lane.encoded]
         skipped = [lane.skipped for lane in cohort.lanes if lane.skipped is not None]
-        if not speaking and not skipped and not any(lane.passed for lane in cohort.lanes):
+        if not dirty and not skipped and not any(lane.tick_due for lane in cohort.lanes):
             return b""
-        if cohort.codec.joins and all(len(lane.cohorts) == 1 for lane in speaking):
-            messages = [message for lane in speaking for message in lane.said]
-            tick = self._ticks.message(self._edge.lowest_level(cohort.lanes), cohort.lanes, skipped)
+        if cohort.codec.joins and all(len(lane.cohorts) == 1 for lane in dirty):
+            messages = [message for lane in dirty for message in lane.encoded]
+            tick = self._ticks.message(self._edge.lowest_written(cohort.lanes), cohort.lanes, skipped)
             return cohort.codec.pack([*messages, tick])
-        return b"".join([lane.packed for lane in speaking]) + self._tick(cohort, skipped)
+        return b"".join([lane.packed for lane in dirty]) + self._tick(cohort, skipped)
 
     def _tick(self, cohort: Cohort, skipped: list[Skipped] | None = None) -> bytes:
-        return self._ticks.packed(cohort.codec, self._edge.lowest_level(cohort.lanes), cohort.lanes, skipped)
+        return self._ticks.packed(cohort.codec, self._edge.lowest_written(cohort.lanes), cohort.lanes, skipped)
 
     # Writing.
 
@@ -266,7 +268,7 @@ class Flush:
     def _write(
         self, cohort: Cohort, members: tuple[Subscriber, ...], data: bytes, *, demotes: bool = True
     ) -> Iterator[None]:
-        cohort.quiet = 0
+        cohort.idle_beats = 0
         self._statistics.written_bytes += len(data) * len(members)
         for start in range(0, len(members), MEMBERS_AT_ONCE):
             if start:

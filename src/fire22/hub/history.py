@@ -1,8 +1,8 @@
-"""The past of a lane: blocks for those who are behind, snapshots for those who begin, history for those who ask.
+"""The history of a lane: blocks for those who are behind, snapshots for those who begin, history for those who ask.
 
-All read the shared feed, from memory or (said by a `Need`) from storage. What was encoded for one is kept for the next
-by (lane, range of offsets): readers who were cut off together ask for the same ranges, and in between ranges are
-aligned, so that readers who stand anywhere meet in the same blocks.
+All read the shared feed, from memory or, where a `Need` asks for it, from storage. What was encoded for one is kept for
+the next by (lane, range of offsets): readers who were cut off together ask for the same ranges, and in between ranges
+are aligned, so that readers who stand anywhere meet in the same blocks.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from fire22.feed.base import Entry, Feed, Record
 from fire22.hub.base import LaneKey, Page
 from fire22.hub.encoding import Item, passes, whole_message
 from fire22.hub.lane import Lane, Skipped
-from fire22.hub.views import Views, by_key, told
+from fire22.hub.views import Views, entries_by_key, messages_since
 
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
 BLOCK_RECORDS = 64
@@ -65,8 +65,8 @@ class Part(Page, frozen=True):
     need: Need | None = None
 
 
-class Past:
-    """Reads what was.
+class History:
+    """Reads what was: encoded blocks, and pages.
 
     Args:
         views: the documents as of the flushed offset.
@@ -83,7 +83,7 @@ class Past:
         self._watermark_ms = watermark_ms
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._kept: dict[tuple[LaneKey, int, int], Block] = {}
+        self._cache: dict[tuple[LaneKey, int, int], Block] = {}
         self._pages: dict[tuple[str, str, Filter | None], Part] = {}  # as of one flushed offset
         self._pages_at = -1
 
@@ -95,7 +95,7 @@ class Past:
     # Those who are behind.
 
     def horizon(self, topic: str) -> int:
-        """Who has less than up to this offset cannot be told everything that is missing.
+        """The lowest cursor from which everything that is missing can still be read.
 
         A view is a state: whatever became of its documents, those of now are all there is to know, as long as it is
         known which are gone.
@@ -107,7 +107,7 @@ class Past:
         """The next step of a cursor towards `upto`, what it needs from storage for that, or None: it is gone."""
         key = lane.key
         is_view = self._topics[key.topic].kind is Kind.VIEW
-        kept = self._kept.get((key, cursor, upto)) if is_view else None
+        kept = self._cache.get((key, cursor, upto)) if is_view else None
         if kept is not None:
             return kept
         if cursor < self.horizon(key.topic):
@@ -138,26 +138,28 @@ class Past:
         skipped = Skipped(lane.key.topic, lane.key.scope, items[0].offset, items[-1].offset, len(items))
         return Block(b"", 0, end, skipped)
 
-    def newest(self, lane: Lane, cursor: int, upto: int) -> Block | None:
-        """Everything of a view that has changed since, whole: for who may hold newer documents than its cursor says,
-        so that no patch is known to fit."""
+    def whole(self, lane: Lane, cursor: int, upto: int) -> Block | None:
+        """All documents of a view that have changed since, whole: for who may hold newer ones than at its cursor, so
+        that no patch is known to fit."""
         key = lane.key
         if cursor < self.horizon(key.topic):
             return None
-        kept = self._kept.get((key, cursor, -upto))
+        kept = self._cache.get((key, cursor, -upto))
         if kept is None:
-            messages = told(self._views.since(key.topic, key.scope, cursor, {}), key.filter, delta=False, patches=None)
-            kept = self._keep((key, cursor, -upto), self._pack(lane, messages, upto))
+            messages = messages_since(
+                self._views.changed_since(key.topic, key.scope, cursor, {}), key.filter, delta=False, patches=None
+            )
+            kept = self._cached((key, cursor, -upto), self._pack(lane, messages, upto))
         return kept
 
     def _view_block(self, lane: Lane, cursor: int, upto: int, records: list[Record] | None) -> Block:
         """All that has become of the documents since, at once: only their newest state is of interest."""
         key = lane.key
-        changed = self._views.since(key.topic, key.scope, cursor, lane.changed)
+        changed = self._views.changed_since(key.topic, key.scope, cursor, lane.changed)
         whole = records is not None and len(records) < BLOCK_RECORDS
-        patches = by_key(records, key.scope, cursor, upto) if records is not None and whole else None
-        messages = told(changed, key.filter, delta=key.delta, patches=patches)
-        return self._keep((key, cursor, upto), self._pack(lane, messages, upto))
+        patches = entries_by_key(records, key.scope, cursor, upto) if records is not None and whole else None
+        messages = messages_since(changed, key.filter, delta=key.delta, patches=patches)
+        return self._cached((key, cursor, upto), self._pack(lane, messages, upto))
 
     def _stream_block(self, lane: Lane, cursor: int, records: list[Record], upto: int) -> Block:
         """The lane's messages in the records up to the end of an aligned range; records are all there are to `upto`,
@@ -170,9 +172,9 @@ class Past:
         end = min((number + 1) * BLOCK_OFFSETS - 1, upto)
         if len(records) >= BLOCK_RECORDS:
             end = min(end, records[-1].last)
-        kept = self._kept.pop((lane.key, low, end), None)
+        kept = self._cache.pop((lane.key, low, end), None)
         if kept is not None:
-            self._kept[lane.key, low, end] = kept  # the newest again
+            self._cache[lane.key, low, end] = kept  # the newest again
             return kept
         items = self._items(lane.key, records, cursor, end)
         addressed = bool(lane.key.to)
@@ -181,7 +183,7 @@ class Past:
         # What will expire is not the same for the next reader; what is addressed has only one.
         if addressed or any(item.entry.expires_ms for item in items):
             return block
-        return self._keep((lane.key, low, end), block)
+        return self._cached((lane.key, low, end), block)
 
     def _items(self, key: LaneKey, records: list[Record], after: int, upto: int) -> list[Item]:
         watermark_ms = self._watermark_ms()
@@ -197,12 +199,12 @@ class Past:
     def _pack(self, lane: Lane, messages: list[bytes], end: int) -> Block:
         return Block(lane.codec.pack(messages) if messages else b"", len(messages), end)
 
-    def _keep(self, name: tuple[LaneKey, int, int], block: Block) -> Block:
-        self._kept[name] = block
+    def _cached(self, name: tuple[LaneKey, int, int], block: Block) -> Block:
+        self._cache[name] = block
         self._bytes += len(block.data) + _CACHED_BYTES
         while self._bytes > self._bytes_max:
-            oldest = next(iter(self._kept))
-            self._bytes -= len(self._kept.pop(oldest).data) + _CACHED_BYTES
+            oldest = next(iter(self._cache))
+            self._bytes -= len(self._cache.pop(oldest).data) + _CACHED_BYTES
         return block
 
     # Those who begin, and those who ask.
@@ -230,14 +232,14 @@ class Past:
             found += self.older(key, record, before, last - len(found))
             below = record.offset
         if len(found) < last and not all_kept:
-            return self.joined(key, found, below, Need(key.topic, 0, below))
-        return self.joined(key, found, found[-1].offset if found and len(found) >= last else 0)
+            return self.page_of(key, found, below, Need(key.topic, 0, below))
+        return self.page_of(key, found, found[-1].offset if found and len(found) >= last else 0)
 
     def older(self, key: LaneKey, record: Record, before: int, last: int) -> list[Item]:
         """The newest messages of a record for a lane, newest first, at most `last`."""
         return self._items(key, [record], 0, before - 1)[::-1][:last]
 
-    def joined(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Part:
+    def page_of(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Part:
         """A page of messages that were found newest first."""
         return Part(b",".join([item.message(key.scope) for item in reversed(found)]), len(found), below, need)
 

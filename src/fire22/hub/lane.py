@@ -33,14 +33,14 @@ class Skipped(Struct, frozen=True, rename={"first": "from", "last": "to"}):
 class Cohort:
     """Live connections of one kind that follow the same lanes."""
 
-    __slots__ = ("codec", "key", "lanes", "members", "quiet")
+    __slots__ = ("codec", "idle_beats", "key", "lanes", "members")
 
     def __init__(self, key: "CohortKey", codec: Codec) -> None:
         self.key = key
         self.lanes = key[0]
         self.codec = codec
         self.members: dict[Subscriber, None] = {}
-        self.quiet = 0  # calls of `Hub.heartbeat` since something was written
+        self.idle_beats = 0  # calls of `Delivery.heartbeat` since something was written
 
 
 CohortKey = tuple[tuple["Lane", ...], str, type[Subscriber]]
@@ -50,39 +50,39 @@ class Lane:
     """One lane: what has come since it was last written to, and the cohorts that wait for it.
 
     Args:
-        number: of the lanes of one hub; says whose messages come first in a flush.
+        number: in the order in which lanes were made, which is that of their messages in a flush.
 
     Attributes:
         items: a stream's new messages.
         changed: a view's changed documents by key, each as it was when the lane was last written to.
-        level: while something is held back: the offset up to which all has been written; else None.
+        written_to: while something is held back: the offset up to which all has been written; else None.
         complete_ms: while something is held back: up to which watermark all facts are in what has been written.
         written_s: when it was last written to, seconds of a steady clock.
-        said: the messages of the flush under way.
+        encoded: the messages of the flush under way.
         skipped: what a lossy lane leaves out in the flush under way.
-        passed: whether the flush under way passes what had overtaken it, so that its tick is due.
-        ahead: messages that overtook the flush that will bring their offset.
-        critical: the newest critical messages, for readers who are behind; None while there was none.
+        tick_due: whether the flush under way reaches messages that were sent early, so that a tick is due.
+        sent_early: by offset, critical messages that were sent before the flush that reaches their offset.
+        recent_critical: the newest critical messages, for readers who are behind; None while there was none.
     """
 
     __slots__ = (
         "_packed",
-        "ahead",
         "changed",
         "codec",
         "cohorts",
         "complete_ms",
-        "critical",
+        "encoded",
         "followers",
         "interval_s",
         "items",
         "key",
-        "level",
         "number",
-        "passed",
-        "said",
+        "recent_critical",
+        "sent_early",
         "skipped",
+        "tick_due",
         "written_s",
+        "written_to",
     )
 
     def __init__(self, key: LaneKey, codec: Codec, number: int = 0) -> None:
@@ -94,30 +94,30 @@ class Lane:
         self.changed: dict[str, Document | None] = {}
         self.cohorts: dict[Cohort, None] = {}
         self.followers = 0
-        self.level: int | None = None
+        self.written_to: int | None = None
         self.complete_ms = 0
         self.written_s = float("-inf")
-        self.said: list[bytes] = []
+        self.encoded: list[bytes] = []
         self._packed = b""
         self.skipped: Skipped | None = None
-        self.passed = False
-        self.ahead: dict[int, bytes] = {}
-        self.critical: deque[Item] | None = None
+        self.tick_due = False
+        self.sent_early: dict[int, bytes] = {}
+        self.recent_critical: deque[Item] | None = None
 
     @property
     def packed(self) -> bytes:
-        """The frames of what is said, made once for all cohorts."""
+        """The frames of the encoded messages, made once for all cohorts."""
         if not self._packed:
-            self._packed = self.codec.pack(self.said)
+            self._packed = self.codec.pack(self.encoded)
         return self._packed
 
     def end_flush(self) -> None:
         """All cohorts have been written to."""
-        self.said, self._packed, self.skipped, self.passed = [], b"", None, False
+        self.encoded, self._packed, self.skipped, self.tick_due = [], b"", None, False
 
-    def overtakes(self, item: Item) -> bytes:
-        """A critical message goes out before what it overtakes; kept also for those who are behind."""
-        if self.critical is None:
-            self.critical = deque(maxlen=CRITICAL_MAX)
-        self.critical.append(item)
+    def encode_critical(self, item: Item) -> bytes:
+        """A critical message as it is sent; remembered for readers who are behind."""
+        if self.recent_critical is None:
+            self.recent_critical = deque(maxlen=CRITICAL_MAX)
+        self.recent_critical.append(item)
         return item.message(self.key.scope)

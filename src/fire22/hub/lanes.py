@@ -43,7 +43,7 @@ class Lanes:
         lane.followers -= 1
         if not lane.followers:
             del self._by_key[lane.key]
-            self._edge.holding.pop(lane, None)
+            self._edge.held.pop(lane, None)
             by_scope = self._index[lane.key.topic]
             index = by_scope[lane.key.scope]
             index.remove(lane)
@@ -62,8 +62,8 @@ class Lanes:
                 yield from index.open
                 yield from index.passing(item)
 
-    def collect(self, record: Record, touched: dict[Lane, None]) -> None:
-        """Put a stream's messages into the lanes that they reach, and note these in `touched`."""
+    def collect(self, record: Record, dirty: dict[Lane, None]) -> None:
+        """Put a stream's messages into the lanes that they reach, and note these in `dirty`."""
         by_scope = self._index[record.topic]
         if not by_scope:
             return
@@ -78,8 +78,8 @@ class Lanes:
                 item = item or Item(offset, record.topic, entry)
                 for lane in index.open:
                     lane.items.append(item)
-                    touched[lane] = None
+                    dirty[lane] = None
                 if index.filters:
                     for lane in index.passing(item):
                         lane.items.append(item)
-                        touched[lane] = None
+                        dirty[lane] = None

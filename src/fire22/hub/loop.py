@@ -3,7 +3,7 @@
 After a quiet interval a message goes out at once; then messages gather for `flush_interval_ms`, and never less than
 twice what the last flush took, or until `flush_bytes_max`. Work goes in slices, so nothing else waits long.
 
-Load is shed in an order, by how long flushes take: first they come less often, as said; from `shed_ms` on views are
+Load is shed in an order, by how long flushes take: first they come less often, as above; from `shed_ms` on views are
 written to once a second at most; from twice that lossy streams are cut to their newest message; from four times that
 new connections are refused. What was taken up is let go when flushes take half as long as that step asks for.
 """
@@ -58,11 +58,11 @@ class HubLoop:
         self._heartbeat_s = heartbeat_s
         self._shed_s = shed_ms / 1000
         self._failed = failed
-        self._news = asyncio.Event()
-        self._now = asyncio.Event()  # do not gather any longer
-        self._work = asyncio.Event()  # somebody may catch up
+        self._arrived = asyncio.Event()
+        self._flush_now = asyncio.Event()  # do not gather any longer
+        self._catching_up = asyncio.Event()  # somebody may catch up
         self._writing = asyncio.Lock()
-        self._changes: list[Callable[[], None]] = []
+        self._deferred: list[Callable[[], None]] = []
         self._announced: list[bytes] = []
         self.flush_s = 0.0  # what the last flush took
         self._flushed_at_s = float("-inf")
@@ -80,8 +80,8 @@ class HubLoop:
         self._delivery.problem = code.name
         data: dict[str, Json] = {"code": code.name, "message": code.meaning}
         self._announced.append(encode_json(Message("alert", to_text(now_ms), data, priority="critical")))
-        self._news.set()
-        self._now.set()
+        self._arrived.set()
+        self._flush_now.set()
 
     # What gateways call; see `base.Hub`.
 
@@ -137,23 +137,23 @@ class HubLoop:
 
     def snapshot_nowait(self, topic: Topic, key: LaneKey, last: int) -> Page | None:
         """See Hub."""
-        part = self._delivery.snapshot(topic, key, last)
+        part = self._delivery.snapshot_page(topic, key, last)
         return part if part.need is None else None
 
     async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
         """See Hub."""
         flushed = self._delivery.flushed
-        return await self._read_on(key, self._delivery.snapshot(topic, key, last), flushed + 1, last), flushed
+        return await self._read_on(key, self._delivery.snapshot_page(topic, key, last), flushed + 1, last), flushed
 
     def history_nowait(self, key: LaneKey, before: int | None, limit: int) -> Page | None:
         """See Hub."""
-        part = self._delivery.history(key, before, limit)
+        part = self._delivery.history_page(key, before, limit)
         return part if part.need is None else None
 
     async def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
         """See Hub."""
         before = self._delivery.flushed + 1 if before is None else before
-        return await self._read_on(key, self._delivery.history(key, before, limit), before, limit)
+        return await self._read_on(key, self._delivery.history_page(key, before, limit), before, limit)
 
     async def _read_on(self, key: LaneKey, part: Part, before: int, limit: int) -> Page:
         """A page that memory did not hold whole, from storage.
@@ -162,7 +162,7 @@ class HubLoop:
             part: as far as memory reached.
             before, limit: as it was asked for.
         """
-        past = self._delivery.past
+        history = self._delivery.history
         found: list[Item] = []
         wanted = limit - part.count
         need, below, looked = part.need, part.below, 0
@@ -170,7 +170,7 @@ class HubLoop:
             records = await self._feed.read_back(key.topic, below, records_max=BLOCK_RECORDS)
             for record in records:
                 if len(found) < wanted:
-                    found += past.older(key, record, before, wanted - len(found))
+                    found += history.older(key, record, before, wanted - len(found))
                     below = record.offset
             looked += len(records)
             if not records or looked >= SNAPSHOT_RECORDS_MAX:
@@ -178,7 +178,7 @@ class HubLoop:
                 break
         if len(found) >= wanted and found:
             below = found[-1].offset
-        older = past.joined(key, found, below)
+        older = history.page_of(key, found, below)
         parts = [each.messages for each in (older, part) if each.messages]
         return Page(b",".join(parts), part.count + older.count, below)
 
@@ -197,7 +197,7 @@ class HubLoop:
     def writable(self, subscriber: Subscriber) -> None:
         """See Hub."""
         if subscriber.cursors is not None:
-            self._work.set()
+            self._catching_up.set()
 
     def resume(self, topic: Topic, position: Position) -> Resumed:
         """See Hub."""
@@ -207,7 +207,7 @@ class HubLoop:
         """See Hub."""
         self._delivery.follow(subscriber, key, cursor, resumed=resumed)
         if subscriber.cursors is not None:
-            self._work.set()
+            self._catching_up.set()
 
     def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
         """See Hub."""
@@ -216,31 +216,31 @@ class HubLoop:
     def between_flushes(self, act: Callable[[], None]) -> None:
         """See Hub."""
         if self._delivery.flushing:
-            self._changes.append(act)
+            self._deferred.append(act)
         else:
             act()
-            self._work.set()
+            self._catching_up.set()
 
     # Timing.
 
     def _deliver(self, batch: Batch) -> None:
         critical = self._delivery.deliver(batch)
-        self._news.set()
+        self._arrived.set()
         if critical or self._delivery.pending_bytes >= self._flush_bytes_max:
-            self._now.set()
+            self._flush_now.set()
 
     async def _flush_all(self) -> None:
         loop = asyncio.get_running_loop()
         earliest = 0.0
         while True:
-            await self._wait_for_news()
+            await self._wait_for_arrived()
             wait = earliest - loop.time()
             if wait > 0:
-                timer = loop.call_later(wait, self._now.set)
-                await self._now.wait()
+                timer = loop.call_later(wait, self._flush_now.set)
+                await self._flush_now.wait()
                 timer.cancel()
-            self._news.clear()
-            self._now.clear()
+            self._arrived.clear()
+            self._flush_now.clear()
             began = loop.time()
             async with self._writing:
                 if self._delivery.urgent:
@@ -252,20 +252,20 @@ class HubLoop:
             self.flush_s = self._flushed_at_s - began
             self._delivery.load = _load(self._delivery.load, self.flush_s / self._shed_s)
             earliest = began + max(self._flush_interval_s, 2 * self.flush_s)
-            changes, self._changes = self._changes, []
-            for act in changes:
+            deferred, self._deferred = self._deferred, []
+            for act in deferred:
                 act()
-            self._work.set()
+            self._catching_up.set()
 
-    async def _wait_for_news(self) -> None:
+    async def _wait_for_arrived(self) -> None:
         """Until something has come, or something held back is due."""
         due_s = self._delivery.due_s()
         if due_s is None:
-            await self._news.wait()
+            await self._arrived.wait()
             return
         loop = asyncio.get_running_loop()
-        timer = loop.call_at(due_s, self._news.set)
-        await self._news.wait()
+        timer = loop.call_at(due_s, self._arrived.set)
+        await self._arrived.wait()
         timer.cancel()
 
     async def _sliced_flush(self, now_s: float) -> None:
@@ -287,10 +287,10 @@ class HubLoop:
     async def _catch_up_all(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._work.clear()
+            self._catching_up.clear()
             waiting = self._delivery.catching
             if not waiting:
-                await self._work.wait()
+                await self._catching_up.wait()
                 continue
             began = loop.time()
             for subscriber in waiting:

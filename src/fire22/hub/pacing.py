@@ -25,29 +25,29 @@ class Pacing:
 
     def due_s(self) -> float | None:
         """When the next lane that holds something back may be written to; None where none does."""
-        slots = (_next_slot_s(lane.written_s, self._interval_s(lane)) for lane in self._edge.holding)
+        slots = (_next_slot_s(lane.written_s, self._interval_s(lane)) for lane in self._edge.held)
         return min(slots, default=None)
 
-    def due(self, touched: dict[Lane, None], now_s: float, level: int) -> dict[Lane, dict[str, Document | None]]:
-        """The lanes to write to, with the documents that have changed; the others hold back from `level` on.
+    def due(self, dirty: dict[Lane, None], now_s: float, written_to: int) -> dict[Lane, dict[str, Document | None]]:
+        """The lanes to write to, with the documents that have changed; the others hold back from `written_to` on.
 
         Args:
-            touched: the lanes that something has come for.
+            dirty: the lanes that something has come for.
             now_s: seconds of a steady clock.
         """
         due: dict[Lane, dict[str, Document | None]] = {}
-        holding = self._edge.holding
-        for lane in {**holding, **touched} if holding else touched:
+        held = self._edge.held
+        for lane in {**held, **dirty} if held else dirty:
             interval_s = self._interval_s(lane)
             if interval_s and now_s < _next_slot_s(lane.written_s, interval_s) and len(lane.items) < HELD_MAX:
-                self._hold(lane, level, shed=interval_s > lane.interval_s)
+                self._hold(lane, written_to, shed=interval_s > lane.interval_s)
                 if any(item.entry.priority >= CRITICAL for item in lane.items):
                     due[lane] = {}
             else:
-                lane.level = None
+                lane.written_to = None
                 lane.written_s = now_s
-                holding.pop(lane, None)
-                # Taken out at once: from here on the lane's level is the live edge to whoever reads it by cursor.
+                held.pop(lane, None)
+                # Taken out at once: from here on the lane is at the live edge for whoever reads it by cursor.
                 due[lane], lane.changed = lane.changed, {}
         return due
 
@@ -56,18 +56,18 @@ class Pacing:
             return max(lane.interval_s, SHED_INTERVAL_S)
         return lane.interval_s
 
-    def _hold(self, lane: Lane, level: int, *, shed: bool) -> None:
-        if lane.level is None:
-            lane.level = level
+    def _hold(self, lane: Lane, written_to: int, *, shed: bool) -> None:
+        if lane.written_to is None:
+            lane.written_to = written_to
             lane.complete_ms = self._edge.complete_before_ms(lane.key.topic, lane.key.scope)
-            self._edge.holding[lane] = None
+            self._edge.held[lane] = None
             self._statistics.held += shed
 
 
 def _next_slot_s(written_s: float, interval_s: float) -> float:
     """When a lane may be written to again: time is cut into slots, and each has at most one write.
 
-    So lanes with the same rate are written to together, and what they say is compressed together.
+    So lanes with the same rate are written to together, and their messages are compressed together.
     """
     if not interval_s or written_s == float("-inf"):
         return written_s

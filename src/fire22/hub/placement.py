@@ -1,7 +1,7 @@
 """Where each connection stands: live in a cohort, behind by a cursor, or ahead of a lane that holds back.
 
-Becoming live is one synchronous step, at exactly the level of each lane: there is no moment in which a message could
-be missed or come twice.
+Becoming live is one synchronous step, at exactly the offset up to which each lane has been written: there is no moment
+in which a message could be missed or come twice.
 """
 
 from fire22.core.scope import ROOT
@@ -48,8 +48,8 @@ class Placement:
 
     def goal(self, subscriber: Subscriber, lane: Lane) -> int:
         """How far a connection reads on: a view that was resumed to the newest state, since it may have seen that."""
-        is_unsure = subscriber.unsure and lane in subscriber.unsure
-        return self._edge.offset if is_unsure else self._edge.level(lane)
+        reads_whole = subscriber.needs_snapshot and lane in subscriber.needs_snapshot
+        return self._edge.offset if reads_whole else self._edge.written_to(lane)
 
     def cursors(self, subscriber: Subscriber) -> dict[Lane, int]:
         """For each lane of a connection, the offset up to which it has everything: a copy."""
@@ -59,7 +59,7 @@ class Placement:
             return {}
         if self._edge.flushing and subscriber.cohort.lanes:
             raise AssertionError("a live connection's lanes changed within a flush")
-        return self._levels(subscriber, subscriber.cohort)
+        return self._live_cursors(subscriber, subscriber.cohort)
 
     def drop(self, cursors: dict[Lane, int], topic: str, scope: str) -> bool:
         """Take the lane of a subscription out of cursors; whether it was there."""
@@ -71,18 +71,18 @@ class Placement:
         return False
 
     def place(self, subscriber: Subscriber, cursors: dict[Lane, int]) -> None:
-        """Live where every lane is level, waiting where one is ahead of its lane, else behind."""
+        """Live where it has what every lane has been written, else behind, or ahead of a lane that holds back."""
         self.remove(subscriber)
         behind = any(cursor < self.goal(subscriber, lane) for lane, cursor in cursors.items())
-        if not behind and all(cursor == self._edge.level(lane) for lane, cursor in cursors.items()):
-            subscriber.unsure = None
+        if not behind and all(cursor == self._edge.written_to(lane) for lane, cursor in cursors.items()):
+            subscriber.needs_snapshot = None
             self.go_live(subscriber, tuple(lane for lane in cursors if not lane.key.to))
             return
         subscriber.cursors = cursors
         (self._behind if behind else self._ahead)[subscriber] = None
 
     def go_live(self, subscriber: Subscriber, lanes: tuple[Lane, ...]) -> None:
-        """Join the cohort of these lanes, with all of which the connection is level."""
+        """Join the cohort of these lanes; the connection has all that each of them has been written."""
         lanes = tuple(sorted(lanes, key=lambda lane: lane.number))
         key = (lanes, subscriber.codec.name, type(subscriber))
         cohort = self._cohorts.get(key)
@@ -93,21 +93,21 @@ class Placement:
         cohort.members[subscriber] = None
         subscriber.cohort = cohort
         for lane in lanes:
-            ahead = [each for offset, each in lane.ahead.items() if offset > subscriber.warned]
-            if ahead:
-                subscriber.write(lane.codec.pack(ahead))
+            early = [each for offset, each in lane.sent_early.items() if offset > subscriber.critical_sent_to]
+            if early:
+                subscriber.write(lane.codec.pack(early))
 
     def demote(self, subscriber: Subscriber, cohort: Cohort) -> None:
         """A live connection takes no more for now: it reads on from here at its own pace."""
         if subscriber.cohort is not cohort:  # the write has ended it
             return
-        cursors = self._levels(subscriber, cohort)
+        cursors = self._live_cursors(subscriber, cohort)
         self.remove(subscriber)
         subscriber.cursors = cursors
         self._behind[subscriber] = None
         self._statistics.demoted += 1
 
-    def place_again(self) -> None:
+    def place_ahead(self) -> None:
         """A lane may have caught up with those who are ahead of it."""
         ahead, self._ahead = self._ahead, {}
         for subscriber in ahead:
@@ -129,9 +129,9 @@ class Placement:
             self._behind.pop(subscriber, None)
             self._ahead.pop(subscriber, None)
 
-    def _levels(self, subscriber: Subscriber, cohort: Cohort) -> dict[Lane, int]:
+    def _live_cursors(self, subscriber: Subscriber, cohort: Cohort) -> dict[Lane, int]:
         """The cursors of a live connection."""
-        cursors = {lane: self._edge.level(lane) for lane in cohort.lanes}
+        cursors = {lane: self._edge.written_to(lane) for lane in cohort.lanes}
         recipient = subscriber.recipient
         if recipient is not None:
             key = LaneKey(DIRECT, ROOT, None, False, subscriber.codec.name, to=self._recipients.targets(recipient))

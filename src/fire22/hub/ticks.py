@@ -1,4 +1,4 @@
-"""Ticks: what ends a flush and keeps a connection alive. They say the position, the time and the watermark."""
+"""Ticks: what ends a flush and keeps a connection alive. They hold the position, the time and the watermark."""
 
 from collections.abc import Callable
 
@@ -67,7 +67,7 @@ class Ticks:
         return encode_json(Message("tick", now, data))
 
     def freshness(self, subscriber: Subscriber) -> dict[str, Json]:
-        """What a connection that asks is told between two ticks."""
+        """What a connection is answered that asks between two ticks."""
         found: dict[str, Json] = {"time": to_text(self._now_ms())}
         if subscriber.cohort is not None:
             found |= self._complete(subscriber.cohort.lanes)
@@ -86,11 +86,11 @@ class Ticks:
         least = known
         for lane in lanes:
             topic, scope = lane.key.topic, lane.key.scope
-            complete = edge.complete_ms(topic, scope) if lane.level is None else lane.complete_ms
+            complete = edge.complete_ms(topic, scope) if lane.written_to is None else lane.complete_ms
             if complete < known:
                 least = min(least, complete)
                 late.append({"target": topic, "scope": scope, "watermark": to_text(complete)})
-        said: dict[str, Json] = {"watermark": to_text(least)}
+        found: dict[str, Json] = {"watermark": to_text(least)}
         if late:
-            said |= {"readTo": to_text(known), "late": late}
-        return said
+            found |= {"readTo": to_text(known), "late": late}
+        return found

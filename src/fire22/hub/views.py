@@ -28,11 +28,11 @@ class Views:
         self._removed: dict[str, dict[tuple[str, str], int]] = {}
         self._forgotten: dict[str, int] = {}
         for document in sorted(documents, key=lambda each: each.offset):
-            self.take(document)
+            self.apply(document)
             if document.body is None and document.offset <= lost:
                 self._forgotten[document.topic] = document.offset
 
-    def take(self, document: Document) -> Document | None:
+    def apply(self, document: Document) -> Document | None:
         """A document in its new state; returns what was held."""
         held = self._documents.setdefault((document.topic, document.scope), {})
         before = held.get(document.key)
@@ -40,7 +40,7 @@ class Views:
         if before is not None and before.body is None:
             self._removed[document.topic].pop((document.scope, document.key), None)
         if document.body is None:
-            self._remember(document)
+            self._remember_removal(document)
         return before
 
     def exists(self, topic: str, scope: str) -> bool:
@@ -48,7 +48,7 @@ class Views:
         return any(each.body is not None for each in self._documents.get((topic, scope), {}).values())
 
     def get(self, topic: str, scope: str, key: str) -> Document:
-        """A document that was taken."""
+        """A document that was applied."""
         return self._documents[topic, scope][key]
 
     def find(self, topic: str, scope: str, key: str) -> Document | None:
@@ -69,8 +69,8 @@ class Views:
         """Offset of the newest removal that is not remembered: who is behind it cannot be told what is gone."""
         return self._forgotten.get(topic, 0)
 
-    def since(self, topic: str, scope: str, after: int, instead: dict[str, Document | None]) -> list[Document]:
-        """What has changed after an offset, oldest first, removals too.
+    def changed_since(self, topic: str, scope: str, after: int, instead: dict[str, Document | None]) -> list[Document]:
+        """The documents that have changed after an offset, oldest first, removals too.
 
         Args:
             instead: documents that are to be taken as they were (None: there was none).
@@ -82,7 +82,7 @@ class Views:
         changed.sort(key=lambda each: each.offset)
         return changed
 
-    def _remember(self, document: Document) -> None:
+    def _remember_removal(self, document: Document) -> None:
         removed = self._removed.setdefault(document.topic, {})
         removed[document.scope, document.key] = document.offset
         if len(removed) > REMOVED_MAX:
@@ -91,45 +91,47 @@ class Views:
             del self._documents[document.topic, scope][key]
 
 
-def told(
+def messages_since(
     documents: Iterable[Document], filter: Filter | None, *, delta: bool, patches: dict[str, list[Entry]] | None
 ) -> list[bytes]:
-    """What a reader that is behind is told of documents that have changed.
+    """The messages that bring a reader who is behind up to date.
 
     Args:
-        documents: as they are; without a body where they are gone.
-        patches: by key, everything that was said since where the reader stands; None where that is not at hand.
+        documents: those that have changed, as they are now; without a body where they are gone.
+        patches: by key, the entries since where the reader stands; None where these are not at hand.
     """
     messages = (
-        _told(document, filter, delta=delta, said=patches[document.key] if patches is not None else None)
+        _message_since(document, filter, delta=delta, entries=patches[document.key] if patches is not None else None)
         for document in documents
     )
     return [message for message in messages if message is not None]
 
 
-def _told(document: Document, filter: Filter | None, *, delta: bool, said: Sequence[Entry] | None) -> bytes | None:
-    first = said[0] if said else None
+def _message_since(
+    document: Document, filter: Filter | None, *, delta: bool, entries: Sequence[Entry] | None
+) -> bytes | None:
+    first = entries[0] if entries else None
     if not passes(filter, document.body):
-        # Where it is not known what the reader holds, it is told: one row too few is no harm, one too many is.
+        # Where it is not known what the reader holds, it is sent: one row too few is no harm, one too many is.
         unknown = first is None
         held = first is not None and first.base > 0 and (filter is None or filter.matches(fields_of(first.was)))
         return removal_message(document) if unknown or held else None
     whole = whole_message(document)
-    if not delta or first is None or not said or not first.base:
+    if not delta or first is None or not entries or not first.base:
         return whole
     if filter is not None and not filter.matches(fields_of(first.was)):
         return whole
-    patch = _composed(said)
+    patch = _composed(entries)
     if patch is None:
         return whole
     composed = patch_message(document, patch, first.base)
     return composed if len(composed) < len(whole) else whole
 
 
-def _composed(said: Sequence[Entry]) -> dict[str, Json] | None:
+def _composed(entries: Sequence[Entry]) -> dict[str, Json] | None:
     """One patch for all, or None where there is none: it was removed meanwhile, or the patches do not compose."""
     result: dict[str, Json] | None = {}
-    for entry in said:
+    for entry in entries:
         patch = _decode(entry.data) if entry.base else None
         if patch is None or result is None:
             return None
@@ -137,11 +139,11 @@ def _composed(said: Sequence[Entry]) -> dict[str, Json] | None:
     return result
 
 
-def by_key(records: Iterable[Record], scope: str, after: int, upto: int) -> dict[str, list[Entry]]:
-    """What records say on each document of a scope in (after, upto]."""
-    said: dict[str, list[Entry]] = {}
+def entries_by_key(records: Iterable[Record], scope: str, after: int, upto: int) -> dict[str, list[Entry]]:
+    """The entries of each document of a scope in (after, upto]."""
+    found: dict[str, list[Entry]] = {}
     for record in records:
         for offset, entry in enumerate(record.entries, start=record.offset):
             if entry.path == scope and after < offset <= upto:
-                said.setdefault(entry.key, []).append(entry)
-    return said
+                found.setdefault(entry.key, []).append(entry)
+    return found

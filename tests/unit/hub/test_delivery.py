@@ -92,7 +92,7 @@ def test_snapshot_with_a_filter(world: World) -> None:
     set_row(world, "two", {"total": 20})
     set_row(world, "three", {"total": 30})
     set_row(world, "three", None)
-    page = world.hub.snapshot(TOPICS["desk"], key("desk", filter={"total": {"gte": 10}}), 0)
+    page = world.hub.snapshot_page(TOPICS["desk"], key("desk", filter={"total": {"gte": 10}}), 0)
     assert offsets_of(page) == [2]
 
 
@@ -177,7 +177,7 @@ def test_removals_are_remembered_within_a_limit(monkeypatch: pytest.MonkeyPatch)
     assert rows(reader) == [("b", None), ("c", None)]
     slow = world.join(key("desk"), at=3)
     world.catch_up(slow)
-    assert slow.was_overtaken
+    assert slow.lost_position
 
 
 def test_removals_at_a_start() -> None:
@@ -189,7 +189,7 @@ def test_removals_at_a_start() -> None:
     ]
     held = Views(documents, 6)
     assert (held.forgotten("desk"), held.forgotten("kpi")) == (5, 0)
-    assert [each.key for each in held.since("desk", "/", 6, {})] == ["b"]
+    assert [each.key for each in held.changed_since("desk", "/", 6, {})] == ["b"]
     assert not held.exists("desk", "/")
     assert held.exists("kpi", "/")
 
@@ -556,7 +556,7 @@ def test_an_old_position_of_a_view_does_not_ask_for_what_is_gone(world: World) -
     reader = world.join(who=Recipient("ann"))
     world.hub.follow(reader, key("desk"), 0, resumed=True)
     world.catch_up(reader)
-    assert not reader.was_overtaken
+    assert not reader.lost_position
     assert reader.offsets() == [1, 4]
 
 
@@ -596,14 +596,14 @@ def test_history_goes_back_page_by_page(world: World) -> None:
     world.flush()
     found, before = [], None
     while True:
-        page = world.hub.history(key("wagers", "/M1"), before, 2)
+        page = world.hub.history_page(key("wagers", "/M1"), before, 2)
         found.append(offsets_of(page))
         if not page.below:
             break
         before = page.below
     assert found == [[8, 10], [4, 6], [2]]
-    assert offsets_of(world.hub.history(key("wagers", "/M1", filter={"status": "open"}), 9, 500)) == [2, 6]
-    assert offsets_of(world.hub.history(key("wagers", "/M1"), 10_000, 1)) == [10]
+    assert offsets_of(world.hub.history_page(key("wagers", "/M1", filter={"status": "open"}), 9, 500)) == [2, 6]
+    assert offsets_of(world.hub.history_page(key("wagers", "/M1"), 10_000, 1)) == [10]
 
 
 # Which lanes a message reaches.

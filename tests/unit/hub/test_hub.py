@@ -246,7 +246,7 @@ def test_catching_up_with_a_view(world: World) -> None:
 
 def snapshot(world: World, topic: str, last: int, scope: str = "/") -> tuple[list[int | None], Need | None]:
     """The offsets of a snapshot."""
-    page = world.hub.snapshot(TOPICS[topic], key(topic, scope), last)
+    page = world.hub.snapshot_page(TOPICS[topic], key(topic, scope), last)
     return offsets_of(page), page.need
 
 
@@ -396,7 +396,7 @@ def test_blocks_are_shared_and_bounded() -> None:
         reader = world.join(key("wagers", filter={"amount": number}), at=0)
         world.catch_up(reader)
         assert reader.offsets() == []
-    kept = sum(len(block.data) + 400 for block in world.hub.past._kept.values())
+    kept = sum(len(block.data) + 400 for block in world.hub.history._cache.values())
     assert 0 < kept <= 200_000
 
 
@@ -473,7 +473,7 @@ def test_reader_that_is_overtaken_by_retention() -> None:
     world.feed.drop(10)
     slow.paused, slow.full_after = False, None
     world.catch_up(slow)
-    assert slow.was_overtaken
+    assert slow.lost_position
     assert slow.offsets() == [1]
 
 
@@ -489,7 +489,7 @@ def test_retention_between_the_question_and_the_answer() -> None:
     world.feed.drop(20)
     records = world.feed.stored(need.topic, need.after, need.upto, records_max=BLOCK_RECORDS)
     world.hub.catch_up(reader, Supply(need, records))
-    assert reader.was_overtaken
+    assert reader.lost_position
     assert reader.offsets() == []
 
 
