@@ -1,7 +1,7 @@
 """How messages become the bytes of a connection. One codec each for every way of writing them.
 
-What enters is checked, so every codec can encode it. A message of an older log may still hold what one cannot: it is left
-out on the connections that use that codec, an error takes its place, and all else goes on.
+What enters is checked, so every codec can encode it. A message of an older log may still hold what one cannot: it is
+left out on the connections that use that codec, an error takes its place, and all else goes on.
 """
 
 from abc import ABC, abstractmethod
@@ -37,6 +37,15 @@ class Codec(Protocol):
     def pack(self, messages: list[bytes]) -> bytes:
         """The bytes to write for at least one message."""
 
+    def tick(self, message: bytes, position: str) -> bytes:
+        """The bytes of a tick by itself, which ends a flush.
+
+        Args:
+            message: the tick, which holds the position too.
+            position: where its readers stand then, for a transport that has a place of its own for it (server-sent
+                events write `id:`). Where a codec `joins`, a tick may also be packed with the messages before it.
+        """
+
     def answer(self, message: bytes) -> bytes:
         """The bytes of a message that nobody shares."""
 
@@ -69,6 +78,10 @@ class _Frames(ABC):
             return self.frames(messages)
         except _NOT_ENCODABLE:
             return self.frames(self._encodable(messages))
+
+    def tick(self, message: bytes, position: str) -> bytes:
+        """The position is in the message."""
+        return self.pack([message])
 
     def answer(self, message: bytes) -> bytes:
         """Compressed only where it is long: nobody shares the work."""

@@ -134,8 +134,8 @@ class Flush:
     def announce(self, message: bytes) -> Iterator[None]:
         """Send to every connection what is in no feed: what becomes of the server itself."""
         for cohort in self._placement.cohorts:
-            tick = self._ticks.message(self._edge.lowest_written(cohort.lanes), cohort.lanes)
-            yield from self._write(cohort, tuple(cohort.members), cohort.codec.pack([message, tick]))
+            data = cohort.codec.pack([message]) + self._tick(cohort)
+            yield from self._write(cohort, tuple(cohort.members), data)
         for subscriber in self._placement.not_live:
             subscriber.write(subscriber.codec.pack([message]))
 

@@ -38,12 +38,12 @@ class Ticks:
     ) -> bytes:
         """The bytes of a tick; see `message`."""
         if skipped:
-            return codec.pack([self.message(offset, lanes, skipped)])
+            return codec.tick(self.message(offset, lanes, skipped), str(self.position(offset)))
         # Those for whom something waits are few at a time; the others share theirs by codec.
         complete = None if lanes is None else self._complete(lanes)
         name = (codec.name, offset, self._now_ms(), self.problem, complete)
         if self._newest[0] != name:
-            self._newest = (name, codec.pack([self.message(offset, lanes)]))
+            self._newest = (name, codec.tick(self.message(offset, lanes), str(self.position(offset))))
         return self._newest[1]
 
     def message(self, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None) -> bytes:
