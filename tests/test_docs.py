@@ -16,7 +16,9 @@ from fire22.cli import program
 from fire22.core import codes
 from fire22.core.codes import Close
 from fire22.core.command import NAMES
+from fire22.core.errors import Fire22Error
 from fire22.core.message import MessageType
+from fire22.gateways.errors import http_status
 from fire22.sportsbook.betting.facts import FACTS
 from fire22.sportsbook.demo import agents as tree
 from fire22.sportsbook.demo.catalogue import FULL
@@ -41,15 +43,18 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_error_code_is_in_the_protocol() -> None:
-    """A client's developer finds each code with what it means and whether to try again."""
+    """A client's developer finds each code with its status, what it means and whether to try again."""
     written = {row[0].strip("`"): (row[2], row[3]) for row in rows("## Error codes")}
     assert written == {name: ("yes" if code.temporary else "no", code.meaning) for name, code in codes.ALL.items()}
+    for name, statuses, *_ in rows("## Error codes"):
+        status = http_status(Fire22Error(codes.ALL[name.strip("`")], ""))
+        assert statuses == "–" or str(status) in statuses.split(", "), name
 
 
-@pytest.mark.parametrize("name", [name for name, value in vars(codes).items() if isinstance(value, codes.Code)])
+@pytest.mark.parametrize("name", [name.upper() for name in codes.ALL])
 def test_every_error_code_is_used(name: str) -> None:
     """No code is listed that nothing answers with."""
-    assert any(re.search(rf"\bcodes\.{name}\b", text) for text in SOURCES.values())
+    assert any(re.search(rf"codes\.{name}\b", text) for text in SOURCES.values())
 
 
 def test_every_close_code_is_in_the_protocol() -> None:

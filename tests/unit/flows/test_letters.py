@@ -20,6 +20,7 @@ from fire22.flows.letters import SHOWN_BYTES_MAX
 from fire22.flows.relay import Relay
 from fire22.flows.replica import Replica
 from fire22.log.base import Group
+from fire22.sportsbook.betting import codes as betting_codes
 from tests.support.storage import START_MS, event
 
 
@@ -62,7 +63,7 @@ class Accounts(Flow):
         paid = expect(fact, Paid)
         if self._open.get(paid.name) is None:
             reason = f"There is no account {paid.name}."
-            raise Refused(codes.CUSTOMER_UNKNOWN, reason, name=paid.name, nothing=None)
+            raise Refused(betting_codes.CUSTOMER_UNKNOWN, reason, name=paid.name, nothing=None)
         if paid.amount == 0:
             raise Repeated
 
@@ -420,7 +421,7 @@ class Late(Flow):
         raise self._error
 
 
-@pytest.mark.parametrize("error", [Refused(codes.FACT_CONFLICT, "No."), Repeated()])
+@pytest.mark.parametrize("error", [Refused(betting_codes.FACT_CONFLICT, "No."), Repeated()])
 def test_a_flow_that_refuses_too_late_has_failed(error: Exception) -> None:
     """A fact that some figures have counted cannot be refused any more: it is set aside as one that a flow failed on,
     and no figure has counted it."""

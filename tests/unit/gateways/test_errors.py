@@ -1,6 +1,8 @@
 """Error codes: each once, and each with its place on every transport."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +12,7 @@ from fire22.core.errors import AuthError, Fire22Error, RequestError, StorageErro
 from fire22.core.frames import may_be_sent
 from fire22.core.message import encode_json
 from fire22.gateways.errors import as_message, close_code, http_status
+from fire22.sportsbook.betting import codes as betting_codes
 
 ALL = list(codes.ALL.values())
 
@@ -29,10 +32,25 @@ def test_each_code(code: Code) -> None:
 
 
 def test_codes_are_listed_once() -> None:
-    """The table of codes has each name that the module has, under that name."""
-    named = {value.name: name for name, value in vars(codes).items() if isinstance(value, Code)}
+    """The table of codes has each name that the server's module and the domain's have, under that name."""
+    places = {**vars(codes), **vars(betting_codes)}
+    named = {value.name: name for name, value in places.items() if isinstance(value, Code)}
     assert named.keys() == codes.ALL.keys()
     assert all(constant.lower() == name for name, constant in named.items())
+
+
+def test_the_server_knows_no_code_of_betting() -> None:
+    """Another domain brings other codes: those of the sportsbook come with the sportsbook, and with their statuses."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "from fire22.core import codes; import fire22.gateways.errors; print(*codes.ALL)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    own = {value.name for value in vars(betting_codes).values() if isinstance(value, Code)}
+    assert own
+    assert not own & set(loaded)
+    assert {code.status for code in ALL if code.name in own} == {None, 404, 409}
 
 
 def test_close_codes_are_unique() -> None:

@@ -29,6 +29,7 @@ from fire22.sportsbook.accounting.commission_totals import CommissionSums
 from fire22.sportsbook.accounting.customer_day import Total
 from fire22.sportsbook.accounting.daybook import Daybook
 from fire22.sportsbook.accounting.settings import CommissionSettings
+from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.errors import AmountError
 from fire22.sportsbook.betting.periods import key_of
@@ -164,7 +165,7 @@ class Commissions(Flow):
     def _plan(self, fact: Fact) -> None:
         told = expect(fact, facts.CommissionPlan)
         if self._book.agent(told.path) is None:
-            raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {told.path}.", path=told.path)
+            raise Refused(betting_codes.AGENT_UNKNOWN, f"There is no agent at {told.path}.", path=told.path)
         brackets = tuple((each.from_minor, each.rate) for each in told.brackets)
         first = _ordinal(told.effective_from)
         if self._daybook.accounts.running.day:

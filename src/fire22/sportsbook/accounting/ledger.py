@@ -19,13 +19,12 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from fire22.core import codes
 from fire22.core.message import Json
 from fire22.core.scope import customer_path
 from fire22.core.topic import Kind, Topic
 from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
-from fire22.sportsbook.betting import facts, payments
+from fire22.sportsbook.betting import codes, facts, payments
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.payments import Payment
 from fire22.sportsbook.registry.flow import Registry

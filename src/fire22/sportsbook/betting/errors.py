@@ -2,6 +2,7 @@
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.sportsbook.betting import codes as betting_codes
 
 
 class AmountError(RequestError, ValueError):
@@ -21,4 +22,4 @@ class StateError(RequestError):
 
     def __init__(self, before: str, after: str, why: str) -> None:
         message = f"A wager that is {before} cannot become {after}: {why}"
-        super().__init__(codes.TRANSITION_ILLEGAL, message, details={"before": before, "after": after})
+        super().__init__(betting_codes.TRANSITION_ILLEGAL, message, details={"before": before, "after": after})

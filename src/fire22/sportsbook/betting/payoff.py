@@ -20,8 +20,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from fire22.core import codes
 from fire22.core.errors import Details, RequestError
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError, StateError
 from fire22.sportsbook.betting.facts import NO_TERMS, Terms
 from fire22.sportsbook.betting.money import half_up

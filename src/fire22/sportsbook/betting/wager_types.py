@@ -34,8 +34,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError
 from fire22.sportsbook.betting.facts import LEGS_MAX, NO_TERMS, Terms
 from fire22.sportsbook.betting.odds import parse_odds

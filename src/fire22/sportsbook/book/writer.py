@@ -12,10 +12,10 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.outbox import CLOCK_SQL
 from fire22.core.times import to_text
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.facts import MINOR_MAX
 from fire22.sportsbook.betting.odds import stored_odds
 from fire22.sportsbook.betting.settlement import customer_profit_minor

@@ -5,6 +5,7 @@ from typing import Final
 from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
+from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting import payments
 from fire22.sportsbook.betting.payments import State
 from fire22.sportsbook.book import changes
@@ -43,7 +44,7 @@ def set_status(case: Case, command: commands.SetCustomerStatus) -> Done:
     if customer.status not in ("active", "suspended"):
         details: Details = {"before": customer.status, "after": command.status}
         message = f"A customer who is {customer.status[:64]} cannot become {command.status}."
-        raise RequestError(codes.TRANSITION_ILLEGAL, message, details=details)
+        raise RequestError(betting_codes.TRANSITION_ILLEGAL, message, details=details)
     if customer.status != command.status:
         case.write([changes.SetCustomerStatus(customer.id, command.status, case.now_ms)])
     result: dict[str, Json] = {"customerId": customer.code, "status": command.status}
@@ -72,7 +73,7 @@ def decide(case: Case, command: commands.DecidePayment) -> Done:
         details: Details = {"before": before, "after": after}
         following = ", ".join(payments.successors(before)) or "nothing"
         message = f"A payment that is {before} cannot become {after}: what may follow is {following}."
-        raise RequestError(codes.TRANSITION_ILLEGAL, message, details=details)
+        raise RequestError(betting_codes.TRANSITION_ILLEGAL, message, details=details)
     if after in ("completed", "charged_back"):
         case.check_same(payment.currency, payment.account)
     if after == "completed" and payment.direction == "withdrawal":
@@ -118,7 +119,9 @@ def _check_within_own(case: Case, credit: int, largest: int) -> None:
     above = 0 < own.credit_limit < credit or (own.max_wager > 0 and not 0 < largest <= own.max_wager)
     if above:
         details: Details = _limits(own.credit_limit, own.max_wager)  # type: ignore[assignment]
-        raise RequestError(codes.LIMIT_EXCEEDED, "No customer gets more than the agent's own limits.", details=details)
+        raise RequestError(
+            betting_codes.LIMIT_EXCEEDED, "No customer gets more than the agent's own limits.", details=details
+        )
 
 
 def _check_own(case: Case, customer: Customer, amount: int) -> None:
@@ -126,7 +129,9 @@ def _check_own(case: Case, customer: Customer, amount: int) -> None:
     own = customer.balance - limits.open_risk(case, customer)
     if amount > own:
         message = f"{amount} is more than the {max(0, own)} that {customer.code} can be paid."
-        raise RequestError(codes.CREDIT_EXCEEDED, message, details={"availableMinor": own, "amountMinor": amount})
+        raise RequestError(
+            betting_codes.CREDIT_EXCEEDED, message, details={"availableMinor": own, "amountMinor": amount}
+        )
 
 
 def _limits(credit: int, largest: int) -> dict[str, Json]:

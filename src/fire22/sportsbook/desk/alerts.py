@@ -2,8 +2,8 @@
 
 from typing import Final, Literal
 
-from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.case import Case, Done

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 import apsw
 from msgspec import Struct
 
-from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.book.changes import Change, ModifyWager, PlaceWager
 from fire22.sportsbook.book.writer import check_minor

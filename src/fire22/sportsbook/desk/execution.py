@@ -28,6 +28,7 @@ from fire22.core.errors import BookError, RequestError
 from fire22.core.message import Json
 from fire22.core.outbox import META
 from fire22.core.times import to_text
+from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
@@ -184,7 +185,7 @@ class Desk:
         # A scope has the documents of exactly those alerts of which it covers all evidence.
         alert = self._view(ALERTS, actor.scope, command.alert_id)
         if alert is None:
-            raise RequestError(codes.ALERT_UNKNOWN, f"There is no alert {command.alert_id[:64]}.")
+            raise RequestError(betting_codes.ALERT_UNKNOWN, f"There is no alert {command.alert_id[:64]}.")
         return str(alert["status"])
 
     # In the desk's own thread.

@@ -9,9 +9,9 @@ from math import floor
 
 from msgspec import Struct
 
-from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.scope import covers
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.desk.case import Case
 from fire22.sportsbook.desk.reads import Agent, Customer
 from fire22.sportsbook.desk.settings import DeskSettings

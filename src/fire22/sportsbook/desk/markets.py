@@ -6,6 +6,7 @@ from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_ms
+from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting.errors import StateError
 from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, LegResult, place_share
 from fire22.sportsbook.book import changes
@@ -62,7 +63,7 @@ def set_status(case: Case, command: commands.SetMarketStatus) -> Done:
     if market.status in ("resulted", "voided"):
         details: Details = {"before": market.status, "after": command.status}
         message = f"A market that is {market.status} cannot become {command.status}."
-        raise RequestError(codes.TRANSITION_ILLEGAL, message, details=details)
+        raise RequestError(betting_codes.TRANSITION_ILLEGAL, message, details=details)
     case.write([changes.SetMarketStatus(market.id, command.status, case.now_ms)])
     result = {"marketId": market.id, "status": command.status}
     return Done(f"market:{market.id}", result, {"status": market.status}, {"status": command.status})

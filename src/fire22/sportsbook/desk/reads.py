@@ -11,10 +11,10 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from fire22.core import codes
 from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.core.scope import ancestors, covers, customer_path
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import struck_odds
 from fire22.sportsbook.betting.payoff import Bet

@@ -9,6 +9,7 @@ from fire22.core import codes
 from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
+from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting import lifecycle, payoff, settlement
 from fire22.sportsbook.betting.errors import StateError
 from fire22.sportsbook.betting.facts import Terms
@@ -70,7 +71,7 @@ def accept(case: Case, command: commands.AcceptWager) -> Done:
     """A wager that was held is accepted, while its markets are open and the credit covers it."""
     wager = _wager(case, command.wager_id, "accepted")
     if wager.status == "accepted":
-        raise RequestError(codes.TRANSITION_ILLEGAL, "The wager is accepted already.")
+        raise RequestError(betting_codes.TRANSITION_ILLEGAL, "The wager is accepted already.")
     case.check_currency(wager.currency, wager.account)
     customer = case.read.customer(wager.customer)
     agents = case.read.agents(customer.path)
@@ -154,7 +155,7 @@ def _cash_out_part(case: Case, wager: Wager, risk: int, returned: int) -> Done:
     """A part of the stake becomes a wager of its own, with the same legs, and is cashed out; the rest stays open."""
     if risk > wager.risk:
         details: Details = {"limitMinor": wager.risk, "amountMinor": risk}
-        raise RequestError(codes.LIMIT_EXCEEDED, f"The stake is {wager.risk}, not {risk}.", details=details)
+        raise RequestError(betting_codes.LIMIT_EXCEEDED, f"The stake is {wager.risk}, not {risk}.", details=details)
     bet = case.read.bet(wager)[1]
     share, rest = payoff.part(bet, risk), payoff.part(bet, wager.risk - risk)
     to_win, left = cast(int, share.to_win_minor), cast(int, rest.to_win_minor)
@@ -184,7 +185,7 @@ def _check_offer(wager: Wager, returned: int) -> None:
     most = cash_risk_minor(wager.risk, free_play=wager.free_play) + wager.to_win
     if returned > most:
         details: Details = {"limitMinor": most, "amountMinor": returned}
-        raise RequestError(codes.LIMIT_EXCEEDED, f"It returns {most} at most, not {returned}.", details=details)
+        raise RequestError(betting_codes.LIMIT_EXCEEDED, f"It returns {most} at most, not {returned}.", details=details)
 
 
 def void(case: Case, command: commands.VoidWager) -> Done:
@@ -201,7 +202,9 @@ def modify(case: Case, command: commands.ModifyWager) -> Done:
     """An open wager gets another stake; what it wins follows from its odds unless it is given: then that is agreed."""
     wager = _wager(case, command.wager_id, "accepted")
     if wager.status != "accepted":
-        raise RequestError(codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has no amounts to change yet.")
+        raise RequestError(
+            betting_codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has no amounts to change yet."
+        )
     case.check_currency(wager.currency, wager.account)
     _check_version(wager, command.version)
     struck = msgspec.structs.replace(case.read.bet(wager)[1], risk_minor=command.risk_minor, to_win_minor=None)
@@ -227,7 +230,7 @@ def reopen(case: Case, command: commands.ReopenWager) -> Done:
     """What ended an accepted wager is rolled back: it is open again."""
     wager = _wager(case, command.wager_id, "accepted", privileged=True)
     if wager.status in ("accepted", "requested", "review"):
-        raise RequestError(codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has not ended.")
+        raise RequestError(betting_codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has not ended.")
     case.check_same(wager.currency, wager.account)
     case.write([changes.ReopenWager(wager.id, command.reason, case.actor.subject, case.now_ms)])
     return _done(case, wager.id, _state(wager))
@@ -260,7 +263,9 @@ def _check_version(wager: Wager, version: int | None) -> None:
     """
     if version not in (None, wager.version):
         details: Details = {"version": wager.version}
-        raise RequestError(codes.FACT_CONFLICT, f"The wager is at version {wager.version} now.", details=details)
+        raise RequestError(
+            betting_codes.FACT_CONFLICT, f"The wager is at version {wager.version} now.", details=details
+        )
 
 
 def _done(case: Case, wager_id: str, before: dict[str, Json], more: dict[str, Json] | None = None) -> Done:
@@ -340,7 +345,7 @@ def _check_active(customer: Customer, agents: list[str]) -> None:
         RequestError: `customer_inactive`.
     """
     if customer.status != "active" or any(status != "active" for status in agents):
-        raise RequestError(codes.CUSTOMER_INACTIVE, f"{customer.code} may not bet now.")
+        raise RequestError(betting_codes.CUSTOMER_INACTIVE, f"{customer.code} may not bet now.")
 
 
 def _offered(case: Case, leg: commands.Leg, tolerance: float) -> Offer:
@@ -353,7 +358,9 @@ def _offered(case: Case, leg: commands.Leg, tolerance: float) -> Offer:
     _check_open(case, offer)
     if abs(offer.odds - leg.odds) > tolerance * leg.odds + 5e-7:  # prices have six decimals
         details: Details = {"selectionId": offer.id, "odds": offer.odds}
-        raise RequestError(codes.PRICE_CHANGED, f"The odds are {offer.odds} now, not {leg.odds}.", details=details)
+        raise RequestError(
+            betting_codes.PRICE_CHANGED, f"The odds are {offer.odds} now, not {leg.odds}.", details=details
+        )
     return offer
 
 
@@ -361,4 +368,4 @@ def _check_open(case: Case, offer: Offer) -> None:
     over = offer.event_status == "finished" or offer.closes_at <= to_text(case.now_ms)
     if over or offer.market_status != "open":
         details: Details = {"marketId": offer.market_id, "status": offer.market_status}
-        raise RequestError(codes.MARKET_CLOSED, "The market takes no wagers now.", details=details)
+        raise RequestError(betting_codes.MARKET_CLOSED, "The market takes no wagers now.", details=details)

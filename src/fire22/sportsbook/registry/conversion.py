@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from fire22.core import codes
 from fire22.flows.base import Fact, Refused, Table
-from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting import codes, facts
 from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.registry.currencies import Currencies, Rate, Struck
 from fire22.sportsbook.registry.movement import MOVES

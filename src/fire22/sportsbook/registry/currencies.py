@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from fire22.core import codes
 from fire22.core.times import to_ms, to_text
 from fire22.flows.base import Refused
+from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting.facts import MINOR_MAX
 from fire22.sportsbook.betting.money import Money, half_up
 from fire22.sportsbook.betting.settings import CurrencyCode
@@ -72,7 +73,7 @@ class Currencies:
         book = self._money.currency
         reason = f"The amount is in {currency}; the book's currency is {book}, and there is no rate"
         when = f" at {to_text(at_ms)}" if currency in self._rates else " for it"
-        raise Refused(codes.CURRENCY_MISMATCH, f"{reason}{when}.", currency=currency, book=book)
+        raise Refused(betting_codes.CURRENCY_MISMATCH, f"{reason}{when}.", currency=currency, book=book)
 
     def converted(self, data: Any, struck: Struck) -> Any:
         """A fact in the book's currency, which it no longer says."""

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from fire22.core import codes
 from fire22.core.scope import ROOT
 from fire22.flows.base import Fact, Handler, Refused, Repeated, Table, expect
-from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting import codes, facts
 from fire22.sportsbook.registry.records import Agent, Customer
 
 

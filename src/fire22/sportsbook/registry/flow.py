@@ -19,9 +19,8 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import Raw, Struct, field
 
-from fire22.core import codes
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
-from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting import codes, facts
 from fire22.sportsbook.betting.lifecycle import State, is_legal
 from fire22.sportsbook.betting.settings import BookSettings
 from fire22.sportsbook.betting.settlement import cash_risk_minor

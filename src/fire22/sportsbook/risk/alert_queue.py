@@ -11,12 +11,11 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from fire22.core import codes
 from fire22.core.message import Json
 from fire22.core.scope import ancestors, common_path
 from fire22.core.times import to_text
 from fire22.flows.base import Refused, Repeated, Table
-from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting import codes, facts
 from fire22.sportsbook.risk.base import WAGER_IDS_MAX, Entity, Finding, Severity
 
 Status = Literal["open", "acknowledged", "closed"]

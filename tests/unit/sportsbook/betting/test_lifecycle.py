@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from fire22.core import codes
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError, StateError
 from fire22.sportsbook.betting.lifecycle import Action, Counter, State, cash_out_minor, is_legal, successors, transition
 

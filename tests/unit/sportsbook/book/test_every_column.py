@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fire22.core import codes
 from fire22.core.event import Event
 from fire22.core.outbox import BookChange
 from fire22.sources.mirror.copy import Mirror
 from fire22.sources.sqlite.install import install
 from fire22.sportsbook import domain
+from fire22.sportsbook.betting import codes
 from fire22.sportsbook.book.schema import OUTBOX, TABLES_SQL
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.unchanging import FIXED, KEYS, SILENT
