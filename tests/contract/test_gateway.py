@@ -54,7 +54,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
         hub={"outbox_bytes_max": 10_000, "heartbeat_s": 0.5},
     )
     async with app.running(config) as running:
-        await until(lambda: all(running.hub.hub.documents("kpi", scope) for scope in ("/M1", "/M1/A1")))
+        await until(lambda: all(running.delivery.documents("kpi", scope) for scope in ("/M1", "/M1/A1")))
         yield running
 
 
@@ -84,7 +84,7 @@ async def say(server: app.Application, *values: str, topic: str = "one", text: s
     ]
     appended = await server.log.append(list(map(encode_event, parse_events(msgspec.json.encode(events)))))
     seq = appended[-1].seq
-    await until(lambda: server.feed.checkpoint.seq >= seq and server.hub.hub.flushed >= server.feed.checkpoint.offset)
+    await until(lambda: server.feed.checkpoint.seq >= seq and server.delivery.flushed >= server.feed.checkpoint.offset)
 
 
 def value_of(message: Message | Json) -> Json:
@@ -227,11 +227,11 @@ async def test_a_slow_reader(server: app.Application, transport: Transport) -> N
     ):
         for peer in (quick, slow):
             await peer.ask("subscribe", target="two", last=0)
-        demoted = server.hub.hub.statistics.demoted
+        demoted = server.delivery.statistics.demoted
         for first in range(0, SLOW_MESSAGES, 10):
             await say(server, *spoken[first : first + 10], topic="two", text=LONG)
             assert await values(quick, 10) == spoken[first : first + 10]
-        assert server.hub.hub.statistics.demoted > demoted
+        assert server.delivery.statistics.demoted > demoted
         assert await values(slow, SLOW_MESSAGES) == spoken
         await say(server, "live again", topic="two")
         assert await values(slow, 1) == ["live again"]

@@ -103,7 +103,8 @@ class Peer(ABC):
     async def _answer(self, command: str, fields: dict[str, Json]) -> Message:
         self._id += 1
         id = self._id
-        await self.command({"id": id, "command": command} | fields)
+        message: dict[str, Json] = {"id": id, "command": command}
+        await self.command(message | fields)
         return await self._next(lambda message: message.id == id)
 
     async def _next(self, wanted: Callable[[Message], bool]) -> Message:
@@ -179,7 +180,7 @@ class WebSocketTransport(Transport):
                 peer = _WebSocketPeer(await stack.enter_async_context(opening))
             except InvalidStatus as error:
                 sock.close()
-                [message] = decode_json(error.response.body or b"")
+                [message] = decode_json(bytes(error.response.body or b""))
                 raise Refused(str(message.code), message.retryAfter) from None
             try:
                 yield peer
