@@ -21,6 +21,10 @@ class _Texts:
         """See Codec."""
         return b"".join([message + b"\n" for message in messages])
 
+    def tick(self, message: bytes, position: str) -> bytes:
+        """See Codec."""
+        return message + b"\n"
+
     def answer(self, message: bytes) -> bytes:
         """See Codec."""
         return message + b"\n"
