@@ -20,7 +20,8 @@ from fire22.core.errors import Fire22Error
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.feed.base import Archived, Checkpoint, Document, Record
-from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
+from fire22.flows.engine import CONFIGURED, Engine, configuration
+from fire22.flows.horizon import CLOCK
 from fire22.hub.base import LaneKey, Subscriber
 from fire22.hub.codec import DEFLATED, PLAIN, Codec
 from fire22.hub.delivery import Delivery

@@ -60,7 +60,7 @@ async def in_file(path: Path) -> AsyncIterator[World]:
 
         def write(documents: list[Write]) -> object:
             for scope, key, revision, value in documents:
-                engine.archive("kpi", scope, key, revision, 7, {"value": value})
+                engine.output.archive("kpi", scope, key, revision, 7, {"value": value})
             folded = engine.flush()
             return storage.feed.append(folded.batch, folded.rows)
 

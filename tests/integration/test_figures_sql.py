@@ -13,7 +13,8 @@ from fire22.core.message import Json
 from fire22.core.scope import covers
 from fire22.core.times import to_datetime, to_text
 from fire22.feed.base import Archived
-from fire22.flows.engine import CLOCK, CONFIGURED, Engine, configuration
+from fire22.flows.engine import CONFIGURED, Engine, configuration
+from fire22.flows.horizon import CLOCK
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.demo import simulator
 from fire22.sportsbook.demo.catalogue import SMALL
@@ -66,7 +67,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
 
 def documents(engine: Engine) -> dict[tuple[str, str], dict[str, Json]]:
     """The view of figures by scope and key."""
-    return {name[1:]: each.body or {} for name, each in engine._documents.items() if name[0] == "figures"}
+    return {name[1:]: each.body or {} for name, each in engine.output.documents.items() if name[0] == "figures"}
 
 
 def test_net_revenue_leaves_out_all_that_is_paid(simulated: Simulated) -> None:

@@ -17,7 +17,8 @@ from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
 from fire22.feed.base import Document
-from fire22.flows.engine import CLOCK, CONFIGURED, Engine, Rejected, configuration
+from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
+from fire22.flows.horizon import CLOCK
 from fire22.log.base import Group
 from fire22.sources.sqlite.install import install
 from fire22.sportsbook import domain

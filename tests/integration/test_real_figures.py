@@ -16,7 +16,8 @@ from msgspec import Raw, Struct
 from fire22.app import build_engine, convert, flow_settings
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.flows.engine import CLOCK, CONFIGURED, configuration
+from fire22.flows.engine import CONFIGURED, configuration
+from fire22.flows.horizon import CLOCK
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.book import database, writer
 from fire22.sportsbook.replay.pacing import ReplayReport, replay

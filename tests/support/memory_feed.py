@@ -262,7 +262,7 @@ class MemoryFeed(ListFeed):
         self, topic: str, path: str, data: Json, *, priority: int = 1, expires_ms: int = 0, target: str = ""
     ) -> None:
         """A message of a stream."""
-        self._engine.stream(
+        self._engine.output.stream(
             topic,
             path,
             f"{topic}_said",
@@ -275,19 +275,19 @@ class MemoryFeed(ListFeed):
 
     def change(self, topic: str, scope: str, body: dict[str, Json] | None, key: str = "") -> None:
         """A document's new state; None removes it."""
-        self._engine.view(topic, scope, key, f"{topic}_update", self.checkpoint.watermark_ms, body)
+        self._engine.output.view(topic, scope, key, f"{topic}_update", self.checkpoint.watermark_ms, body)
 
     def archive(self, topic: str, scope: str, key: str, revision: int, body: dict[str, Json]) -> None:
         """A document for the archive."""
-        self._engine.archive(topic, scope, key, revision, self.checkpoint.watermark_ms, body)
+        self._engine.output.archive(topic, scope, key, revision, self.checkpoint.watermark_ms, body)
 
     def wait(self, topic: str, scope: str, since_ms: int) -> None:
         """What a scope shows is as of then."""
-        self._engine.waits(topic, scope, since_ms)
+        self._engine.output.waits(topic, scope, since_ms)
 
     def settle(self, topic: str, scope: str) -> None:
         """It is as of now."""
-        self._engine.settled(topic, scope)
+        self._engine.output.settled(topic, scope)
 
     def pass_time(self, watermark_ms: int) -> None:
         """Every source has been read up to here."""

@@ -11,8 +11,9 @@ from fire22.cli.terminal import out
 from fire22.core import letter
 from fire22.core.event import decode_event
 from fire22.feed.rows import read_checkpoint, read_documents, read_state
-from fire22.flows.engine import CLOCK, Engine
+from fire22.flows.engine import Engine
 from fire22.flows.faults import FoldStopped
+from fire22.flows.horizon import CLOCK
 from fire22.log.database import connect, meta
 from fire22.log.sqlite import LogReader, read_rows
 from fire22.sources.follower import Follower

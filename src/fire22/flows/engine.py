@@ -1,18 +1,10 @@
 """The engine: all flows, folded by hand. Pure: groups in, batches out.
 
 The runner drives it from the log; tests, the replay check and benchmarks drive it from anything. What becomes of an
-event on which a flow raises: `faults.py`.
-
-When a fact counts is decided here, from the log alone. It counts when it happened, unless it is from the future: more
-than a minute later than all that is known of time where it stands. Known are the watermark and the server's own time
-(`system.now`, said whenever the watermark does not move). So the backlog of an outage is never from the future, however
-old the watermark is. In a recorded book, whose facts stand ahead of their clock, the next clock of the same commit
-group tells; where none follows, and in an old log, a fact is believed up to 400 days. What is from the future counts as
-of the watermark.
+event on which a flow raises: `faults.py`. When a fact counts: `horizon.py`. What the flows say: `output.py`.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -24,27 +16,20 @@ from fire22.core.codes import Code
 from fire22.core.event import Event, decode_event
 from fire22.core.letter import DISMISSED, REPLAYED, ROW_REJECTED, LetterReplayed
 from fire22.core.message import Json
-from fire22.core.patch import diff
-from fire22.core.times import CLOCK_END_MS
 from fire22.core.topic import Topic
-from fire22.feed.base import SETTLED, Archived, Batch, Checkpoint, Document, Entry, Record, Rows, StateRow
-from fire22.flows.base import Emitter, Fact, Flow, Handler, Refused, Repeated, Table
+from fire22.feed.base import Batch, Checkpoint, Document, Rows, StateRow
+from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table
 from fire22.flows.faults import FAILED, UNTRIED, Breaker, FlowFailed, FoldStopped
+from fire22.flows.horizon import CLOCK, CLOCK_SOURCE, NEVER_MS, Horizon, is_clock
 from fire22.flows.letters import Failure, Letters
+from fire22.flows.output import Output
+from fire22.flows.state import ENGINE, State
 from fire22.log.base import Group
 
-CLOCK: Final = "system.clock"
 CONFIGURED: Final = "system.configured"
 NOW: Final = "system.now"
 IDLE: Final = "system.idle"
 _ITS_OWN: Final = (CLOCK, CONFIGURED, NOW, IDLE)  # what the flows do on them belongs to no single event
-CLOCK_SOURCE: Final = "clock"  # whose watermarks are the server's; those of any other source are recorded
-AHEAD_MS_MAX: Final = 60_000  # by which the clocks of writers may differ from ours
-UNTOLD_AHEAD_MS_MAX: Final = 400 * 24 * 3_600_000  # the same where the log does not tell the time
-_IS_CLOCK: Final = b'"system.clock"'
-_ENGINE: Final = "engine"  # the table of the engine's own rows
-_NEVER_MS: Final = 1 << 62
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Rejected(Struct, frozen=True):
@@ -89,16 +74,11 @@ def configuration(flows: Iterable[Flow], settings: Mapping[str, Json]) -> bytes:
     )
 
 
-# A changed document before it has its offset: topic, scope and key; type; time; body.
-_Said = tuple[tuple[str, str, str], str, int, dict[str, Json] | None]
-# What was compared last, and what came of it: topic, body before, document; the data, the filterable fields before.
-_Compared = tuple[str, dict[str, Json] | None, dict[str, Json] | None, bytes, bytes]
-
-
-class Engine(Emitter):
+class Engine:
     """Folds events and gathers what the flows say.
 
     Attributes:
+        output: where the flows say their messages.
         is_whole: whether the flows hold what they have folded; not from a failure of one on until it is rebuilt.
 
     Args:
@@ -120,12 +100,11 @@ class Engine(Emitter):
         self._decode = decode
         self._remake = remake
         self._bodies: list[bytes] = []  # of the running group
-        self._group_clocks: list[tuple[int, int]] = []  # its clocks: seq, ms
         self._aside: dict[int, Failure] = {}  # its events on which a flow failed
         self._is_wary = False  # whether any has, or may
         self._flushed = Checkpoint(0, 0, 0)
-        self._documents: dict[tuple[str, str, str], Document] = {}
-        self._waiting: dict[tuple[str, str], int] = {}
+        self._time = Horizon()
+        self.output = Output()
         self._begin(flows)
 
     def _begin(self, flows: tuple[Flow, ...]) -> None:
@@ -137,14 +116,15 @@ class Engine(Emitter):
         self._breaker = Breaker()
         handlers: dict[str, list[Handler]] = {}
         for flow in self.flows:
-            flow.out = self
-            flow.latest_ms = _NEVER_MS
+            flow.out = self.output
+            flow.latest_ms = NEVER_MS
             for type, handler in flow.handlers().items():
                 handlers.setdefault(type, []).append(handler)
-        self._tables: dict[str, Table[object]] = {
+        tables: dict[str, Table[object]] = {
             f"{flow.name}/{table.name}": table for flow in self.flows for table in flow.tables
         }
-        self._tables[f"{_ENGINE}/{self._breaker.table.name}"] = self._breaker.table  # type: ignore[assignment]
+        tables[f"{ENGINE}/{self._breaker.table.name}"] = self._breaker.table  # type: ignore[assignment]
+        self._state = State(tables)
         self._any = tuple(handlers.pop("*", ()))
         self._adapters = {type: adapt for flow in self.flows for type, adapt in flow.adapters().items()}
         self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
@@ -158,43 +138,29 @@ class Engine(Emitter):
             ROW_REJECTED: lambda event: self.letters.add_row(self._seq, event),
         }
         self._seq = 0
-        self._offset = 0
-        self._watermark_ms = 0
-        self._now_ms = 0
-        self._now_told = False
-        self._clocks: deque[tuple[int, int]] = deque()  # those that are not folded yet
-        self._latest_ms = _NEVER_MS
         self._group_ms = 0
-        self._configured = False
-        self._streams: dict[str, list[Entry]] = {name: [] for name in self.topics}
-        self._changed: dict[str, list[_Said]] = {}
-        self._last_compared: _Compared = ("", None, None, b"", b"")
-        self._archived: list[Archived] = []
-        # Whoever was told of these has to hear what has become of them.
-        self._waiting_changed: dict[tuple[str, str], None] = dict.fromkeys(self._waiting)
-        self._waiting = {}
+        self.output.begin(self.topics)
 
     @property
     def waiting(self) -> Mapping[tuple[str, str], int]:
         """Topics and scopes that are not said as of now, with the watermark as of which they are."""
-        return self._waiting
+        return self.output.waiting
 
     @property
     def checkpoint(self) -> Checkpoint:
         """What has been folded and said so far."""
-        return Checkpoint(self._seq, self._offset, self._watermark_ms)
+        return Checkpoint(self._seq, self.output.offset, self._time.watermark_ms)
 
     @property
     def shape(self) -> str:
         """One word for what the flows keep and say: with another one, what is stored has to be made again."""
         flows = [(flow.name, flow.version) for flow in self.flows]
-        tables = [(name, table.schema) for name, table in self._tables.items()]
-        described = msgspec.json.Encoder(order="sorted").encode((flows, tables))
+        described = msgspec.json.Encoder(order="sorted").encode((flows, self._state.schema))
         return hashlib.blake2b(described, digest_size=16).hexdigest()
 
     def document(self, topic: str, scope: str, key: str = "") -> dict[str, Json] | None:
         """A view's document as of the last flush."""
-        found = self._documents.get((topic, scope, key))
+        found = self.output.documents.get((topic, scope, key))
         return found.body if found is not None else None
 
     def load(
@@ -208,10 +174,10 @@ class Engine(Emitter):
         Raises:
             FoldStopped: a flow cannot make anything of its rows.
         """
-        self._documents = {(each.topic, each.scope, each.key): each for each in documents if each.body is not None}
+        self.output.load(documents)
         self._flushed = checkpoint
         self._load(rows)
-        self._waiting_changed = {}
+        self.output.loaded()
 
     def rebuild(self, rows: Iterable[StateRow]) -> None:
         """Go back to before an event on which a flow failed: to the last flush, and fold what has come since again.
@@ -244,41 +210,23 @@ class Engine(Emitter):
 
     def _load(self, rows: Iterable[StateRow]) -> None:
         checkpoint = self._flushed
-        self._seq, self._offset, self._watermark_ms = checkpoint.seq, checkpoint.offset, checkpoint.watermark_ms
-        self._now_ms, self._now_told, self._clocks = 0, False, deque(self._group_clocks)
+        self._seq, self.output.offset = checkpoint.seq, checkpoint.offset
+        self._time.load(checkpoint.watermark_ms)
         try:
-            self._load_rows(rows)
+            own = self._state.load(rows)
+            self.configuration = own.get("configuration", b"")
             if self.configuration:
                 self._configure(self.configuration)
             for flow in self.flows:
-                flow.watermark_ms = flow.before_ms = self._watermark_ms
-            self._bound()
+                flow.watermark_ms = flow.before_ms = checkpoint.watermark_ms
+            self._time.now(int(own.get("now", b"0")))
+            self._tell_latest()
             for flow in self.flows:
                 flow.loaded()
         except Exception as error:
             self.is_whole = False
             raise FoldStopped(self._seq, "load") from error
-        self._configured = False
         self._is_wary = bool(self._aside) or len(self._breaker.table) > 0
-
-    def _load_rows(self, rows: Iterable[StateRow]) -> None:
-        """Give each table its rows. Those of one table come together from storage, and there may be millions."""
-        current = ""
-        load: Callable[[str, bytes], None] = _pass_over
-        for name, key, value in rows:
-            if name == _ENGINE:
-                if key == "now":
-                    self._now_ms = int(value)
-                else:
-                    self.configuration = value
-                continue
-            if name != current:
-                table = self._tables.get(name)
-                load = table.load if table is not None else _pass_over
-                current = name
-            load(key, value)
-        for table in self._tables.values():
-            table.loaded()
 
     def fold(self, body: bytes) -> None:
         """Fold the next event of the log.
@@ -293,14 +241,14 @@ class Engine(Emitter):
         try:
             event = decode_event(body)
             type = event.type
-            at_ms, future = self._counts_at(event)
+            at_ms, future = self._time.counts_at(event)
             if at_ms > self._group_ms:
                 self._group_ms = at_ms
             fold = self._fold_warily if self._is_wary else self._hand_on
             failure = fold(event, at_ms, future)
             if failure is not None:
                 self.rejected.append(Rejected(self._seq, event.id, event.type, failure.code, failure.reason))
-                self.letters.add(self._seq, event, failure, self._watermark_ms or at_ms)
+                self.letters.add(self._seq, event, failure, self._time.watermark_ms or at_ms)
         except Exception as error:
             self.is_whole = False
             # Memory that is short is no event's fault, and was perhaps not when the log was folded first.
@@ -352,11 +300,8 @@ class Engine(Emitter):
 
     def begin(self, group: Group) -> None:
         """Look at the clocks of a group before its events are folded: a later one tells what came before it."""
-        clocks = [(seq, body) for seq, body in enumerate(group.bodies, group.first) if _IS_CLOCK in body]
-        events = [(seq, decode_event(body)) for seq, body in clocks]
-        self._group_clocks = [(seq, event.at_ms) for seq, event in events if _is_clock(event)]
-        self._clocks = deque(self._group_clocks)
-        self._bound()
+        self._time.begin(enumerate(group.bodies, group.first))
+        self._tell_latest()
 
     def flush(self) -> Folded:
         """End a commit group: let the flows speak, number what they said, and take the rows that changed.
@@ -365,7 +310,7 @@ class Engine(Emitter):
             FoldStopped: a flow failed; the batches before this one are whole.
         """
         try:
-            folded = Folded(self._flush(), self._rows())
+            folded = Folded(self._flush(), self._state.take())
         except Exception as error:
             self.is_whole = False
             raise FoldStopped(self._seq, "flush") from error
@@ -377,120 +322,12 @@ class Engine(Emitter):
     def _flush(self) -> Batch:
         for flow in self.flows:
             flow.flush()
-        flushed = self._flushed
-        if self._watermark_ms != flushed.watermark_ms:
+        watermark_ms = self._time.watermark_ms
+        if watermark_ms != self._flushed.watermark_ms:
             for flow in self.flows:
-                flow.before_ms = self._watermark_ms
-        waiting: tuple[tuple[str, str, int], ...] = ()
-        if self._waiting_changed:
-            waiting = tuple([(*name, self._waiting.get(name, SETTLED)) for name in sorted(self._waiting_changed)])
-            self._waiting_changed = {}
-        spoken = [name for name in self.topics if self._streams[name]]
-        records: list[Record] = []
-        documents: list[Document] = []
-        for index, name in enumerate(spoken):
-            entries = tuple(self._streams[name])
-            self._streams[name] = []
-            record = Record(self._offset + 1, name, self._seq, index, len(spoken), self._group_ms, entries)
-            self._offset = record.last
-            records.append(record)
-            for offset, (name_of, type, at_ms, body) in enumerate(self._changed.pop(name, ()), record.offset):
-                document = Document(*name_of, type, offset, at_ms, body)
-                if body is None:
-                    del self._documents[name_of]
-                else:
-                    self._documents[name_of] = document
-                documents.append(document)
-        self._group_ms = 0
-        archived, self._archived = tuple(self._archived), []
-        return Batch(
-            self._seq,
-            self._offset,
-            flushed.offset,
-            flushed.seq,
-            self._watermark_ms,
-            tuple(records),
-            tuple(documents),
-            archived,
-            waiting,
-        )
-
-    def stream(
-        self,
-        topic: str,
-        path: str,
-        type: str,
-        at_ms: int,
-        data: bytes,
-        *,
-        priority: int = 1,
-        target: str = "",
-        expires_ms: int = 0,
-    ) -> None:
-        """See Emitter."""
-        self._streams[topic].append(Entry(path, "", type, at_ms, priority, data, 0, target, expires_ms))
-
-    def view(
-        self,
-        topic: str,
-        scope: str,
-        key: str,
-        type: str,
-        at_ms: int,
-        document: dict[str, Json] | None,
-        *,
-        priority: int = 1,
-    ) -> None:
-        """See Emitter."""
-        name = (topic, scope, key)
-        before = self._documents.get(name)
-        body = before.body if before is not None else None
-        if body is None and document is None:
-            return
-        data, was = self._compared(topic, body, document)
-        if not data:
-            return
-        base = before.offset if before is not None else 0
-        self._streams[topic].append(Entry(scope, key, type, at_ms, priority, data, base, was=was))
-        self._changed.setdefault(topic, []).append((name, type, at_ms, document))
-
-    def waits(self, topic: str, scope: str, since_ms: int) -> None:
-        """See Emitter."""
-        if self._waiting.get((topic, scope)) != since_ms:
-            self._waiting[topic, scope] = since_ms
-            self._waiting_changed[topic, scope] = None
-
-    def settled(self, topic: str, scope: str) -> None:
-        """See Emitter."""
-        if self._waiting.pop((topic, scope), None) is not None:
-            self._waiting_changed[topic, scope] = None
-
-    def archive(self, topic: str, scope: str, key: str, revision: int, at_ms: int, document: dict[str, Json]) -> None:
-        """See Emitter."""
-        if not self.topics[topic].archived:
-            raise AssertionError(f"the topic {topic} does not declare an archive")
-        self._archived.append(Archived(topic, scope, key, revision, at_ms, _encode(document)))
-
-    def _compared(
-        self, topic: str, before: dict[str, Json] | None, document: dict[str, Json] | None
-    ) -> tuple[bytes, bytes]:
-        """What is written of a change, empty if there is none, and of its filterable fields before.
-
-        Scopes that share a document share that too.
-        """
-        of_topic, of, known, data, was = self._last_compared
-        if document is known and before is of and topic == of_topic:
-            return data, was
-        patch = document if document is None or before is None else diff(before, document)
-        data = b"" if before is not None and patch == {} else _encode(patch)
-        fields = self.topics[topic].filterable
-        was = (
-            b""
-            if before is None or not fields or not data
-            else _encode({name: before[name] for name in fields if name in before})
-        )
-        self._last_compared = topic, before, document, data, was
-        return data, was
+                flow.before_ms = watermark_ms
+        at_ms, self._group_ms = self._group_ms, 0
+        return self.output.take(self._seq, watermark_ms, at_ms, self._flushed)
 
     def _hand_on(self, event: Event, at_ms: int, future: bool) -> Failure | None:
         """Let the flows fold an event; why they cannot, if so."""
@@ -517,7 +354,7 @@ class Engine(Emitter):
             except (Refused, Repeated) as error:
                 raise AssertionError(f"{event.type} was refused after a flow had taken it: {error!r}") from error
         elif own := self._own.get(event.type):
-            if event.type == CLOCK and event.at_ms >= CLOCK_END_MS:
+            if event.type == CLOCK and not is_clock(event):
                 return Failure(codes.EVENT_INVALID, "The clock is near the end of the calendar.")
             own(event)
         if (event.metadata.category or event.metadata.tags) and self._any:
@@ -537,7 +374,7 @@ class Engine(Emitter):
         if letter is None:
             return  # it has been dealt with meanwhile
         again = self.letters.event(letter, asked)
-        failure = again if isinstance(again, Failure) else failed or self._hand_on(again, *self._counts_at(again))
+        failure = again if isinstance(again, Failure) else failed or self._hand_on(again, *self._time.counts_at(again))
         if failure is None:
             self.letters.replayed(letter, event.at_ms)
         else:
@@ -545,77 +382,40 @@ class Engine(Emitter):
             self.letters.failed(letter, asked, failure, event.at_ms)
 
     def _clock(self, event: Event) -> None:
-        at_ms = event.at_ms
-        if event.source != CLOCK_SOURCE and self._now_ms:
+        if event.source != CLOCK_SOURCE and self._time.now_ms:
             self._set_now(0)  # a recorded book's time has nothing to do with the server's
-        while self._clocks and self._clocks[0][0] <= self._seq:
-            self._clocks.popleft()
-        moved = at_ms > self._watermark_ms
-        self._watermark_ms = max(at_ms, self._watermark_ms)
-        self._bound()
+        moved = self._time.clock(event.at_ms, self._seq)
+        self._tell_latest()
         if moved:
             for flow in self.flows:
-                flow.watermark_ms = at_ms
+                flow.watermark_ms = event.at_ms
                 flow.clock()
 
     def _told_now(self, event: Event) -> None:
         self._set_now(event.at_ms)
-        self._bound()
+        self._tell_latest()
 
     def _set_now(self, now_ms: int) -> None:
-        self._now_ms = now_ms
-        self._now_told = True
+        self._time.now(now_ms)
+        self._state.put("now", b"%d" % now_ms)
 
-    def _bound(self) -> None:
-        """Work out anew beyond which time a fact is from the future."""
-        known_ms = self._now_ms or (self._clocks[0][1] if self._clocks else 0)
-        if known_ms:
-            self._latest_ms = max(known_ms, self._watermark_ms) + AHEAD_MS_MAX
-        else:
-            self._latest_ms = self._watermark_ms + UNTOLD_AHEAD_MS_MAX if self._watermark_ms else _NEVER_MS
+    def _tell_latest(self) -> None:
+        latest_ms = self._time.latest_ms
         for flow in self.flows:
-            flow.latest_ms = self._latest_ms
-
-    def _counts_at(self, event: Event) -> tuple[int, bool]:
-        """When an event counts, and whether it is from the future."""
-        at_ms = event.at_ms
-        if at_ms <= self._latest_ms:
-            return at_ms, False
-        return self._watermark_ms or self._latest_ms - AHEAD_MS_MAX, True
+            flow.latest_ms = latest_ms
 
     def _idle(self) -> None:
         for flow in self.flows:
             flow.idle()
 
     def _configured_by(self, event: Event) -> None:
-        self._configure(bytes(event.data))
+        data = bytes(event.data)
+        self._configure(data)
+        self._state.put("configuration", data)
 
     def _configure(self, data: bytes) -> None:
         configured = msgspec.json.decode(data, type=Configured)
         self.configuration = data
-        self._configured = True
         for flow in self.flows:
             if flow.name in configured.flows:
                 flow.configure(configured.flows[flow.name].settings)
-
-    def _rows(self) -> tuple[Rows, ...]:
-        rows: list[Rows] = []
-        if self._configured:
-            self._configured = False
-            rows.append(Rows(_ENGINE, [("configuration", self.configuration)]))
-        if self._now_told:
-            self._now_told = False
-            rows.append(Rows(_ENGINE, [("now", b"%d" % self._now_ms)]))
-        for name, table in self._tables.items():
-            if table.is_changed:
-                rows.append(Rows(name, table.take_changed()))
-        return tuple(rows)
-
-
-def _is_clock(event: Event) -> bool:
-    """Whether an event moves the watermark; a clock that the calendar has no room after is a dead letter."""
-    return event.type == CLOCK and event.at_ms < CLOCK_END_MS
-
-
-def _pass_over(key: str, value: bytes) -> None:
-    """A row of a table that this version does not have any more."""

@@ -182,10 +182,10 @@ def test_a_document_of_several_scopes_is_compared_with_what_each_had() -> None:
     before: dict[str, Json] = {"name": "x", "sum": 1}
     after: dict[str, Json] = {"name": "x", "sum": 2}
     for scope in ("/", "/a"):
-        one.view("sums", scope, "x", "update", START_MS, before)
+        one.output.view("sums", scope, "x", "update", START_MS, before)
     one.flush()
     for scope in ("/", "/a", "/b", "/c"):
-        one.view("sums", scope, "x", "update", START_MS, after)
+        one.output.view("sums", scope, "x", "update", START_MS, after)
     (record,) = one.flush().batch.records
     assert [(entry.path, entry.base, entry.data) for entry in record.entries] == [
         ("/", 1, b'{"sum":2}'),
@@ -322,7 +322,7 @@ def test_only_a_topic_that_says_so_has_an_archive() -> None:
     """A flow that archives without declaring it is a mistake that must not pass: nobody could read it."""
     one = archiver.engine()
     with pytest.raises(AssertionError, match="plain"):
-        one.archive("plain", "/", "day", 1, START_MS, {})
+        one.output.archive("plain", "/", "day", 1, START_MS, {})
 
 
 # Restarts.
@@ -538,7 +538,7 @@ def test_the_largest_values_that_are_taken_can_be_added_up() -> None:
         }  # fmt: skip
         fold(one, event(f"w{number}", type="wager.placed", data=data))
     assert not one.rejected
-    kpi = {document.scope: document for document in one._documents.values() if document.topic == "kpi"}
+    kpi = {document.scope: document for document in one.output.documents.values() if document.topic == "kpi"}
     assert (kpi["/"].body or {})["handle"] == 300 * 10**11
 
 
