@@ -13,13 +13,14 @@ TESTS ?=
 # Files of tests go to as many processes as there are cores; JOBS=0 runs them in one, in order.
 JOBS ?= auto
 
-.PHONY: help demo test soak check format bench requirements clean
+.PHONY: help demo test soak check docs format bench requirements clean
 
 help:
 	@echo "make demo    run an invented book and the server on it  (DATA= HOST= PORT= RATE= SEED=)"
 	@echo "make test    run the tests                              (TESTS='tests/unit/log'  JOBS=0)"
 	@echo "make soak    run those with more seeds and longer histories (TESTS= JOBS=)"
-	@echo "make check   lint and types"
+	@echo "make check   lint, types, documents"
+	@echo "make docs    build the documents                        (build/docs/site/index.html)"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
 	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
 	@echo "make conformance   the Autobahn WebSocket suite         (CASES='9.* 12.* 13.*' leaves some out)"
@@ -33,7 +34,11 @@ test: .venv/dev.stamp
 soak: .venv/dev.stamp
 	@$(BIN)/python -m pytest -m soak --timeout 900 --numprocesses $(JOBS) --dist load --durations 10 $(TESTS)
 
-check: .venv/dev.stamp
+# The documents, as a site that needs no network; fails on a dead link, a dead anchor or an undocumented setting.
+docs: .venv/docs.stamp
+	@$(BIN)/python -m docs
+
+check: .venv/dev.stamp docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -59,7 +64,8 @@ bench: .venv/dev.stamp
 requirements:
 	uv lock --quiet --upgrade
 	uv export --quiet --format requirements-txt --no-emit-project --extra server --no-dev --group build --no-header --no-annotate -o requirements/server.txt
-	uv export --quiet --format requirements-txt --no-emit-project --extra server --all-groups --no-header --no-annotate -o requirements/dev.txt
+	uv export --quiet --format requirements-txt --no-emit-project --extra server --group dev --no-header --no-annotate -o requirements/dev.txt
+	uv export --quiet --format requirements-txt --no-emit-project --only-group docs --no-header --no-annotate -o requirements/docs.txt
 
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then \
@@ -78,6 +84,11 @@ requirements:
 .venv/dev.stamp: requirements/dev.txt .venv/server.stamp
 	@echo "Installing what the tests need ..."
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+.venv/docs.stamp: requirements/docs.txt .venv/server.stamp
+	@echo "Installing what builds the documents ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/docs.txt
 	@touch $@
 
 # Takes minutes: every mutant runs the tests that should notice it.

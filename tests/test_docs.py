@@ -1,5 +1,6 @@
 """The documents say what the code does: a setting, code, command or topic that is undocumented or wrong fails here."""
 
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -10,6 +11,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 import typer.main
+from docs.__main__ import build, page
+from docs.generated import DocumentError
+from docs.generated import fields as described
 
 from fire22.app import build_engine, convert
 from fire22.cli import program
@@ -28,25 +32,42 @@ from fire22.sportsbook.desk.permits import GRANTS
 from fire22.sportsbook.roles import roles
 
 ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "pages"
 README = (ROOT / "README.md").read_text()
-PROTOCOL = (ROOT / "PROTOCOL.md").read_text()
-ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+TEXTS = {path.relative_to(PAGES).as_posix(): page(path) for path in sorted(PAGES.rglob("*.md"))}
+OPERATIONS = TEXTS["operations.md"]
+WEBSOCKET = TEXTS["protocol/websocket.md"]
+TOPICS = TEXTS["sportsbook/topics.md"]
+COMMANDS_PAGE = TEXTS["sportsbook/commands.md"]
+INTERNALS = "".join(text for name, text in TEXTS.items() if name.startswith("internals/"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 SOURCES = {path: path.read_text() for path in (ROOT / "src" / "fire22").rglob("*.py")}
+DOCUMENTS = [
+    *ROOT.glob("*.md"), *PAGES.rglob("*.md"), ROOT / "examples" / "README.md", ROOT / "clients" / "js" / "README.md",
+]  # fmt: skip
+TABLE_WIDTH_MAX = 160
+WIDTH_MAX = 130
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the tables under a heading of the protocol, without head and rule."""
-    section = PROTOCOL.split(heading, 1)[1].split("\n#", 1)[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+def section(text: str, heading: str) -> str:
+    """What a page says under a heading, up to the next one of its level or above."""
+    level = len(heading.partition(" ")[0])
+    return re.split(rf"^#{{1,{level}}} ", text.split(f"\n{heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all tables in a text, without their heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines]
+    heads = [number - 1 for number, row in enumerate(cells) if set(row) == {"---"}]
+    return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
 
 
 def test_every_error_code_is_in_the_protocol() -> None:
     """A client's developer finds each code with its status, what it means and whether to try again."""
-    written = {row[0].strip("`"): (row[2], row[3]) for row in rows("## Error codes")}
+    written = {row[0].strip("`"): (row[2], row[3]) for row in rows(TEXTS["protocol/errors.md"])}
     assert written == {name: ("yes" if code.temporary else "no", code.meaning) for name, code in codes.ALL.items()}
-    for name, statuses, *_ in rows("## Error codes"):
+    for name, statuses, *_ in rows(TEXTS["protocol/errors.md"]):
         status = http_status(Fire22Error(codes.ALL[name.strip("`")], ""))
         assert statuses == "–" or str(status) in statuses.split(", "), name
 
@@ -59,7 +80,7 @@ def test_every_error_code_is_used(name: str) -> None:
 
 def test_every_close_code_is_in_the_protocol() -> None:
     """The close codes that the server sends are those that are listed."""
-    written = {int(row[0]) for row in rows("### Ends")}
+    written = {int(row[0]) for row in rows(section(WEBSOCKET, "## Ends"))}
     sent = {value for name, value in vars(Close).items() if not name.startswith("_")}
     assert sent <= written | {1007}
     assert written <= sent | {1007}
@@ -67,38 +88,57 @@ def test_every_close_code_is_in_the_protocol() -> None:
 
 def test_commands_and_message_types_are_in_the_protocol() -> None:
     """Every command and every type of message is described."""
-    assert {row[0].strip("`") for row in rows("### Commands")} == set(NAMES)
+    commands_there = section(WEBSOCKET, "## Commands").partition("\n### ")[0]
+    assert {row[0].strip("`") for row in rows(commands_there)} == set(NAMES)
     for type in get_args(MessageType):
-        assert f"`{type}`" in PROTOCOL
+        assert f"`{type}`" in section(TEXTS["protocol/messages.md"], "## Types")
 
 
 def test_topics_are_in_the_protocol_with_what_they_can_be_filtered_by() -> None:
     """Every topic a client may follow is listed with its kind and its filterable fields."""
-    written = {row[0].strip("`"): row for row in rows("### Topics")}
     for topic in build_engine(()).topics.values():
         if not topic.internal:
-            row = written[topic.name]
-            assert row[1].startswith(topic.kind.value)
-            assert set(re.findall(r"`(\w+)`", row[4])) == set(topic.filterable)
+            text = section(TOPICS, f"## `{topic.name}`")
+            assert text.strip().lower().startswith(topic.kind.value), topic.name
+            said = re.search(r"^Filterable: (.*?)\.$", text, re.MULTILINE)
+            assert said is not None, topic.name
+            assert set(re.findall(r"`(\w+)`", said[1])) == set(topic.filterable), topic.name
 
 
 def test_event_types_and_roles_are_in_the_protocol() -> None:
     """Every event type that is checked, and every role, is described."""
-    for name in (*FACTS, *roles(())):
-        assert f"`{name}`" in PROTOCOL
+    for name in FACTS:
+        assert f"`{name}`" in TEXTS["sportsbook/events.md"], name
+    for name in roles(()):
+        assert f"`{name}`" in TEXTS["sportsbook/roles.md"], name
+
+
+def test_the_topics_that_each_role_may_follow_are_in_the_table() -> None:
+    """Who makes a token sees which topics its role opens."""
+    text = section(TEXTS["sportsbook/roles.md"], "## Topics")
+    head = [re.findall(r"`(\w+)`", cell) for cell in text.split("\n|", 1)[1].split("\n", 1)[0].strip("|").split("|")]
+    table = {row[0].strip("`"): row for row in rows(text)}
+    for name, role in roles(("open topics",)).items():
+        if role.topics is not None:
+            [column] = [number for number, names in enumerate(head) if name in names]
+            assert {topic for topic, row in table.items() if row[column] == "yes"} == role.topics, name
 
 
 def test_every_command_on_the_book_is_in_the_protocol_with_its_fields_and_roles() -> None:
     """Who writes an integration finds each command, each of its fields, and who may use it."""
-    written = {row[0].strip("`"): row[1] for row in rows("## Acting on the book") if len(row) == 3}
+    text = section(COMMANDS_PAGE, "## The commands")
+    written = {re.sub(r"[`\[]|\]\(.*\)", "", row[0]): row[1] for row in rows(text)}
     assert set(written) == set(COMMANDS)
     for name, kind in COMMANDS.items():
-        assert fields(kind.body) == set(re.findall(r"\w+", written[name])), name
-    section = PROTOCOL.split("| commands | roles |", 1)[1].split("\n#", 1)[0]
+        for field in fields(kind.body):
+            assert re.search(rf"\b{field}\b", text), f"{name}: {field}"
+        for word in re.findall(r"\b\w+\b", re.sub(r"\[.*|, and .*", "", written[name].replace("legs: [", ""))):
+            assert word in fields(kind.body), f"{name} has no {word}"
+    section_of_roles = section(COMMANDS_PAGE, "## Who may use them")
     for kind in COMMANDS.values():
         for role, grant in GRANTS[kind.action].items():
-            assert f"`{role}`" in section
-            assert not grant.flagged or f"`{kind.action}` in" in section
+            assert f"`{role}`" in section_of_roles
+            assert not grant.flagged or f"`{kind.action}` in" in section_of_roles
 
 
 def fields(type: Any) -> set[str]:
@@ -139,9 +179,12 @@ def programs() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("line", sorted({line for line in code_lines(README) if line.startswith("fire22 ")}))
-def test_commands_in_the_readme_exist(line: str) -> None:
-    """What the README says to type is understood by the program, option by option."""
+LINES = {line for text in (README, *TEXTS.values()) for line in code_lines(text) if line.startswith("fire22 ")}
+
+
+@pytest.mark.parametrize("line", sorted(LINES))
+def test_commands_in_the_documents_exist(line: str) -> None:
+    """What the documents say to type is understood by the program, option by option."""
     name, *arguments = shlex.split(line)[1:]
     command = programs()[name]
     known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
@@ -150,16 +193,19 @@ def test_commands_in_the_readme_exist(line: str) -> None:
             assert argument in known, f"{name} has no {argument}"
 
 
-@pytest.mark.parametrize("scope", sorted(set(re.findall(r"--scope (/[\w/]+)|scope=\"(/\w+)\"", README))))
-def test_the_agents_in_the_readme_are_in_the_demo(scope: tuple[str, str]) -> None:
-    """Who types what the README says against the demo sees somebody's figures."""
+SHOWN = README + OPERATIONS + TEXTS["clients/python.md"]
+
+
+@pytest.mark.parametrize("scope", sorted(set(re.findall(r"--scope (/[\w/]+)|scope=\"(/\w+)\"", SHOWN))))
+def test_the_agents_in_the_documents_are_in_the_demo(scope: tuple[str, str]) -> None:
+    """Who types what the documents say against the demo sees somebody's figures."""
     assert "".join(scope) in {agent.path for agent in tree.agents(Random(1), 0, FULL.levels)}
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_operations() -> None:
     """No command of the program is left out."""
     for name in programs():
-        assert f"`fire22 {name}" in README, name
+        assert f"`fire22 {name}" in section(OPERATIONS, "## The program"), name
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))))
@@ -168,19 +214,73 @@ def test_make_targets_in_the_readme_exist(target: str) -> None:
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
 
-def test_the_links_of_the_documents_lead_somewhere() -> None:
-    """No document points to a file that is not there."""
-    for document in ROOT.glob("*.md"):
-        for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if "://" not in link:
-                assert (ROOT / link).exists(), f"{document.name}: {link}"
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as the site makes them."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each.relative_to(ROOT).as_posix())
+def test_the_links_of_a_document_lead_somewhere(document: Path) -> None:
+    """No document points to a file or a section that is not there."""
+    text = document.read_text()
+    for file, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", re.sub(r"`[^`\n]*`", "", text)):
+        if "://" in file:
+            continue
+        target = (document.parent / file).resolve() if file else document
+        assert target.exists(), file
+        if anchor:
+            assert anchor in anchors(page(target)), f"{file}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each.relative_to(ROOT).as_posix())
+def test_the_lines_of_a_document_can_be_read(document: Path) -> None:
+    """Lines end at sentences, and no table needs a wide window to be read as text."""
+    if document.name == "CHANGELOG.md":
+        return
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for line in prose.splitlines():
+        assert len(line) <= (TABLE_WIDTH_MAX if line.startswith("|") else WIDTH_MAX), line
+
+
+def test_every_page_is_in_the_contents() -> None:
+    """A reader of the site reaches every page from its navigation."""
+    listed = re.findall(r'"([\w/-]+\.md)"', (ROOT / "docs" / "zensical.toml").read_text())
+    assert sorted(listed) == sorted(TEXTS)
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    """The site has no dead link, no dead anchor and nothing that a reader's machine would fetch."""
+    if importlib.util.find_spec("zensical") is None:
+        pytest.skip("zensical is missing; make docs installs it")
+    site = build(tmp_path)
+    assert len(list(site.rglob("*.html"))) == len(TEXTS) + 1  # and 404.html
+
+
+def test_an_undocumented_setting_fails() -> None:
+    """A setting without a description cannot be missed: the site is not built."""
+
+    class Section(msgspec.Struct):
+        """A section.
+
+        Args:
+            port: is described.
+        """
+
+        port: int = 1
+        host: str = ""
+
+    with pytest.raises(DocumentError, match="host"):
+        list(described(Section))
 
 
 def test_dependencies_and_folders_have_their_reason() -> None:
-    """The architecture says why each library is there, and what each folder is for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in (*project["dependencies"], *project["optional-dependencies"]["server"]):
+    """The documents say why each library is there, and what each folder is for."""
+    raw = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*raw["project"]["dependencies"], *raw["project"]["optional-dependencies"]["server"]]
+    for requirement in (*wanted, *raw["dependency-groups"]["docs"]):
         name = re.split(r"[><=\[]", requirement)[0]
-        assert f"`{name}`" in ARCHITECTURE, name
+        assert f"`{name}`" in section(TEXTS["internals/decisions.md"], "## Libraries"), name
     for folder in (path.parent.name for path in (ROOT / "src" / "fire22").glob("*/__init__.py")):
-        assert f"`{folder}/`" in ARCHITECTURE, folder
+        assert f"`{folder}/`" in INTERNALS, folder

@@ -56,18 +56,17 @@ def first_lines(command: list[str], environment: dict[str, str], count: int) -> 
 
 
 def test_python(demo: tuple[str, dict[str, str]], tmp_path: Path) -> None:
-    """The Python of the README, pasted into a file, prints wagers."""
+    """The Python of its page, pasted into a file, prints wagers."""
     port, environment = demo
-    for number, block in enumerate(blocks("README.md", "python")):
+    for number, block in enumerate(blocks("docs/pages/clients/python.md", "python")):
         file = tmp_path / f"snippet{number}.py"
         file.write_text(block.replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
         for line in first_lines([sys.executable, str(file)], environment, 3):
             assert re.fullmatch(r"[0-9a-f-]{36} [a-z_]+\n", line), line
 
 
-@pytest.mark.parametrize("document", ["README.md", "clients/js/README.md"])
-def test_javascript(demo: tuple[str, dict[str, str]], tmp_path: Path, document: str) -> None:
-    """The JavaScript of the READMEs, pasted into a file one after the other, runs in this Node and prints."""
+def test_javascript(demo: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """The JavaScript of its README, pasted into a file one after the other, runs in this Node and prints."""
     node, websockets = shutil.which("node"), CLIENT / "node_modules" / "ws"
     if node is None or not websockets.is_dir():
         pytest.skip("Node or its package ws is missing; apt-get install -y nodejs npm, then make check-js")
@@ -78,21 +77,26 @@ def test_javascript(demo: tuple[str, dict[str, str]], tmp_path: Path, document: 
     (modules / "fire22-client").symlink_to(CLIENT)
     (tmp_path / "package.json").write_text('{"private": true, "type": "module"}')
     file = tmp_path / "snippet.js"
-    file.write_text("\n".join(blocks(document, "js")).replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
-    count = 1 if document == "README.md" else 6
-    said = "".join(first_lines([node, "--preserve-symlinks", str(file)], environment, count))
+    file.write_text("\n".join(blocks("clients/js/README.md", "js")).replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
+    said = "".join(first_lines([node, "--preserve-symlinks", str(file)], environment, 6))
     assert re.search(r"^-?\d", said, re.MULTILINE), said
 
 
-def test_a_command_by_curl(demo: tuple[str, dict[str, str]]) -> None:
-    """The README's `curl` reaches the book: its wager is invented, and nothing else is wrong with the request."""
+def test_requests_by_curl(demo: tuple[str, dict[str, str]]) -> None:
+    """The requests by `curl` reach the server: only the wager of the command on the book is invented."""
     if shutil.which("curl") is None:
         pytest.skip("curl is missing; apt-get install -y curl")
     port, environment = demo
-    [block] = [each for each in blocks("README.md", "") if each.startswith("curl ")]
-    text = block.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
-    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["code"] == "wager_unknown"
+    answers = []
+    for block in blocks("docs/pages/clients/index.md", ""):
+        if block.startswith("curl "):
+            text = block.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+            done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=True)
+            answers.append(json.loads(done.stdout))
+    view, command, published = answers
+    assert view["topic"] == "kpi"
+    assert command["code"] == "wager_unknown"
+    assert published["results"][0]["repeat"] is False
 
 
 def test_first_steps_with_a_book(tmp_path: Path) -> None:
@@ -104,7 +108,11 @@ def test_first_steps_with_a_book(tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fire22 "$@"\n')
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    [block] = [each for each in blocks("README.md", "") if each.startswith("fire22 install-triggers book.db --dry-run")]
+    [block] = [
+        each
+        for each in blocks("docs/pages/start.md", "")
+        if each.startswith("fire22 install-triggers book.db --dry-run")
+    ]
     # The server runs until Ctrl-C; what comes after it is typed in another terminal.
     text = re.sub(r"^(fire22 serve .*)--port 8080$", rf"timeout -s INT 6 \1--port {free_port()}", block, flags=re.M)
     assert "timeout" in text
@@ -114,9 +122,10 @@ def test_first_steps_with_a_book(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_examples_of_the_protocol() -> None:
-    """An event that PROTOCOL.md shows is one, and each message is read as the clients read it."""
-    for block in blocks("PROTOCOL.md", "json"):
+@pytest.mark.parametrize("name", ["protocol/events", "protocol/messages", "sportsbook/commands", "clients/index"])
+def test_examples_of_the_protocol(name: str) -> None:
+    """An event that a page shows is one, and each message is read as the clients read it."""
+    for block in blocks(f"docs/pages/{name}.md", "json"):
         shown = json.loads(block)
         if "source" in shown:
             assert parse_events(block.encode())

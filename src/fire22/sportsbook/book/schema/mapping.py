@@ -61,7 +61,9 @@ class ColumnMapping(Struct, frozen=True, forbid_unknown_fields=True):
     """Where one of our columns comes from: a `column`, the same `value` always, or an `sql` expression.
 
     Args:
-        sql: with `{row}` for the row's name.
+        column: the book's own name of the column.
+        value: the same for every row.
+        sql: an expression over the row, with `{row}` for the row's name.
         codes: for each of our codes those of the book; the keys of a flag are `true` and `false`.
         default: for rows that have no value.
         money: unit of the amounts.
@@ -80,7 +82,14 @@ class ColumnMapping(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableMapping(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the rows of one of our tables come from."""
+    """Where the rows of one of our tables come from.
+
+    Args:
+        table: the book's own name of the table.
+        columns: for each of our columns, where it comes from.
+        where: an expression that says which rows count; empty: all.
+        unique: which of our columns are unique in the book, besides the id.
+    """
 
     table: Name
     columns: dict[str, Name | ColumnMapping]
@@ -94,7 +103,18 @@ class TableMapping(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BookMapping(Struct, frozen=True, forbid_unknown_fields=True):
-    """A mapping as its file says it; see the head of this file."""
+    """A mapping as its file says it; see the head of this file.
+
+    Args:
+        name: of the book.
+        tables: for each of our tables, where its rows come from.
+        time_zone: IANA name, of times that are local.
+        time: how times are written: `iso` is in UTC or with an offset, `unix_s` and `unix_ms` count since 1970.
+        money: the unit of amounts: `minor`, `major`, or `micro`, a millionth of the major unit.
+        currency: of rows that name none, ISO 4217; it says how many decimals a major unit has.
+        odds: how prices are written: `decimal`, `american`, or `fractional` as in `5/2`.
+        clock: `wall`, or `recorded`: the book brings its own time, in the table `clock`.
+    """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
     tables: dict[str, TableMapping]

@@ -36,6 +36,7 @@ class DepositAmlSettings(RuleSettings, frozen=True):
     Args:
         daily_minor: more than this in 24 hours, by any method; minor units.
         suspicious_minor: as much as this in 24 hours by `suspicious_methods`; minor units.
+        suspicious_methods: whose deposits are added up for `suspicious_minor`.
         near: the least share of `daily_minor` that a deposit just below it has.
         count: of such deposits, or more ...
         structuring_s: ... within less than this.
