@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from docs.generated import PLACEHOLDERS
+from docs.generated import PLACEHOLDERS, files
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = ROOT / "docs" / "pages"
@@ -42,6 +42,8 @@ def _filled(name: str, argument: str) -> str:
         return f"```{argument.rpartition('.')[2]}\n{text}\n```"
     if name == "include":
         return (ROOT / argument).read_text().strip()
+    if name == "files":
+        return files(ROOT / "src" / "fire22" / argument)
     return PLACEHOLDERS[name]()
 
 

@@ -20,7 +20,7 @@ from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.gateways.errors import http_status
 from fire22.sportsbook.book.schema.columns import KEYS, NEEDED, TABLES, Column, Kind
-from fire22.sportsbook.book.schema.expression import FUNCTIONS
+from fire22.sportsbook.book.schema.operations import FUNCTIONS
 from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping
 
 
@@ -234,6 +234,23 @@ def _samples(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield name, str(text)
             case ast.Call(func=ast.Name(id="Sample"), args=[ast.Constant(value=str(name)), ast.Name(id=variable), *_]):
                 yield name, named[variable]
+
+
+def files(folder: Path) -> str:
+    """The files of a folder, each with the first sentence of its docstring.
+
+    Raises:
+        DocumentError: a file has none.
+    """
+    rows = []
+    for path in sorted(folder.rglob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text()))
+        if text is None:
+            raise DocumentError(f"{path} has no docstring")
+        if path.name != "__init__.py":
+            said = re.split(r"(?<=[.:])\s|\n\n", text, maxsplit=1)[0]
+            rows.append((f"`{path.relative_to(folder)}`", sentence(" ".join(said.split()).rstrip(":"))))
+    return table(("file", "what it is"), rows)
 
 
 def mapping_keys() -> str:
