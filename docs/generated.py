@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT
@@ -20,8 +20,9 @@ from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.gateways.errors import http_status
 from fire22.sportsbook.book.schema.columns import KEYS, NEEDED, TABLES, Column, Kind
-from fire22.sportsbook.book.schema.operations import FUNCTIONS
 from fire22.sportsbook.book.schema.mapping import BookMapping, ColumnMapping, TableMapping
+from fire22.sportsbook.book.schema.operations import FUNCTIONS
+from fire22.sportsbook.settings import Settings
 
 
 class DocumentError(Exception):
@@ -133,17 +134,21 @@ def settings() -> str:
 
 
 def fields_of_config() -> Iterator[tuple[types.Field, str]]:
-    """The fields of the whole configuration; those that are no section are described in its docstring."""
-    info = types.type_info(Config)
-    assert isinstance(info, types.StructType)
-    said = {"data": "the folder of the log, the feed and the key", **descriptions(Config)}
-    said.setdefault(
-        "currencies", "what other currencies are worth, by their code: a list of rates, each from a time on"
-    )
-    for field in info.fields:
-        if not isinstance(field.type, types.StructType) and field.name not in said:
-            raise DocumentError(f"`{field.name}` of the configuration is not described.")
-        yield field, said.get(field.name, "")
+    """The fields of the whole configuration: the server's, and the domain's.
+
+    Raises:
+        DocumentError: one that is no section is not described.
+    """
+    for kind in (Config[Settings], Settings):
+        info = types.type_info(kind)
+        assert isinstance(info, types.StructType)
+        said = descriptions(get_origin(info.cls) or info.cls)
+        for field in info.fields:
+            if field.name == "domain":
+                continue
+            if not isinstance(field.type, types.StructType) and field.name not in said:
+                raise DocumentError(f"`{field.name}` of the settings is not described.")
+            yield field, said.get(field.name, "")
 
 
 HEAD: Final = ("key", "default", "values", "meaning")
@@ -245,9 +250,9 @@ def files(folder: Path) -> str:
     rows = []
     for path in sorted(folder.rglob("*.py")):
         text = ast.get_docstring(ast.parse(path.read_text()))
-        if text is None:
-            raise DocumentError(f"{path} has no docstring")
         if path.name != "__init__.py":
+            if text is None:
+                raise DocumentError(f"{path} has no docstring")
             said = re.split(r"(?<=[.:])\s|\n\n", text, maxsplit=1)[0]
             rows.append((f"`{path.relative_to(folder)}`", sentence(" ".join(said.split()).rstrip(":"))))
     return table(("file", "what it is"), rows)

@@ -24,7 +24,11 @@ TopicName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}\Z")]
 
 
 class RelaySettings(Struct, frozen=True):
-    """`[relay]`: which topics are open; anybody whose role may publish may write there."""
+    """`[relay]`: which topics are open.
+
+    Args:
+        open_topics: where anybody may publish whose role allows it.
+    """
 
     open_topics: tuple[TopicName, ...] = ()
 

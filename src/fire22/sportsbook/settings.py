@@ -41,7 +41,11 @@ class BookSection(BookSettings, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """The sections of a sportsbook, by their names in the configuration."""
+    """The sections of a sportsbook, by their names in the configuration.
+
+    Args:
+        currencies: what other currencies are worth, by their code; a fact in one that has no rate is set aside.
+    """
 
     book: BookSection = BookSection()
     currencies: Rates = {}
