@@ -23,7 +23,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "observability": {"core"},
     # What wires them is a file each.
     "config": {"core", "flows"},
-    "gauges": {"flows", "hub", "app"},
     "process": {"core"},
     "storage": {"feed", "log"},
 }

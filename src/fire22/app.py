@@ -38,7 +38,6 @@ from fire22.gateways.http import Health, application
 from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
-from fire22.gauges import samples
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.observability.logging import get_logger
@@ -128,7 +127,7 @@ class Application:
         self._stages: list[asyncio.Task[None]] = []
         self._problems: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.get_running_loop()
-        self.metrics = Metrics(lambda: samples(self, now_ms()), codes.ALL)
+        self.metrics = Metrics(codes.ALL)
         self.tokens = Tokens(load_key(config.key_file))
         self.sign_in = SignInCodes()
         self._storage = EmbeddedStorage(
@@ -190,6 +189,7 @@ class Application:
         self.connections = Connections(self.service, tasks)
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
+        self.metrics.show(self.log, self.feed, self.runner, self.hub, self.connections, self.clock)
 
     @property
     def shows_all(self) -> bool:

@@ -433,6 +433,8 @@ async def test_metrics(server: app.Application) -> None:
     assert re.search(r'fire22_errors_total\{code="topic_unknown"\} [1-9]', text)
     for stage in ("log", "flows", "feed", "hub"):
         assert f'fire22_lag{{stage="{stage}"}}' in text
+    shown = set(re.findall(r"^# TYPE fire22_(\w+)", text, re.MULTILINE))
+    assert {"lanes", "load_level", "messages_total", "dead_letters", "watermark_age_seconds", "shed_total"} <= shown
 
 
 @pytest.mark.parametrize(

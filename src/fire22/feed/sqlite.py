@@ -30,6 +30,7 @@ from fire22.feed.ring import Ring
 from fire22.log.database import connect, meta, storage_errors
 from fire22.log.seal import damaged
 from fire22.log.writer import Writer
+from fire22.observability.sample import Sample
 
 Found = TypeVar("Found")
 
@@ -103,10 +104,10 @@ class SqliteFeed:
         """Offset of the newest message that is no longer kept."""
         return self._lost
 
-    @property
-    def ring_bytes(self) -> int:
-        """Memory that the recent part holds, about."""
-        return self._ring.size_bytes
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of the feed."""
+        yield Sample("fire22_messages_total", "Messages in the feed.", self._checkpoint.offset)
+        yield Sample("fire22_feed_ring_bytes", "Memory of the feed's recent part.", self._ring.size_bytes)
 
     def documents(self) -> list[Document]:
         """Every view's documents as of the start; asked for before the first batch."""

@@ -8,6 +8,7 @@ The engine owns this flow and hands it what the others have refused. At most `le
 oldest leaves the view. It is counted, and the log still has its event.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from fire22.core.scope import ROOT
 from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Flow, Handler, Table
+from fire22.observability.sample import Sample
 
 SHOWN_BYTES_MAX: Final = 4 << 10  # of an event's data in the document
 FILTERABLE: Final = ("type", "source", "code", "attempts")
@@ -129,6 +131,18 @@ class Letters(Flow):
         """How many letters there have ever been: by code, as `code:<name>`, and how many were `replayed` with success,
         `dismissed`, and `dropped` at the limit."""
         return dict(self._counts)
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of dead letters."""
+        yield Sample("fire22_dead_letters", "Events that could not be used and wait for somebody.", self.open)
+        for what, count in sorted(self.counts().items()):
+            kind, _, code = what.partition(":")
+            if kind == "code":
+                help = "Events that could not be used, by the code of the reason."
+                yield Sample("fire22_dead_letters_opened_total", help, count, {"code": code})
+            else:
+                help = "Dead letters that are gone: replayed with success, dismissed, or dropped at the limit."
+                yield Sample("fire22_dead_letters_closed_total", help, count, {"how": kind})
 
     # What the engine hands over.
 

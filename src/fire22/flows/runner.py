@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
 from fire22.core import codes
@@ -21,6 +21,7 @@ from fire22.feed.base import FeedWriter, StateRow
 from fire22.flows.engine import Engine, Folded, Rejected
 from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.log.base import Group, Log
+from fire22.observability.sample import LAG, LAG_HELP, Sample
 
 BATCHES_MAX: Final = 16  # folded and not yet on disk
 SLICE_S: Final = 0.003
@@ -69,6 +70,13 @@ class Runner:
     def behind(self) -> int:
         """Durable events that are not folded yet."""
         return self._log.last_seq - self._engine.checkpoint.seq
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of the flows, and of what they could not use."""
+        yield Sample(LAG, LAG_HELP, self.behind, {"stage": "flows"})
+        unwritten = self._engine.checkpoint.offset - self._feed.checkpoint.offset
+        yield Sample(LAG, LAG_HELP, unwritten, {"stage": "feed"})
+        yield from self._engine.letters.samples()
 
     async def run(self) -> None:
         """Run until cancelled.

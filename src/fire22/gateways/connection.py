@@ -14,6 +14,7 @@ nothing (`hear`), so what one connection can make the server hold is one chunk o
 import asyncio
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Iterator
 from typing import ClassVar, Final, TypeVar
 
 from fire22.core import codes
@@ -27,6 +28,7 @@ from fire22.gateways.quota import Quota
 from fire22.gateways.service import Service, reply
 from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
+from fire22.observability.sample import SHED, SHED_HELP, Sample
 from fire22.security.tokens import Principal
 
 Kind = TypeVar("Kind", bound="Connection")
@@ -52,6 +54,12 @@ class Connections:
         """The class of a transport's connections to this server."""
         self.count.setdefault(transport.transport, 0)
         return type(f"Bound{transport.__name__}", (transport,), {"shared": self, "__slots__": ()})
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of the connections."""
+        for transport, count in self.count.items():
+            yield Sample("fire22_connections", "Open connections.", count, {"transport": transport})
+        yield Sample(SHED, SHED_HELP, self.shed, {"what": "connections"})
 
     # Who is taken.
 

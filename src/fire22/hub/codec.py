@@ -5,6 +5,7 @@ left out on the connections that use that codec, an error takes its place, and a
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ from fire22.core.frames import Opcode, binary_frame, deflated_frame, text_frame
 from fire22.core.message import Json, encode_json
 from fire22.core.sayable import left_out, salvage, sayable_part
 from fire22.observability.logging import get_logger
+from fire22.observability.sample import Sample
 
 DEFLATE_BYTES_MIN: Final = 128  # smaller payloads gain nothing
 ANSWER_DEFLATE_BYTES_MIN: Final = 1024
@@ -178,3 +180,9 @@ DEFLATED: Final[dict[str, Codec]] = {
     "msgpack": _MsgpackBatch(deflates=True),
 }
 ALL: Final[tuple[Codec, ...]] = (PLAIN, JSON_BATCH, MSGPACK_BATCH, *DEFLATED.values())
+
+
+def samples() -> Iterator[Sample]:
+    """What all codecs have counted."""
+    help = "Messages that a connection's codec could not say, so that they were left out."
+    yield Sample("fire22_messages_left_out_total", help, sum(each.left_out for each in ALL))

@@ -16,6 +16,7 @@ from fire22.core.position import Position
 from fire22.core.scope import ROOT, agent_of
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.feed.base import Batch, Document, Feed
+from fire22.hub import codec
 from fire22.hub.base import LaneKey, Resumed, Subscriber
 from fire22.hub.catch_up import CatchUp
 from fire22.hub.edge import LiveEdge
@@ -28,6 +29,7 @@ from fire22.hub.recipients import Recipients
 from fire22.hub.statistics import Statistics
 from fire22.hub.ticks import Ticks
 from fire22.hub.views import Views
+from fire22.observability.sample import Sample
 
 
 class Delivery:
@@ -53,6 +55,7 @@ class Delivery:
         block_bytes_max: int = 32 << 20,
     ) -> None:
         self._feed = feed
+        self._now_ms = now_ms
         self._topics = topics = dict(topics)
         self._tree = next((topic.name for topic in topics.values() if topic.scopes), "")
         self.statistics = statistics = Statistics()
@@ -116,6 +119,17 @@ class Delivery:
     def lane_count(self) -> int:
         """Lanes that somebody follows."""
         return len(self._lanes)
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of connections, lanes and figures."""
+        yield Sample("fire22_connections_catching_up", "Connections not at the live edge.", self.behind)
+        yield Sample("fire22_lanes", "Lanes that somebody follows.", self.lane_count)
+        help = "How far load is shed: 1 views, 2 and lossy streams, 3 and new connections."
+        yield Sample("fire22_load_level", help, self.load)
+        age = max(0, self._now_ms() - self.watermark_ms) / 1000
+        yield Sample("fire22_watermark_age_seconds", "Age of the figures: now less the watermark.", age)
+        yield from self.statistics.samples()
+        yield from codec.samples()
 
     def begin(self, waiting: Mapping[tuple[str, str], int]) -> None:
         """Take what flows have yet to publish as of the start; see `Batch.waiting`."""

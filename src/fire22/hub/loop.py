@@ -22,6 +22,7 @@ from fire22.hub.base import LaneKey, Page, Resumed, Subscriber
 from fire22.hub.delivery import Delivery
 from fire22.hub.encoding import Item
 from fire22.hub.history import BLOCK_RECORDS, Part, Supply
+from fire22.observability.sample import LAG, LAG_HELP, Sample
 
 SLICE_S = 0.003
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
@@ -64,7 +65,7 @@ class HubLoop:
         self._writing = asyncio.Lock()
         self._deferred: list[Callable[[], None]] = []
         self._announced: list[bytes] = []
-        self.flush_s = 0.0  # what the last flush took
+        self._flush_s = 0.0  # what the last flush took
         self._flushed_at_s = float("-inf")
         feed.on_batch(self._deliver)
 
@@ -74,6 +75,13 @@ class HubLoop:
             tasks.create_task(self._flush_all(), name="flush")
             tasks.create_task(self._beat(), name="heartbeat")
             tasks.create_task(self._catch_up_all(), name="catch-up")
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of the hub."""
+        yield Sample("fire22_flush_seconds", "What the last flush took.", self._flush_s)
+        behind = self._feed.checkpoint.offset - self._delivery.flushed
+        yield Sample(LAG, LAG_HELP, behind, {"stage": "hub"})
+        yield from self._delivery.samples()
 
     def fail(self, code: Code, now_ms: int) -> None:
         """Tell everybody, now and with each tick, that the feed cannot go on."""
@@ -249,9 +257,9 @@ class HubLoop:
                 while self._announced:
                     await _sliced(self._delivery.announce(self._announced.pop(0)))
             self._flushed_at_s = loop.time()
-            self.flush_s = self._flushed_at_s - began
-            self._delivery.load = _load(self._delivery.load, self.flush_s / self._shed_s)
-            earliest = began + max(self._flush_interval_s, 2 * self.flush_s)
+            self._flush_s = self._flushed_at_s - began
+            self._delivery.load = _load(self._delivery.load, self._flush_s / self._shed_s)
+            earliest = began + max(self._flush_interval_s, 2 * self._flush_s)
             deferred, self._deferred = self._deferred, []
             for act in deferred:
                 act()

@@ -1,6 +1,10 @@
 """What the hub has done since the start."""
 
+from collections.abc import Iterator
+
 from msgspec import Struct
+
+from fire22.observability.sample import SHED, SHED_HELP, Sample
 
 
 class Statistics(Struct):
@@ -23,3 +27,13 @@ class Statistics(Struct):
     overtakes: int = 0
     held: int = 0
     skipped: int = 0
+
+    def samples(self) -> Iterator[Sample]:
+        """The counters, for the metrics."""
+        yield Sample("fire22_messages_delivered_total", "Messages written to connections.", self.messages)
+        yield Sample("fire22_written_bytes_total", "Bytes of live flushes.", self.written_bytes)
+        yield Sample("fire22_flushes_total", "Flushes of the hub.", self.flushes)
+        yield Sample("fire22_slow_readers_total", "Times a connection fell behind the live edge.", self.demoted)
+        yield Sample("fire22_critical_overtakes_total", "Critical messages that overtook others.", self.overtakes)
+        yield Sample(SHED, SHED_HELP, self.held, {"what": "views"})
+        yield Sample(SHED, SHED_HELP, self.skipped, {"what": "lossy"})

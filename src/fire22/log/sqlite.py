@@ -22,6 +22,7 @@ from fire22.log.database import connect, query, storage_errors
 from fire22.log.file import sealed_source
 from fire22.log.seal import damaged, seal
 from fire22.log.writer import Writer
+from fire22.observability.sample import LAG, LAG_HELP, Sample
 
 TAIL_EVENTS_MAX: Final = 20_000
 SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
@@ -73,6 +74,11 @@ class SqliteLog:
     def pending(self) -> int:
         """Events that wait for the disk."""
         return self._pending
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of the log."""
+        yield Sample("fire22_events_total", "Events in the log.", self._last)
+        yield Sample(LAG, LAG_HELP, self._pending, {"stage": "log"})
 
     def on_group(self, wake: Callable[[], None]) -> None:
         """Call `wake` in the loop whenever a group has become durable."""

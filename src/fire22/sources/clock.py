@@ -8,7 +8,7 @@ instead: facts up to then may be read any moment, and are not from the future.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from fire22.core.errors import Fire22Error
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.log.base import Log
+from fire22.observability.sample import Sample
 from fire22.sources.base import Source
 
 
@@ -64,6 +65,14 @@ class ClockSource:
         limit = self._now_ms() - self._timeout_ms
         statuses = [source.status() for source in self._sources]
         return [each.name for each in statuses if not each.recorded and each.read_up_to_ms <= limit]
+
+    def samples(self) -> Iterator[Sample]:
+        """What is measured of the sources."""
+        now_ms = self._now_ms()
+        for source in self._sources:
+            status = source.status()
+            age = max(0, now_ms - status.read_up_to_ms) / 1000
+            yield Sample("fire22_source_age_seconds", "Since a source was read whole.", age, {"source": status.name})
 
     async def run(self) -> None:
         """Append until cancelled."""
