@@ -34,8 +34,8 @@ from fire22.flows.runner import Runner
 from fire22.gateways.connection import Connections
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
-from fire22.gateways.http import Health, application
-from fire22.gateways.http_protocol import HttpProtocol, end_unfinished
+from fire22.gateways.http.application import Health, application
+from fire22.gateways.http.protocol import HttpProtocol, end_unfinished
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.hub.delivery import Delivery

@@ -24,7 +24,7 @@ from fire22.flows.rebuild import DAMAGED, rebuild
 from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
 from fire22.flows.relay import opened_topics
 from fire22.flows.replay_check import ReplayReport, check_replay
-from fire22.gateways import archive
+from fire22.gateways.http import archive
 from fire22.log import maintenance
 from fire22.log.database import connect as connect_file
 from fire22.log.database import meta, storage_errors

@@ -23,8 +23,8 @@ from fire22.core.event import Time, parse_events
 from fire22.core.message import Json
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
-from fire22.gateways import archive
 from fire22.gateways.errors import as_message, http_status
+from fire22.gateways.http import archive
 from fire22.gateways.service import Service, page_data
 from fire22.gateways.sign_in import SAFE_METHODS, SESSION_COOKIE, token_of
 from fire22.hub.base import LaneKey

@@ -10,8 +10,8 @@ import pytest
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.feed.base import Archived
-from fire22.gateways import archive
-from fire22.gateways.archive import Asked
+from fire22.gateways.http import archive
+from fire22.gateways.http.archive import Asked
 
 AT_MS = 1_772_366_400_000
 
