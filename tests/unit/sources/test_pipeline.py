@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import apsw
 import msgspec
@@ -20,7 +18,6 @@ from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, Row
 from fire22.log.base import SourcePosition
 from fire22.sources import pipeline
 from fire22.sources.follower import Follower
-from fire22.sources.mirror.copy import Mirror
 from fire22.sources.pipeline import BookSource
 from fire22.sources.sqlite import install as outbox
 from fire22.sources.sqlite.reader import SqliteBook
@@ -254,54 +251,6 @@ async def test_commit_order(book: Path, tmp_path: Path) -> None:
         )
 
 
-async def test_many_rows(book: Path, tmp_path: Path) -> None:
-    """A backlog of any size is read in bounded batches, without a row missing."""
-    with writing(book) as connection:
-        connection.execute("BEGIN")
-        connection.executemany("INSERT INTO things(name) VALUES(?)", [(str(number),) for number in range(3_500)])
-        connection.execute("COMMIT")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        assert await running.names(3_500) == [str(number) for number in range(3_500)]
-        assert running.rejected == []
-
-
-async def test_rows_are_trimmed(book: Path, tmp_path: Path) -> None:
-    """What is in the log leaves the outbox, and numbers are never given twice."""
-    make_things(book, "a", "b", "c")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await running.events(3)
-        await until(lambda: len(outbox_rows(book)) == 1, running.task)
-        make_things(book, "d")
-        assert (await running.events(4))[-1].id.endswith(":4")
-
-
-async def test_restart_between_append_and_trim(book: Path, tmp_path: Path) -> None:
-    """A source that dies after the log has its rows and before they are trimmed neither repeats nor loses one."""
-    make_things(book, "a", "b")
-    with writing(book) as other:
-        async with opened(tmp_path / "flows.db") as storage:
-            other.execute("BEGIN IMMEDIATE")  # nothing can be trimmed
-            async with reading(book, storage) as running:
-                await running.events(2)
-            assert len(outbox_rows(book)) == 3
-            other.execute("INSERT INTO things(name) VALUES('c'); COMMIT")
-        async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-            assert await running.names(3) == ["a", "b", "c"]
-            await until(lambda: len(outbox_rows(book)) == 1, running.task)
-            assert storage.log.last_seq == 3
-
-
-async def test_two_restarts_without_news(book: Path, tmp_path: Path) -> None:
-    """Starting again where nothing happened says nothing again."""
-    make_things(book, "a")
-    async with opened(tmp_path / "flows.db") as storage:
-        for _ in range(3):
-            async with reading(book, storage) as running:
-                await running.events(1)
-                await until(lambda: running.source.status().position == 1, running.task)
-        assert storage.log.last_seq == 1
-
-
 async def test_locked_book(tmp_path: Path) -> None:
     """While another program holds the book the source says so, keeps trying, and goes on where it was."""
     book = make_book(tmp_path / "book.db")
@@ -447,169 +396,6 @@ async def test_recorded_book(tmp_path: Path) -> None:
         assert source.status().recorded
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
         await until(lambda: running.source.status().recorded, running.task)
-
-
-async def test_replaced_by_another_book(book: Path, tmp_path: Path) -> None:
-    """A new file at the same place is noticed and read from its beginning, as the other book that it is."""
-    make_things(book, "a")
-    other = make_book(tmp_path / "other.db")
-    make_things(other, "x", "y")
-    with writing(other) as connection:
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await running.events(1)
-        for suffix in ("-wal", "-shm"):
-            book.with_name(book.name + suffix).unlink(missing_ok=True)
-        other.replace(book)
-        assert await running.names(3) == ["a", "x", "y"]
-        assert len({event.id.partition(":")[0] for event in await running.events(3)}) == 2
-
-
-async def test_book_that_is_put_back_from_a_copy(book: Path, tmp_path: Path) -> None:
-    """An older copy put back under the running server is said at once; compared, what it lacks is taken back."""
-    make_things(book, "a")
-    copy = tmp_path / "copy.db"
-    copied(book, copy)
-    make_things(book, "b")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await running.events(2)
-        copied(copy, book)
-        await until(lambda: running.source.status().problem == "book_gap", running.task)
-        make_things(book, "c")  # takes the number and the key of what was read
-        assert storage.log.last_seq == 2
-        outbox.install(book, Things.outbox, again=True)
-        assert await running.told(3) == ["made a", "made b", "changed c"]
-        await until(lambda: running.source.status().problem == "", running.task)
-        make_things(book, "d")
-        assert (await running.told(4))[-1] == "made d"
-
-
-@pytest.mark.parametrize("more", [0, 1, 5])
-async def test_numbers_that_were_given_again_are_seen(book: Path, tmp_path: Path, more: int) -> None:
-    """Also a copy that has gone on, before anybody looked, beyond what was read of the other."""
-    copy = tmp_path / "copy.db"
-    make_things(book, "a")
-    copied(book, copy)
-    make_things(book, "b", "c")
-    async with opened(tmp_path / "flows.db") as storage:
-        async with reading(book, storage) as running:
-            await running.events(3)
-        copied(copy, book)
-        make_things(book, *"xyzuv"[:more])
-        async with reading(book, storage) as running:
-            await until(lambda: running.source.status().problem == "book_gap", running.task)
-            assert storage.log.last_seq == 3
-
-
-def copied(source: Path, target: Path) -> None:
-    """A database is what another one is, as a tool for backups does it."""
-    with writing(source) as old, writing(target) as new, new.backup("main", old, "main") as step:
-        step.step(-1)
-
-
-async def test_a_table_that_is_built_anew(book: Path, tmp_path: Path) -> None:
-    """Its triggers are gone: that is said within a second; once they are back, what was written meanwhile is told."""
-    make_things(book, "a", "b")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await running.events(2)
-        with writing(book) as connection:
-            connection.execute(
-                "BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO new SELECT * FROM things;"
-                "DROP TABLE things; ALTER TABLE new RENAME TO things; COMMIT"
-            )
-            connection.execute("INSERT INTO things(name) VALUES('unseen'); UPDATE things SET name = 'A' WHERE id = 1")
-            connection.execute("DELETE FROM things WHERE id = 2")
-        await until(lambda: "book_triggers_missing" in running.failures, running.task)
-        assert running.source.status().problem == "book_triggers_missing"
-        outbox.install(book, Things.outbox)
-        told = await running.told(5)
-        assert sorted(told[2:]) == ["changed A", "gone b", "made unseen"]
-        await until(lambda: running.source.status().problem == "", running.task)
-        make_things(book, "seen")
-        assert (await running.told(6))[-1] == "made seen"
-
-
-async def test_a_new_log_gets_the_book_as_it_stands(book: Path, tmp_path: Path) -> None:
-    """A log that has never heard of the book gets all its rows, though their changes are trimmed already."""
-    make_things(book, "a", "b")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await until(lambda: len(outbox_rows(book)) == 1 and storage.log.last_seq == 2, running.task)
-    async with opened(tmp_path / "new.db") as storage, reading(book, storage) as running:
-        assert await running.told(2) == ["imported a", "imported b"]
-
-
-async def test_log_that_is_older(book: Path, tmp_path: Path) -> None:
-    """A log that lacks facts which are trimmed already is not gone on with in silence."""
-    make_things(book, "a")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await running.events(1)
-    for suffix in ("", "-wal", "-shm"):
-        file = tmp_path / f"flows.db{suffix}"
-        if file.exists():
-            (tmp_path / f"old.db{suffix}").write_bytes(file.read_bytes())
-    make_things(book, "b")
-    async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
-        await until(lambda: len(outbox_rows(book)) == 1 and storage.log.last_seq == 2, running.task)
-    async with opened(tmp_path / "old.db") as storage:
-        error = await ending(book, storage)
-        assert error.code.name == "book_gap"
-        assert "was told up to 2, but this log has it only to 1" in error.message
-        assert "--uninstall" in error.message
-
-
-@pytest.mark.parametrize("seed", range(2))
-async def test_a_reader_that_dies_at_any_step(
-    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    """Before or after the mirror's commit, the log's, or the trimming: nothing is lost, and nothing told twice."""
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    deaths = 0
-    for owner, name in (
-        (Mirror, "apply"),
-        (Mirror, "fill"),
-        (Mirror, "trim"),
-        (Follower, "trim"),
-        (Follower, "facts"),
-        (BookSource, "_append"),
-    ):
-        monkeypatch.setattr(owner, name, mortal(getattr(owner, name), rng))
-    written: list[str] = []
-    async with opened(tmp_path / "flows.db") as storage:
-        for _ in range(40):
-            names = [f"n{len(written) + number}" for number in range(rng.randint(1, 4))]
-            make_things(book, *names)
-            written += names
-            running = Running(book, storage)
-            with contextlib.suppress(Killed):
-                await running.events(len(written))
-            deaths += running.task.done()
-            with contextlib.suppress(Killed):
-                await running.stop()
-        rng.random = lambda: 1.0  # type: ignore[method-assign]
-        async with reading(book, storage) as running:
-            assert await running.names(len(written)) == written
-            ids = [each.id for each in await running.events(len(written))]
-        assert len(set(ids)) == len(written) == storage.log.last_seq
-    assert deaths > 5
-
-
-class Killed(Exception):
-    """The process ends here."""
-
-
-def mortal(does: Callable[..., Any], rng: random.Random) -> Callable[..., Any]:
-    """The same, but sometimes the process ends before or after it."""
-
-    def done(*args: Any, **options: Any) -> Any:
-        if rng.random() < 0.05:
-            raise Killed
-        found = does(*args, **options)
-        if rng.random() < 0.05:
-            raise Killed
-        return found
-
-    return done
 
 
 async def test_a_book_of_a_former_version_goes_on(tmp_path: Path) -> None:
