@@ -117,8 +117,11 @@ class Mirror(MirrorFile):
             return change
         if wanted == there:
             count = len(wanted)
-            old, new = change.old[:count], change.new[:count]
-            return BookChange(change.number, change.at, change.source, change.op, old, new)
+            if len(change.new) == count:
+                return change
+            return BookChange(
+                change.number, change.at, change.source, change.op, change.old[:count], change.new[:count]
+            )
         places = [there.index(name) if name in there else -1 for name in wanted]
 
         def laid(values: Values) -> Values:

@@ -75,6 +75,9 @@ class MirrorFile:
         self.path = path
         self._domain = domain
         self.connection = apsw.Connection(str(path))
+        self.layout: dict[str, tuple[str, ...]] = {}
+        self._stored_layout = self.layout
+        self._now = ""
         try:
             self.connection.set_busy_timeout(5_000)
             self.connection.execute(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-{CACHE_KIB}")
@@ -85,11 +88,10 @@ class MirrorFile:
         except BaseException:
             self.connection.close()
             raise
-        self._now = ""
         stored = self.state("position")
         self.position = msgspec.json.decode(stored, type=Position) if stored else Position()
         stored = self.state("layout")
-        self.layout = read_layout(stored) if stored else {}
+        self.layout = self._stored_layout = read_layout(stored) if stored else {}
 
     def close(self) -> None:
         """Close the file."""
@@ -204,7 +206,8 @@ class MirrorFile:
     def store(self, position: Position) -> None:
         """Keep how far the book has been read, in the transaction of its rows."""
         self.put("position", msgspec.json.encode(position).decode())
-        self.put("layout", msgspec.json.encode(self.layout).decode())
+        if self.layout is not self._stored_layout:
+            self.put("layout", msgspec.json.encode(self.layout).decode())
         self.position = position
 
     def state(self, key: str) -> str:
@@ -223,6 +226,7 @@ class MirrorFile:
         try:
             yield
             self.connection.execute("COMMIT")
+            self._stored_layout = self.layout
         except BaseException:
             self._now = ""
             if self.connection.in_transaction:

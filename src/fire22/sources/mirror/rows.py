@@ -23,7 +23,8 @@ class MirrorRows:
 
     def __init__(self, file: MirrorFile, domain: Domain) -> None:
         self._file = file
-        self._execute = file.connection.execute
+        self._connection = file.connection
+        self._execute = file.connection.cursor().execute
         self.tables = {table.name: Statements(table) for table in domain.tables}
 
     def take(self, change: RowChange | Unusable, *, again: bool = False, silent: bool = False) -> bool:
@@ -38,13 +39,18 @@ class MirrorRows:
             return not silent and self._refuse(change, again=again)
         statements = self.tables[change.table]
         try:
+            if change.fresh and change.row is not None and change.before is None:
+                self._make_room(statements, change)
+                self._execute(statements.insert_new, change.row)
+                if self._connection.changes():
+                    return True
             kept = self.kept(change)
             if change.row is None:
                 if kept is not None:
                     self._execute(statements.delete, change.key)
                 return kept is not None
             if change.before is not None:
-                if kept is None and self._execute(statements.select, change.before).fetchone() is not None:
+                if kept is None and self._first(statements.select, change.before) is not None:
                     self._make_room(statements, change)
                     self._execute(statements.move, (*change.row, *change.before))
                     return True
@@ -53,7 +59,10 @@ class MirrorRows:
             if kept is not None and (kept == change.row or (change.table == CLOCK and kept > change.row)):
                 return False
             self._make_room(statements, change)
-            self._execute(statements.insert if kept is None else statements.update, change.row)
+            if kept is None:
+                self._execute(statements.insert, change.row)
+            else:
+                self._execute(*statements.update(kept, change.row))
         except apsw.Error as error:
             if isinstance(error, _FATAL):
                 raise
@@ -63,11 +72,16 @@ class MirrorRows:
 
     def kept(self, change: RowChange) -> Values | None:
         """The row that has a change's key now. 1 and 1.0 in it are the same value, 1 and '1' are not."""
-        return cast("Values | None", self._execute(self.tables[change.table].select, change.key).fetchone())
+        return self._first(self.tables[change.table].select, change.key)
+
+    def _first(self, sql: str, key: Values) -> Values | None:
+        # To its end: a statement that is not finished would keep the file's read lock.
+        rows = self._execute(sql, key).fetchall()
+        return cast("Values", rows[0]) if rows else None
 
     def _make_room(self, statements: Statements, change: RowChange) -> None:
         """INSERT OR REPLACE takes a row away that has the same unique value, and no trigger of the book sees that."""
-        if change.row is None:
+        if change.row is None or not statements.others:
             return
         found: set[Values | None] = set()
         for place, sql in statements.others:

@@ -1,6 +1,12 @@
 """The SQL of a mirror's table, written once."""
 
-from fire22.core.outbox import MirrorTable, quoted
+import re
+from typing import Final
+
+from fire22.core.outbox import MirrorTable, Values, quoted
+
+UPDATES_MAX: Final = 200  # texts of a table that are kept, by which columns differ
+_PARAMETER: Final = re.compile(r"\?(\d+)")
 
 
 class Statements:
@@ -12,6 +18,7 @@ class Statements:
 
     def __init__(self, table: MirrorTable) -> None:
         self.table = table
+        self._updates: dict[tuple[int, ...], tuple[str, int]] = {}
         named = {name: f"?{place}" for place, name in enumerate(table.columns, 1)}
         keys = table.columns[: table.keys]
         is_key = " AND ".join(f"{quoted(name)} IS {named[name]}" for name in keys)
@@ -20,17 +27,17 @@ class Statements:
         self.select = f"SELECT {columns} FROM {name} WHERE {is_key}"
         self.delete = f"DELETE FROM {name} WHERE {is_key}"
         self.clear = f"DELETE FROM {name}"
-        derived = {each: _named(sql, named) for each, sql in table.derived.items()}
+        self._derived = derived = {each: _named(sql, named) for each, sql in table.derived.items()}
         into = ", ".join(quoted(each) for each in (*table.columns, *derived))
         self.insert = f"INSERT INTO {name}({into}) VALUES({', '.join((*named.values(), *derived.values()))})"
+        # Does nothing where there is such a row.
+        self.insert_new = f"{self.insert} ON CONFLICT({', '.join(map(quoted, keys))}) DO NOTHING"
         moved = " OR ".join(f"{quoted(each)} IS NOT {named[each]}" for each in table.follows) or "0"
         sets = [f"{quoted(each)} = {named[each]}" for each in table.columns[table.keys :]]
         sets += [
             f"{quoted(each)} = CASE WHEN {moved} THEN {sql} ELSE {quoted(each)} END" for each, sql in derived.items()
         ]
-        if not sets:
-            sets = [f"{quoted(keys[0])} = {named[keys[0]]}"]
-        self.update = f"UPDATE {name} SET {', '.join(sets)} WHERE {is_key}"
+        self._is_key = is_key
         was = " AND ".join(f"{quoted(each)} IS ?{len(table.columns) + place}" for place, each in enumerate(keys, 1))
         moved_keys = [f"{quoted(each)} = {named[each]}" for each in keys]
         self.move = f"UPDATE {name} SET {', '.join((*moved_keys, *sets))} WHERE {was}"
@@ -47,6 +54,29 @@ class Statements:
             f"SELECT {', '.join(f't.{quoted(each)}' for each in keys)} FROM {name} t"
             f" WHERE NOT EXISTS (SELECT 1 FROM temp.seen s WHERE {matched})"
         )
+
+    def update(self, kept: Values, row: Values) -> tuple[str, Values]:
+        """Sets the columns that differ, so that only the triggers which look at one of them run.
+
+        Returns:
+            The statement and its parameters.
+        """
+        places = tuple([place for place, value in enumerate(row) if value != kept[place]])
+        found = self._updates.get(places)
+        if found is None:
+            found = self._update(places)
+            if len(self._updates) < UPDATES_MAX:
+                self._updates[places] = found
+        return found[0], row[: found[1]]
+
+    def _update(self, places: tuple[int, ...]) -> tuple[str, int]:
+        """The statement, and how many of a row's values it takes."""
+        columns = [self.table.columns[place] for place in places]
+        sets = [f"{quoted(each)} = ?{place + 1}" for each, place in zip(columns, places, strict=True)]
+        if not set(columns).isdisjoint(self.table.follows):
+            sets += [f"{quoted(each)} = {sql}" for each, sql in self._derived.items()]
+        sql = f"UPDATE {quoted(self.table.name)} SET {', '.join(sets)} WHERE {self._is_key}"
+        return sql, max(map(int, _PARAMETER.findall(sql)))
 
 
 def _named(sql: str, named: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -21,6 +22,8 @@ SHOWN_MAX: Final = 60
 DIGITS_MAX: Final = 40
 NOISE: Final = Decimal("0.000001")  # of a minor unit: less than anybody means, more than floats make of sums
 JSON_DEPTH_MAX: Final = 50
+KNOWN_MAX: Final = 4_096  # texts of times that are remembered, of each column ...
+WRITTEN_MAX: Final = 40  # ... and how long they may be
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
 _FRACTION: Final = re.compile(r"\d{1,9}/\d{1,9}")
 _WRITTEN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -102,6 +105,8 @@ def money(unit: Decimal) -> Callable[[Given], int | None]:
 
 def whole(value: Given) -> int | None:
     """A whole number."""
+    if type(value) is int:
+        return value
     exact = number(value)
     if exact is None or isinstance(exact, int):
         return exact
@@ -112,12 +117,16 @@ def whole(value: Given) -> int | None:
 
 def real(value: Given) -> float | None:
     """Any number."""
+    if type(value) is float and isfinite(value):
+        return value
     exact = number(value)
     return None if exact is None else float(exact)
 
 
 def flag(value: Given) -> int | None:
     """0 or 1."""
+    if type(value) is int and 0 <= value <= 1:
+        return value
     exact = number(value)
     if exact is not None and exact not in (0, 1):
         raise BadValueError("is no yes or no")
@@ -154,8 +163,8 @@ def currency(value: Given) -> str | None:
 
 def json_text(value: Given) -> str | None:
     """A JSON array or object, as text."""
-    if value is None:
-        return None
+    if value is None or value == "{}" or value == "[]":
+        return value  # type: ignore[return-value]
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             msgspec.json.decode(value)
@@ -186,6 +195,8 @@ def odds(how: str) -> Callable[[Given], Value]:
     """
 
     def decimal(value: Given) -> float | None:
+        if type(value) is float and isfinite(value):
+            return round(value, 6)
         exact = number(value)
         return None if exact is None else round(float(exact), 6)
 
@@ -241,7 +252,12 @@ def time(how: str, zone: str) -> Callable[[Given], str | None]:
         except (ValueError, OverflowError):
             return None
 
-    return dated
+    remembered = lru_cache(KNOWN_MAX)(dated)  # a row's times come again with each of its changes
+
+    def known(value: Given) -> str | None:
+        return remembered(value) if type(value) is str and len(value) <= WRITTEN_MAX else dated(value)
+
+    return known
 
 
 def coded(codes: dict[Value, Value]) -> Callable[[Given], Value]:

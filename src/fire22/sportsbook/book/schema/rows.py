@@ -5,7 +5,7 @@ leaves by its condition is gone; one whose key changes is another one. A value t
 it would be in.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -29,7 +29,8 @@ CURRENCIES_MAX: Final = 500  # whose readers are kept
 # Of one row of the book: a leg comes before its wager and leaves after it, a settlement comes and leaves after it.
 _WITHIN: Final = {"wager_legs": 0, "selections": 0, "wagers": 1, "markets": 1, "settlements": 2}
 
-Read = Callable[[Values], Value]
+# Kinds of columns whose values are taken as they are where they have this type (`numbers.py`).
+PASSES: Final[dict[str, type]] = {"key": str, "text": str, "label": str, "path": str, "integer": int}
 
 
 class ColumnReader(Struct, frozen=True):
@@ -42,6 +43,9 @@ class ColumnReader(Struct, frozen=True):
         made: what that is with us; BadValueError where it cannot be.
         default: in the place of nothing.
         needed: whether nothing is not enough.
+        place: of the book's column in a row; -1 where an expression or a constant stands for it.
+        passes: the type whose values are ours as they are.
+        constant: whether it is the default always.
     """
 
     name: str
@@ -50,6 +54,9 @@ class ColumnReader(Struct, frozen=True):
     made: Callable[[Given], Value]
     default: Value
     needed: bool
+    place: int = -1
+    passes: type | None = None
+    constant: bool = False
 
     def read(self, row: Values) -> Value:
         """Our value.
@@ -85,7 +92,9 @@ class TableReader:
         self.keys = KEYS.get(name, 1)
         self._mapping = mapping
         self.readers = self._readers(mapping.currency)
-        self._of_currency = {mapping.currency: self.readers}
+        self._columns = compiled(self.readers)
+        self._key = compiled(self.readers[: self.keys])
+        self._of_currency = {mapping.currency: (self.readers, self._columns)}
         currencies = [each for each in self.readers if each.name == "currency" and each.name in self.table.columns]
         self.currency = currencies[0] if currencies else None
         self.where = self._expression(self.table.where) if self.table.where else None
@@ -100,13 +109,20 @@ class TableReader:
         """
         if not self.holds(values):
             return None
-        readers = self.readers
+        readers, columns = self.readers, self._columns
         if self.currency is not None:
             currency = str(self.currency.read(values) or self._mapping.currency)
-            readers = self._of_currency.get(currency) or self._readers(currency)
-            if len(self._of_currency) < CURRENCIES_MAX:
-                self._of_currency[currency] = readers
-        return tuple([reader.read(values) for reader in readers])
+            found = self._of_currency.get(currency)
+            if found is None:
+                made = self._readers(currency)
+                found = made, compiled(made)
+                if len(self._of_currency) < CURRENCIES_MAX:
+                    self._of_currency[currency] = found
+            readers, columns = found
+        try:
+            return columns(values)
+        except BadValueError:
+            return tuple([reader.read(values) for reader in readers])  # says which value it is
 
     def holds(self, values: Values) -> bool:
         """Whether the row counts."""
@@ -115,7 +131,7 @@ class TableReader:
     def key(self, values: Values) -> Values | None:
         """What the row is called; None where it has no name."""
         try:
-            return tuple([reader.read(values) for reader in self.readers[: self.keys]])
+            return self._key(values)
         except BadValueError:
             return None
 
@@ -127,17 +143,20 @@ class TableReader:
     def _reader(self, mapping: BookMapping, name: str, column: Column) -> ColumnReader:
         mapped = mapped_column(self.table, name, column)
         if mapped is None:
-            return ColumnReader(name, name, lambda _: None, lambda value: None, column.default, needed=False)
+            return ColumnReader(
+                name, name, lambda _: None, lambda value: None, column.default, needed=False, constant=True
+            )
         default = column.default if mapped.default is None else mapped.default
         if mapped.value is not None:
             constant: Value = mapped.value
-            return ColumnReader(name, name, lambda _: None, lambda value: None, constant, needed=False)
+            return ColumnReader(name, name, lambda _: None, lambda value: None, constant, needed=False, constant=True)
         made = converter(mapping, column, mapped)
         kinds = ("key", "money", "code", "label", "integer", "path")
         needed = column.required and column.kind in kinds
         if mapped.column is not None:
             place = self.places[mapped.column]
-            return ColumnReader(name, mapped.column, lambda row: row[place], made, default, needed)
+            passes = None if mapped.codes else PASSES.get(column.kind)
+            return ColumnReader(name, mapped.column, lambda row: row[place], made, default, needed, place, passes)
         expression = self._expression(mapped.sql or "NULL")
         return ColumnReader(name, expression.text, expression, made, default, needed)
 
@@ -145,6 +164,35 @@ class TableReader:
         made = Expression(text)
         made.bind(list(self.places))
         return made
+
+
+def compiled(readers: Sequence[ColumnReader]) -> Callable[[Values], Values]:
+    """Makes all columns of a row at once.
+
+    A value of the type that `PASSES` says is ours as it is. A value that cannot be ours is a BadValueError that
+    does not say which it was: `ColumnReader.read` does.
+    """
+    defaults = [each.default for each in readers]
+    plain = [(at, each.place, each.passes, each.made) for at, each in enumerate(readers) if each.place >= 0]
+    computed = [(at, each.read) for at, each in enumerate(readers) if each.place < 0 and not each.constant]
+    needed = [at for at, each in enumerate(readers) if each.needed]
+
+    def made(values: Values) -> Values:
+        row = defaults.copy()
+        for at, place, passes, convert in plain:
+            value = values[place]
+            if value is not None:
+                found = value if type(value) is passes else convert(value)
+                if found is not None:
+                    row[at] = found
+        for at, read in computed:
+            row[at] = read(values)
+        for at in needed:
+            if row[at] is None or row[at] == "":
+                raise BadValueError("is empty")
+        return tuple(row)
+
+    return made
 
 
 def mapped_column(table: TableMapping, name: str, column: Column) -> ColumnMapping | None:
@@ -212,39 +260,38 @@ class BookRows:
         """What a change of the book means, in the order that it needs by itself."""
         if change.op == CLOCK:
             return [_clock(change, change.new[0])]
-        readers = [each for each in self._by_source.get(change.source, ()) if not only or each.name == only]
         here: list[RowChange | Unusable] = []
         gone: list[RowChange | Unusable] = []
-        for reader in readers:
-            for made in self._of(reader, change):
-                leaves = isinstance(made, RowChange) and made.row is None
-                (gone if leaves else here).append(made)
-        gone.sort(key=lambda each: -1 if isinstance(each, RowChange) and each.table in ("wagers", "markets") else 0)
+        for reader in self._by_source.get(change.source, ()):
+            if only and reader.name != only:
+                continue
+            made = self._of(reader, change)
+            if made is not None:
+                (gone if isinstance(made, RowChange) and made.row is None else here).append(made)
+        if len(gone) > 1:
+            gone.sort(key=lambda each: -1 if isinstance(each, RowChange) and each.table in ("wagers", "markets") else 0)
         # A settlement that leaves an open wager does so after the wager's status has said it.
         return [*here, *gone] if change.op != "delete" else gone
 
     def _source(self, table: str) -> str:
         return self.mapping.tables[table].table
 
-    def _of(self, reader: TableReader, change: BookChange) -> Iterator[RowChange | Unusable]:
+    def _of(self, reader: TableReader, change: BookChange) -> RowChange | Unusable | None:
         before = reader.key(change.old) if change.op != "insert" else None
-        after: Values | None = None
         if change.op != "delete":
             try:
                 row = reader.row(change.new)
             except BadValueError as error:
-                yield self._unusable(reader, change, error)
-                return
-            after = row[: reader.keys] if row is not None else None
-            if row is not None and reader.name == CLOCK:
-                yield _clock(change, row[0])
-                return
-            if row is not None and after is not None:
+                return self._unusable(reader, change, error)
+            if row is not None:
+                if reader.name == CLOCK:
+                    return _clock(change, row[0])
+                after = row[: reader.keys]
                 moved = before if before != after else None
-                yield RowChange(change.at, reader.name, after, row, change.op == "insert", moved)
-                return
-        if before is not None and before != after and reader.name != CLOCK:
-            yield RowChange(self._left_at(reader, change), reader.name, before, None)
+                return RowChange(change.at, reader.name, after, row, change.op == "insert", moved)
+        if before is not None and reader.name != CLOCK:
+            return RowChange(self._left_at(reader, change), reader.name, before, None)
+        return None
 
     def _left_at(self, reader: TableReader, change: BookChange) -> str:
         """When a row left: an update has a time of its own, where a deletion has none."""
