@@ -18,6 +18,7 @@ from fire22.core.times import to_datetime
 from fire22.log.base import Log
 from fire22.observability.sample import Sample
 from fire22.sources.base import Source
+from fire22.sources.own_events import append
 
 
 class ClockSource:
@@ -90,12 +91,7 @@ class ClockSource:
             return
         else:
             event = now_event(self._now_ms())
-        try:
-            await self._log.append([event])
-        except Fire22Error as error:
-            if not error.temporary:
-                raise
-            self._failed(error)
+        await append(self._log, event, self._failed)
 
     @property
     def _is_recorded(self) -> bool:

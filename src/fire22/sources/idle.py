@@ -14,6 +14,7 @@ from fire22.core.errors import Fire22Error
 from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.log.base import Log
+from fire22.sources.own_events import append
 
 NEXT_S = 0.02  # between two parts
 
@@ -61,13 +62,7 @@ class IdleSource:
             if own == seen and waiting == known:
                 continue  # it did not help: something else has to come first
             known = dict(waiting)
-            try:
-                (appended,) = await self._log.append([idle_event(seen, self._watermark_ms())])
-                own = appended.seq
-            except Fire22Error as error:
-                if not error.temporary:
-                    raise
-                self._failed(error)
+            own = await append(self._log, idle_event(seen, self._watermark_ms()), self._failed) or own
 
 
 def idle_event(after: int, at_ms: int) -> EncodedEvent:
