@@ -161,17 +161,19 @@ class BookSource:
         while not self._stop.is_set():
             before_ms = self._now_ms()
             now = time.monotonic()
-            look = now >= next_look
+            look, changed = now >= next_look, book.changed()
             if look:
                 if book.replaced():
                     return
                 next_look = now + LOOK_S
-                if not follower.look():
+            # Triggers that are installed or lost are a commit as well.
+            if look or changed:
+                complete = not follower.missing
+                if not follower.look() and (look or complete):
                     names = ", ".join(follower.missing)
-                    self._held(
-                        HeldError(codes.BOOK_TRIGGERS_MISSING, f"These triggers are missing or changed: {names}.")
-                    )
-            if book.changed() or (held and look):
+                    why = f"These triggers are missing or changed: {names}."
+                    self._held(HeldError(codes.BOOK_TRIGGERS_MISSING, why))
+            if changed or (held and look):
                 try:
                     self._take_all(follower)
                     held = False
