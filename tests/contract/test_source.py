@@ -58,7 +58,7 @@ class Book(Protocol):
 class SqliteFile:
     """A book in a SQLite file."""
 
-    reader = SqliteReader
+    reader: type = SqliteReader
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "book.db"
