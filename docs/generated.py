@@ -127,7 +127,8 @@ def settings() -> str:
         if isinstance(field.type, types.StructType):
             parts += section(f"[{field.name}]", field.type.cls, 2)
         elif (inner := nested(field.type)) is not None:
-            parts.append(f"## `[{field.name}]`\n\n{sentence(said)}.\n\n{rows_of(inner)}")
+            name = f"[{field.name}]" if isinstance(field.type, types.DictType) else f"[[{field.name}]]"
+            parts.append(f"## `{name}`\n\n{sentence(said)}.\n\n{rows_of(inner)}")
         else:
             top.append((f"`{field.name}`", default(field), values(field.type), sentence(said)))
     return "\n\n".join([table(HEAD, top), *parts])

@@ -48,8 +48,8 @@ from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
+from fire22.sources.kinds import MAKERS
 from fire22.sources.pipeline import BookSource
-from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook import domain
 from fire22.storage import EmbeddedStorage
 
@@ -166,7 +166,7 @@ class Application:
         except FoldStopped as stopped:
             self.runner.stop(stopped)
         self.delivery.begin(self.engine.waiting)
-        self.sources: list[Source] = [self._book(Path(config.domain.book.path))] if config.domain.book.path else []
+        self.sources: list[Source] = [self._book()] if config.domain.book.path else []
         self.clock = ClockSource(
             self.log,
             self.sources,
@@ -292,17 +292,17 @@ class Application:
             await asyncio.sleep(interval_s)
             await self.connections.sweep()
 
-    def _book(self, path: Path) -> BookSource:
+    def _book(self) -> BookSource:
         book = self.config.domain.book
         rows = domain.book(book.mapping, book.currency)
         source = BookSource(
-            SqliteBook(path, rows.outbox),
+            MAKERS[book.kind](book.path, rows.outbox),
             self.log,
             domain=rows,
             folder=self.config.folder,
             poll_ms=book.poll_ms,
             now_ms=now_ms,
-            failed=self._failed("book"),
+            failed=self._failed("book", shown=False),  # its own status says more, and no longer than it holds
             rejected=self._row_rejected,
             let_go=lambda: self.desk.let_go() if self.desk is not None else None,
         )
@@ -425,13 +425,16 @@ class Application:
             parts["server"] = codes.RESTARTING.name
         return Health("ok" if all(part == "ok" for part in parts.values()) else "degraded", parts)
 
-    def _failed(self, stage: str) -> Any:
-        self._problems.setdefault(stage, ("ok", -PROBLEM_S))
+    def _failed(self, stage: str, *, shown: bool = True) -> Any:
+        """What is done about a failure of a stage that is tried again; `shown` also in the stage's health."""
+        if shown:
+            self._problems.setdefault(stage, ("ok", -PROBLEM_S))
 
         def tell(error: Fire22Error) -> None:
-            # Damage does not pass by being met only once.
-            met = float("inf") if error.code is codes.STORAGE_CORRUPT else self._loop.time()
-            self._problems[stage] = (error.code.name, met)
+            if shown:
+                # Damage does not pass by being met only once.
+                met = float("inf") if error.code is codes.STORAGE_CORRUPT else self._loop.time()
+                self._problems[stage] = (error.code.name, met)
             self.metrics.count_error(error.code.name)
             self.logger.warning("tried again", stage=stage, code=error.code.name, reason=error.message)
 

@@ -6,7 +6,7 @@ each of them from the one object that the log has for it. A bound may be widened
 hold what was set.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -22,11 +22,33 @@ from fire22.sportsbook.kpi.flow import KpiSettings
 from fire22.sportsbook.registry.currencies import Rates
 from fire22.sportsbook.risk.alerts import RiskSettings
 
+Kind = Literal["sqlite"]  # of `sources/kinds.py`
+Address = Annotated[str, Meta(min_length=1)]
+PollMs = Annotated[float, Meta(gt=0, le=60_000)]
+
+
+class SourceSection(Struct, frozen=True):
+    """`[[sources]]`: a book's database, in place of `book.path`. More than one cannot be followed yet.
+
+    Args:
+        kind: of the database.
+        path: of the SQLite file.
+        mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
+            that is.
+        poll_ms: how often to look for changes.
+    """
+
+    path: Address
+    kind: Kind = "sqlite"
+    mapping: str = ""
+    poll_ms: PollMs = 5.0
+
 
 class BookSection(BookSettings, frozen=True):
     """`[book]`: the book's database, and what all figures go by.
 
     Args:
+        kind: of the database.
         path: of the SQLite file; empty where events come by the API alone.
         mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
             that is.
@@ -34,9 +56,10 @@ class BookSection(BookSettings, frozen=True):
         source_timeout_s: after which a silent book no longer holds the watermark back.
     """
 
+    kind: Kind = "sqlite"
     path: str = ""
     mapping: str = ""
-    poll_ms: Annotated[float, Meta(gt=0, le=60_000)] = 5.0
+    poll_ms: PollMs = 5.0
     source_timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
 
 
@@ -44,10 +67,12 @@ class Settings(Struct, frozen=True):
     """The sections of a sportsbook, by their names in the configuration.
 
     Args:
+        sources: the database of the book, where `[book]` does not name it.
         currencies: what other currencies are worth, by their code; a fact in one that has no rate is set aside.
     """
 
     book: BookSection = BookSection()
+    sources: tuple[SourceSection, ...] = ()
     currencies: Rates = {}
     desk: DeskSettings = DeskSettings()
     kpi: KpiSettings = KpiSettings()
@@ -55,6 +80,12 @@ class Settings(Struct, frozen=True):
     commission: CommissionSettings = CommissionSettings()
     exposure: ExposureSettings = ExposureSettings()
     risk: RiskSettings = RiskSettings()  # with a section for each rule
+
+    def __post_init__(self) -> None:
+        """`[book]` has what `[[sources]]` says, so that nobody else need look at both."""
+        if len(self.sources) == 1 and not self.book.path:
+            book = msgspec.structs.replace(self.book, **msgspec.structs.asdict(self.sources[0]))
+            msgspec.structs.force_setattr(self, "book", book)
 
     def of_flows(self) -> dict[str, Json]:
         """What each flow is told by the log, by the flow's name. Another content makes another event there."""
@@ -84,7 +115,17 @@ def problems(raw: dict[str, Any]) -> list[Problem]:
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            return [Problem("book.time_zone", f"there is no {zone}")]
+            return [Problem("book.time_zone", f"there is no {zone}"), *_of_sources(raw)]
+    return _of_sources(raw)
+
+
+def _of_sources(raw: dict[str, Any]) -> list[Problem]:
+    book, sources = raw.get("book"), raw.get("sources")
+    count = len(sources) if isinstance(sources, list) else 0
+    if count > 1:
+        return [Problem("sources", f"there are {count}, and only one book can be followed")]
+    if count and isinstance(book, dict) and any(name in book for name in ("kind", "path", "mapping", "poll_ms")):
+        return [Problem("sources", "the book's database stands in `[book]` as well; say it once")]
     return []
 
 
