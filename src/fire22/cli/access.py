@@ -21,8 +21,7 @@ from fire22.log.database import connect as connect_file
 from fire22.log.database import storage_errors
 from fire22.observability.logging import configure as configure_logging
 from fire22.security.tokens import Tokens, check_client, load_key
-from fire22.sportsbook.desk.permits import FLAGS
-from fire22.sportsbook.roles import roles
+from fire22.sportsbook.domain import FLAGS, roles
 
 TOKEN_HOURS_MAX = 87_600
 ATTEMPTS_MAX = 8  # about half a minute

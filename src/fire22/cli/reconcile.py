@@ -1,7 +1,5 @@
 """What `fire22 check --reconcile` says of the figures: customer by customer and market by market against the book."""
 
-from typing import TypeVar
-
 import apsw
 from msgspec import Struct
 
@@ -11,31 +9,28 @@ from fire22.cli.terminal import out
 from fire22.core import letter
 from fire22.core.event import decode_event
 from fire22.feed.rows import read_checkpoint, read_documents, read_state
-from fire22.flows.engine import Engine
+from fire22.flows.base import Flow
 from fire22.flows.faults import FoldStopped
 from fire22.flows.horizon import CLOCK
 from fire22.log.database import connect, meta
 from fire22.log.sqlite import LogReader, read_rows
 from fire22.sources.follower import Follower
 from fire22.sportsbook import reconcile
-from fire22.sportsbook.accounting.ledger import Ledger
-from fire22.sportsbook.registry.flow import Registry
 
 SHOWN_MAX = 20
 TITLE = "customers and markets"
-Kind = TypeVar("Kind", Registry, Ledger)
 
 
 class Known(Struct, frozen=True):
     """What is stored of a book.
 
     Args:
+        flows: as they were folded.
         unread: its facts that the stored figures do not hold yet.
         letters: facts that are set aside.
     """
 
-    registry: Registry
-    ledger: Ledger
+    flows: tuple[Flow, ...]
     unread: int
     letters: int
 
@@ -64,7 +59,7 @@ def compare_figures(follower: Follower, settings: Settings, *, balances: bool, l
                 soft_wrap=True,
             )
         else:
-            found = reconcile.compare(mirror, known.registry, known.ledger, balances=balances)
+            found = reconcile.compare(mirror, known.flows, balances=balances)
             _tell(found, known.letters)
             return not (bare or found.differences)
     finally:
@@ -91,12 +86,7 @@ def _read(follower: Follower, settings: Settings) -> Known | None:
         log.close()
         connection.close()
     letters = sum(1 for each in documents if each.topic == letter.TOPIC and each.body is not None)
-    registry, ledger = _flow(engine, Registry), _flow(engine, Ledger)
-    return Known(registry, ledger, unfolded + max(0, follower.mirror.numbers()[1] - position), letters)
-
-
-def _flow(engine: Engine, type: type[Kind]) -> Kind:
-    return next(flow for flow in engine.flows if isinstance(flow, type))
+    return Known(engine.flows, unfolded + max(0, follower.mirror.numbers()[1] - position), letters)
 
 
 def _tell(found: reconcile.Compared, letters: int) -> None:

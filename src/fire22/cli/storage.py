@@ -30,9 +30,7 @@ from fire22.log.database import connect as connect_file
 from fire22.log.database import meta, storage_errors
 from fire22.log.sqlite import read_rows
 from fire22.process import locked
-from fire22.sportsbook.accounting.reports import TOPIC as REPORTS
-from fire22.sportsbook.accounting.reports import archive_key
-from fire22.sportsbook.betting.periods import KINDS, PeriodKind
+from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
 
 LETTERS_SHOWN_MAX = 20
 
@@ -191,7 +189,7 @@ def report(
     """Print the reports of a scope, also while a server runs; with --recompute as the log gives them."""
     with told():
         kind = _period(period)
-        wanted = Wanted(REPORTS, parse_scope(scope), archive_key(kind, key))
+        wanted = Wanted(REPORTS, parse_scope(scope), report_key(kind, key))
         if format not in ("json", "csv"):
             raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
         settings = override(application.load(config), data, None, None, None, ())
@@ -211,10 +209,10 @@ def report(
 
 
 def _period(text: str) -> PeriodKind:
-    for kind in KINDS:
+    for kind in PERIODS:
         if kind == text:
             return kind
-    raise SetupError(codes.CONFIG_INVALID, f"--period is {', '.join(KINDS)}, not {text}.")
+    raise SetupError(codes.CONFIG_INVALID, f"--period is {', '.join(PERIODS)}, not {text}.")
 
 
 def _recomputed(connection: apsw.Connection, wanted: Wanted) -> Recomputed:

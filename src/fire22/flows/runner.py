@@ -21,7 +21,7 @@ from fire22.feed.base import FeedWriter, StateRow
 from fire22.flows.engine import Engine, Folded, Rejected
 from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.log.base import Group, Log
-from fire22.observability.sample import LAG, LAG_HELP, Sample
+from fire22.observability.sample import Sample, lag
 
 BATCHES_MAX: Final = 16  # folded and not yet on disk
 SLICE_S: Final = 0.003
@@ -73,9 +73,9 @@ class Runner:
 
     def samples(self) -> Iterator[Sample]:
         """What is measured of the flows, and of what they could not use."""
-        yield Sample(LAG, LAG_HELP, self.behind, {"stage": "flows"})
+        yield lag(self.behind, "flows")
         unwritten = self._engine.checkpoint.offset - self._feed.checkpoint.offset
-        yield Sample(LAG, LAG_HELP, unwritten, {"stage": "feed"})
+        yield lag(unwritten, "feed")
         yield from self._engine.letters.samples()
 
     async def run(self) -> None:

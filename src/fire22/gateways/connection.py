@@ -28,7 +28,7 @@ from fire22.gateways.quota import Quota
 from fire22.gateways.service import Service, reply
 from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
-from fire22.observability.sample import SHED, SHED_HELP, Sample
+from fire22.observability.sample import Sample, shed
 from fire22.security.tokens import Principal
 
 Kind = TypeVar("Kind", bound="Connection")
@@ -59,7 +59,7 @@ class Connections:
         """What is measured of the connections."""
         for transport, count in self.count.items():
             yield Sample("fire22_connections", "Open connections.", count, {"transport": transport})
-        yield Sample(SHED, SHED_HELP, self.shed, {"what": "connections"})
+        yield shed(self.shed, "connections")
 
     # Who is taken.
 

@@ -22,7 +22,7 @@ from fire22.hub.base import LaneKey, Page, Resumed, Subscriber
 from fire22.hub.delivery import Delivery
 from fire22.hub.encoding import Item
 from fire22.hub.history import BLOCK_RECORDS, Part, Supply
-from fire22.observability.sample import LAG, LAG_HELP, Sample
+from fire22.observability.sample import Sample, lag
 
 SLICE_S = 0.003
 SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
@@ -80,7 +80,7 @@ class HubLoop:
         """What is measured of the hub."""
         yield Sample("fire22_flush_seconds", "What the last flush took.", self._flush_s)
         behind = self._feed.checkpoint.offset - self._delivery.flushed
-        yield Sample(LAG, LAG_HELP, behind, {"stage": "hub"})
+        yield lag(behind, "hub")
         yield from self._delivery.samples()
 
     def fail(self, code: Code, now_ms: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from fire22.observability.sample import SHED, SHED_HELP, Sample
+from fire22.observability.sample import Sample, shed
 
 
 class Statistics(Struct):
@@ -35,5 +35,5 @@ class Statistics(Struct):
         yield Sample("fire22_flushes_total", "Flushes of the hub.", self.flushes)
         yield Sample("fire22_slow_readers_total", "Times a connection fell behind the live edge.", self.demoted)
         yield Sample("fire22_critical_overtakes_total", "Critical messages that overtook others.", self.overtakes)
-        yield Sample(SHED, SHED_HELP, self.held, {"what": "views"})
-        yield Sample(SHED, SHED_HELP, self.skipped, {"what": "lossy"})
+        yield shed(self.held, "views")
+        yield shed(self.skipped, "lossy")

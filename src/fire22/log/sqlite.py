@@ -22,7 +22,7 @@ from fire22.log.database import connect, query, storage_errors
 from fire22.log.file import sealed_source
 from fire22.log.seal import damaged, seal
 from fire22.log.writer import Writer
-from fire22.observability.sample import LAG, LAG_HELP, Sample
+from fire22.observability.sample import Sample, lag
 
 TAIL_EVENTS_MAX: Final = 20_000
 SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
@@ -78,7 +78,7 @@ class SqliteLog:
     def samples(self) -> Iterator[Sample]:
         """What is measured of the log."""
         yield Sample("fire22_events_total", "Events in the log.", self._last)
-        yield Sample(LAG, LAG_HELP, self._pending, {"stage": "log"})
+        yield lag(self._pending, "log")
 
     def on_group(self, wake: Callable[[], None]) -> None:
         """Call `wake` in the loop whenever a group has become durable."""

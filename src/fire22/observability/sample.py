@@ -1,14 +1,9 @@
 """What a stage says of itself when somebody asks for the metrics."""
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct
-
-LAG: Final = "fire22_lag"  # one for each stage
-LAG_HELP: Final = "How far each stage is behind the one before it, in the stage's own units."
-SHED: Final = "fire22_shed_total"
-SHED_HELP: Final = "What was shed: times a view was held back, messages lossy streams left out, connections refused."
 
 
 class Sample(Struct, frozen=True):
@@ -32,3 +27,15 @@ class Measured(Protocol):
 
     def samples(self) -> Iterator[Sample]:
         """Everything that is measured here, now."""
+
+
+def lag(behind: int, stage: str) -> Sample:
+    """How far a stage is behind the one before it."""
+    help = "How far each stage is behind the one before it, in the stage's own units."
+    return Sample("fire22_lag", help, behind, {"stage": stage})
+
+
+def shed(count: int, what: str) -> Sample:
+    """How often load was shed in one way."""
+    help = "What was shed: times a view was held back, messages lossy streams left out, connections refused."
+    return Sample("fire22_shed_total", help, count, {"what": what})

@@ -1,4 +1,4 @@
-"""The sportsbook as the application sees it: all that `app.py` takes of it.
+"""The sportsbook as the application sees it: all that `app.py` takes of it, and what the program's commands ask of it.
 
 A process that folds takes `flows`, `decode`, `Settings.of_flows` and `answer`; one that reads a book, `book`. One that
 serves clients takes `roles`, `decode`, `QUESTIONS`, `about` and `desk`, none of which needs a flow in the same process:
@@ -17,27 +17,49 @@ from fire22.flows.base import Flow
 from fire22.sportsbook.accounting.commissions import Commissions
 from fire22.sportsbook.accounting.daybook import Daybook
 from fire22.sportsbook.accounting.ledger import Ledger
+from fire22.sportsbook.accounting.reports import TOPIC as REPORTS
 from fire22.sportsbook.accounting.reports import Reports
+from fire22.sportsbook.accounting.reports import archive_key as report_key
 from fire22.sportsbook.accounting.weekly_figures import Figures
 from fire22.sportsbook.betting.decoding import reader
 from fire22.sportsbook.betting.facts import FACTS
 from fire22.sportsbook.betting.money import Money
+from fire22.sportsbook.betting.periods import KINDS as PERIODS
+from fire22.sportsbook.betting.periods import PeriodKind
 from fire22.sportsbook.book.schema import Book
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from fire22.sportsbook.desk.execution import Desk, View, is_demo
+from fire22.sportsbook.desk.permits import FLAGS
 from fire22.sportsbook.exposure.flow import Exposures
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.registry.agent_tree import Tree
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.reviews import Reviews
 from fire22.sportsbook.risk.alerts import Alerts
-from fire22.sportsbook.roles import roles as roles
-from fire22.sportsbook.settings import Settings as Settings
-from fire22.sportsbook.settings import problems as problems
+from fire22.sportsbook.roles import roles
+from fire22.sportsbook.settings import Settings, problems
 from fire22.sportsbook.ticker.activity import ActivityFeed
 from fire22.sportsbook.ticker.notifications import Notifications
 from fire22.sportsbook.ticker.wagers import Ticker
+
+__all__ = [
+    "FLAGS",
+    "PERIODS",
+    "QUESTIONS",
+    "REPORTS",
+    "PeriodKind",
+    "Settings",
+    "about",
+    "answer",
+    "book",
+    "decode",
+    "desk",
+    "flows",
+    "problems",
+    "report_key",
+    "roles",
+]
 
 # What can be asked, and the topic that the asker must be allowed to follow.
 QUESTIONS: Final = {"what-if": "exposure"}

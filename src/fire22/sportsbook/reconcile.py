@@ -9,12 +9,13 @@ Amounts in another currency than the book's are converted when they are folded, 
 knows: such wagers are left out on both sides, and so are the balances of customers who have any.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 import apsw
 from msgspec import Struct
 
+from fire22.flows.base import Flow
 from fire22.sportsbook.accounting.ledger import Ledger
 from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.betting.wager_types import known
@@ -96,13 +97,16 @@ class Compared(Struct, frozen=True):
     differences: list[Difference]
 
 
-def compare(mirror: apsw.Connection, registry: Registry, ledger: Ledger, *, balances: bool = True) -> Compared:
+def compare(mirror: apsw.Connection, flows: Sequence[Flow], *, balances: bool = True) -> Compared:
     """Compare a mirror with what was folded of it.
 
     Args:
         mirror: nobody writes to it meanwhile.
+        flows: all of the book's, as they were folded.
         balances: whether the book has them.
     """
+    (registry,) = (each for each in flows if isinstance(each, Registry))
+    (ledger,) = (each for each in flows if isinstance(each, Ledger))
     currency = registry.money.currency
 
     def rows(sql: str) -> Iterator[tuple[Any, ...]]:
