@@ -142,7 +142,7 @@ def test_incidents_raise_their_alerts_and_no_others(desks: Callable[..., Desk]) 
     desk = desks(seed=3, rate_hz=5.0, incidents=("syndicate@40", "steam@80", "wrong_price@120"))
     desk.live(NOW_MS + 4 * MINUTE_MS)
     notes = {rule: note for note in desk.notes for rule in RAISES[note.incident]}
-    assert desk.raised() == Counter(notes)
+    assert desk.raised() == Counter(list(notes))
     for said_ms, alert in desk.alerts.values():
         note = notes[str(alert["rule"])]
         assert 0 < said_ms - note.at_ms <= WITHIN_S * SECOND_MS, alert

@@ -82,8 +82,10 @@ def test_the_wheel_holds_what_the_server_serves(wheel: Path) -> None:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", ["token", "report", "check", "--version", "--help"])
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [("token", ""), ("token", "1"), ("report", ""), ("check", ""), ("--version", "1"), ("--help", "")],
+)
 def test_a_full_disk_is_said(data: Path, command: str, unbuffered: str) -> None:
     """Output that could not be written is one sentence and a code, and the exit status is not that of success."""
     arguments = [command] if command.startswith("-") else [command, "--data", data]

@@ -119,7 +119,7 @@ def wager_id(event: Event) -> str:
     return str(msgspec.json.decode(event.data)["wagerId"])
 
 
-@seeds(3, 8)
+@seeds(8, 24)
 def test_figures_are_the_books_after_any_correction(seed: int, tmp_path: Path) -> None:
     """Whoever connects a living book finds its own sums on the screen, also after corrections of what is long past."""
     print(f"seed {seed}")

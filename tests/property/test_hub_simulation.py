@@ -54,7 +54,7 @@ from tests.support import virtual_time
 from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.seeds import seeds
 
-STEPS = 10_000
+STEPS = 4_000
 APPLICATIONS = 6
 HEARTBEAT_S = 2.0
 BLOCK_BYTES = 100_000
@@ -768,7 +768,7 @@ async def simulate(seed: int) -> None:
         running.cancel()
 
 
-@seeds(3, 12)
+@seeds(4, 24)
 def test_simulation(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever breaks, each subscription sees what it may see, in order, once, and begins anew from what was stored."""
     if seed % 2:  # a critical message overtakes whatever waits

@@ -182,7 +182,7 @@ def begin(desk: Paced, began: dict[str, tuple[str, dict[str, Then]]], at_ms: int
             began[kind] = key, then
 
 
-@seeds(2, 6)
+@seeds(6, 20)
 def test_every_figure_is_what_sql_says_of_the_book(seed: int, tmp_path: Path) -> None:
     """A risk manager who asks the book's own tables finds the figures of the screen, of every scope and period."""
     print(f"seed {seed}")

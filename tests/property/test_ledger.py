@@ -59,7 +59,7 @@ def posted(batch: Batch) -> list[Posted]:
     return [(each["customerId"], each["kind"], each["amount"], each["balance"], each["ref"]) for each in data]
 
 
-@seeds(2, 6)
+@seeds(6, 20)
 def test_every_balance_is_the_books_own(seed: int, tmp_path: Path) -> None:
     """A cashier can trust every balance and entry, whatever the desk did and however the server was restarted."""
     print(f"seed {seed}")

@@ -184,7 +184,7 @@ def compare(desk: Rewriting, fold: Folding) -> None:
     assert {key.partition(":")[2] for key in named} <= codes
 
 
-@seeds(3, 8)
+@seeds(4, 16)
 def test_rewritten_rows_move_every_figure(seed: int, tmp_path: Path) -> None:
     """Whoever moves, is renamed or gets somebody's wager: both sides' figures are right, after restarts too."""
     print(f"seed {seed}")

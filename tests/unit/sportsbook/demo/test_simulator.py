@@ -66,14 +66,14 @@ def values(connection: apsw.Connection, sql: str) -> dict[str, int]:
     return {str(name): int(number) for name, number in connection.execute(sql)}
 
 
-def test_twenty_minutes_of_a_book(connection: apsw.Connection) -> None:
+def test_twelve_minutes_of_a_book(connection: apsw.Connection) -> None:
     """Everything a back office shows happens in believable proportions, and the book's own accounts stay right."""
     made = simulator.start(connection, rate_hz=8, seed=1, now_ms=NOW_MS)
-    live(connection, made, NOW_MS + 20 * MINUTE_MS)
+    live(connection, made, NOW_MS + 12 * MINUTE_MS)
     gather(connection)
     told = values(connection, "SELECT type, count(*) FROM told GROUP BY type")
     placed = told["wager.placed"]
-    assert 6_000 < placed < 14_000
+    assert 3_600 < placed < 8_400
     assert told["wager.settled"] > 0.7 * placed
     for kind, low, high in (
         ("wager.cancelled", 0.001, 0.01),
