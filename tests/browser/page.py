@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 WAIT_MS = 90_000  # ends early; so long only on a machine that is busy with much else
 ARGUMENTS = (
@@ -27,17 +27,33 @@ READY = """async () => {
 
 
 @contextlib.asynccontextmanager
-async def open_page(chromium: str, link: str, *, width: int = 1360, height: int = 860) -> AsyncIterator[Page]:
-    """A page at a link. Whatever goes wrong in the page itself fails the test."""
+async def open_browser(chromium: str) -> AsyncIterator[Browser]:
+    """A browser; each of its pages is as if in a browser of its own."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS), timeout=WAIT_MS)
         try:
-            page = await browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(WAIT_MS)
-            problems: list[str] = []
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            await page.goto(link)
-            yield page
-            assert not problems, problems
+            yield browser
         finally:
             await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def new_page(browser: Browser, link: str, *, width: int = 1360, height: int = 860) -> AsyncIterator[Page]:
+    """A page at a link, which shares nothing with others. Whatever goes wrong in the page itself fails the test."""
+    page = await browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(WAIT_MS)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    try:
+        await page.goto(link)
+        yield page
+        assert not problems, problems
+    finally:
+        await page.close()
+
+
+@contextlib.asynccontextmanager
+async def open_page(chromium: str, link: str, *, width: int = 1360, height: int = 860) -> AsyncIterator[Page]:
+    """A page at a link, in a browser of its own."""
+    async with open_browser(chromium) as browser, new_page(browser, link, width=width, height=height) as page:
+        yield page

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.page import open_page
+from tests.browser.page import new_page, open_browser, open_page
 from tests.integration.processes import Server, serving
 
 pytestmark = pytest.mark.browser
@@ -84,12 +84,12 @@ async def test_figures_move_and_the_page_goes_on_after_a_kill(demo: Server, chro
 
 async def test_without_a_session_the_page_asks_to_sign_in(demo: Server, chromium: str) -> None:
     """Who opens the bare address is told where the link comes from; a used link does not sign in again elsewhere."""
-    async with serving(demo):
-        async with open_page(chromium, demo.url) as page:
+    async with serving(demo), open_browser(chromium) as browser:
+        async with new_page(browser, demo.url) as page:
             await page.wait_for_selector("input#link")
-        async with open_page(chromium, demo.link) as page:
+        async with new_page(browser, demo.link) as page:
             await page.wait_for_function(LIVE)
             await page.reload()
             await page.wait_for_function(LIVE)
-        async with open_page(chromium, demo.link) as page:
+        async with new_page(browser, demo.link) as page:
             await page.wait_for_selector("input#link")

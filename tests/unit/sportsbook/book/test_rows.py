@@ -126,7 +126,7 @@ def test_each_write_succeeds_or_fails_as_without_triggers(
     for need in pair.domain.outbox.tables:
         columns = [column for column in need.columns if column != "rowid"]
         for column in columns:
-            for value in NASTY if encoding == "UTF-8" else rng.sample(NASTY, 20):
+            for value in NASTY if encoding == "UTF-8" and trusted else rng.sample(NASTY, 20):
                 others = {each: rng.choice(("1", f"'{AT}'", "'a'", "2.5", "NULL")) for each in columns}
                 row = {**others, column: value}
                 names = ", ".join(map(quoted, row))
