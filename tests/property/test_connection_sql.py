@@ -39,7 +39,7 @@ SUMS: Final = {
     "revenue": f"SELECT sum({CASH} - s.return_cents) FROM wagers w JOIN settlements s ON s.wager_id = w.id"
     f" WHERE {HOLDS} AND {WITHIN}",
     "pending": f"SELECT count(*) FROM wagers w WHERE {OPEN} AND {WITHIN}",
-    "pendingRisk": f"SELECT sum(w.risk_cents) FROM wagers w WHERE {OPEN} AND {WITHIN}",
+    "pendingRisk": f"SELECT sum({CASH}) FROM wagers w WHERE {OPEN} AND {WITHIN}",
     "pendingToWin": f"SELECT sum(w.to_win_cents) FROM wagers w WHERE {OPEN} AND {WITHIN}",
 }
 

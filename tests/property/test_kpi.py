@@ -272,7 +272,7 @@ class Recomputed:
             **_four(*now),
             "change": _four(*(here - there for here, there in zip(now, then, strict=True))),
             **_summed(self._sums(scope)),
-            "pendingRisk": sum(wager.placed.risk_minor for wager in open) / 100,
+            "pendingRisk": sum(cash(wager) for wager in open) / 100,
             "pendingToWin": sum(wager.placed.to_win_minor for wager in open) / 100,
             "grossPotentialPayout": sum(cash(wager) + wager.placed.to_win_minor for wager in open) / 100,
             "periods": {kind: self._period(scope, kind) for kind in self.keys},

@@ -53,7 +53,7 @@ SUMS = {
     " JOIN customers c ON c.id = l.account_id JOIN agents a ON a.id = c.agent_id"
     f" WHERE l.kind IN ('bonus', 'deposit_charged_back') AND {OF_AGENT}",
     "pending": f"SELECT count(*) {OPEN}",
-    "pendingRisk": f"SELECT sum(w.risk_cents) {OPEN}",
+    "pendingRisk": f"SELECT sum({CASH}) {OPEN}",
     "pendingToWin": f"SELECT sum(w.to_win_cents) {OPEN}",
     "gross": f"SELECT sum({CASH} + w.to_win_cents) {OPEN}",
     "parlays": f"SELECT count(*) {OPEN} AND w.type = 'parlay'",

@@ -31,7 +31,7 @@ SUMS: Final = {
     f" WHERE w.status = 'settled' AND {LATEST} AND {OF_WAGER}",
     "handle": f"SELECT sum({CASH}) FROM wagers w WHERE w.status IN ('accepted', 'settled') AND {OF_WAGER}",
     "settledHandle": f"SELECT sum({CASH}) FROM wagers w WHERE w.status = 'settled' AND {OF_WAGER}",
-    "pendingRisk": f"SELECT sum(w.risk_cents) {OPEN}",
+    "pendingRisk": f"SELECT sum({CASH}) {OPEN}",
     "pendingToWin": f"SELECT sum(w.to_win_cents) {OPEN}",
     "grossPotentialPayout": f"SELECT sum({CASH} + w.to_win_cents) {OPEN}",
 }

@@ -48,7 +48,7 @@ SUMS: Final = {
     "revenue": "SELECT sum(iif(s.free, 0, s.stake) - p.paid) FROM slips s JOIN payouts p ON p.slip = s.id"
     f" {WITHIN} AND {HOLDS}",
     "pending": f"SELECT count(*) * 1000000 FROM slips s {WITHIN} AND s.state = 1",
-    "pendingRisk": f"SELECT sum(s.stake) FROM slips s {WITHIN} AND s.state = 1",
+    "pendingRisk": f"SELECT sum(iif(s.free, 0, s.stake)) FROM slips s {WITHIN} AND s.state = 1",
     "pendingToWin": f"SELECT sum(s.wins) FROM slips s {WITHIN} AND s.state = 1",
 }
 

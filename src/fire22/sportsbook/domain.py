@@ -85,7 +85,7 @@ def flows() -> tuple[Flow, ...]:
         daybook,
         Figures(registry, daybook),
         commissions,
-        Kpi(registry, exposures, commissions),
+        Kpi(registry, exposures, commissions, daybook.accounts.is_too_late),
         Reports(registry, daybook),
         Reviews(registry),
         Notifications(registry),

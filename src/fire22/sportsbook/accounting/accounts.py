@@ -88,6 +88,10 @@ class Accounts:
         self.touched, self.touched_leaves = [], []
         return touched, leaves
 
+    def is_too_late(self, at_ms: int) -> bool:
+        """Whether a moment's day can no longer be restated, so that what happened then counts on the running day."""
+        return bool(self.running.day) and self.day(at_ms) < self.running.restate_from
+
     def week_at(self, at_ms: int) -> int:
         """The first day of the week of a moment that has not been closed: of a coming week, or else the running one."""
         day = self.day(at_ms)

@@ -20,6 +20,7 @@ from fire22.sportsbook.betting.odds import checked
 ONE: Final = Fraction(1)
 HALF: Final = Fraction(1, 2)
 NONE: Final = Fraction(0)
+_TIED_MAX: Final = 1_000
 
 Result = Literal["win", "loss", "push", "half_win", "half_loss", "dead_heat"]
 
@@ -138,6 +139,16 @@ def multiplier(odds: Fraction, result: LegResult) -> Fraction:
     if result.won:
         won = result.dead_heat * (1 + (odds - 1) * (1 - result.deduction) if result.deduction else odds)
     return result.void + (1 - result.void) * won
+
+
+def dead_heat_share(number: float) -> Fraction:
+    """The share that a dead heat leaves in play, as a book keeps it.
+
+    It is the share of a few who are tied where the number is that, whole or rounded to the six decimals that a book's
+    column has (0.333333 is a third), and otherwise exactly what is written: 0.0005 is a two-thousandth.
+    """
+    few = Fraction(number).limit_denominator(_TIED_MAX)
+    return few if number in (float(few), float(round(few, 6))) else Fraction(repr(float(number)))
 
 
 def place_share(position: int, tied: int, places: int) -> Fraction:

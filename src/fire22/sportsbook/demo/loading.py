@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 from fractions import Fraction
-from typing import Final
 
 import apsw
 import msgspec
@@ -11,11 +10,9 @@ import msgspec
 from fire22.core.times import to_ms, to_text
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import decimal_odds, struck_odds
-from fire22.sportsbook.betting.settlement import LegResult
+from fire22.sportsbook.betting.settlement import LegResult, dead_heat_share
 from fire22.sportsbook.demo.cashier import DAY_MS
 from fire22.sportsbook.demo.world import Customer, Leg, Market, Payment, Selection, Wager, World
-
-SHARING_MAX: Final = 100  # selections in a dead heat
 
 
 def load(connection: apsw.Connection, now_ms: int) -> World:
@@ -101,8 +98,7 @@ def wagers_of(connection: apsw.Connection, customers: dict[str, Customer], id: s
 def _result(won: int | None, void: float, dead_heat: float) -> LegResult | None:
     if won is None:
         return None
-    share = Fraction(dead_heat).limit_denominator(SHARING_MAX)
-    return LegResult(bool(won), Fraction(void).limit_denominator(2), share)
+    return LegResult(bool(won), Fraction(void).limit_denominator(2), dead_heat_share(dead_heat))
 
 
 def _payments(connection: apsw.Connection, customers: dict[str, Customer]) -> list[Payment]:

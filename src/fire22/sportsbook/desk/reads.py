@@ -18,12 +18,11 @@ from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import struck_odds
 from fire22.sportsbook.betting.payoff import Bet
-from fire22.sportsbook.betting.settlement import LOSS, NONE, Leg, LegResult, place_share
+from fire22.sportsbook.betting.settlement import LOSS, NONE, Leg, LegResult, dead_heat_share, place_share
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book.changes import NewLeg
 
 DEDUCTED_MAX: Final = Fraction(9, 10)  # by several withdrawals together, as Rule 4 has it
-_SHARES_MAX: Final = 1_000  # a dead heat is kept as a number with a point, and was a fraction with a small divisor
 
 
 class Customer(Struct, frozen=True):
@@ -289,8 +288,7 @@ def _leg(row: tuple[Any, ...], places: int) -> Leg:
     if won is None:
         return Leg(odds)
     deduction = deducted(percent)
-    dead_heat = Fraction(shared).limit_denominator(_SHARES_MAX)
-    result = LegResult(won=bool(won), void=Fraction(void), dead_heat=dead_heat, deduction=deduction)
+    result = LegResult(bool(won), Fraction(void), dead_heat_share(shared), deduction)
     if not places or result.void == 1 or (position is None and known < places):
         return Leg(odds, result)
     share = NONE if position is None else place_share(position, tied, places)

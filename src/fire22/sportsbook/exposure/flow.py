@@ -75,7 +75,7 @@ class Exposures(Flow):
     """
 
     name: ClassVar[str] = "exposure"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from fire22.sportsbook.betting import settlement
 from fire22.sportsbook.betting.facts import NO_TERMS
 from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, is_as_struck
-from fire22.sportsbook.betting.settlement import LegResult, multiplier
+from fire22.sportsbook.betting.settlement import LegResult, dead_heat_share, multiplier
 from fire22.sportsbook.betting.wager_types import known, parlays
 from fire22.sportsbook.registry.open_wager import Leg, OpenWager
 
@@ -216,9 +216,8 @@ def results_of(rows: Iterable[tuple[str, int, float, float]]) -> dict[str, LegRe
 
 
 def _leg_result(result: int, void: float, heat: float) -> LegResult:
-    """As `settlement.py` knows them: void by halves, a dead heat shared by at most a thousand."""
-    shared = Fraction(heat).limit_denominator(1000)
-    return LegResult(won=bool(result), void=Fraction(round(2 * void), 2), dead_heat=shared or _ONE)
+    """As `settlement.py` knows them: void by halves."""
+    return LegResult(won=bool(result), void=Fraction(round(2 * void), 2), dead_heat=dead_heat_share(heat) or _ONE)
 
 
 def _result(leg: Leg, results: Mapping[str, Results]) -> LegResult | None:

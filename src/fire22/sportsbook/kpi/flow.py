@@ -11,10 +11,11 @@ does is kept aside until its day begins. One that comes late, for a day that is 
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
 where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
 Nor is what a search finds of a bound on a day on which nothing has moved the scope's liability yet.
-Periods that are over are restated by the reports. Commission counts with the last moment of its week, once that is
-closed: in the running month at most.
+Periods that are over are restated by the reports; what is too late for that counts on the running day, there and here.
+Commission counts with the last moment of its week, once that is closed: in the running month at most.
 """
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Annotated, ClassVar, Final
 
@@ -74,13 +75,25 @@ class Running(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Kpi(Flow):
-    """One document for each scope; comes after the flows that tell liabilities and commissions."""
+    """One document for each scope; comes after the flows that tell liabilities and commissions.
+
+    Args:
+        is_too_late: whether a moment's day can no longer be restated: what happened then counts on the running day, as
+            the reports have it.
+    """
 
     name: ClassVar[str] = "kpi"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
-    def __init__(self, registry: Registry, liabilities: Liabilities, commissions: Commissioned) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        liabilities: Liabilities,
+        commissions: Commissioned,
+        is_too_late: Callable[[int], bool] = lambda _: False,
+    ) -> None:
         super().__init__()
+        self._is_too_late = is_too_late
         self.topics = (Topic("kpi", Kind.VIEW),)
         self._book = registry
         self._liabilities = liabilities
@@ -136,7 +149,7 @@ class Kpi(Flow):
         for wager in self._book.wagers():
             moved = self._moved_at(wager.path)
             moved.pending += 1
-            moved.risk += wager.risk
+            moved.risk += wager.cash
             moved.to_win += wager.to_win
         self._sums.rise(self._touched)
         self._running = self._running_row.get("now") or Running()
@@ -257,6 +270,8 @@ class Kpi(Flow):
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
         at_ms = move.at_ms
+        if at_ms < self._running.day_ms:
+            at_ms = self._counted(at_ms)
         if at_ms >= self._running.ends_ms and not self.watermark_ms:
             self._begin_day(at_ms)
         if at_ms > self._at_ms:
@@ -265,15 +280,15 @@ class Kpi(Flow):
         moved = self._moved_at(move.fact.path)
         if closed is not None:
             moved.pending -= 1
-            moved.risk -= closed.risk
+            moved.risk -= closed.cash
             moved.to_win -= closed.to_win
         if opened is not None:
             moved.pending += 1
-            moved.risk += opened.risk
+            moved.risk += opened.cash
             moved.to_win += opened.to_win
         accepted = kind == "placed" or kind == "imported"
         if not self._running.day_ms <= at_ms < self._running.ends_ms:
-            self._of_another_day(move, accepted=accepted)
+            self._of_another_day(move, at_ms, accepted=accepted)
         else:
             moved.revenue += move.revenue
             moved.handle += move.handle
@@ -284,20 +299,20 @@ class Kpi(Flow):
             elif opened is not None or closed is not None:
                 moved.timely = True
         if accepted:
-            self._presence.wagered(moved, move.fact.customer_id, at_ms)
+            self._presence.wagered(moved, move.fact.customer_id, move.at_ms)
         elif move.gone_ms:
             self._add(move.fact.path, move.gone_ms, Sums(wagers=-1))
 
-    def _of_another_day(self, move: Movement, *, accepted: bool) -> None:
+    def _of_another_day(self, move: Movement, at_ms: int, *, accepted: bool) -> None:
         """A wager of before the running day was so at its start already; what one ahead does is none of today's."""
         scopes = ancestors(move.fact.path)
         sums = Sums(move.revenue, move.handle, move.settled_handle, int(accepted))
-        self._add(move.fact.path, move.at_ms, sums)
+        self._add(move.fact.path, at_ms, sums)
         pending = (move.opened is not None) - (move.closed is not None)
         for scope in scopes:
             self._sums.scope(scope).figures.row.base.pending += pending
-        if pending and move.at_ms >= self._running.ends_ms:
-            self._kept_aside(move.fact.path, move.at_ms).pending += pending
+        if pending and at_ms >= self._running.ends_ms:
+            self._kept_aside(move.fact.path, at_ms).pending += pending
         if move.opened is not None or move.closed is not None:
             self._known(scopes)
 
@@ -309,13 +324,13 @@ class Kpi(Flow):
     def _charged_back(self, fact: Fact) -> None:
         payment = expect(fact, facts.Payment)
         if payment.direction == "deposit":
-            at_ms = self._time(fact.at_ms)
+            at_ms = self._counted(self._time(fact.at_ms))
             self._add(payment.path, at_ms, Sums(costs=payment.amount_minor))
 
     def _adjusted(self, fact: Fact) -> None:
         adjusted = expect(fact, facts.BalanceAdjusted)
         if adjusted.kind == BONUS:
-            at_ms = self._time(fact.at_ms)
+            at_ms = self._counted(self._time(fact.at_ms))
             self._add(adjusted.path, at_ms, Sums(costs=adjusted.amount_minor))
 
     def _login(self, fact: Fact) -> None:
@@ -328,6 +343,10 @@ class Kpi(Flow):
         self._presence.logged_out(customer, self._time(fact.at_ms))
 
     # What facts do to figures.
+
+    def _counted(self, at_ms: int) -> int:
+        """When a fact of before the running day counts: then, or now if that is too late."""
+        return self._running.day_ms if self._is_too_late(at_ms) else at_ms
 
     def _time(self, at_ms: int) -> int:
         """When a fact counts. It may begin a business day where there is no watermark yet."""

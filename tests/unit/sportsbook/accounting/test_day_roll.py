@@ -3,7 +3,7 @@
 The values are those of the books of an operator: plain sums of what was written, by its own time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from msgspec import Raw
 
 from fire22.core.event import Event
 from fire22.core.times import to_datetime, to_ms
+from fire22.flows.base import Flow
+from fire22.sportsbook import domain
 from tests.property.test_figures import flows
 from tests.support.folding import Folding
 from tests.support.storage import event
@@ -33,10 +35,11 @@ class Book:
 
     Args:
         recorded: the book brings its own clock.
+        made: the flows.
     """
 
-    def __init__(self, *, recorded: bool = True) -> None:
-        self.folding = Folding(flows)
+    def __init__(self, *, recorded: bool = True, made: Callable[[], tuple[Flow, ...]] = flows) -> None:
+        self.folding = Folding(made)
         self._clock_source = "book" if recorded else "clock"
         self._number = 0
         data = {"flows": {name: {"version": 1, "settings": each} for name, each in SETTINGS.items()}}
@@ -275,3 +278,18 @@ def test_a_customer_of_nobody_knows_when_is_no_newcomer(clock_first: bool) -> No
     assert report.get("late", 0) == 0
     figures = book.folding.documents["figures", "/M1/@C9", ""]
     assert (figures["carry"], figures["balance"]) == (7.0, 7.0)
+
+
+def test_what_is_too_late_counts_on_the_same_day_everywhere() -> None:
+    """The key figures of a day are those of its report: what is too late for its own day is in both, what is not in
+    neither."""
+    book = Book(made=domain.flows)
+    book.group([book.clock("10-06 01:00")])
+    book.group([*book.lost("08-01 12:00", 1_100), *book.lost("10-01 12:00", 2_200), *book.lost("10-06 00:30", 4_400)])
+    book.group([book.clock("10-06 12:00")])
+    today: dict[str, Any] = msgspec.to_builtins(book.folding.documents["kpi", "/", ""])
+    assert today["periods"]["day"]["handle"] == 55.0
+    assert today["change"]["revenue"] == today["periods"]["day"]["revenue"] == 55.0
+    assert (today["handle"], today["periods"]["day"]["wagers"]) == (77.0, 2)
+    book.group([book.clock("10-07 01:00")])
+    assert book.handles("day") == {"2026-10-01": 22.0, "2026-10-06": 55.0}

@@ -21,6 +21,7 @@ from fire22.sportsbook.betting.settlement import (
     Settlement,
     cash_risk_minor,
     customer_profit_minor,
+    dead_heat_share,
     multiplier,
     post,
 )
@@ -112,6 +113,18 @@ def test_a_dead_heat_divides_the_stake(sharing: int, places: int, returned: int)
     settled = settle([Leg(Fraction(4), dead_heat(sharing, places))], 10_000)
     assert settled.return_minor == returned
     assert settled.result == ("win" if sharing <= places else "dead_heat")
+
+
+@pytest.mark.parametrize(
+    ("number", "share"),
+    [
+        (0.5, "1/2"), (0.333333, "1/3"), (1 / 3, "1/3"), (0.142857, "1/7"), (0.0005, "1/2000"), (1, "1"), (0, "0"),
+        (0.333334, "333334/1000000"),
+    ],
+)  # fmt: skip
+def test_the_share_that_a_number_means(number: float, share: str) -> None:
+    """That of a few who are tied, where it is that to six decimals; otherwise what is written."""
+    assert dead_heat_share(number) == Fraction(share)
 
 
 @pytest.mark.parametrize(

@@ -462,6 +462,8 @@ def test_a_share_is_what_is_written(shop: Types) -> None:
 
     for share, returned in ((0.0005, 10_000), (0.123457, 2_469_140), (1 / 3, 6_666_667), (0.5, 10_000_000)):
         assert shop.done("wager.settle", result(deadHeat=share))["returnMinor"] == returned
+    shop.set("selections", selection, result=1, void_factor=0.0, dead_heat=0.0005)
+    assert shop.done("wager.settle", {"wagerId": wager})["returnMinor"] == 10_000
     for share in (0, -0.5, 1.01):
         assert shop.refused("wager.settle", result(deadHeat=share)).code.name == "command_invalid"
     assert shop.done("wager.settle", result(rule4Percent=90))["returnMinor"] == 11_000_000

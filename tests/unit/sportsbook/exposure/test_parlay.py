@@ -74,3 +74,9 @@ def test_what_a_straight_wager_gives_is_certain_after_its_result() -> None:
     assert certain(straight, after(m1=(1, 0.5, 1))) == 4_750
     assert certain(straight, after(m1=(0, 0.5, 1))) == -5_000
     assert certain(wager(Leg("m1", "a", 1.95), free_play=True), after(m1=(0, 0, 1))) == 0
+
+
+def test_a_dead_heat_leaves_exactly_its_share() -> None:
+    """A two-thousandth of 100.00 at 1.95 returns 0.10 and not twice as much."""
+    straight = wager(Leg("m1", "a", 1.95), to_win=9_500)
+    assert certain(straight, after(m1=(1, 0, 0.0005))) == 10 - 10_000
