@@ -1,4 +1,4 @@
-"""The screens beside the overview, in a real Chromium: what is set aside, the cashier's queue, the tree."""
+"""The screens beside the overview, in a real Chromium: dead letters, the cashier's queue, the tree."""
 
 import re
 from collections.abc import Mapping
@@ -51,8 +51,8 @@ async def test_a_fact_that_was_set_aside_is_seen_mended_and_tried_again(demo: Se
     async with serving(demo), open_page(chromium, demo.link) as page:
         await page.wait_for_selector(".tabs")
         await publish(page, "t1", "wager.placed", WAGER)
-        await page.wait_for_selector(".tabs a:has-text('Set aside') .badge:text-is('1')")
-        await show(page, "Set aside")
+        await page.wait_for_selector(".tabs a:has-text('Dead letters') .badge:text-is('1')")
+        await show(page, "Dead letters")
         letter = page.locator(".card", has_text="There is no customer NEW1")
         await letter.get_by_role("button", name="Try again").click()
         await page.wait_for_selector(".card:has-text('tried 2 times')")

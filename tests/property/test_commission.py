@@ -9,29 +9,29 @@ from hypothesis import strategies as st
 
 from fire22.sportsbook.accounting.commission_plans import (
     AgentWeek,
-    Bracket,
-    Figures,
     PerHead,
     Plan,
     Profit,
+    RateBracket,
     RedFigure,
     ReverseRedFigure,
     Split,
     Tiered,
     Turnover,
+    WeekFigures,
     cascade,
     close_week,
 )
 
 RATE = st.integers(0, 100_000).map(lambda steps: Fraction(steps, 100_000))  # as a book keeps it: five decimals
 MINOR = st.integers(-(10**9), 10**9)
-FIGURES = st.builds(Figures, MINOR, st.integers(0, 10**9), st.integers(0, 50))
+FIGURES = st.builds(WeekFigures, MINOR, st.integers(0, 10**9), st.integers(0, 50))
 MAKEUP = st.integers(0, 10**9)
 
 
 def tiered(starts: Sequence[int], rates: Sequence[Fraction]) -> Tiered:
     """Brackets with their starts in order."""
-    return Tiered(tuple(Bracket(start, rate) for start, rate in zip(sorted({0, *starts}), rates, strict=False)))
+    return Tiered(tuple(RateBracket(start, rate) for start, rate in zip(sorted({0, *starts}), rates, strict=False)))
 
 
 def tiers(start_max: int) -> st.SearchStrategy[Tiered]:
@@ -69,7 +69,7 @@ def part(rate: Fraction, amount: int) -> int:
     return rounded(Decimal(rate.numerator) / rate.denominator * amount)
 
 
-def oracle(plan: Plan | None, week: Figures, makeup: int) -> int:
+def oracle(plan: Plan | None, week: WeekFigures, makeup: int) -> int:
     """What is left for who is above, by the formulas as they are written."""
     net = week.net_minor
     if isinstance(plan, RedFigure):
@@ -96,7 +96,7 @@ def oracle(plan: Plan | None, week: Figures, makeup: int) -> int:
 
 
 @given(plan=PLAN, week=FIGURES, makeup=MAKEUP)
-def test_a_week_is_shared_by_the_formulas(plan: Plan | None, week: Figures, makeup: int) -> None:
+def test_a_week_is_shared_by_the_formulas(plan: Plan | None, week: WeekFigures, makeup: int) -> None:
     """What an agent earns and what goes up are the whole net, to the cent."""
     period = close_week(plan, week, makeup)
     assert period.passed_up_minor == oracle(plan, week, makeup)
@@ -109,7 +109,7 @@ def test_brackets_cent_by_cent(plan: Tiered, net: int) -> None:
     paid = Fraction(0)
     for cent in range(net):
         paid += [one.rate for one in plan.brackets if one.from_minor <= cent][-1]
-    assert close_week(plan, Figures(net)).commission_minor == rounded(Decimal(int(paid * 100_000)) / 100_000)
+    assert close_week(plan, WeekFigures(net)).commission_minor == rounded(Decimal(int(paid * 100_000)) / 100_000)
 
 
 @given(rate=RATE, nets=st.lists(MINOR, max_size=10))
@@ -117,7 +117,7 @@ def test_a_make_up_is_what_is_not_earned_back(rate: Fraction, nets: list[int]) -
     """The make-up is how far the running net lies below its highest point, and only new heights are paid for."""
     makeup = running = highest = beyond = 0
     for net in nets:
-        period = close_week(RedFigure(rate), Figures(net), makeup)
+        period = close_week(RedFigure(rate), WeekFigures(net), makeup)
         makeup = period.makeup_after_minor
         running += net
         risen = max(0, running - highest)
@@ -135,7 +135,7 @@ def passed_up(agents: list[AgentWeek], parent: str | None) -> tuple[int, int, in
         if agent.parent_id == parent:
             below = passed_up(agents, agent.agent_id)
             own = agent.own
-            week = Figures(own.net_minor + below[0], own.handle_minor + below[1], own.heads + below[2])
+            week = WeekFigures(own.net_minor + below[0], own.handle_minor + below[1], own.heads + below[2])
             net += oracle(agent.plan, week, agent.makeup_minor)
             handle += week.handle_minor
             heads += week.heads

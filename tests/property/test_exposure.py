@@ -21,7 +21,7 @@ from fire22.sportsbook import domain
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.betting.odds import parse_odds
-from fire22.sportsbook.betting.settlement import LOSS, PUSH, WIN, Leg, LegResult
+from fire22.sportsbook.betting.settlement import LOSS, PUSH, WIN, GradedLeg, LegResult
 from fire22.sportsbook.exposure import flow as exposure
 from fire22.sportsbook.exposure.flow import Exposures
 from fire22.sportsbook.exposure.what_if import what_if
@@ -90,7 +90,7 @@ class Wagers:
             if result is None:
                 outcome = leg.selection_id if outcomes is None else outcomes[leg.market_id]
                 result = PUSH if outcome == VOID else WIN if outcome == leg.selection_id else LOSS
-            legs.append(Leg(parse_odds(repr(leg.odds), "decimal"), result))
+            legs.append(GradedLeg(parse_odds(repr(leg.odds), "decimal"), result))
         if all(leg.result == WIN for leg in legs):
             return fact.to_win_minor
         settled = settle(legs, fact.risk_minor, free_play=fact.free_play)

@@ -167,7 +167,7 @@ def check_view(folding: Folding, accounts: Accounts) -> None:
     said = {name[1:]: without_names(body) for name, body in folding.documents.items() if name[0] == "figures"}
     assert said == expected
     for document in said.values():
-        parts = document["carry"], *document["days"].values(), document["settled"], document["adjustments"]
+        parts = document["carry"], *document["days"].values(), document["payments"], document["adjustments"]
         assert document["balance"] == pytest.approx(sum(parts), abs=0.001)
 
 

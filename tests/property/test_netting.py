@@ -9,7 +9,7 @@ from fire22.core.scope import covers
 from fire22.sportsbook.betting.facts import SelectionResult
 from fire22.sportsbook.exposure.books import Books
 from fire22.sportsbook.exposure.parlay import results_of
-from fire22.sportsbook.registry.open_wager import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 
 PATHS = [
     "/",
@@ -60,7 +60,7 @@ def sums(wagers: list[OpenWager], winners: dict[str, str], scope: str, market: s
 def wager(random: Random, number: int, outcomes: int) -> OpenWager:
     """One of a few markets, or a parlay of two of them; few amounts, so that many are equal."""
     markets = random.sample(MARKETS, 2 if random.random() < 0.2 else 1)
-    legs = tuple(Leg(each, f"{each}.{random.randrange(outcomes)}", 2.0) for each in markets)
+    legs = tuple(StruckLeg(each, f"{each}.{random.randrange(outcomes)}", 2.0) for each in markets)
     risk, to_win = random.choice((0, 1, 2, 5)), random.choice((0, 1, 3, 8))
     cash = risk if random.random() < 0.8 else 0
     path = random.choice(PATHS)

@@ -6,7 +6,17 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult, Settlement, post
+from fire22.sportsbook.betting.settlement import (
+    HALF_LOSS,
+    HALF_WIN,
+    LOSS,
+    PUSH,
+    WIN,
+    GradedLeg,
+    LegResult,
+    Settlement,
+    post,
+)
 from tests.support.slips import dead_heat, settle
 
 CENTS = st.integers(101, 2_000)
@@ -14,12 +24,12 @@ RESULT = st.one_of(
     st.sampled_from([WIN, LOSS, PUSH, HALF_WIN, HALF_LOSS]),
     st.builds(dead_heat, st.integers(1, 5), st.integers(1, 3)),
 )
-LEG = st.builds(lambda cents, result: Leg(Fraction(cents, 100), result), CENTS, RESULT)
+LEG = st.builds(lambda cents, result: GradedLeg(Fraction(cents, 100), result), CENTS, RESULT)
 LEGS = st.lists(LEG, min_size=1, max_size=6)
 RISK = st.integers(0, 10**9)
 
 
-def oracle(legs: list[Leg], risk_minor: int) -> int:
+def oracle(legs: list[GradedLeg], risk_minor: int) -> int:
     """What a stake returns: of each leg the void part goes on as it is, the part in play wins or is lost."""
     with localcontext(prec=200):
         stake = Decimal(risk_minor)
@@ -38,7 +48,7 @@ def oracle(legs: list[Leg], risk_minor: int) -> int:
 
 
 @given(legs=LEGS, risk=RISK)
-def test_the_return_is_the_oracles(legs: list[Leg], risk: int) -> None:
+def test_the_return_is_the_oracles(legs: list[GradedLeg], risk: int) -> None:
     """A customer gets what each part of the stake earns, to the cent."""
     settled = settle(legs, risk)
     assert settled.return_minor == oracle(legs, risk)
@@ -51,41 +61,41 @@ def test_a_won_straight_is_stake_times_odds(cents: int, risk: int) -> None:
     """The schoolbook product, rounded by the decimal module."""
     product = Decimal(risk) * cents / 100
     expected = int(product.quantize(Decimal(1), ROUND_HALF_UP))
-    assert settle([Leg(Fraction(cents, 100), WIN)], risk).return_minor == expected
+    assert settle([GradedLeg(Fraction(cents, 100), WIN)], risk).return_minor == expected
 
 
 @given(legs=LEGS, odds=CENTS, risk=RISK, place=st.integers(0, 6), free_play=st.booleans())
-def test_a_void_leg_drops_out(legs: list[Leg], odds: int, risk: int, place: int, free_play: bool) -> None:
+def test_a_void_leg_drops_out(legs: list[GradedLeg], odds: int, risk: int, place: int, free_play: bool) -> None:
     """A parlay with a void leg is the parlay without it, word, teams and money."""
-    longer = [*legs[:place], Leg(Fraction(odds, 100), PUSH), *legs[place:]]
+    longer = [*legs[:place], GradedLeg(Fraction(odds, 100), PUSH), *legs[place:]]
     assert settle(longer, risk, free_play=free_play) == settle(legs, risk, free_play=free_play)
 
 
 @given(leg=LEG, others=st.lists(CENTS, max_size=4), risk=RISK, free_play=st.booleans())
-def test_a_parlay_of_one_leg_is_a_straight(leg: Leg, others: list[int], risk: int, free_play: bool) -> None:
+def test_a_parlay_of_one_leg_is_a_straight(leg: GradedLeg, others: list[int], risk: int, free_play: bool) -> None:
     """Where all other legs are void, what is left is a straight wager on the one."""
-    void = [Leg(Fraction(cents, 100), PUSH) for cents in others]
+    void = [GradedLeg(Fraction(cents, 100), PUSH) for cents in others]
     assert settle([*void, leg], risk, free_play=free_play) == settle([leg], risk, free_play=free_play)
 
 
 @given(legs=LEGS, risk=RISK)
-def test_the_order_of_legs_does_not_matter(legs: list[Leg], risk: int) -> None:
+def test_the_order_of_legs_does_not_matter(legs: list[GradedLeg], risk: int) -> None:
     """A parlay is a set of legs."""
     assert settle(legs[::-1], risk) == settle(legs, risk)
 
 
 @given(legs=LEGS, risk=RISK)
-def test_a_loss_cannot_be_undone_by_later_legs(legs: list[Leg], risk: int) -> None:
+def test_a_loss_cannot_be_undone_by_later_legs(legs: list[GradedLeg], risk: int) -> None:
     """Once a leg has lost, the others need no result."""
-    lost = Leg(Fraction(2), LOSS)
-    opened = [Leg(leg.odds) for leg in legs]
+    lost = GradedLeg(Fraction(2), LOSS)
+    opened = [GradedLeg(leg.odds) for leg in legs]
     settled = settle([*opened, lost], risk)
     assert (settled.result, settled.return_minor) == ("loss", 0)
     assert settle([*legs, lost], risk).return_minor == 0
 
 
 @given(legs=LEGS, risk=RISK)
-def test_a_free_play_is_never_worth_more(legs: list[Leg], risk: int) -> None:
+def test_a_free_play_is_never_worth_more(legs: list[GradedLeg], risk: int) -> None:
     """A free play pays the profit of the same cash wager, and never takes anything."""
     cash, free = settle(legs, risk), settle(legs, risk, free_play=True)
     assert free.return_minor == free.profit_minor == max(0, cash.profit_minor)
@@ -102,7 +112,7 @@ def test_resettlements_add_up_to_the_last(results: list[list[LegResult]], risk: 
     balance = revenue = changes = 0
     for row in results:
         settled = settle(
-            [Leg(Fraction(odds), result) for odds, result in zip((2, 3, 4), row, strict=True)], risk,
+            [GradedLeg(Fraction(odds), result) for odds, result in zip((2, 3, 4), row, strict=True)], risk,
             free_play=free_play,
         )  # fmt: skip
         for _ in range(2):  # a feed says it twice

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from fire22.sportsbook.betting.odds import decimal_odds
 from fire22.sportsbook.betting.payoff import Bet, settle
-from fire22.sportsbook.betting.settlement import LOSS, Leg, LegResult
+from fire22.sportsbook.betting.settlement import LOSS, GradedLeg, LegResult
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.demo.catalogue import FULL, Size
 from fire22.sportsbook.demo.prices import implied, truth
@@ -180,7 +180,9 @@ class Observer:
         self.open_minor[placed.customer_id] -= cash(placed)
         self._pay(settled)
         legs = [
-            Leg(decimal_odds(leg.price), self.sheets[self.market_of[leg.selection_id]].results.get(leg.selection_id))
+            GradedLeg(
+                decimal_odds(leg.price), self.sheets[self.market_of[leg.selection_id]].results.get(leg.selection_id)
+            )
             for leg in placed.legs
         ]
         bet = Bet(tuple(legs), placed.risk_minor, placed.to_win_minor, placed.type, placed.terms, placed.free_play)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, extremes, is_as_struck, part, returned, settle, to_win_minor
-from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, Leg, LegResult
+from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, GradedLeg, LegResult
 from fire22.sportsbook.betting.wager_types import TYPES
 from tests.unit.sportsbook.exposure.test_flow import Book
 
@@ -52,25 +52,25 @@ def through(legs: Sequence[Fraction]) -> Fraction:
     return stake
 
 
-def by_sizes(legs: Sequence[Leg], sizes: Sequence[int]) -> Fraction:
+def by_sizes(legs: Sequence[GradedLeg], sizes: Sequence[int]) -> Fraction:
     """Each parlay of each size, with the same stake."""
     each = [through(pick) for size in sizes for pick in combinations([back(leg) for leg in legs], size)]
     return sum(each, start=Fraction(0)) / len(each)
 
 
-def back(leg: Leg) -> Fraction:
+def back(leg: GradedLeg) -> Fraction:
     """What 1 on a leg to win comes back as."""
     assert leg.result is not None
     return pays(leg.odds, leg.result)
 
 
-def placed(leg: Leg) -> Fraction:
+def placed(leg: GradedLeg) -> Fraction:
     """What 1 on a leg to be placed comes back as."""
     assert leg.place is not None
     return pays(1 + (leg.odds - 1) * FIFTH, leg.place)
 
 
-def if_bet(legs: Sequence[Leg], *, goes_on: bool) -> Fraction:
+def if_bet(legs: Sequence[GradedLeg], *, goes_on: bool) -> Fraction:
     """Money in hand: 1 at first; each bet takes 1 out of it while the one before has won."""
     hand = ONE
     for leg in legs:
@@ -80,7 +80,7 @@ def if_bet(legs: Sequence[Leg], *, goes_on: bool) -> Fraction:
     return hand
 
 
-def teaser(legs: Sequence[Leg], ties: str) -> Fraction:
+def teaser(legs: Sequence[GradedLeg], ties: str) -> Fraction:
     """By the number of teams that won, ties taken out or counted as the rule says."""
     words = [leg.result for leg in legs]
     if LOSS in words or (ties == "loss" and PUSH in words):
@@ -89,7 +89,7 @@ def teaser(legs: Sequence[Leg], ties: str) -> Fraction:
     return TABLE[str(teams)] if teams > 1 else ONE
 
 
-def oracle(type: str, legs: Sequence[Leg], terms: Terms) -> Fraction:
+def oracle(type: str, legs: Sequence[GradedLeg], terms: Terms) -> Fraction:
     """What a stake of 1 returns."""
     if type in ("straight", "parlay"):
         return through([back(leg) for leg in legs])
@@ -108,7 +108,7 @@ def oracle(type: str, legs: Sequence[Leg], terms: Terms) -> Fraction:
     return (through([back(leg) for leg in legs]) + through([placed(leg) for leg in legs])) / 2
 
 
-def drawn(random: Random, type: str) -> tuple[list[Leg], Terms]:
+def drawn(random: Random, type: str) -> tuple[list[GradedLeg], Terms]:
     """A wager of a type with results of every kind."""
     kind = TYPES[type]
     count = random.randint(kind.legs_min, min(kind.legs_max, 8))
@@ -125,7 +125,7 @@ def drawn(random: Random, type: str) -> tuple[list[Leg], Terms]:
     elif type == "each_way":
         count, terms = random.randint(1, 4), Terms(fraction="1/5", places=3)
     legs = [
-        Leg(Fraction(random.randint(101, 900), 100), random.choice(results), random.choice(RESULTS))
+        GradedLeg(Fraction(random.randint(101, 900), 100), random.choice(results), random.choice(RESULTS))
         for _ in range(count)
     ]
     return legs, terms
@@ -155,7 +155,7 @@ def test_a_type_is_open_until_nothing_can_change_it(type: str) -> None:
     for number in range(40):
         legs, terms = drawn(random, type)
         opened = random.sample(range(len(legs)), random.randint(1, min(3, len(legs))))
-        left = [Leg(leg.odds) if at in opened else leg for at, leg in enumerate(legs)]
+        left = [GradedLeg(leg.odds) if at in opened else leg for at, leg in enumerate(legs)]
         bet = Bet(tuple(left), 1_000, type=type, terms=terms)
         found = returned(bet)
         low, high = extremes(bet)
@@ -164,7 +164,7 @@ def test_a_type_is_open_until_nothing_can_change_it(type: str) -> None:
             ended = list(left)
             for at, result in zip(opened, results, strict=True):
                 place = result if type == "each_way" else None
-                ended[at] = Leg(left[at].odds, result, place)
+                ended[at] = GradedLeg(left[at].odds, result, place)
             ends.append(1_000 * oracle(type, ended, terms))
         assert low <= min(ends) and max(ends) <= high, number
         if found is not None:
@@ -175,7 +175,7 @@ def test_a_type_is_open_until_nothing_can_change_it(type: str) -> None:
 def test_a_system_is_of_so_many_bets(type: str) -> None:
     """A yankee is 11 bets: with one winner of a lucky 15 at 15.0, the one single pays the whole stake back."""
     assert sum(1 for size in SIZES[type] for _ in combinations(range(TYPES[type].legs_min), size)) == BETS[type]
-    legs = [Leg(Fraction(BETS[type]), WIN), *[Leg(Fraction(2), LOSS)] * (TYPES[type].legs_min - 1)]
+    legs = [GradedLeg(Fraction(BETS[type]), WIN), *[GradedLeg(Fraction(2), LOSS)] * (TYPES[type].legs_min - 1)]
     single = 1 in SIZES[type]
     assert settle(Bet(tuple(legs), 1_000, type=type)).return_minor == (1_000 if single else 0)
 
@@ -185,7 +185,7 @@ def test_what_was_agreed_is_what_a_win_pays(risk: int, cents: int, to_win: int) 
     """Whatever the price says: a whole win pays the amount, a half one half of it, a push the stake."""
 
     def paid(result: LegResult) -> int:
-        bet = Bet((Leg(Fraction(cents, 100), result),), risk, to_win, terms=Terms(agreed=True))
+        bet = Bet((GradedLeg(Fraction(cents, 100), result),), risk, to_win, terms=Terms(agreed=True))
         return settle(bet).return_minor
 
     assert paid(WIN) == risk + to_win
@@ -222,7 +222,7 @@ def test_the_exposure_is_never_less_than_the_worst(seed: int) -> None:
             type = random.choice(types)
             picks = [f"{market}.{random.choice('ab')}" for market in ("m1", "m2", "m3")]
             odds = [random.randint(110, 400) / 100 for _ in picks]
-            legs = tuple(Leg(Fraction(repr(each))) for each in odds)
+            legs = tuple(GradedLeg(Fraction(repr(each))) for each in odds)
             bet = Bet(legs, random.randint(100, 9_999), type=type, terms=_MAKERS[type](random))
             to_win = to_win_minor(bet)
             markets = ["m1", "m2", "m3"]
@@ -242,7 +242,7 @@ def test_the_exposure_is_never_less_than_the_worst(seed: int) -> None:
                 ]
                 # A place may go as well as it can while its runner does not win.
                 legs = tuple(
-                    Leg(leg.odds, result, PUSH if result is PUSH else WIN)
+                    GradedLeg(leg.odds, result, PUSH if result is PUSH else WIN)
                     for leg, result in zip(bet.legs, results, strict=True)
                 )
                 lost += settle(Bet(legs, bet.risk_minor, type=bet.type, terms=bet.terms)).profit_minor
@@ -275,7 +275,7 @@ def test_a_wager_that_is_divided_often_is_rounded_once(seed: int) -> None:
     random = Random(seed)
     odds = Fraction(random.choice((21, 29, 40, 37)), random.choice((11, 12, 13)))
     risk = random.choice((10_000, 99_999, 5_000_000, 10**12))
-    whole = Bet((Leg(odds, WIN),), risk)
+    whole = Bet((GradedLeg(odds, WIN),), risk)
     exact = risk * (odds - 1)
     to_win = random.choice((to_win_minor(whole), int(exact), random.randint(1, 2 * risk)))
     agreed = abs(to_win - exact) >= 1

@@ -5,7 +5,7 @@ from random import Random
 
 from fire22.sportsbook.exposure.parlay import VOID, Parlay, graded
 from fire22.sportsbook.exposure.worst_case import Straight, worst
-from fire22.sportsbook.registry.open_wager import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 from tests.support.seeds import seeds
 
 NOBODY = "nobody backed it"
@@ -14,7 +14,7 @@ STATES = 100_000
 Case = tuple[dict[str, Straight], list[Parlay]]
 
 
-def parlay(number: int, risk: int, to_win: int, legs: list[Leg], *, free_play: bool = False) -> Parlay:
+def parlay(number: int, risk: int, to_win: int, legs: list[StruckLeg], *, free_play: bool = False) -> Parlay:
     """An open wager of several legs, none with a result."""
     cash = 0 if free_play else risk
     wager = OpenWager(
@@ -25,7 +25,7 @@ def parlay(number: int, risk: int, to_win: int, legs: list[Leg], *, free_play: b
     return found
 
 
-def struck(risk: int, legs: list[Leg]) -> int:
+def struck(risk: int, legs: list[StruckLeg]) -> int:
     """What a stake wins at the product of its odds."""
     factor = 1.0
     for leg in legs:
@@ -46,7 +46,7 @@ def small(random: Random) -> Case:
         count = random.randint(1, min(4, len(names) + 1))
         twice = random.random() < 0.2
         chosen = random.choices(names, k=count) if twice else random.sample(names, min(count, len(names)))
-        legs = [Leg(each, f"{each}.{random.randrange(4)}", round(random.uniform(1.05, 4), 3)) for each in chosen]
+        legs = [StruckLeg(each, f"{each}.{random.randrange(4)}", round(random.uniform(1.05, 4), 3)) for each in chosen]
         risk = random.randint(0, 500)
         to_win = struck(risk, legs) if random.random() < 0.8 else random.randint(0, 3000)
         parlays.append(parlay(number, risk, to_win, legs, free_play=random.random() < 0.2))
@@ -110,7 +110,10 @@ def test_a_long_chain_is_exact() -> None:
     straights = {name: Straight(1000, {f"{name}.a": random.randint(500, 2500)}) for name in names}
     parlays = []
     for number, (one, other) in enumerate(pairwise(names)):
-        legs = [Leg(one, f"{one}.{random.choice('ab')}", 1.9), Leg(other, f"{other}.{random.choice('ab')}", 2.1)]
+        legs = [
+            StruckLeg(one, f"{one}.{random.choice('ab')}", 1.9),
+            StruckLeg(other, f"{other}.{random.choice('ab')}", 2.1),
+        ]
         parlays.append(parlay(number, 500, struck(500, legs), legs))
     found = worst(straights, parlays, STATES)
     assert found.exact
@@ -122,7 +125,9 @@ def test_a_parlay_of_twelve_legs_is_exact() -> None:
     random = Random(5)
     names = [f"m{number:02}" for number in range(14)]
     straights = {name: Straight(3000, {f"{name}.a": 5700, f"{name}.b": 1900}) for name in names}
-    legs = [[Leg(name, f"{name}.{random.choice('ab')}", 1.909) for name in random.sample(names, 12)] for _ in range(6)]
+    legs = [
+        [StruckLeg(name, f"{name}.{random.choice('ab')}", 1.909) for name in random.sample(names, 12)] for _ in range(6)
+    ]
     parlays = [parlay(number, 100, struck(100, of), of) for number, of in enumerate(legs)]
     found = worst(straights, parlays, STATES)
     assert found.exact
@@ -136,7 +141,7 @@ def test_what_cannot_be_searched_is_a_bound_and_costs_no_more_than_the_limit() -
     straights = {name: Straight(2000, {f"{name}.a": 2100, f"{name}.b": 2000}) for name in names}
     parlays = []
     for number in range(90):
-        legs = [Leg(name, f"{name}.{random.choice('ab')}", 1.9) for name in random.sample(names, 4)]
+        legs = [StruckLeg(name, f"{name}.{random.choice('ab')}", 1.9) for name in random.sample(names, 4)]
         parlays.append(parlay(number, 1000, struck(1000, legs), legs))
     found = worst(straights, parlays, 5_000)
     assert not found.exact
@@ -146,6 +151,6 @@ def test_what_cannot_be_searched_is_a_bound_and_costs_no_more_than_the_limit() -
 
 def test_void_can_be_the_worst_outcome() -> None:
     """The book wins whoever wins: only a void market leaves it with a parlay to pay and no stakes to pay it from."""
-    legs = [Leg("m", "m.a", 2.0), Leg("n", "n.a", 3.0)]
+    legs = [StruckLeg("m", "m.a", 2.0), StruckLeg("n", "n.a", 3.0)]
     case = {"m": Straight(9_000, {"m.a": 2_000, "m.b": 1_000}), "n": Straight(0, {})}, [parlay(1, 100, 500, legs)]
     assert worst(*case, STATES).loss == enumerated(case) == 200

@@ -289,7 +289,7 @@ def figures(accounts: Accounts, scope: str, first: date) -> Document:
         "deposits": total(week, "deposits"),
         "withdrawals": total(week, "withdrawals"),
         "chargebacks": total(week, "chargebacks"),
-        "settled": total(week, "deposits") - total(week, "withdrawals") - total(week, "chargebacks"),
+        "payments": total(week, "deposits") - total(week, "withdrawals") - total(week, "chargebacks"),
         "adjustments": total(week, "adjustments"),
         "balance": moved(accounts.of(scope, None, after)),
     }

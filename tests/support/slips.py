@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from fire22.sportsbook.betting import payoff
-from fire22.sportsbook.betting.settlement import Leg, LegResult, Settlement, place_share
+from fire22.sportsbook.betting.settlement import GradedLeg, LegResult, Settlement, place_share
 
 
-def settle(legs: Sequence[Leg], risk_minor: int, *, free_play: bool = False) -> Settlement:
+def settle(legs: Sequence[GradedLeg], risk_minor: int, *, free_play: bool = False) -> Settlement:
     """Settle a straight wager or a parlay of which nothing but its prices was written down."""
     return payoff.settle(payoff.Bet(tuple(legs), risk_minor, free_play=free_play))
 

@@ -31,6 +31,7 @@ const FIELDS = {
   depositIds: ['hidden', ''],
   event: ['text', 'Event'],
   eventId: ['hidden', ''],
+  handle: ['money', 'Wagered'],
   hold: ['percent', 'Hold'],
   ip: ['text', 'Address'],
   ips: ['text', 'Addresses'],
@@ -47,19 +48,18 @@ const FIELDS = {
   median: ['money', 'Usual stake'],
   method: ['word', 'Method'],
   methods: ['word', 'Methods'],
-  money: ['money', 'Money'],
   odds: ['odds', 'Odds'],
   oddsAfter: ['odds', 'Odds after'],
   oddsBefore: ['odds', 'Odds before'],
   oddsNow: ['odds', 'Odds now'],
   oddsOffered: ['odds', 'Odds on offer'],
   of: ['count', 'Of the last'],
-  openRisk: ['money', 'Open risk'],
-  openToWin: ['money', 'May win'],
-  openWagers: ['count', 'Open wagers'],
   overround: ['percent', 'Prices imply together'],
   paymentId: ['hidden', ''],
   paymentIds: ['hidden', ''],
+  pending: ['count', 'Open wagers'],
+  pendingRisk: ['money', 'Open risk'],
+  pendingToWin: ['money', 'May win'],
   revenue: ['money', 'Revenue, the book’s'],
   risk: ['money', 'Risk'],
   segment: ['word', 'Segment'],
@@ -67,8 +67,6 @@ const FIELDS = {
   share: ['percent', 'Share of the limit'],
   'credit_utilisation.share': ['percent', 'Credit used'],
   shareOfMax: ['percent', 'Of the largest wager'],
-  stake: ['money', 'Stake'],
-  stakes: ['money', 'Stakes'],
   standardError: ['percent', 'Standard error'],
   threshold: ['money', 'Threshold'],
   'hold_drop.threshold': ['percent', 'Healthy from'],
@@ -76,7 +74,6 @@ const FIELDS = {
   tookSeconds: ['seconds', 'Within'],
   total: ['money', 'Total'],
   toWin: ['money', 'To win'],
-  turnover: ['money', 'Wagered'],
   used: ['money', 'Used'],
   usualBets: ['times', 'Usual in that time'],
   wagers: ['count', 'Wagers struck'],
@@ -111,7 +108,7 @@ export function entriesOf(rule, evidence) {
 }
 
 /**
- * What was known beside a fact that was set aside. Whoever mends it looks for its rows, so identifiers are shown.
+ * What was known in a dead letter beside what its fact says. Whoever mends it looks for its rows, so identifiers are shown.
  *
  * @param {Record<string, any>} evidence
  * @returns {Entry[]}

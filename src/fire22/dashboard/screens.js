@@ -16,7 +16,7 @@ export const SCREENS = [
   { name: 'exposure', title: 'Exposure', topic: 'exposure' },
   { name: 'figures', title: 'Weekly figures', topic: 'figures' },
   { name: 'cashier', title: 'Cashier', topic: 'payment_queue', counts: true },
-  { name: 'letters', title: 'Set aside', topic: 'dead_letters', counts: true },
+  { name: 'letters', title: 'Dead letters', topic: 'dead_letters', counts: true },
 ];
 
 /** The screen that an address's fragment names; the overview where it names none. @param {string} hash */
@@ -37,7 +37,7 @@ export function hashOf(name, scope = '') {
 }
 
 /**
- * How many things ask for attention: open alerts, payments to decide, facts that were set aside.
+ * How many things ask for attention: open alerts, payments to decide, dead letters.
  *
  * @param {string} topic
  * @param {Record<string, any>} documents  by key; the one without a key is a summary

@@ -1,4 +1,4 @@
-// Facts that were set aside: why, what is known, and trying them again once the cause is mended.
+// Dead letters, facts that were set aside: why, what is known, and trying them again once the cause is mended.
 
 import { knownOf } from '../evidence.js';
 import { formatDateTime, formatTime, formatWord } from '../format.js';
@@ -11,7 +11,7 @@ import { documentsOf } from './screen.js';
 /** @param {{state: import('../store.js').State, stale: boolean, on: Record<string, any>}} props */
 export function Letters({ state, stale, on }) {
   const letters = documentsOf(state, 'dead_letters').sort((one, other) => Number(other.key) - Number(one.key));
-  return html`<${HeldScreen} items=${letters} title="Set aside" topic="dead_letters" state=${state} stale=${stale}
+  return html`<${HeldScreen} items=${letters} title="Dead letters" topic="dead_letters" state=${state} stale=${stale}
     empty="Every fact that the book told could be used."
     render=${(/** @type {HeldItem[]} */ rows) => html`<ol class="cards">${rows.map((row) => html`<${Letter} key=${row.key} row=${row} on=${on} />`)}</ol>`} />`;
 }

@@ -5,11 +5,11 @@ from typing import Final
 
 from fire22.flows.base import Fact, Table
 from fire22.flows.kept import Kept, KeptRows
-from fire22.sportsbook.accounting.customer_day import Cell, Sheet, Total, merge
-from fire22.sportsbook.accounting.day_accounts import Account, Leaf, Money
+from fire22.sportsbook.accounting.customer_day import AgentDay, CustomerDay, Total, merge
+from fire22.sportsbook.accounting.day_accounts import Account, AgentAccounts, BalanceMoves
 from fire22.sportsbook.accounting.late_facts import LateFacts
-from fire22.sportsbook.accounting.open_periods import Running
-from fire22.sportsbook.accounting.past_days import Sheets
+from fire22.sportsbook.accounting.open_periods import OpenPeriods
+from fire22.sportsbook.accounting.past_days import PastDays
 from fire22.sportsbook.betting.periods import Periods
 from fire22.sportsbook.betting.settings import BookSettings
 
@@ -30,20 +30,20 @@ class Accounts:
     """
 
     def __init__(self, late: LateFacts, before_ms: Callable[[], int]) -> None:
-        self.leaves: dict[str, Leaf] = {}
+        self.leaves: dict[str, AgentAccounts] = {}
         self.homes: dict[str, tuple[str, ...]] = {}
-        self.running = Running()
+        self.running = OpenPeriods()
         self.late = late
         self.periods = BookSettings().periods
         self.touched: list[Account] = []
-        self.touched_leaves: list[Leaf] = []
-        self.cells: KeptRows[Cell] = KeptRows("cell", Cell, JOURNAL_BYTES)
-        self.sheets = Sheets()
+        self.touched_leaves: list[AgentAccounts] = []
+        self.cells: KeptRows[CustomerDay] = KeptRows("cell", CustomerDay, JOURNAL_BYTES)
+        self.sheets = PastDays()
         self.befores: Table[int] = Table("before", int)
         self.moved: Table[str] = Table("moved", str)  # where the balance of a customer belongs that was moved
         self.today = (0, 0)
         self._before_ms = before_ms
-        self.agent_day = Money()
+        self.agent_day = BalanceMoves()
         self._span = (0, 0, 0)  # another day's bounds, ms, and which
 
     def __iter__(self) -> Iterator[Account]:
@@ -55,7 +55,7 @@ class Accounts:
         self._span = (0, 0, 0)
         self.enter_day()
 
-    def loaded(self, running: Running) -> None:
+    def loaded(self, running: OpenPeriods) -> None:
         """Derive accounts and agents' days from the kept rows."""
         self.running = running
         for key, before in self.befores:
@@ -69,7 +69,7 @@ class Accounts:
         self.sheets.loaded()
         self.enter_day()
 
-    def _restored(self, key: str, cell: Cell) -> Kept[Cell]:
+    def _restored(self, key: str, cell: CustomerDay) -> Kept[CustomerDay]:
         day, _, scope = key.partition("|")
         path, _, customer = scope.rpartition("/@")
         account = self.leaves[path or "/"].accounts[customer]
@@ -82,7 +82,7 @@ class Accounts:
         """Counts the commit groups in which a cell changed, up to this one."""
         return self.cells.group
 
-    def take_touched(self) -> tuple[list[Account], list[Leaf]]:
+    def take_touched(self) -> tuple[list[Account], list[AgentAccounts]]:
         """The accounts and the agents' paths that were touched since the last call and did not wait before."""
         touched, leaves = self.touched, self.touched_leaves
         self.touched, self.touched_leaves = [], []
@@ -116,21 +116,21 @@ class Accounts:
             totals[path] = Total(revenue=revenue, handle=handle, players=players)
         return totals
 
-    def sheet(self, first: int, after: int, path: str) -> Sheet:
+    def sheet(self, first: int, after: int, path: str) -> AgentDay:
         """The cells of an agent's own customers, summed over the days from `first` until before `after`."""
         days = [sheet for day in range(first, after) if (sheet := self.sheet_of(day, path))]
         return days[0] if len(days) == 1 else merge(days)
 
     # Accounts.
 
-    def leaf(self, path: str) -> Leaf:
+    def leaf(self, path: str) -> AgentAccounts:
         """An agent's path."""
         leaf = self.leaves.get(path)
         if leaf is None:
-            leaf = self.leaves[path] = Leaf(path)
+            leaf = self.leaves[path] = AgentAccounts(path)
         return leaf
 
-    def account(self, leaf: Leaf, customer: str, *, load: bool = False) -> Account:
+    def account(self, leaf: AgentAccounts, customer: str, *, load: bool = False) -> Account:
         """A new account."""
         account = leaf.accounts[customer] = Account(leaf, customer)
         self.homes[customer] = (*self.homes.get(customer, ()), leaf.path)
@@ -200,13 +200,13 @@ class Accounts:
 
     # Where a fact counts.
 
-    def cell(self, path: str, customer: str, fact: Fact, *, moved: int) -> Cell:
+    def cell(self, path: str, customer: str, fact: Fact, *, moved: int) -> CustomerDay:
         """The cell that a fact counts in; see `elsewhere`."""
         cell = self.elsewhere(self.account_at(path, customer), fact.at_ms, moved=moved)
         cell.future += fact.future
         return cell
 
-    def elsewhere(self, account: Account, at_ms: int, *, moved: int, counts: bool = True) -> Cell:
+    def elsewhere(self, account: Account, at_ms: int, *, moved: int, counts: bool = True) -> CustomerDay:
         """The cell of any day, and in `agent_day` that of its agent; a balance of before the cells moves at once.
 
         Args:
@@ -223,7 +223,7 @@ class Accounts:
             account.before += moved
             account.leaf.before += moved
             self.befores.put(account.key, account.before)
-            self.agent_day = Money()  # nobody reads an ended week's
+            self.agent_day = BalanceMoves()  # nobody reads an ended week's
         else:
             cell = self._cell_to_change(account, day)
             self.agent_day = account.leaf.day(day)
@@ -241,22 +241,22 @@ class Accounts:
             self._span = (self.periods.starts_ms(day), self.periods.starts_ms(day + 1), day)
         return max(day, self.running.day) if at_ms >= self.running.day_ms else min(day, max(self.running.day - 1, 0))
 
-    def begin_cell(self, account: Account) -> Kept[Cell]:
+    def begin_cell(self, account: Account) -> Kept[CustomerDay]:
         """The account's cell of the running day."""
         day = self.running.day
         account.today = self._cell_of(account, day)
         account.money = account.leaf.day(day)
         return account.today
 
-    def _cell_of(self, account: Account, day: int) -> Kept[Cell]:
+    def _cell_of(self, account: Account, day: int) -> Kept[CustomerDay]:
         """The cell of a day that has cells; it is there from now on."""
         kept = account.days.get(day)
         if kept is None:
-            kept = account.days[day] = Kept(f"{day}|{account.key}", Cell())
+            kept = account.days[day] = Kept(f"{day}|{account.key}", CustomerDay())
             account.leaf.day(day)  # the agent has something on this day
         return kept
 
-    def _cell_to_change(self, account: Account, day: int) -> Cell:
+    def _cell_to_change(self, account: Account, day: int) -> CustomerDay:
         kept = self._cell_of(account, day)
         if kept.group != self.cells.group:
             self.cells.put(kept)
@@ -282,7 +282,7 @@ class Accounts:
                         if money is not None:
                             money.opening -= stray.row.opening
                         stray.row.opening = stray.row.new = 0
-                        if stray.row == Cell():
+                        if stray.row == CustomerDay():
                             if money is not None and any(day in each.days for each in leaf.accounts.values()):
                                 leaf.days[day] = money  # of the others on that day
                             continue
@@ -294,7 +294,7 @@ class Accounts:
 
     # Days that are over.
 
-    def sheet_of(self, day: int, path: str) -> Sheet:
+    def sheet_of(self, day: int, path: str) -> AgentDay:
         """The cells of an agent's own customers on a day."""
         if day < self.running.hot:
             return self.sheets.get(day, path)
@@ -310,7 +310,7 @@ class Accounts:
         """
         running = self.running
         for _, leaf in sorted(self.leaves.items()):
-            days: dict[int, Sheet] = {}
+            days: dict[int, AgentDay] = {}
             for customer, account in sorted(leaf.accounts.items()):
                 moved = 0
                 for day in sorted(day for day in account.days if day < running.hot):

@@ -61,7 +61,7 @@ class PerHead(Struct, frozen=True):
             raise AmountError(f"an amount per head is not negative: {self.per_head_minor}")
 
 
-class Bracket(Struct, frozen=True):
+class RateBracket(Struct, frozen=True):
     """The rate for what lies above `from_minor`, up to the next bracket."""
 
     from_minor: int
@@ -74,7 +74,7 @@ class Bracket(Struct, frozen=True):
 class Tiered(Struct, frozen=True):
     """Pays of a won week by marginal brackets; they begin at 0 and rise."""
 
-    brackets: tuple[Bracket, ...]
+    brackets: tuple[RateBracket, ...]
 
     def __post_init__(self) -> None:
         starts = [one.from_minor for one in self.brackets]
@@ -85,7 +85,7 @@ class Tiered(Struct, frozen=True):
 Plan: TypeAlias = RedFigure | Profit | Split | ReverseRedFigure | Turnover | PerHead | Tiered
 
 
-class Figures(Struct, frozen=True):
+class WeekFigures(Struct, frozen=True):
     """A week of some customers.
 
     Args:
@@ -103,7 +103,7 @@ class Figures(Struct, frozen=True):
             raise AmountError(f"handle and heads are not negative: {self.handle_minor}, {self.heads}")
 
 
-class Period(Struct, frozen=True):
+class ClosedWeek(Struct, frozen=True):
     """A closed week of an agent; minor units.
 
     Args:
@@ -135,18 +135,18 @@ class AgentWeek(Struct, frozen=True):
     agent_id: str
     parent_id: str | None
     plan: Plan | None
-    own: Figures
+    own: WeekFigures
     makeup_minor: int = 0
 
 
 class Cascade(Struct, frozen=True):
     """A closed week of a tree: each agent's period by id, and what reaches the house, minor units."""
 
-    periods: dict[str, Period]
+    periods: dict[str, ClosedWeek]
     house_minor: int
 
 
-def close_week(plan: Plan | None, week: Figures, makeup_minor: int = 0) -> Period:
+def close_week(plan: Plan | None, week: WeekFigures, makeup_minor: int = 0) -> ClosedWeek:
     """Close an agent's week.
 
     Args:
@@ -161,10 +161,10 @@ def close_week(plan: Plan | None, week: Figures, makeup_minor: int = 0) -> Perio
     net = week.net_minor
     carried = max(0, makeup_minor - net) if isinstance(plan, RedFigure | ReverseRedFigure) else makeup_minor
     earned = commission_minor(plan, week, makeup_minor)
-    return Period(net, makeup_minor, carried, earned, net - earned, week.heads)
+    return ClosedWeek(net, makeup_minor, carried, earned, net - earned, week.heads)
 
 
-def commission_minor(plan: Plan | None, week: Figures, makeup_minor: int = 0) -> int:
+def commission_minor(plan: Plan | None, week: WeekFigures, makeup_minor: int = 0) -> int:
     """The commission of a week, minor units, rounded half up once; negative where the agent pays in."""
     net = week.net_minor
     beyond = max(0, net - makeup_minor)
@@ -206,7 +206,7 @@ def cascade(agents: Iterable[AgentWeek]) -> Cascade:
     if len(known) < len(given):
         raise AmountError("an agent comes twice in a week")
     reached = {one.agent_id: one.own for one in given}
-    periods: dict[str, Period] = {}
+    periods: dict[str, ClosedWeek] = {}
     house = 0
     for agent in _upwards(known):
         week = reached[agent.agent_id]
@@ -215,7 +215,7 @@ def cascade(agents: Iterable[AgentWeek]) -> Cascade:
             house += period.passed_up_minor
         else:
             above = reached[agent.parent_id]
-            reached[agent.parent_id] = Figures(
+            reached[agent.parent_id] = WeekFigures(
                 above.net_minor + period.passed_up_minor,
                 above.handle_minor + week.handle_minor,
                 above.heads + week.heads,
@@ -242,7 +242,7 @@ def _upwards(agents: dict[str, AgentWeek]) -> list[AgentWeek]:
     return placed
 
 
-def _tiered(brackets: tuple[Bracket, ...], net_minor: int) -> Fraction:
+def _tiered(brackets: tuple[RateBracket, ...], net_minor: int) -> Fraction:
     """Each bracket's rate on what of the net lies within it."""
     total = Fraction(0)
     ends = [one.from_minor for one in brackets[1:]]

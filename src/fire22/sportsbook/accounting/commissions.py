@@ -224,7 +224,9 @@ class Commissions(Flow):
             self.out.view(TOPIC, path, key_of("week", first), "update", at_ms, document)
         self.out.archive(TOPIC, path, key_of("week", first), row.revision, at_ms, document)
 
-    def _cascade(self, first: int, totals: dict[str, Total | None], *, closed: bool) -> dict[str, arithmetic.Period]:
+    def _cascade(
+        self, first: int, totals: dict[str, Total | None], *, closed: bool
+    ) -> dict[str, arithmetic.ClosedWeek]:
         """The week of every agent with a plan, from the lowest up."""
         paths = dict.fromkeys(path for path, _ in self._book.agents())
         paths |= dict.fromkeys(path for path in totals if path != ROOT)
@@ -315,11 +317,11 @@ class Commissions(Flow):
         return document
 
 
-def _own(total: Total | None) -> arithmetic.Figures:
+def _own(total: Total | None) -> arithmetic.WeekFigures:
     """Of an agent's own customers. What was cancelled of an earlier week's wagers does not make a handle negative."""
     if total is None:
-        return arithmetic.Figures(0)
-    return arithmetic.Figures(total.revenue, max(0, total.handle), total.players)
+        return arithmetic.WeekFigures(0)
+    return arithmetic.WeekFigures(total.revenue, max(0, total.handle), total.players)
 
 
 def _ordinal(text: str) -> int:
@@ -360,7 +362,7 @@ def _arithmetic_plan(row: PlanRow | None) -> arithmetic.Plan | None:
             case "per_head":
                 return arithmetic.PerHead(row.per_head_minor)
             case "tiered":
-                brackets = tuple(arithmetic.Bracket(start, Fraction(repr(share))) for start, share in row.brackets)
+                brackets = tuple(arithmetic.RateBracket(start, Fraction(repr(share))) for start, share in row.brackets)
                 return arithmetic.Tiered(brackets)
     except AmountError as error:
         raise Refused(codes.EVENT_INVALID, f"The plan cannot be figured: {error}.", type=row.type) from None

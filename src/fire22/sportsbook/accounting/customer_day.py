@@ -13,7 +13,7 @@ from msgspec import Struct
 TOP: Final = 10  # customers that a total names
 
 
-class Sums(Struct, gc=False, array_like=True):
+class ActivitySums(Struct, gc=False, array_like=True):
     """What happened; minor units, and counts of wagers.
 
     Args:
@@ -63,7 +63,7 @@ class Sums(Struct, gc=False, array_like=True):
         """By what everything moved the balance."""
         return self.opening + self.paid - self.revenue
 
-    def add(self, other: "Sums") -> None:
+    def add(self, other: "ActivitySums") -> None:
         """Take in what happened elsewhere or on another day."""
         self.revenue += other.revenue
         self.handle += other.handle
@@ -92,7 +92,7 @@ class Sums(Struct, gc=False, array_like=True):
             self.largest, self.largest_id = amount, wager_id
 
 
-class Cell(Sums, gc=False, array_like=True):
+class CustomerDay(ActivitySums, gc=False, array_like=True):
     """One customer's day below one agent, or several of its days together."""
 
 
@@ -104,7 +104,7 @@ class Top(Struct, frozen=True, gc=False, array_like=True):
     figure: int
 
 
-class Total(Sums, gc=False, array_like=True):
+class Total(ActivitySums, gc=False, array_like=True):
     """A period of several customers.
 
     Args:
@@ -116,19 +116,19 @@ class Total(Sums, gc=False, array_like=True):
     top: tuple[Top, ...] = ()
 
 
-Sheet = dict[str, Cell]  # cells by customer: an agent's own customers on a day, or over some days
+AgentDay = dict[str, CustomerDay]  # cells by customer: an agent's own customers on a day, or over some days
 
-_sheets: Final = msgspec.msgpack.Decoder(Sheet)
+_sheets: Final = msgspec.msgpack.Decoder(AgentDay)
 _totals: Final = msgspec.msgpack.Decoder(Total)
 _encoder: Final = msgspec.msgpack.Encoder(order="sorted")
 
 
-def encode_sheet(sheet: Sheet) -> bytes:
+def encode_agent_day(sheet: AgentDay) -> bytes:
     """A sheet as it is kept; equal sheets give equal bytes."""
     return _encoder.encode(sheet)
 
 
-def decode_sheet(kept: bytes) -> Sheet:
+def decode_agent_day(kept: bytes) -> AgentDay:
     """A kept sheet."""
     return _sheets.decode(kept)
 
@@ -143,19 +143,19 @@ def decode_total(kept: bytes) -> Total:
     return _totals.decode(kept)
 
 
-def merge(sheets: Iterable[Sheet]) -> Sheet:
+def merge(sheets: Iterable[AgentDay]) -> AgentDay:
     """The sheet of several days of the same agent."""
-    merged: Sheet = {}
+    merged: AgentDay = {}
     for sheet in sheets:
         for customer, cell in sheet.items():
             into = merged.get(customer)
             if into is None:
-                into = merged[customer] = Cell()
+                into = merged[customer] = CustomerDay()
             into.add(cell)
     return merged
 
 
-def total_of(path: str, sheet: Sheet) -> Total:
+def total_of(path: str, sheet: AgentDay) -> Total:
     """The total of an agent's own customers."""
     total = Total()
     named: list[Top] = []

@@ -2,7 +2,7 @@
 
 from fire22.core.scope import customer_path
 from fire22.flows.kept import Kept
-from fire22.sportsbook.accounting.customer_day import Cell, Sums
+from fire22.sportsbook.accounting.customer_day import ActivitySums, CustomerDay
 
 
 class Account:
@@ -14,15 +14,15 @@ class Account:
 
     __slots__ = ("before", "customer", "days", "home", "key", "leaf", "money", "today", "waits")
 
-    def __init__(self, leaf: "Leaf", customer: str) -> None:
+    def __init__(self, leaf: "AgentAccounts", customer: str) -> None:
         self.leaf = leaf
         self.customer = customer
         self.key = customer_path(leaf.path, customer)
         self.before = 0
         self.home: Account | None = None
-        self.days: dict[int, Kept[Cell]] = {}
-        self.today: Kept[Cell] | None = None
-        self.money = Money()  # its agent's, of the running day
+        self.days: dict[int, Kept[CustomerDay]] = {}
+        self.today: Kept[CustomerDay] | None = None
+        self.money = BalanceMoves()  # its agent's, of the running day
         self.waits = False
 
     @property
@@ -31,7 +31,7 @@ class Account:
         return self.before + sum(kept.row.moved for kept in self.days.values())
 
 
-class Money:
+class BalanceMoves:
     """By what a day moved the balances of an agent's own customers; minor units."""
 
     __slots__ = ("adjustments", "chargebacks", "deposits", "opening", "revenue", "withdrawals")
@@ -39,7 +39,7 @@ class Money:
     def __init__(self) -> None:
         self.revenue = self.deposits = self.withdrawals = self.chargebacks = self.adjustments = self.opening = 0
 
-    def add(self, sums: "Sums | Money") -> None:
+    def add(self, sums: "ActivitySums | BalanceMoves") -> None:
         """Take in a cell, or another day."""
         self.revenue += sums.revenue
         self.deposits += sums.deposits
@@ -49,7 +49,7 @@ class Money:
         self.opening += sums.opening
 
 
-class Leaf:
+class AgentAccounts:
     """An agent's path (or the house) with the customers directly below it.
 
     `waits` is set where figures have changed since any scope's were said.
@@ -61,12 +61,12 @@ class Leaf:
         self.path = path
         self.accounts: dict[str, Account] = {}
         self.before = 0
-        self.days: dict[int, Money] = {}
+        self.days: dict[int, BalanceMoves] = {}
         self.waits = False
 
-    def day(self, day: int) -> Money:
+    def day(self, day: int) -> BalanceMoves:
         """A day that has cells."""
         money = self.days.get(day)
         if money is None:
-            money = self.days[day] = Money()
+            money = self.days[day] = BalanceMoves()
         return money

@@ -22,10 +22,10 @@ from msgspec import Raw
 
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.accounting.accounts import Accounts
-from fire22.sportsbook.accounting.customer_day import Cell
+from fire22.sportsbook.accounting.customer_day import CustomerDay
 from fire22.sportsbook.accounting.ended_periods import EndedPeriods
 from fire22.sportsbook.accounting.late_facts import LateFacts
-from fire22.sportsbook.accounting.open_periods import Running
+from fire22.sportsbook.accounting.open_periods import OpenPeriods
 from fire22.sportsbook.accounting.settings import FiguresSettings
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.periods import month_of
@@ -56,7 +56,7 @@ class Daybook(Flow):
         self._late = LateFacts()
         self.accounts = Accounts(self._late, lambda: self.before_ms)
         self.periods = EndedPeriods(self.accounts, self._late)
-        self._row: Table[Running] = Table("running", Running)
+        self._row: Table[OpenPeriods] = Table("running", OpenPeriods)
         self._is_idle = False
         self._tells_late = False
 
@@ -94,7 +94,7 @@ class Daybook(Flow):
 
     def loaded(self) -> None:
         """Derive accounts and agents' days from the kept rows."""
-        self.accounts.loaded(self._row.get("now") or Running())
+        self.accounts.loaded(self._row.get("now") or OpenPeriods())
         self.periods.loaded()
         self._tell_late()
 
@@ -219,7 +219,7 @@ class Daybook(Flow):
         else:
             self._count(cell, move)
 
-    def _count(self, cell: Cell, move: Movement) -> None:
+    def _count(self, cell: CustomerDay, move: Movement) -> None:
         """A wager by what happened to it, other than that it was settled."""
         kind, opened = move.kind, move.opened
         if opened is not None:

@@ -8,9 +8,9 @@ from msgspec import Struct
 from fire22.core.scope import ancestors
 from fire22.flows.base import Table
 from fire22.sportsbook.accounting.accounts import Accounts
-from fire22.sportsbook.accounting.customer_day import Sheet, Total, most, total_of
-from fire22.sportsbook.accounting.late_facts import Late, LateFacts
-from fire22.sportsbook.accounting.period_totals import Totals
+from fire22.sportsbook.accounting.customer_day import AgentDay, Total, most, total_of
+from fire22.sportsbook.accounting.late_facts import LateFact, LateFacts
+from fire22.sportsbook.accounting.period_totals import PeriodTotals
 from fire22.sportsbook.betting.periods import KINDS, Period, PeriodKind, month_after, month_of
 
 MERGED_MAX: Final = 1_000  # sheets of several days that are kept for the rest of a flush
@@ -44,10 +44,12 @@ class EndedPeriods:
         self.restated: list[Restated] = []
         self._accounts = accounts
         self._late = late
-        self._totals = Totals()
+        self._totals = PeriodTotals()
         self._ending: tuple[int, int] | None = None
         self._ending_weeks: list[tuple[int, int]] = []
-        self._merged: dict[tuple[int, int, str], Sheet] = {}  # of this flush: reports ask for what totals were made of
+        self._merged: dict[
+            tuple[int, int, str], AgentDay
+        ] = {}  # of this flush: reports ask for what totals were made of
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
@@ -77,7 +79,7 @@ class EndedPeriods:
         """Forget the periods that began before a day."""
         self._totals.drop(kept_from)
 
-    def sheet(self, first: int, after: int, path: str) -> Sheet:
+    def sheet(self, first: int, after: int, path: str) -> AgentDay:
         """The cells of an agent's own customers, summed over the days from `first` until before `after`."""
         known = self._merged.get((first, after, path))
         return known if known is not None else self._accounts.sheet(first, after, path)
@@ -166,7 +168,7 @@ class EndedPeriods:
                 self._put_total(period, path)
             self.restated.append(Restated(period, paths))
 
-    def _periods_of(self, day: int, late: Late) -> Iterator[Period]:
+    def _periods_of(self, day: int, late: LateFact) -> Iterator[Period]:
         """The periods of a day that had ended before this group."""
         now = self._ending[0] if self._ending is not None else self._accounts.running.day
         spans: list[tuple[PeriodKind, int, int]] = [("day", day, day + 1), ("week", late.week, late.after)]

@@ -7,7 +7,7 @@ from msgspec import Struct
 from fire22.flows.base import Table
 
 
-class Late(Struct, frozen=True, gc=False, array_like=True):
+class LateFact(Struct, frozen=True, gc=False, array_like=True):
     """What came late for a cell: whether its balance moved, the week it lies in, and since which watermark it waits."""
 
     moved: bool
@@ -20,12 +20,12 @@ class LateFacts:
     """By day and account, until somebody takes them."""
 
     def __init__(self) -> None:
-        self.table: Table[Late] = Table("late", Late)
+        self.table: Table[LateFact] = Table("late", LateFact)
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def __iter__(self) -> Iterator[tuple[int, str, Late]]:
+    def __iter__(self) -> Iterator[tuple[int, str, LateFact]]:
         """Day, account and what came late, in the order of their keys."""
         for key, late in sorted(self.table):
             day, _, account = key.partition("|")
@@ -49,7 +49,7 @@ class LateFacts:
         first, after = week
         if known is not None:
             moved, before_ms = moved or known.moved, known.since_ms
-        self.table.put(key, Late(moved, first, after, before_ms))
+        self.table.put(key, LateFact(moved, first, after, before_ms))
 
     def take(self, day: int, account: str) -> None:
         """What came late is in what was made of it."""

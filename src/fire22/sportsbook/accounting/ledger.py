@@ -26,7 +26,7 @@ from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook.betting import codes, facts, payments
 from fire22.sportsbook.betting.money import Major
-from fire22.sportsbook.betting.payments import Payment
+from fire22.sportsbook.betting.payments import PaymentRecord
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.movement import MOVES, Movement
 from fire22.sportsbook.registry.open_wager import OpenWager
@@ -37,7 +37,7 @@ FILTERABLE: Final = ("customerId", "agentId", "kind", "amount", "ref")
 PAYMENT_FILTERABLE: Final = ("customerId", "agentId", "direction", "method", "status", "amount")
 
 
-class Account(Struct, gc=False, array_like=True):
+class LedgerAccount(Struct, gc=False, array_like=True):
     """A customer's account; minor units. `entries` counts what was posted."""
 
     agent_id: str
@@ -59,7 +59,7 @@ class Holder(Struct, gc=False):
     """
 
     customer_id: str
-    account: Account | None = None
+    account: LedgerAccount | None = None
     scope: str = ""
     risk: int = 0
     is_touched: bool = False
@@ -113,8 +113,8 @@ class Ledger(Flow):
             Topic("balances", Kind.VIEW),
         )
         self._book = registry
-        self._accounts: Table[Account] = Table("account", Account)
-        self._payments: Table[Payment] = Table("payment", Payment)
+        self._accounts: Table[LedgerAccount] = Table("account", LedgerAccount)
+        self._payments: Table[PaymentRecord] = Table("payment", PaymentRecord)
         self._adjusted: Table[tuple[str, str, int]] = Table("adjusted", tuple[str, str, int])
         self._queue = WaitingList(self._waiting, payments.amounts)
         self._holders: dict[str, Holder] = {}
@@ -194,7 +194,7 @@ class Ledger(Flow):
                 self._no_more_left(holder)
         return sorted(touched, key=attrgetter("customer_id"))
 
-    def _waiting(self, payment_id: str, payment: Payment, major: Major) -> dict[str, Json]:
+    def _waiting(self, payment_id: str, payment: PaymentRecord, major: Major) -> dict[str, Json]:
         customer = self._book.customer(payment.customer_id)
         return payments.document(payment_id, payment, customer.name if customer is not None else "", major)
 
@@ -225,7 +225,7 @@ class Ledger(Flow):
         holder = self._holders.get(customer_id)
         return holder.account.balance if holder is not None and holder.account is not None else 0
 
-    def payment(self, payment_id: str) -> Payment | None:
+    def payment(self, payment_id: str) -> PaymentRecord | None:
         """A payment as it is now."""
         return self._payments.get(payment_id)
 
@@ -242,7 +242,7 @@ class Ledger(Flow):
         self._touch(holder, fact.at_ms)
         account = holder.account
         if account is None:
-            account = Account(customer.agent_id, customer.path)
+            account = LedgerAccount(customer.agent_id, customer.path)
             self._accounts.put(id, account)
             self._open(id, account)
             # What moved it before is not known; what moves it later comes as facts, also where it is told of again.
@@ -260,7 +260,7 @@ class Ledger(Flow):
         for id, payment in self._undecided_of(moved.customer_id):
             self._wait_elsewhere(fact, id, msgspec.structs.replace(payment, agent_id=moved.agent_id, path=moved.path))
 
-    def _move(self, holder: Holder, account: Account, agent_id: str, path: str) -> None:
+    def _move(self, holder: Holder, account: LedgerAccount, agent_id: str, path: str) -> None:
         self._moved.setdefault(holder.customer_id, holder.scope)
         account.agent_id, account.path = agent_id, path
         self._accounts.put(holder.customer_id, account)
@@ -288,13 +288,13 @@ class Ledger(Flow):
             else:
                 self._payments.put(id, payment)
 
-    def _payments_of(self, customer_id: str) -> dict[str, Payment]:
+    def _payments_of(self, customer_id: str) -> dict[str, PaymentRecord]:
         return {id: payment for id, payment in self._payments if payment.customer_id == customer_id}
 
-    def _undecided_of(self, customer_id: str) -> list[tuple[str, Payment]]:
+    def _undecided_of(self, customer_id: str) -> list[tuple[str, PaymentRecord]]:
         return [(id, payment) for id, payment in self._queue.items() if payment.customer_id == customer_id]
 
-    def _wait_elsewhere(self, fact: Fact, id: str, payment: Payment) -> None:
+    def _wait_elsewhere(self, fact: Fact, id: str, payment: PaymentRecord) -> None:
         """It waits at the end of the line there."""
         payment = msgspec.structs.replace(payment, order=fact.seq)
         self._queue.leave(id)
@@ -330,7 +330,7 @@ class Ledger(Flow):
         if before is not None:
             payment = msgspec.structs.replace(before, state=state)
         else:
-            payment = Payment(
+            payment = PaymentRecord(
                 state, fact.seq, told.customer_id, told.agent_id, told.path, told.direction, told.method,
                 told.amount_minor, fact.at_ms,
             )  # fmt: skip
@@ -408,7 +408,7 @@ class Ledger(Flow):
             holder = self._holders[customer_id] = Holder(customer_id)
         return holder
 
-    def _open(self, customer_id: str, account: Account) -> None:
+    def _open(self, customer_id: str, account: LedgerAccount) -> None:
         """A customer has this account from now on, or has it at another place."""
         holder = self._holder(customer_id)
         holder.account = account
@@ -434,7 +434,7 @@ class Ledger(Flow):
             return
         id, account = holder.customer_id, holder.account
         if account is None:
-            account = Account(one.agent_id, one.path)
+            account = LedgerAccount(one.agent_id, one.path)
             self._open(id, account)
         account.balance += amount
         account.entries += 1

@@ -19,7 +19,7 @@ GAP_DAYS_MAX: Final = 400  # after so long without a watermark, weeks in which n
 WEEK: Final = 7
 
 
-class Running(Struct, gc=False, array_like=True):
+class OpenPeriods(Struct, gc=False, array_like=True):
     """What is kept; days by their ordinal, 0 before the first watermark.
 
     Args:

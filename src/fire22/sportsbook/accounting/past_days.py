@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 
 from fire22.flows.base import Table
-from fire22.sportsbook.accounting.customer_day import Cell, Sheet, decode_sheet, encode_sheet
+from fire22.sportsbook.accounting.customer_day import AgentDay, CustomerDay, decode_agent_day, encode_agent_day
 
 
-class Sheets:
+class PastDays:
     """Every sheet that is kept; days by their ordinal."""
 
     def __init__(self) -> None:
         self.table: Table[bytes] = Table("sheet", bytes)
-        self._open: dict[tuple[int, str], Sheet] = {}  # those that are being written to
+        self._open: dict[tuple[int, str], AgentDay] = {}  # those that are being written to
         self._paths: dict[int, dict[str, None]] = {}
 
     def loaded(self) -> None:
@@ -24,24 +24,24 @@ class Sheets:
         """The agents with a sheet of a day."""
         return self._paths.get(day, ())
 
-    def get(self, day: int, path: str) -> Sheet:
+    def get(self, day: int, path: str) -> AgentDay:
         """A sheet as it was last settled; empty where there is none."""
         kept = self.table.get(f"{day}|{path}")
-        return decode_sheet(kept) if kept is not None else {}
+        return decode_agent_day(kept) if kept is not None else {}
 
-    def put(self, day: int, path: str, sheet: Sheet) -> None:
+    def put(self, day: int, path: str, sheet: AgentDay) -> None:
         """Add or replace a sheet."""
-        self.table.put(f"{day}|{path}", encode_sheet(sheet))
+        self.table.put(f"{day}|{path}", encode_agent_day(sheet))
         self._paths.setdefault(day, {})[path] = None
 
-    def cell(self, day: int, path: str, customer: str) -> Cell:
+    def cell(self, day: int, path: str, customer: str) -> CustomerDay:
         """A cell to be changed; it counts once the sheets are settled."""
         sheet = self._open.get((day, path))
         if sheet is None:
             sheet = self._open[day, path] = self.get(day, path)
         cell = sheet.get(customer)
         if cell is None:
-            cell = sheet[customer] = Cell()
+            cell = sheet[customer] = CustomerDay()
         return cell
 
     def rename(self, path: str, customer: str, to: str) -> None:

@@ -7,7 +7,7 @@ from fire22.sportsbook.accounting.customer_day import Total, decode_total, encod
 from fire22.sportsbook.betting.periods import KINDS, Period, PeriodKind
 
 
-class Totals:
+class PeriodTotals:
     """Every total that is kept; periods by their kind and first day."""
 
     def __init__(self) -> None:

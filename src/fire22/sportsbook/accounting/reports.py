@@ -18,7 +18,7 @@ from fire22.core.scope import customer_path
 from fire22.core.times import to_text
 from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Flow, Handler, Table
-from fire22.sportsbook.accounting.customer_day import Sums, Total
+from fire22.sportsbook.accounting.customer_day import ActivitySums, Total
 from fire22.sportsbook.accounting.daybook import Daybook
 from fire22.sportsbook.accounting.revisions import Revisions
 from fire22.sportsbook.betting.money import Major
@@ -103,7 +103,7 @@ class Reports(Flow):
         out = ReportOut(scope, period.kind, period.key, revision, totals)
         self.out.stream(TOPIC, scope, "update", self.watermark_ms, _encode(out))
 
-    def _keep(self, period: Period, scope: str, sums: Sums, *, restated: bool) -> tuple[int, dict[str, Json]]:
+    def _keep(self, period: Period, scope: str, sums: ActivitySums, *, restated: bool) -> tuple[int, dict[str, Json]]:
         key = archive_key(period.kind, period.key)
         revision = self._revisions.next(period.first, f"{period.kind}|{scope}") if restated else 1
         document = _document(period, sums, self._book.money.major)
@@ -111,7 +111,7 @@ class Reports(Flow):
         return revision, document
 
 
-def _document(period: Period, sums: Sums, major: Major) -> dict[str, Json]:
+def _document(period: Period, sums: ActivitySums, major: Major) -> dict[str, Json]:
     document: dict[str, Json] = {
         "period": period.kind,
         "from": to_text(period.start_ms),

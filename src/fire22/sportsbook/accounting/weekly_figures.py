@@ -2,7 +2,7 @@
 
 A scope (an agent's path, or `/`) has one document for each of its direct children, sub-agents (`agent:` and the last
 part of the path, the sum of the sub-tree) and customers (`customer:<code>`), and one for itself under the empty key; a
-customer's own scope has that one alone. Always: balance = carry + figure + settled + adjustments.
+customer's own scope has that one alone. Always: balance = carry + figure + payments + adjustments.
 
 Documents are said with the watermark and at most `documents_max` at a time, so that a burst, or a new week, costs each
 of many customers a document in the next minute rather than all at once. Up to half of them are sums of sub-trees,
@@ -22,8 +22,8 @@ from fire22.core.scope import ROOT, ancestors
 from fire22.core.topic import Kind, Topic
 from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
-from fire22.sportsbook.accounting.customer_day import Sums
-from fire22.sportsbook.accounting.day_accounts import Account, Leaf, Money
+from fire22.sportsbook.accounting.customer_day import ActivitySums
+from fire22.sportsbook.accounting.day_accounts import Account, AgentAccounts, BalanceMoves
 from fire22.sportsbook.accounting.daybook import Daybook
 from fire22.sportsbook.accounting.ended_periods import Restated
 from fire22.sportsbook.accounting.revisions import Revisions
@@ -46,7 +46,7 @@ class Week:
         self.days = [0] * days
         self.deposits = self.withdrawals = self.chargebacks = self.adjustments = 0
 
-    def take(self, at: int, what: Sums | Money) -> None:
+    def take(self, at: int, what: ActivitySums | BalanceMoves) -> None:
         """Take in a day, the `at`-th of the week."""
         self.days[at] -= what.revenue
         self.deposits += what.deposits
@@ -65,14 +65,14 @@ class Week:
         self.adjustments += other.adjustments
 
     @property
-    def settled(self) -> int:
+    def payments(self) -> int:
         """What the customers paid in, less what was paid out."""
         return self.deposits - self.withdrawals - self.chargebacks
 
     @property
     def balance(self) -> int:
         """At the end."""
-        return self.carry + sum(self.days) + self.settled + self.adjustments
+        return self.carry + sum(self.days) + self.payments + self.adjustments
 
     def document(self, first: int, named: dict[str, Json], major: Major) -> dict[str, Json]:
         """As it is said; major units."""
@@ -85,7 +85,7 @@ class Week:
             "deposits": major(self.deposits),
             "withdrawals": major(self.withdrawals),
             "chargebacks": major(self.chargebacks),
-            "settled": major(self.settled),
+            "payments": major(self.payments),
             "adjustments": major(self.adjustments),
             "balance": major(self.balance),
         }
@@ -95,7 +95,7 @@ class Figures(Flow):
     """Comes after the day book."""
 
     name: ClassVar[str] = "figures"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
@@ -332,7 +332,9 @@ class Figures(Flow):
 
     # Sums.
 
-    def _past_weeks(self, leaf: Leaf, customers: Iterable[str], first: int, after: int) -> list[tuple[str, Week]]:
+    def _past_weeks(
+        self, leaf: AgentAccounts, customers: Iterable[str], first: int, after: int
+    ) -> list[tuple[str, Week]]:
         """An ended week of some of an agent's own customers."""
         hot = self._daybook.accounts.running.hot
         sheets = [(day, self._daybook.periods.sheet(day, day + 1, leaf.path)) for day in range(first, max(hot, after))]
@@ -366,7 +368,7 @@ class Figures(Flow):
                 weeks[above].add(weeks[path])
         return weeks
 
-    def _leaf_week(self, leaf: Leaf, first: int, after: int) -> Week:
+    def _leaf_week(self, leaf: AgentAccounts, first: int, after: int) -> Week:
         hot = self._daybook.accounts.running.hot
         week = Week(leaf.before, after - first)
         for day, money in leaf.days.items():
@@ -413,6 +415,6 @@ def _moved_before(account: Account, first: int) -> int:
     return sum(kept.row.moved for day, kept in account.days.items() if day < first)
 
 
-def _moved(money: Money) -> int:
+def _moved(money: BalanceMoves) -> int:
     paid = money.deposits - money.withdrawals - money.chargebacks + money.adjustments
     return money.opening + paid - money.revenue

@@ -35,7 +35,7 @@ _FOLLOWING: Final[dict[State, tuple[State, ...]]] = {
 _MOVES: Final[dict[State, int]] = {"completed": 1, "charged_back": -1}
 
 
-class Payment(Struct, frozen=True, gc=False, array_like=True):
+class PaymentRecord(Struct, frozen=True, gc=False, array_like=True):
     """A payment as it is known; minor units.
 
     Args:
@@ -83,13 +83,13 @@ def balance_minor(state: State, direction: Direction, amount_minor: int) -> int:
     return _MOVES.get(state, 0) * (amount_minor if direction == "deposit" else -amount_minor)
 
 
-def amounts(payment: Payment) -> dict[str, int]:
+def amounts(payment: PaymentRecord) -> dict[str, int]:
     """What a payment that waits adds to the sums of the queue; minor units."""
     deposit = payment.direction == "deposit"
     return {"deposits": payment.amount if deposit else 0, "withdrawals": 0 if deposit else payment.amount}
 
 
-def document(payment_id: str, payment: Payment, name: str, major: Major) -> dict[str, Json]:
+def document(payment_id: str, payment: PaymentRecord, name: str, major: Major) -> dict[str, Json]:
     """What the queue shows of a payment; money in major units. `name` is the customer's, empty where there is none."""
     shown: dict[str, Json] = {
         "paymentId": payment_id,

@@ -25,7 +25,7 @@ from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError, StateError
 from fire22.sportsbook.betting.facts import NO_TERMS, Terms
 from fire22.sportsbook.betting.money import half_up
-from fire22.sportsbook.betting.settlement import Leg, LegResult, Result, Settlement, customer_profit_minor
+from fire22.sportsbook.betting.settlement import GradedLeg, LegResult, Result, Settlement, customer_profit_minor
 from fire22.sportsbook.betting.wager_types import Slip, WagerType, type_of
 
 PRICE_STEP: Final = Fraction(1, 2_000_000)  # half of the last of the six decimals that a book keeps of a price
@@ -42,7 +42,7 @@ class Bet(Struct, frozen=True):
         free_play: the stake is the book's own.
     """
 
-    legs: tuple[Leg, ...]
+    legs: tuple[GradedLeg, ...]
     risk_minor: int
     to_win_minor: int | None = None
     type: str = ""
@@ -176,7 +176,7 @@ def extremes(bet: Bet) -> tuple[Fraction, Fraction]:
     return ends[0], ends[1]
 
 
-def _ended(leg: Leg, result: LegResult) -> Leg:
+def _ended(leg: GradedLeg, result: LegResult) -> GradedLeg:
     place = leg.place
     if place is None and (leg.result is None or not leg.result.won):
         place = result if leg.result is None or leg.result.void != 1 else leg.result

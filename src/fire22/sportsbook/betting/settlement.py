@@ -81,7 +81,7 @@ RESULTS: Final = {
 }
 
 
-class Leg(Struct, frozen=True):
+class GradedLeg(Struct, frozen=True):
     """One leg of a wager.
 
     Args:

@@ -39,7 +39,7 @@ from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError
 from fire22.sportsbook.betting.facts import LEGS_MAX, NO_TERMS, Terms
 from fire22.sportsbook.betting.odds import parse_odds
-from fire22.sportsbook.betting.settlement import NONE, ONE, PUSH, WIN, Leg, LegResult, multiplier
+from fire22.sportsbook.betting.settlement import NONE, ONE, PUSH, WIN, GradedLeg, LegResult, multiplier
 
 PARLAYS_MAX: Final = 5_000  # of one wager
 
@@ -53,7 +53,7 @@ class Slip(Struct, frozen=True):
         full: what a stake of 1 returns where every leg wins, as it was written down; where no pay table says it.
     """
 
-    legs: tuple[Leg, ...]
+    legs: tuple[GradedLeg, ...]
     terms: Terms = NO_TERMS
     full: Fraction | None = None
 
@@ -197,7 +197,7 @@ def _mean(returned: Sequence[Fraction | None]) -> Fraction | None:
     return total / len(returned)
 
 
-def _factor(leg: Leg) -> Fraction | None:
+def _factor(leg: GradedLeg) -> Fraction | None:
     return None if leg.result is None else multiplier(leg.odds, leg.result)
 
 
@@ -271,7 +271,7 @@ def _each_way(slip: Slip) -> Fraction | None:
     return _mean([_parlay(slip), _product(places)])
 
 
-def _place_factor(leg: Leg, fraction: Fraction) -> Fraction | None:
+def _place_factor(leg: GradedLeg, fraction: Fraction) -> Fraction | None:
     """Whoever has won is placed, and who did not run has no place to lose."""
     result, place = leg.result, leg.place
     if place is None and result is not None and (result.won or result.void == 1):

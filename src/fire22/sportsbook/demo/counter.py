@@ -180,5 +180,5 @@ class Betting:
 def _to_win(legs: list[Leg], stake_minor: int, type: str, terms: Terms) -> int:
     if type in PLAIN:
         return profit_minor(stake_minor, tuple([leg.price for leg in legs]))
-    struck = tuple([settlement.Leg(decimal_odds(leg.price)) for leg in legs])
+    struck = tuple([settlement.GradedLeg(decimal_odds(leg.price)) for leg in legs])
     return payoff.to_win_minor(payoff.Bet(struck, stake_minor, type=type, terms=terms))

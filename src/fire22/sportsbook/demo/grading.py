@@ -98,10 +98,10 @@ class Grading:
         return [changes.SettleWager(wager.id, "push", wager.cash_minor, at_ms, settled_by="desk")]
 
 
-def _graded(legs: Priced) -> tuple[settlement.Leg, ...]:
+def _graded(legs: Priced) -> tuple[settlement.GradedLeg, ...]:
     """Legs at exact odds."""
     return tuple(
-        [settlement.Leg(decimal_odds(odds) if isinstance(odds, int) else odds, result) for odds, result in legs]
+        [settlement.GradedLeg(decimal_odds(odds) if isinstance(odds, int) else odds, result) for odds, result in legs]
     )
 
 

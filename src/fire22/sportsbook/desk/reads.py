@@ -18,7 +18,7 @@ from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import struck_odds
 from fire22.sportsbook.betting.payoff import Bet
-from fire22.sportsbook.betting.settlement import LOSS, NONE, Leg, LegResult, dead_heat_share, place_share
+from fire22.sportsbook.betting.settlement import LOSS, NONE, GradedLeg, LegResult, dead_heat_share, place_share
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book.changes import NewLeg
 
@@ -282,18 +282,18 @@ _LEGS_SQL: Final = """
     WHERE l.wager_id = ? ORDER BY l.leg_no"""
 
 
-def _leg(row: tuple[Any, ...], places: int) -> Leg:
+def _leg(row: tuple[Any, ...], places: int) -> GradedLeg:
     _, decimal, price, won, void, shared, position, tied, known, percent = row
     odds = struck_odds(decimal, price)
     if won is None:
-        return Leg(odds)
+        return GradedLeg(odds)
     deduction = deducted(percent)
     result = LegResult(bool(won), Fraction(void), dead_heat_share(shared), deduction)
     if not places or result.void == 1 or (position is None and known < places):
-        return Leg(odds, result)
+        return GradedLeg(odds, result)
     share = NONE if position is None else place_share(position, tied, places)
     place = msgspec.structs.replace(LOSS if not share else LegResult(won=True, dead_heat=share), deduction=deduction)
-    return Leg(odds, result, place)
+    return GradedLeg(odds, result, place)
 
 
 def deducted(percent: float) -> Fraction:

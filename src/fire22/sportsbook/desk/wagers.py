@@ -15,7 +15,7 @@ from fire22.sportsbook.betting.errors import StateError
 from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.lifecycle import State
 from fire22.sportsbook.betting.payoff import Bet
-from fire22.sportsbook.betting.settlement import Leg, LegResult, cash_risk_minor
+from fire22.sportsbook.betting.settlement import GradedLeg, LegResult, cash_risk_minor
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
@@ -107,7 +107,7 @@ def settle(case: Case, command: commands.SettleWager) -> Done:
     return _done(case, wager.id, _state(wager))
 
 
-def _check_places(bet: Bet, legs: dict[str, Leg]) -> None:
+def _check_places(bet: Bet, legs: dict[str, GradedLeg]) -> None:
     """Whether it is known of each leg that has not won whether it was placed, where its wager bets on that.
 
     Raises:
@@ -288,7 +288,7 @@ def _state(wager: Wager) -> dict[str, Json]:
     return state
 
 
-def _graded(leg: Leg, one: commands.SelectionResult) -> Leg:
+def _graded(leg: GradedLeg, one: commands.SelectionResult) -> GradedLeg:
     """A leg with the result that a command gives it."""
     deduction = deducted(one.rule4_percent)
     result = _result(one.result, one.dead_heat, deduction)
@@ -315,7 +315,7 @@ def _asked(case: Case, command: commands.PlaceWager, offers: list[Offer]) -> Bet
     Raises:
         RequestError: `wager_type_unknown` or `wager_invalid`.
     """
-    legs = tuple([Leg(offer.exact) for offer in offers])
+    legs = tuple([GradedLeg(offer.exact) for offer in offers])
     given = Terms(
         by=command.by, points=command.points, ties=command.ties, fraction=command.fraction, places=command.places
     )

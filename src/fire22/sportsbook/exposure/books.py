@@ -7,7 +7,7 @@ from fire22.sportsbook.exposure.parlay import Parlay, Results, certain, graded, 
 from fire22.sportsbook.registry.open_wager import OpenWager
 
 
-class Leaf:
+class AgentScopes:
     """Where wagers are: a path with the scopes above it.
 
     Args:
@@ -42,8 +42,8 @@ class Books:
         self.scope(ROOT)
         self.parlays: dict[str, list[Parlay | None]] = {}
         self._results: dict[str, Results] = {}
-        self._leaves: dict[str, Leaf] = {}
-        self._touched: list[Leaf] = []
+        self._leaves: dict[str, AgentScopes] = {}
+        self._touched: list[AgentScopes] = []
 
     def scope(self, path: str) -> ScopeBook:
         """The book of a scope."""
@@ -89,7 +89,7 @@ class Books:
                 book.stirred.update(stirred)
                 book.linked.stirred.update(linked)
 
-    def _leaf(self, path: str, gross: int) -> Leaf:
+    def _leaf(self, path: str, gross: int) -> AgentScopes:
         """Where a wager is; noted as touched.
 
         Args:
@@ -97,7 +97,7 @@ class Books:
         """
         leaf = self._leaves.get(path)
         if leaf is None:
-            leaf = self._leaves[path] = Leaf(self.scope(path).chain)
+            leaf = self._leaves[path] = AgentScopes(self.scope(path).chain)
             for scope in leaf.scopes:
                 scope.below[path] = None
         if not leaf.is_touched:
@@ -140,7 +140,7 @@ class Books:
             market.take(leaf.scopes, market.places[leg.selection_id], wager.cash, wager.to_win)
         self._unnote(market, wager)
 
-    def _add_parlay(self, wager: OpenWager, leaf: Leaf) -> None:
+    def _add_parlay(self, wager: OpenWager, leaf: AgentScopes) -> None:
         """A wager that is no straight one with a leg that is known."""
         if not wager.legs:
             _add_blind(leaf, wager.to_win, 1)
@@ -164,7 +164,7 @@ class Books:
             return [graded(wager, self._results)]
         return shares(wager, self._results) or []
 
-    def _link(self, wager: OpenWager, parlay: Parlay, leaf: Leaf) -> None:
+    def _link(self, wager: OpenWager, parlay: Parlay, leaf: AgentScopes) -> None:
         for id in parlay.markets:
             market = self.markets[id]
             market.parlays.setdefault(wager.path, {})[parlay.id] = parlay
@@ -174,7 +174,7 @@ class Books:
             if scope.linked.components:
                 scope.linked.opened(parlay)
 
-    def _take_parlay(self, wager: OpenWager, leaf: Leaf) -> None:
+    def _take_parlay(self, wager: OpenWager, leaf: AgentScopes) -> None:
         if not wager.legs:
             _add_blind(leaf, -wager.to_win, -1)
             return
@@ -190,7 +190,7 @@ class Books:
             leaf.stirred[id] = None
             self._unnote(self.markets[id], wager)
 
-    def _unlink(self, wager: OpenWager, parlay: Parlay, leaf: Leaf) -> None:
+    def _unlink(self, wager: OpenWager, parlay: Parlay, leaf: AgentScopes) -> None:
         for id in parlay.markets:
             market = self.markets[id]
             of = market.parlays[wager.path]
@@ -215,7 +215,7 @@ class Books:
             del self.markets[market.id]
 
 
-def _add_blind(leaf: Leaf, profit: int, opened: int) -> None:
+def _add_blind(leaf: AgentScopes, profit: int, opened: int) -> None:
     """A wager of which nothing is known but what it wins at most."""
     for scope in leaf.scopes:
         scope.potential += profit

@@ -11,7 +11,7 @@ from typing import Final
 from fire22.core.message import Json
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.exposure.netting import MarketBook, Net, ScopeBook
-from fire22.sportsbook.registry.records import Market
+from fire22.sportsbook.registry.records import MarketRecord
 
 NOBODY: Final = "none"  # the worst outcome of a market on which the book cannot lose
 SUMMARY: Final = ""  # the key of the document of a scope in all
@@ -42,7 +42,7 @@ def summary(book: ScopeBook, markets: int, major: Major) -> Document:
     }
 
 
-def market_document(book: ScopeBook, of: MarketBook, market: Market | None, major: Major) -> Document:
+def market_document(book: ScopeBook, of: MarketBook, market: MarketRecord | None, major: Major) -> Document:
     """What a scope can lose on one market.
 
     Args:
@@ -69,7 +69,7 @@ def market_document(book: ScopeBook, of: MarketBook, market: Market | None, majo
     return document
 
 
-def _outcomes(net: Net, places: Mapping[str, int], market: Market | None, major: Major) -> tuple[Document, str]:
+def _outcomes(net: Net, places: Mapping[str, int], market: MarketRecord | None, major: Major) -> tuple[Document, str]:
     named = market.selections if market is not None else {}
     worst, lowest = NOBODY, 0
     outcomes: Document = {}

@@ -23,7 +23,7 @@ from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, is_as_struck
 from fire22.sportsbook.betting.settlement import LegResult, dead_heat_share, multiplier
 from fire22.sportsbook.betting.wager_types import known, parlays
-from fire22.sportsbook.registry.open_wager import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 
 SHARES_MAX: Final = 32  # parlays of one wager; one of more is a bound
 VOID: Final = ""  # the outcome of a market whose stakes go back
@@ -150,7 +150,7 @@ def shares(wager: OpenWager, results: Mapping[str, Results]) -> list[Parlay | No
     if kind is None or not kind.is_parlays or wager.free_play:
         return None
     terms = wager.terms or NO_TERMS
-    legs = tuple([settlement.Leg(exact(leg.odds)) for leg in wager.legs])
+    legs = tuple([settlement.GradedLeg(exact(leg.odds)) for leg in wager.legs])
     try:
         struck = is_as_struck(Bet(legs, wager.risk, wager.to_win, wager.type, terms))
     except RequestError:
@@ -175,7 +175,9 @@ def shares(wager: OpenWager, results: Mapping[str, Results]) -> list[Parlay | No
     return found
 
 
-def _graded(legs: Iterable[Leg], results: Mapping[str, Results]) -> tuple[tuple[OpenLeg, ...], Fraction, bool] | None:
+def _graded(
+    legs: Iterable[StruckLeg], results: Mapping[str, Results]
+) -> tuple[tuple[OpenLeg, ...], Fraction, bool] | None:
     """The open legs of a parlay, what the others multiply its stake with, and whether all of these have won whole."""
     left: list[OpenLeg] = []
     factor, struck = _ONE, True
@@ -220,7 +222,7 @@ def _leg_result(result: int, void: float, heat: float) -> LegResult:
     return LegResult(won=bool(result), void=Fraction(round(2 * void), 2), dead_heat=dead_heat_share(heat) or _ONE)
 
 
-def _result(leg: Leg, results: Mapping[str, Results]) -> LegResult | None:
+def _result(leg: StruckLeg, results: Mapping[str, Results]) -> LegResult | None:
     market = results.get(leg.market_id)
     return None if market is None else market.get(leg.selection_id)
 

@@ -35,10 +35,10 @@ from fire22.sportsbook.kpi.scope_figures import (
     Ahead,
     Base,
     Commissioned,
+    FigureSums,
     Liabilities,
     ScopeFigures,
     ScopeRow,
-    Sums,
     document,
 )
 from fire22.sportsbook.registry.flow import Registry
@@ -62,7 +62,7 @@ class KpiSettings(Struct, frozen=True):
     documents_max: Annotated[int, Meta(gt=0)] = 16
 
 
-class Running(Struct, frozen=True, gc=False, array_like=True):
+class RunningPeriods(Struct, frozen=True, gc=False, array_like=True):
     """The running periods: when they start and end and what they are called; ms since 1970 UTC."""
 
     day_ms: int = 0
@@ -99,14 +99,14 @@ class Kpi(Flow):
         self._liabilities = liabilities
         self._commissions = commissions
         self._rows: KeptRows[ScopeRow] = KeptRows("scope", ScopeRow, JOURNAL_BYTES)
-        self._running_row: Table[Running] = Table("running", Running)
+        self._running_row: Table[RunningPeriods] = Table("running", RunningPeriods)
         self._ahead: Table[Ahead] = Table("ahead", Ahead)
         self._sums = GroupSums()
         self._scopes: dict[str, ScopeFigures] = {}  # that have a document
         self._presence = Presence(self._sums, self._touch)
         self._settings = KpiSettings()
         self._go_by(BookSettings())
-        self._running = Running()
+        self._running = RunningPeriods()
         self._touched: dict[str, ScopeFigures] = {}
         self._waiting: dict[str, ScopeFigures] = {}  # in the order in which they wait
         self._waits = 0
@@ -152,7 +152,7 @@ class Kpi(Flow):
             moved.risk += wager.cash
             moved.to_win += wager.to_win
         self._sums.rise(self._touched)
-        self._running = self._running_row.get("now") or Running()
+        self._running = self._running_row.get("now") or RunningPeriods()
         self._presence.loaded(self.watermark_ms, self._running.day_ms)
         for scope, figures in self._scopes.items():
             figures.liability = self._liabilities.total(scope)
@@ -183,7 +183,7 @@ class Kpi(Flow):
     def flush(self) -> None:
         """A document for each scope whose figures moved."""
         for path, day_after, commission in self._commissions.posted:
-            self._add(path, self._periods.starts_ms(day_after) - 1, Sums(costs=commission))
+            self._add(path, self._periods.starts_ms(day_after) - 1, FigureSums(costs=commission))
         self._sums.rise(self._touched)
         for scope in self._liabilities.take_changed():
             figures = self._touched.get(scope) or self._touch(scope)
@@ -301,12 +301,12 @@ class Kpi(Flow):
         if accepted:
             self._presence.wagered(moved, move.fact.customer_id, move.at_ms)
         elif move.gone_ms:
-            self._add(move.fact.path, move.gone_ms, Sums(wagers=-1))
+            self._add(move.fact.path, move.gone_ms, FigureSums(wagers=-1))
 
     def _of_another_day(self, move: Movement, at_ms: int, *, accepted: bool) -> None:
         """A wager of before the running day was so at its start already; what one ahead does is none of today's."""
         scopes = ancestors(move.fact.path)
-        sums = Sums(move.revenue, move.handle, move.settled_handle, int(accepted))
+        sums = FigureSums(move.revenue, move.handle, move.settled_handle, int(accepted))
         self._add(move.fact.path, at_ms, sums)
         pending = (move.opened is not None) - (move.closed is not None)
         for scope in scopes:
@@ -325,13 +325,13 @@ class Kpi(Flow):
         payment = expect(fact, facts.Payment)
         if payment.direction == "deposit":
             at_ms = self._counted(self._time(fact.at_ms))
-            self._add(payment.path, at_ms, Sums(costs=payment.amount_minor))
+            self._add(payment.path, at_ms, FigureSums(costs=payment.amount_minor))
 
     def _adjusted(self, fact: Fact) -> None:
         adjusted = expect(fact, facts.BalanceAdjusted)
         if adjusted.kind == BONUS:
             at_ms = self._counted(self._time(fact.at_ms))
-            self._add(adjusted.path, at_ms, Sums(costs=adjusted.amount_minor))
+            self._add(adjusted.path, at_ms, FigureSums(costs=adjusted.amount_minor))
 
     def _login(self, fact: Fact) -> None:
         session = expect(fact, facts.Session)
@@ -366,7 +366,7 @@ class Kpi(Flow):
         day, week, month = (self._periods.period(kind, at_ms) for kind in ("day", "week", "month"))
         # After a change of the settings the days meet: none begins before the one before it has ended.
         start_ms = max(day.start_ms, before.ends_ms)
-        self._running = Running(
+        self._running = RunningPeriods(
             start_ms, min(week.start_ms, start_ms), min(month.start_ms, start_ms), day.end_ms,
             (day.key, week.key, month.key), week.end_ms, month.end_ms,
         )  # fmt: skip
@@ -410,7 +410,7 @@ class Kpi(Flow):
         self._ahead.put(key, one)
         return one
 
-    def _add(self, path: str, at_ms: int, sums: Sums) -> None:
+    def _add(self, path: str, at_ms: int, sums: FigureSums) -> None:
         """Count what happened at a moment; in periods that do not hold it, it is of before."""
         running = self._running
         is_ahead = at_ms >= running.ends_ms

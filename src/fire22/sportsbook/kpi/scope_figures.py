@@ -42,7 +42,7 @@ class Commissioned(Protocol):
         """
 
 
-class Sums(Struct, gc=False, array_like=True):
+class FigureSums(Struct, gc=False, array_like=True):
     """What adds up over wagers and over scopes.
 
     Args:
@@ -58,7 +58,7 @@ class Sums(Struct, gc=False, array_like=True):
     wagers: int = 0
     costs: int = 0
 
-    def add(self, other: "Sums") -> None:
+    def add(self, other: "FigureSums") -> None:
         """Take in others."""
         self.revenue += other.revenue
         self.handle += other.handle
@@ -66,9 +66,9 @@ class Sums(Struct, gc=False, array_like=True):
         self.wagers += other.wagers
         self.costs += other.costs
 
-    def less(self, other: "Sums") -> "Sums":
+    def less(self, other: "FigureSums") -> "FigureSums":
         """What is left without others."""
-        return Sums(
+        return FigureSums(
             self.revenue - other.revenue,
             self.handle - other.handle,
             self.settled - other.settled,
@@ -87,7 +87,7 @@ class Ahead(Struct, gc=False, array_like=True):
 
     starts_ms: int
     path: str
-    sums: Sums = msgspec.field(default_factory=Sums)
+    sums: FigureSums = msgspec.field(default_factory=FigureSums)
     pending: int = 0
 
 
@@ -112,10 +112,10 @@ class ScopeRow(Struct, gc=False, array_like=True):
         since_ms: up to which watermark the document is complete, while it waits.
     """
 
-    ever: Sums = msgspec.field(default_factory=Sums)
-    day: Sums = msgspec.field(default_factory=Sums)
-    week: Sums = msgspec.field(default_factory=Sums)
-    month: Sums = msgspec.field(default_factory=Sums)
+    ever: FigureSums = msgspec.field(default_factory=FigureSums)
+    day: FigureSums = msgspec.field(default_factory=FigureSums)
+    week: FigureSums = msgspec.field(default_factory=FigureSums)
+    month: FigureSums = msgspec.field(default_factory=FigureSums)
     base: Base = msgspec.field(default_factory=Base)
     waits: int = 0
     since_ms: int = 0
@@ -188,7 +188,7 @@ def document(
     return said
 
 
-def _period(key: str, ever: Sums, before: Sums, major: Major) -> dict[str, Json]:
+def _period(key: str, ever: FigureSums, before: FigureSums, major: Major) -> dict[str, Json]:
     revenue = ever.revenue - before.revenue
     handle, settled = ever.handle - before.handle, ever.settled - before.settled
     sums = _sums(revenue, handle, settled, ever.costs - before.costs, major)

@@ -5,7 +5,7 @@ from typing import Any
 from fire22.core.scope import ROOT
 from fire22.flows.base import Fact, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook.betting import codes, facts
-from fire22.sportsbook.registry.records import Agent, Customer
+from fire22.sportsbook.registry.records import AgentRecord, CustomerRecord
 
 
 class Directory:
@@ -17,8 +17,8 @@ class Directory:
     """
 
     def __init__(self) -> None:
-        self.agents: Table[Agent] = Table("agent", Agent)
-        self.customers: Table[Customer] = Table("customer", Customer)
+        self.agents: Table[AgentRecord] = Table("agent", AgentRecord)
+        self.customers: Table[CustomerRecord] = Table("customer", CustomerRecord)
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
@@ -60,7 +60,7 @@ class Directory:
         if path != ROOT and self.agents.get(path) is None:
             raise Refused(codes.AGENT_UNKNOWN, f"There is no agent at {path}.", path=path)
 
-    def _known(self, code: str) -> Customer:
+    def _known(self, code: str) -> CustomerRecord:
         customer = self.customers.get(code)
         if customer is None:
             raise Refused(codes.CUSTOMER_UNKNOWN, f"There is no customer {code}.", customerId=code)
@@ -68,18 +68,18 @@ class Directory:
 
     def _agent(self, fact: Fact) -> None:
         agent = expect(fact, facts.Agent)
-        self.agents.put(agent.path, Agent(agent.agent_id, agent.name, agent.status))
+        self.agents.put(agent.path, AgentRecord(agent.agent_id, agent.name, agent.status))
 
     def _agent_changed(self, fact: Fact) -> None:
         changed = expect(fact, facts.AgentChanged)
         if self.agents.get(changed.before.path) is None:
             reason = f"There is no agent at {changed.before.path}."
             raise Refused(codes.AGENT_UNKNOWN, reason, path=changed.before.path)
-        self.agents.put(changed.path, Agent(changed.agent_id, changed.name, changed.status))
+        self.agents.put(changed.path, AgentRecord(changed.agent_id, changed.name, changed.status))
 
     def _customer(self, fact: Fact) -> None:
         one = expect(fact, facts.Customer)
-        row = Customer(
+        row = CustomerRecord(
             one.agent_id, one.path, one.name, one.status, one.segment, one.bet_factor, one.credit_limit_minor,
             one.max_wager_minor,
         )  # fmt: skip

@@ -29,8 +29,8 @@ from fire22.sportsbook.registry.currencies import Rates
 from fire22.sportsbook.registry.directory import Directory
 from fire22.sportsbook.registry.markets import Markets
 from fire22.sportsbook.registry.movement import Kind, Movement
-from fire22.sportsbook.registry.open_wager import Bettor, Leg, OpenWager, bettor_of
-from fire22.sportsbook.registry.records import Agent, Customer, Market
+from fire22.sportsbook.registry.open_wager import Bettor, OpenWager, StruckLeg, bettor_of
+from fire22.sportsbook.registry.records import AgentRecord, CustomerRecord, MarketRecord
 from fire22.sportsbook.registry.wager_table import ClosedWager, WagerTable
 
 
@@ -40,7 +40,7 @@ class RegistrySettings(BookSettings, frozen=True):
     rates: Rates = field(default_factory=dict)
 
 
-class Asked(Struct, frozen=True, gc=False, array_like=True):
+class PendingWager(Struct, frozen=True, gc=False, array_like=True):
     """A wager that waits to be accepted; `content` is whatever else was told of it."""
 
     status: str
@@ -69,7 +69,7 @@ class Registry(Flow):
         self._agents, self._customers = self._directory.agents, self._directory.customers
         self._offered = Markets()
         self._markets, self._legs = self._offered.table, self._offered.legs
-        self._asked: Table[Asked] = Table("asked", Asked)
+        self._asked: Table[PendingWager] = Table("asked", PendingWager)
         self._wagers = WagerTable("wager", OpenWager)
         self._past: Table[int] = Table("past", int)
         self._bettors: dict[str, Bettor] = {}
@@ -119,11 +119,11 @@ class Registry(Flow):
     # What other flows may ask.
 
     @property
-    def over(self) -> Market | None:
+    def over(self) -> MarketRecord | None:
         """The market that the status at hand ends."""
         return self._offered.over
 
-    def agent(self, path: str) -> Agent | None:
+    def agent(self, path: str) -> AgentRecord | None:
         """The agent at a path."""
         return self._agents.get(path)
 
@@ -132,19 +132,19 @@ class Registry(Flow):
         """How many agents there are."""
         return len(self._agents)
 
-    def agents(self) -> Iterator[tuple[str, Agent]]:
+    def agents(self) -> Iterator[tuple[str, AgentRecord]]:
         """Every agent, by its path."""
         return iter(self._agents)
 
-    def customer(self, code: str) -> Customer | None:
+    def customer(self, code: str) -> CustomerRecord | None:
         """A customer as it is now."""
         return self._customers.get(code)
 
-    def market(self, market_id: str) -> Market | None:
+    def market(self, market_id: str) -> MarketRecord | None:
         """A market that is not over."""
         return self._markets.get(market_id)
 
-    def markets(self) -> Iterator[tuple[str, Market]]:
+    def markets(self) -> Iterator[tuple[str, MarketRecord]]:
         """Every market that is not over, by its id."""
         return iter(self._markets)
 
@@ -152,7 +152,7 @@ class Registry(Flow):
         """An open wager."""
         return self._wagers.open.get(wager_id)
 
-    def legs_of(self, wager: facts.WagerPlaced) -> tuple[Leg, ...]:
+    def legs_of(self, wager: facts.WagerPlaced) -> tuple[StruckLeg, ...]:
         """The legs of a wager that is not open, by the names that hold now."""
         return self._legs.of(wager.legs)
 
@@ -204,7 +204,7 @@ class Registry(Flow):
     def _requested(self, fact: Fact) -> None:
         wager = expect(fact, facts.WagerPlaced)
         self.check_amount(wager.currency, wager.customer_id)
-        asked = _asked(wager)
+        asked = _pending(wager)
         if self._asked.get(wager.wager_id) == asked:
             raise Repeated
         if wager.wager_id in self._wagers.open or self._wagers.over(wager.wager_id) is not None:
@@ -420,14 +420,14 @@ def _is_same(before: OpenWager, again: OpenWager) -> bool:
     return msgspec.structs.replace(before, at_ms=again.at_ms, legs=legs) == msgspec.structs.replace(again, legs=other)
 
 
-def _asked(wager: facts.WagerPlaced) -> Asked:
+def _pending(wager: facts.WagerPlaced) -> PendingWager:
     """A wager that waits, as it is asked for."""
     content = (
         wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type, wager.risk_minor,
         wager.to_win_minor, wager.free_play, wager.terms,
         [(leg.market_id, leg.selection_id, leg.odds) for leg in wager.legs],
     )  # fmt: skip
-    return Asked(wager.status, msgspec.json.encode(content).decode())
+    return PendingWager(wager.status, msgspec.json.encode(content).decode())
 
 
 def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:

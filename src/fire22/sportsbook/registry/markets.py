@@ -3,8 +3,8 @@
 from fire22.core.times import to_ms
 from fire22.flows.base import Fact, Handler, Table, expect
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.open_wager import Legs, Names
-from fire22.sportsbook.registry.records import Market, Selection
+from fire22.sportsbook.registry.open_wager import LegNames, Legs
+from fire22.sportsbook.registry.records import MarketRecord, SelectionRecord
 
 
 class Markets:
@@ -17,9 +17,9 @@ class Markets:
     """
 
     def __init__(self) -> None:
-        self.table: Table[Market] = Table("market", Market)
+        self.table: Table[MarketRecord] = Table("market", MarketRecord)
         self.legs = Legs(self._names)
-        self.over: Market | None = None
+        self.over: MarketRecord | None = None
 
     def handlers(self) -> dict[str, Handler]:
         """Of markets, their status and prices."""
@@ -33,10 +33,10 @@ class Markets:
 
     def _market(self, fact: Fact) -> None:
         one = expect(fact, facts.Market)
-        selections = {each.selection_id: Selection(each.name, each.odds) for each in one.selections}
+        selections = {each.selection_id: SelectionRecord(each.name, each.odds) for each in one.selections}
         starts_ms = to_ms(one.starts_at) if one.starts_at else 0
         closes_ms = to_ms(one.closes_at) if one.closes_at else 0
-        row = Market(
+        row = MarketRecord(
             one.event_id, one.type, one.status, one.event_name, one.sport, one.period, one.line, starts_ms, closes_ms,
             one.liability_limit_minor, selections,
         )  # fmt: skip
@@ -64,10 +64,10 @@ class Markets:
             selection.odds = changed.new_odds
             self.table.put(changed.market_id, market)
 
-    def _names(self, market_id: str, selection_id: str) -> Names | None:
+    def _names(self, market_id: str, selection_id: str) -> LegNames | None:
         market = self.table.get(market_id)
         if market is None:
             return None
         selection = market.selections.get(selection_id)
         name = selection.name if selection is not None else ""
-        return Names(market.event_id, market.event_name, market.type, market.period, name, market.line)
+        return LegNames(market.event_id, market.event_name, market.type, market.period, name, market.line)

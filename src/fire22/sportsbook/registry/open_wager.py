@@ -16,7 +16,7 @@ from fire22.sportsbook.betting import facts
 SELECTIONS_MAX: Final = 65_536  # whose legs are remembered
 
 
-class Names(Struct, frozen=True, gc=False, array_like=True):
+class LegNames(Struct, frozen=True, gc=False, array_like=True):
     """What people call a leg, as the book had it when the wager was placed; empty is unknown.
 
     Args:
@@ -31,13 +31,13 @@ class Names(Struct, frozen=True, gc=False, array_like=True):
     line: float | None = None
 
 
-class Leg(Struct, frozen=True, gc=False, array_like=True):
+class StruckLeg(Struct, frozen=True, gc=False, array_like=True):
     """One leg of an open wager; `names` is None where nobody knew the market."""
 
     market_id: str
     selection_id: str
     odds: float
-    names: Names | None = None
+    names: LegNames | None = None
 
 
 class OpenWager(Struct, frozen=True, gc=False, array_like=True):
@@ -62,7 +62,7 @@ class OpenWager(Struct, frozen=True, gc=False, array_like=True):
     version: int
     channel: str
     ip: str
-    legs: tuple[Leg, ...]
+    legs: tuple[StruckLeg, ...]
     terms: facts.Terms | None = None
 
     @property
@@ -104,12 +104,12 @@ class Legs:
         names: of a market's selection now; asked once for each selection until its market is forgotten.
     """
 
-    def __init__(self, names: Callable[[str, str], Names | None]) -> None:
+    def __init__(self, names: Callable[[str, str], LegNames | None]) -> None:
         self._names = names
-        self._last: dict[str, tuple[Leg]] = {}
+        self._last: dict[str, tuple[StruckLeg]] = {}
         self._of_market: dict[str, dict[str, None]] = {}
 
-    def of(self, legs: tuple[facts.Leg, ...]) -> tuple[Leg, ...]:
+    def of(self, legs: tuple[facts.Leg, ...]) -> tuple[StruckLeg, ...]:
         """The legs of a wager; those of a straight one are shared with others."""
         if len(legs) != 1:
             return tuple([self._leg(leg) for leg in legs])
@@ -132,12 +132,12 @@ class Legs:
         for selection_id in self._of_market.pop(market_id, ()):
             self._last.pop(selection_id, None)
 
-    def _leg(self, leg: facts.Leg) -> Leg:
+    def _leg(self, leg: facts.Leg) -> StruckLeg:
         known = self._last.get(leg.selection_id)
         if known is not None and known[0].market_id == leg.market_id:
             last = known[0]
             if last.odds == leg.odds:
                 return last
-            return Leg(last.market_id, last.selection_id, leg.odds, last.names)
+            return StruckLeg(last.market_id, last.selection_id, leg.odds, last.names)
         names = self._names(leg.market_id, leg.selection_id)
-        return Leg(intern(leg.market_id), intern(leg.selection_id), leg.odds, names)
+        return StruckLeg(intern(leg.market_id), intern(leg.selection_id), leg.odds, names)

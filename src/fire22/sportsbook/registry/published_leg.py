@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from fire22.sportsbook.registry.open_wager import Leg
+from fire22.sportsbook.registry.open_wager import StruckLeg
 
 
-class SaidLeg(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+class PublishedLeg(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """One of the `legs`: what was bet on, by the names of the bet; only the ids where nobody knew the market."""
 
     market_id: str
@@ -19,12 +19,12 @@ class SaidLeg(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True)
     selection: str = ""
 
 
-def said_leg(leg: Leg) -> SaidLeg:
+def published_leg(leg: StruckLeg) -> PublishedLeg:
     """A leg, by the names of the bet."""
     names = leg.names
     if names is None:
-        return SaidLeg(leg.market_id, leg.selection_id, leg.odds)
-    return SaidLeg(
+        return PublishedLeg(leg.market_id, leg.selection_id, leg.odds)
+    return PublishedLeg(
         leg.market_id, leg.selection_id, leg.odds, names.event_id, names.event, names.market, names.period,
         names.line, names.selection,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Agent(Struct, frozen=True, gc=False, array_like=True):
+class AgentRecord(Struct, frozen=True, gc=False, array_like=True):
     """An agent, by its path."""
 
     agent_id: str
@@ -11,7 +11,7 @@ class Agent(Struct, frozen=True, gc=False, array_like=True):
     status: str
 
 
-class Customer(Struct, gc=False, array_like=True):
+class CustomerRecord(Struct, gc=False, array_like=True):
     """A customer, by its code; minor units. `path` is where it belongs now."""
 
     agent_id: str
@@ -24,14 +24,14 @@ class Customer(Struct, gc=False, array_like=True):
     max_wager_minor: int = 0
 
 
-class Selection(Struct, gc=False, array_like=True):
+class SelectionRecord(Struct, gc=False, array_like=True):
     """An outcome of a market and its decimal odds now."""
 
     name: str
     odds: float
 
 
-class Market(Struct, gc=False, array_like=True):
+class MarketRecord(Struct, gc=False, array_like=True):
     """A market that is not over, by its id; 0 ms is unknown."""
 
     event_id: str
@@ -44,4 +44,4 @@ class Market(Struct, gc=False, array_like=True):
     starts_ms: int = 0
     closes_ms: int = 0
     liability_limit_minor: int = 0
-    selections: dict[str, Selection] = {}
+    selections: dict[str, SelectionRecord] = {}

@@ -17,12 +17,12 @@ from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.odds import combined_odds
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.registry.flow import Registry
-from fire22.sportsbook.registry.open_wager import Leg
-from fire22.sportsbook.registry.published_leg import said_leg
+from fire22.sportsbook.registry.open_wager import StruckLeg
+from fire22.sportsbook.registry.published_leg import published_leg
 from fire22.sportsbook.registry.waiting_list import WaitingList
 
 
-class Asked(Struct, frozen=True, gc=False, array_like=True):
+class Review(Struct, frozen=True, gc=False, array_like=True):
     """A wager that waits; minor units.
 
     Args:
@@ -39,7 +39,7 @@ class Asked(Struct, frozen=True, gc=False, array_like=True):
     type: str
     risk: int
     to_win: int
-    legs: tuple[Leg, ...]
+    legs: tuple[StruckLeg, ...]
     asked_ms: int
 
 
@@ -47,13 +47,13 @@ class Reviews(Flow):
     """Comes after the registry, which judges what may follow a request."""
 
     name: ClassVar[str] = "reviews"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.topics = (Topic("reviews", Kind.VIEW),)
         self._book = registry
-        self._asked: Table[Asked] = Table("asked", Asked)
+        self._asked: Table[Review] = Table("asked", Review)
         self._list = WaitingList(_document, _amounts)
         self._at_ms = 0
 
@@ -89,13 +89,13 @@ class Reviews(Flow):
         legs = self._book.legs_of(wager)
         if before is not None and [leg.selection_id for leg in legs] == [leg.selection_id for leg in before.legs]:
             legs = before.legs  # by the names of the first request
-        asked = Asked(
+        asked = Review(
             wager.status, fact.seq, wager.wager_number, wager.customer_id, wager.agent_id, wager.path, wager.type,
             wager.risk_minor, wager.to_win_minor, legs, at_ms if before is None else before.asked_ms,
         )  # fmt: skip
         self._wait(wager.wager_id, asked, before)
 
-    def _wait(self, id: str, asked: Asked, before: Asked | None) -> None:
+    def _wait(self, id: str, asked: Review, before: Review | None) -> None:
         """Put it into the line; one for another customer or for other amounts comes at the end of it."""
         if before is not None:
             if _place(asked) == _place(before):
@@ -123,15 +123,15 @@ class Reviews(Flow):
             self._at_ms = max(self._at_ms, fact.at_ms)
 
 
-def _place(asked: Asked) -> tuple[str, str, int, int]:
+def _place(asked: Review) -> tuple[str, str, int, int]:
     return asked.customer_id, asked.path, asked.risk, asked.to_win
 
 
-def _amounts(asked: Asked) -> dict[str, int]:
-    return {"risk": asked.risk, "toWin": asked.to_win}
+def _amounts(asked: Review) -> dict[str, int]:
+    return {"amount": asked.risk, "toWin": asked.to_win}
 
 
-def _document(wager_id: str, asked: Asked, major: Major) -> dict[str, Json]:
+def _document(wager_id: str, asked: Review, major: Major) -> dict[str, Json]:
     document: dict[str, Json] = {
         "wagerId": wager_id,
         "wagerNumber": asked.number,
@@ -145,7 +145,7 @@ def _document(wager_id: str, asked: Asked, major: Major) -> dict[str, Json]:
         "requestedAt": to_text(asked.asked_ms),
     }
     if asked.legs:
-        legs: list[Json] = [msgspec.to_builtins(said_leg(leg)) for leg in asked.legs]
+        legs: list[Json] = [msgspec.to_builtins(published_leg(leg)) for leg in asked.legs]
         document["legs"] = legs
         if asked.type in PLAIN:
             document["odds"] = combined_odds(asked.legs)

@@ -23,7 +23,7 @@ RANK: Final[dict[Severity, int]] = {"info": 0, "warn": 1, "critical": 2}
 SYSTEM: Final = "system"  # who closes an alert when there are too many
 
 
-class Alert(Struct, gc=False, array_like=True):
+class AlertRecord(Struct, gc=False, array_like=True):
     """One alert.
 
     Args:
@@ -60,7 +60,7 @@ class Queue:
     """All alerts, and what the group has changed of them."""
 
     def __init__(self) -> None:
-        self.alerts: Table[Alert] = Table("alert", Alert)
+        self.alerts: Table[AlertRecord] = Table("alert", AlertRecord)
         self.quiet: Table[int] = Table("quiet", int)
         self.counts: Table[int] = Table("counts", int)
         self.changed: dict[str, None] = {}
@@ -79,7 +79,7 @@ class Queue:
             self._by_cause[alert.rule, alert.cause] = alert.alert_id
         self._leaves_ms = 0
 
-    def take(self, rule: str, cooldown_ms: int, finding: Finding, mark: str) -> Alert | None:
+    def take(self, rule: str, cooldown_ms: int, finding: Finding, mark: str) -> AlertRecord | None:
         """Open an alert for a finding, or add to the one of its cause.
 
         Args:
@@ -100,11 +100,11 @@ class Queue:
             self.quiet.pop(f"{rule}|{finding.cause}")
         return self._open(rule, cooldown_ms, finding, mark)
 
-    def _open(self, rule: str, cooldown_ms: int, finding: Finding, mark: str) -> Alert | None:
+    def _open(self, rule: str, cooldown_ms: int, finding: Finding, mark: str) -> AlertRecord | None:
         digest = blake2s(finding.cause.encode(), digest_size=5).hexdigest()
         number = (self.counts.get("opened") or 0) + 1
         self.counts.put("opened", number)
-        alert = Alert(
+        alert = AlertRecord(
             f"{rule}-{mark}-{digest}", rule, finding.cause, finding.severity, finding.title, finding.entity,
             finding.path, finding.evidence, finding.at_ms, finding.at_ms, cooldown_ms, number,
             wager_ids=list(finding.wager_ids[-WAGER_IDS_MAX:]), customer_id=finding.customer_id,
@@ -114,7 +114,7 @@ class Queue:
         self._put(alert)
         return alert if alert.severity == "critical" else None
 
-    def _add(self, alert: Alert, cooldown_ms: int, finding: Finding) -> Alert | None:
+    def _add(self, alert: AlertRecord, cooldown_ms: int, finding: Finding) -> AlertRecord | None:
         alert.count += 1
         alert.cooldown_ms = cooldown_ms
         alert.updated_ms = max(alert.updated_ms, finding.at_ms)
@@ -156,11 +156,11 @@ class Queue:
             self._closed(alert, at_ms)
         self._put(alert)
 
-    def _closed(self, alert: Alert, at_ms: int) -> None:
+    def _closed(self, alert: AlertRecord, at_ms: int) -> None:
         alert.closed_ms = at_ms
         self._leaves_ms = 0
 
-    def leaving(self, now_ms: int, keep_ms: int, alerts_max: int) -> Iterator[Alert]:
+    def leaving(self, now_ms: int, keep_ms: int, alerts_max: int) -> Iterator[AlertRecord]:
         """Take out what was closed long ago, and the oldest beyond `alerts_max`: closed and mild ones first."""
         if len(self.alerts) > alerts_max:
             order = sorted((one for _, one in self.alerts), key=_worth)
@@ -179,7 +179,7 @@ class Queue:
         staying = [one.closed_ms + keep_ms for one in closed if one.closed_ms + keep_ms > now_ms]
         self._leaves_ms = min(staying, default=now_ms + keep_ms)
 
-    def _left(self, alert: Alert) -> Alert:
+    def _left(self, alert: AlertRecord) -> AlertRecord:
         """An alert goes; its cause stays quiet for what is left of the cooldown."""
         self.alerts.pop(alert.alert_id)
         self.changed.pop(alert.alert_id, None)
@@ -193,17 +193,17 @@ class Queue:
         for key in sorted(key for key, until_ms in self.quiet if until_ms <= now_ms):
             self.quiet.pop(key)
 
-    def _put(self, alert: Alert) -> None:
+    def _put(self, alert: AlertRecord) -> None:
         self.alerts.put(alert.alert_id, alert)
         self.changed[alert.alert_id] = None
 
 
-def _worth(alert: Alert) -> tuple[bool, int, int]:
+def _worth(alert: AlertRecord) -> tuple[bool, int, int]:
     """What is given up first, sorts first."""
     return alert.status != "closed", RANK[alert.severity], alert.number
 
 
-def document(alert: Alert, agent_id: str) -> dict[str, Json]:
+def document(alert: AlertRecord, agent_id: str) -> dict[str, Json]:
     """An alert as people see it; money in major units. `agent_id` is of the agent at its path, empty for the house."""
     body: dict[str, Json] = {
         "alertId": alert.alert_id,
@@ -229,7 +229,7 @@ def document(alert: Alert, agent_id: str) -> dict[str, Json]:
     return body
 
 
-def _decisions(alert: Alert) -> dict[str, Json]:
+def _decisions(alert: AlertRecord) -> dict[str, Json]:
     """Who has decided what of an alert."""
     decisions = {
         "acknowledgedBy": alert.actors.get("acknowledged"),
@@ -240,6 +240,6 @@ def _decisions(alert: Alert) -> dict[str, Json]:
     return {name: value for name, value in decisions.items() if value}
 
 
-def scopes(alert: Alert) -> list[str]:
+def scopes(alert: AlertRecord) -> list[str]:
     """Where an alert's document stands: at every agent over all of its evidence."""
     return list(ancestors(alert.path))

@@ -20,9 +20,9 @@ from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.movement import MOVES
-from fire22.sportsbook.risk.alert_queue import Alert, Queue, document, scopes
+from fire22.sportsbook.risk.alert_queue import AlertRecord, Queue, document, scopes
 from fire22.sportsbook.risk.base import EVER, Finding, Rule, Scene
-from fire22.sportsbook.risk.context import Balances, Exposure, Offer, RuleContext
+from fire22.sportsbook.risk.context import Balances, Exposure, MarketCheck, RuleContext
 from fire22.sportsbook.risk.rules import RULES
 
 TOPIC: Final = "alerts"
@@ -74,7 +74,7 @@ class Alerts(Flow):
     """
 
     name: ClassVar[str] = "risk"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(
         self, registry: Registry, balances: Balances, exposure: Exposure, rules: Iterable[type[Rule]] = RULES
@@ -94,7 +94,7 @@ class Alerts(Flow):
         self._fact: Fact | None = None
         self._at_ms = 0
         self._critical: dict[str, None] = {}
-        self._gone: list[Alert] = []
+        self._gone: list[AlertRecord] = []
         self._dispatch()
 
     @property
@@ -185,7 +185,7 @@ class Alerts(Flow):
             "alert.closed": self._closed,
         }
 
-    def alert(self, alert_id: str) -> Alert | None:
+    def alert(self, alert_id: str) -> AlertRecord | None:
         """An alert that is in sight, as it is now."""
         return self._queue.alerts.get(alert_id)
 
@@ -228,7 +228,7 @@ class Alerts(Flow):
             if finding is not None:
                 self._take(rule, finding)
 
-    def _offer(self, market_id: str) -> Offer | None:
+    def _offer(self, market_id: str) -> MarketCheck | None:
         """A market that is not over, with what passes on it."""
         market = self._book.market(market_id)
         if market is None:
@@ -237,7 +237,7 @@ class Alerts(Flow):
         for rule in self._passing:
             of_rule = rule.passes(market)
             until_ms, times = min(until_ms, of_rule[0]), min(times, of_rule[1])
-        offer = self._offers[market_id] = Offer(market, until_ms, times)
+        offer = self._offers[market_id] = MarketCheck(market, until_ms, times)
         return offer
 
     def _settled(self, fact: Fact) -> None:
@@ -401,7 +401,7 @@ class Alerts(Flow):
         if alert is not None:
             self._critical[alert.alert_id] = None
 
-    def _say(self, alert: Alert) -> None:
+    def _say(self, alert: AlertRecord) -> None:
         """Put the document at each scope, and away from those that do not cover all of it any more."""
         body = document(alert, self._agent_id(alert))
         here = scopes(alert)
@@ -415,7 +415,7 @@ class Alerts(Flow):
             alert.scopes = here
             self._queue.alerts.put(alert.alert_id, alert)
 
-    def _archive(self, alert: Alert) -> None:
+    def _archive(self, alert: AlertRecord) -> None:
         """Keep an alert for ever where it was seen, and take it out of sight."""
         body = document(alert, self._agent_id(alert))
         for scope in scopes(alert):
@@ -423,7 +423,7 @@ class Alerts(Flow):
         for scope in alert.scopes:
             self.out.view(TOPIC, scope, alert.alert_id, "alert", alert.updated_ms, None)
 
-    def _notify(self, alert: Alert) -> None:
+    def _notify(self, alert: AlertRecord) -> None:
         """Tell the agent of a critical alert; what is the house's is in the view of those who watch the house."""
         agent_id = self._agent_id(alert)
         if agent_id:
@@ -431,6 +431,6 @@ class Alerts(Flow):
             target = f"user:{agent_id}"
             self.out.stream(DIRECT, ROOT, "alert", alert.updated_ms, data, priority=CRITICAL, target=target)
 
-    def _agent_id(self, alert: Alert) -> str:
+    def _agent_id(self, alert: AlertRecord) -> str:
         agent = self._book.agent(alert.path)
         return agent.agent_id if agent is not None else ""

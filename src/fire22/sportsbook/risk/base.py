@@ -17,10 +17,10 @@ from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry.movement import Movement
 from fire22.sportsbook.registry.open_wager import OpenWager
-from fire22.sportsbook.registry.records import Customer, Market
+from fire22.sportsbook.registry.records import CustomerRecord, MarketRecord
 from fire22.sportsbook.risk.context import RuleContext
-from fire22.sportsbook.risk.customer_history import Player
-from fire22.sportsbook.risk.prices import Ended
+from fire22.sportsbook.risk.customer_history import CustomerHistory
+from fire22.sportsbook.risk.prices import ClosedMarket
 
 Severity = Literal["info", "warn", "critical"]
 EntityType = Literal["customer", "market", "selection", "agent", "ip"]
@@ -101,9 +101,9 @@ class Scene:
     def __init__(self) -> None:
         self.move: Movement
         self.bet: OpenWager
-        self.customer: Customer
-        self.market: Market | None
-        self.player: Player
+        self.customer: CustomerRecord
+        self.market: MarketRecord | None
+        self.player: CustomerHistory
         self.place: int
 
 
@@ -164,7 +164,7 @@ class Rule:
     def placed(self, scene: Scene) -> Finding | None:
         """A wager was accepted."""
 
-    def passes(self, market: Market) -> tuple[int, float]:
+    def passes(self, market: MarketRecord) -> tuple[int, float]:
         """Which legs on a market are nothing to it; wagers of such legs alone need not be shown to it when placed.
 
         What it says may change when anything is told of the market; where it changes for another reason, the rule
@@ -208,7 +208,7 @@ class Rule:
     def offered(self, market_id: str, at_ms: int) -> None:
         """A market was told of, with its prices."""
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: ClosedMarket) -> None:
         """A market takes no more wagers."""
 
     def renamed(self, before: str, customer_id: str) -> None:
@@ -233,12 +233,12 @@ def called(scene: Scene) -> str:
     return who(scene.bet.customer_id, scene.customer)
 
 
-def who(customer_id: str, customer: Customer | None) -> str:
+def who(customer_id: str, customer: CustomerRecord | None) -> str:
     """A customer, in a sentence."""
     return f"{customer.name} ({customer_id})" if customer is not None and customer.name else customer_id
 
 
-def title_of(market: Market | None, market_id: str) -> str:
+def title_of(market: MarketRecord | None, market_id: str) -> str:
     """A market, as people call it."""
     if market is None:
         return market_id
@@ -246,7 +246,7 @@ def title_of(market: Market | None, market_id: str) -> str:
     return f"{market.event_name or market.event_id}, {market.type.replace('_', ' ')}{line}"
 
 
-def side_of(market: Market | None, market_id: str, selection_id: str) -> str:
+def side_of(market: MarketRecord | None, market_id: str, selection_id: str) -> str:
     """A selection, as people call it."""
     selection = market.selections.get(selection_id) if market is not None else None
     return f"{title_of(market, market_id)}: {selection.name if selection is not None else selection_id}"

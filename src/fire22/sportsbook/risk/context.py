@@ -14,14 +14,14 @@ from fire22.flows.base import Table
 from fire22.flows.journal import Journal
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.open_wager import OpenWager
-from fire22.sportsbook.registry.records import Customer, Market
-from fire22.sportsbook.risk.customer_history import Player, PlayerRow, player_of, player_row
+from fire22.sportsbook.registry.records import CustomerRecord, MarketRecord
+from fire22.sportsbook.risk.customer_history import CustomerHistory, CustomerHistoryRow, player_of, player_row
 from fire22.sportsbook.risk.prices import Prices
 
 JOURNAL_BYTES: Final = 2 << 20  # some 20,000 wagers
 
 
-class Offer:
+class MarketCheck:
     """A market that is not over, and which wagers on it every rule that looks at single legs lets pass.
 
     Attributes:
@@ -31,7 +31,7 @@ class Offer:
 
     __slots__ = ("market", "odds", "until_ms")
 
-    def __init__(self, market: Market, until_ms: int, times: float) -> None:
+    def __init__(self, market: MarketRecord, until_ms: int, times: float) -> None:
         self.market = market
         self.until_ms = until_ms
         self.odds = {id: selection.odds * times for id, selection in market.selections.items()}
@@ -58,7 +58,7 @@ Bet = tuple[str, int, int, str]  # customer, time, stake, wager
 Result = tuple[str, int, str]  # customer, time, the wager if it was lost
 
 
-class Group(NamedTuple):
+class GroupHistory(NamedTuple):
     """What one commit group did to customers."""
 
     bets: list[Bet]
@@ -81,12 +81,14 @@ class RuleContext:
         self.book = book
         self.balances = balances
         self.exposure = exposure
-        self.players: Table[Player] = Table("player", Player, enc_hook=player_row, dec_hook=player_of, format=PlayerRow)
-        self.known: dict[str, Player] = {}
-        self.offers: dict[str, Offer] = {}
+        self.players: Table[CustomerHistory] = Table(
+            "player", CustomerHistory, enc_hook=player_row, dec_hook=player_of, format=CustomerHistoryRow
+        )
+        self.known: dict[str, CustomerHistory] = {}
+        self.offers: dict[str, MarketCheck] = {}
         self.prices = Prices(book)
         self.watermark_ms = 0
-        self._journal: Journal[Group] = Journal("journal", Group, JOURNAL_BYTES)
+        self._journal: Journal[GroupHistory] = Journal("journal", GroupHistory, JOURNAL_BYTES)
         self._bets: list[OpenWager] = []
         self._results: list[Result] = []
         self._renamed: dict[str, None] = {}  # in this group, both codes of each
@@ -116,19 +118,19 @@ class RuleContext:
 
     # Customers.
 
-    def player(self, customer_id: str) -> Player:
+    def player(self, customer_id: str) -> CustomerHistory:
         """What is remembered of a customer."""
         player = self.known.get(customer_id) or self.players.get(customer_id)
         if player is None:
-            player = Player()
+            player = CustomerHistory()
             self.players.keep(customer_id, player)
         self.known[customer_id] = player
         return player
 
-    def customer(self, player: Player, wager: OpenWager) -> Customer:
+    def customer(self, player: CustomerHistory, wager: OpenWager) -> CustomerRecord:
         """Who placed a wager."""
         known = player.row = self.book.customer(wager.customer_id)
-        return known if known is not None else Customer(wager.agent_id, wager.path, "", "")
+        return known if known is not None else CustomerRecord(wager.agent_id, wager.path, "", "")
 
     def open_minor(self, customer_id: str) -> int:
         """The cash at risk in what a customer has open."""
@@ -141,7 +143,7 @@ class RuleContext:
         if player is not None:
             player.row = None
 
-    def placed(self, player: Player, wager: OpenWager) -> int:
+    def placed(self, player: CustomerHistory, wager: OpenWager) -> int:
         """Remember a bet that is open; returns its place among the player's."""
         player.cash += wager.cash
         player.to_win += wager.to_win
@@ -149,7 +151,7 @@ class RuleContext:
         self._bets.append(wager)
         return player.bet(wager.at_ms, wager.cash, wager.wager_id)
 
-    def settled(self, player: Player, wager: OpenWager, at_ms: int, returned: int) -> None:
+    def settled(self, player: CustomerHistory, wager: OpenWager, at_ms: int, returned: int) -> None:
         """Remember how a wager ended; one whose stake went back, and a free play that was lost, say nothing."""
         player.cash -= wager.cash
         player.to_win -= wager.to_win
@@ -167,7 +169,7 @@ class RuleContext:
         self.players.put(customer_id, player)
         # What the journal has under the old code must not count for whoever comes under it.
         self.known.pop(before)
-        self.players.put(before, Player())
+        self.players.put(before, CustomerHistory())
         self._bets = [
             msgspec.structs.replace(bet, customer_id=customer_id) if bet.customer_id == before else bet
             for bet in self._bets
@@ -189,7 +191,7 @@ class RuleContext:
             return
         players, journal = self.players, self._journal
         bets = [(one.customer_id, one.at_ms, one.cash, one.wager_id) for one in self._bets]
-        for number, dropped in journal.add(Group(bets, self._results)):
+        for number, dropped in journal.add(GroupHistory(bets, self._results)):
             for customer_id in [*[bet[0] for bet in dropped.bets], *[result[0] for result in dropped.results]]:
                 player = self.player(customer_id)
                 if player.stored < number:

@@ -5,14 +5,14 @@ from bisect import bisect_right
 from typing import Final, NamedTuple
 
 from fire22.sportsbook.registry.open_wager import OpenWager
-from fire22.sportsbook.registry.records import Customer
+from fire22.sportsbook.registry.records import CustomerRecord
 
 BETS_KEPT: Final = 25  # of a customer: enough for a median over twenty
 IDS_KEPT: Final = 5  # of these bets' ids: the newest
 RESULTS_KEPT: Final = 10
 
 
-class PlayerRow(NamedTuple):
+class CustomerHistoryRow(NamedTuple):
     """What is stored of a player."""
 
     stored: int
@@ -25,7 +25,7 @@ class PlayerRow(NamedTuple):
     lost: list[str]
 
 
-class Player:
+class CustomerHistory:
     """One customer; minor units. Bets and results are in the order of their times, oldest first.
 
     Attributes:
@@ -45,7 +45,7 @@ class Player:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.row: Customer | None = None
+        self.row: CustomerRecord | None = None
         self.cash = 0
         self.to_win = 0
         self.count = 0
@@ -124,15 +124,15 @@ class Player:
         return [id for id in self.lost[known - count : known] if id] if known >= count else None
 
 
-def player_row(player: Player) -> PlayerRow:
+def player_row(player: CustomerHistory) -> CustomerHistoryRow:
     """A player as it is stored."""
-    return PlayerRow(
+    return CustomerHistoryRow(
         player.stored, player.since_ms, player.told, player.times.tolist(), player.stakes.tolist(), player.ids,
         player.ended.tolist(), player.lost,
     )  # fmt: skip
 
 
-def player_of(type: type[Player], row: PlayerRow) -> Player:
+def player_of(type: type[CustomerHistory], row: CustomerHistoryRow) -> CustomerHistory:
     """A stored player, with nothing open."""
     player = type()
     player.stored, player.since_ms, player.told, times, stakes, player.ids, ended, player.lost = row

@@ -16,8 +16,8 @@ from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.odds import combined_odds
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.registry.flow import Registry
-from fire22.sportsbook.registry.open_wager import SELECTIONS_MAX, Leg, OpenWager
-from fire22.sportsbook.registry.published_leg import said_leg
+from fire22.sportsbook.registry.open_wager import SELECTIONS_MAX, OpenWager, StruckLeg
+from fire22.sportsbook.registry.published_leg import published_leg
 
 FILTERABLE: Final = ("action", "status", "amount", "customerId", "agentId", "type", "channel", "freePlay", "result")
 
@@ -59,7 +59,7 @@ class Ticker(Flow):
         super().__init__()
         self.topics = (Topic("wagers", Kind.STREAM, FILTERABLE),)
         self._book = registry
-        self._said: dict[str, tuple[Leg, bytes, Raw, float]] = {}
+        self._said: dict[str, tuple[StruckLeg, bytes, Raw, float]] = {}
 
     def handlers(self) -> dict[str, Handler]:
         """Wagers, except those that were there before the book was connected."""
@@ -132,7 +132,7 @@ class Ticker(Flow):
         legs, odds = self._legs(bet.legs)
         return legs, odds if bet.type in PLAIN else UNSET, bet.terms or UNSET
 
-    def _legs(self, legs: tuple[Leg, ...]) -> tuple[Raw | UnsetType, float | UnsetType]:
+    def _legs(self, legs: tuple[StruckLeg, ...]) -> tuple[Raw | UnsetType, float | UnsetType]:
         """What a message says of the legs, and their combined odds."""
         if len(legs) == 1:
             leg = legs[0]
@@ -148,11 +148,11 @@ class Ticker(Flow):
             said.append(known[1] if known is not None and known[0] is leg else self._encoded(leg)[1])
         return Raw(b"[%b]" % b",".join(said)), combined_odds(legs)
 
-    def _encoded(self, leg: Leg) -> tuple[Leg, bytes, Raw, float]:
+    def _encoded(self, leg: StruckLeg) -> tuple[StruckLeg, bytes, Raw, float]:
         """A leg that is remembered: by itself, alone in a list, and its odds."""
         if len(self._said) >= SELECTIONS_MAX:
             self._said.clear()
-        said = _encode(said_leg(leg))
+        said = _encode(published_leg(leg))
         known = self._said[leg.selection_id] = leg, said, Raw(b"[%b]" % said), combined_odds((leg,))
         return known
 

@@ -6,16 +6,16 @@ import pytest
 
 from fire22.sportsbook.accounting.commission_plans import (
     AgentWeek,
-    Bracket,
-    Figures,
     PerHead,
     Plan,
     Profit,
+    RateBracket,
     RedFigure,
     ReverseRedFigure,
     Split,
     Tiered,
     Turnover,
+    WeekFigures,
     cascade,
     close_week,
 )
@@ -23,14 +23,16 @@ from fire22.sportsbook.betting.errors import AmountError
 
 FIFTH = Fraction(1, 5)
 WEEKS = (-500_000, 300_000, 400_000)  # the weeks of the domain rules, in minor units
-TIERS = Tiered((Bracket(0, Fraction(1, 10)), Bracket(100_000, Fraction(1, 5)), Bracket(500_000, Fraction(3, 10))))
+TIERS = Tiered(
+    (RateBracket(0, Fraction(1, 10)), RateBracket(100_000, Fraction(1, 5)), RateBracket(500_000, Fraction(3, 10)))
+)
 
 
 def weeks(plan: Plan) -> tuple[list[int], list[int]]:
     """Commission and make-up after each of the weeks, one after the other."""
     paid, makeups = [], [0]
     for net in WEEKS:
-        period = close_week(plan, Figures(net), makeups[-1])
+        period = close_week(plan, WeekFigures(net), makeups[-1])
         assert period.makeup_before_minor == makeups[-1]
         assert period.commission_minor + period.passed_up_minor == net
         paid.append(period.commission_minor)
@@ -56,18 +58,18 @@ def test_three_weeks(plan: Plan, paid: list[int], makeups: list[int]) -> None:
 def test_above_a_reverse_red_figure() -> None:
     """Who is above earns (1 − rate) of what is won beyond the make-up, and never bears what customers win."""
     plan = ReverseRedFigure(FIFTH)
-    assert [close_week(plan, Figures(net)).passed_up_minor for net in (-500_000, 0, 400_000)] == [0, 0, 320_000]
-    assert close_week(plan, Figures(400_000), 200_000).passed_up_minor == 160_000
+    assert [close_week(plan, WeekFigures(net)).passed_up_minor for net in (-500_000, 0, 400_000)] == [0, 0, 320_000]
+    assert close_week(plan, WeekFigures(400_000), 200_000).passed_up_minor == 160_000
 
 
 def test_per_head() -> None:
     """An amount for each customer with action, whoever won."""
-    assert close_week(PerHead(1_000), Figures(-500_000, 900_000, 7)).commission_minor == 7_000
+    assert close_week(PerHead(1_000), WeekFigures(-500_000, 900_000, 7)).commission_minor == 7_000
 
 
 def test_turnover() -> None:
     """A share of the handle, whoever won."""
-    assert close_week(Turnover(Fraction(1, 100)), Figures(-500_000, 900_000, 7)).commission_minor == 9_000
+    assert close_week(Turnover(Fraction(1, 100)), WeekFigures(-500_000, 900_000, 7)).commission_minor == 9_000
 
 
 @pytest.mark.parametrize(
@@ -84,31 +86,31 @@ def test_turnover() -> None:
 )
 def test_tiers_are_marginal(net: int, paid: int) -> None:
     """Each bracket's rate counts for what lies within it, so one more cent never costs an agent anything."""
-    assert close_week(TIERS, Figures(net)).commission_minor == paid
+    assert close_week(TIERS, WeekFigures(net)).commission_minor == paid
 
 
 def test_a_commission_is_rounded_once() -> None:
     """Half a cent goes to the agent, and where the agent pays in, from the agent."""
-    assert close_week(Profit(FIFTH), Figures(3)).commission_minor == 1
-    assert close_week(Profit(Fraction(1, 2)), Figures(1)).commission_minor == 1
-    assert close_week(Split(Fraction(1, 2)), Figures(-1)).commission_minor == -1
-    halves = Tiered((Bracket(0, Fraction(1, 2)), Bracket(1, Fraction(1, 2))))
-    assert close_week(halves, Figures(2)).commission_minor == 1
+    assert close_week(Profit(FIFTH), WeekFigures(3)).commission_minor == 1
+    assert close_week(Profit(Fraction(1, 2)), WeekFigures(1)).commission_minor == 1
+    assert close_week(Split(Fraction(1, 2)), WeekFigures(-1)).commission_minor == -1
+    halves = Tiered((RateBracket(0, Fraction(1, 2)), RateBracket(1, Fraction(1, 2))))
+    assert close_week(halves, WeekFigures(2)).commission_minor == 1
 
 
 def test_a_make_up_outlives_a_change_of_plan() -> None:
     """An agent who changes to a plan without make-up and back still has to earn it back."""
-    period = close_week(Profit(FIFTH), Figures(300_000), 200_000)
+    period = close_week(Profit(FIFTH), WeekFigures(300_000), 200_000)
     assert (period.commission_minor, period.makeup_after_minor) == (60_000, 200_000)
-    assert close_week(None, Figures(300_000), 200_000).makeup_after_minor == 200_000
+    assert close_week(None, WeekFigures(300_000), 200_000).makeup_after_minor == 200_000
 
 
 def test_the_cascade() -> None:
     """10,000 at 20 %, then 30 %: 2000, 2400, and 5600 for the house."""
     found = cascade(
         [
-            AgentWeek("M1", None, Profit(Fraction(3, 10)), Figures(0)),
-            AgentWeek("A1", "M1", Profit(FIFTH), Figures(1_000_000)),
+            AgentWeek("M1", None, Profit(Fraction(3, 10)), WeekFigures(0)),
+            AgentWeek("A1", "M1", Profit(FIFTH), WeekFigures(1_000_000)),
         ]
     )
     assert {name: period.commission_minor for name, period in found.periods.items()} == {"A1": 200_000, "M1": 240_000}
@@ -118,11 +120,11 @@ def test_the_cascade() -> None:
 def test_a_tree_in_any_order() -> None:
     """Sub-agents are closed before who is above them; heads and handle are those of the whole sub-tree."""
     agents = [
-        AgentWeek("A1", "M1", Turnover(Fraction(1, 100)), Figures(50_000, 400_000, 3)),
-        AgentWeek("A2", "M1", None, Figures(1_000, 5_000, 1)),
-        AgentWeek("M1", None, PerHead(500), Figures(-10_000, 100_000, 2)),
-        AgentWeek("S1", "A1", RedFigure(Fraction(1, 2)), Figures(100_000, 200_000, 4), makeup_minor=60_000),
-        AgentWeek("M2", None, None, Figures(7_000, 1, 1), makeup_minor=5),
+        AgentWeek("A1", "M1", Turnover(Fraction(1, 100)), WeekFigures(50_000, 400_000, 3)),
+        AgentWeek("A2", "M1", None, WeekFigures(1_000, 5_000, 1)),
+        AgentWeek("M1", None, PerHead(500), WeekFigures(-10_000, 100_000, 2)),
+        AgentWeek("S1", "A1", RedFigure(Fraction(1, 2)), WeekFigures(100_000, 200_000, 4), makeup_minor=60_000),
+        AgentWeek("M2", None, None, WeekFigures(7_000, 1, 1), makeup_minor=5),
     ]
     forward, backward = cascade(agents), cascade(agents[::-1])
     assert forward.house_minor == backward.house_minor == 7_000 + 115_000 - 5_000
@@ -151,7 +153,7 @@ def test_an_empty_tree() -> None:
 def test_what_is_no_tree_is_refused(parents: list[tuple[str, str | None]], message: str) -> None:
     """Money is passed up only where there is one way up for it."""
     with pytest.raises(AmountError, match=message):
-        cascade([AgentWeek(name, parent, None, Figures(1)) for name, parent in parents])
+        cascade([AgentWeek(name, parent, None, WeekFigures(1)) for name, parent in parents])
 
 
 @pytest.mark.parametrize("rate", [Fraction(-1, 100), Fraction(101, 100)])
@@ -161,23 +163,23 @@ def test_a_rate_is_a_share(rate: Fraction) -> None:
         with pytest.raises(AmountError, match="rate"):
             plan(rate)
     with pytest.raises(AmountError, match="rate"):
-        Bracket(0, rate)
+        RateBracket(0, rate)
 
 
 @pytest.mark.parametrize("starts", [(), (1,), (0, 0), (0, 5, 3)])
 def test_brackets_begin_at_zero_and_rise(starts: tuple[int, ...]) -> None:
     """Each amount lies in exactly one bracket."""
     with pytest.raises(AmountError, match="brackets"):
-        Tiered(tuple(Bracket(start, FIFTH) for start in starts))
+        Tiered(tuple(RateBracket(start, FIFTH) for start in starts))
 
 
 def test_amounts_that_cannot_be_are_refused() -> None:
     """Counts, handle and make-up are never negative."""
     for make in (
         lambda: PerHead(-1),
-        lambda: Figures(0, -1),
-        lambda: Figures(0, 0, -1),
-        lambda: close_week(Profit(FIFTH), Figures(0), -1),
+        lambda: WeekFigures(0, -1),
+        lambda: WeekFigures(0, 0, -1),
+        lambda: close_week(Profit(FIFTH), WeekFigures(0), -1),
     ):
         with pytest.raises(AmountError, match="not negative"):
             make()

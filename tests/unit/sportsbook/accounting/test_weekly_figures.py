@@ -119,7 +119,7 @@ def test_a_week_of_a_customer_and_of_those_above() -> None:
     book.clock("2026-11-19T19:00:00Z")
     own = book.document("figures", "/M1/A1/@C1")
     assert own["customerId"] == "C1"
-    assert (own["carry"], own["figure"], own["settled"], own["balance"]) == (0, -50, 40, -10)
+    assert (own["carry"], own["figure"], own["payments"], own["balance"]) == (0, -50, 40, -10)
     assert {day: figure for day, figure in own["days"].items() if figure} == {"tuesday": -100, "thursday": 50}
     assert book.document("figures", "/M1/A1", "customer:C1") == own
     assert book.document("figures", "/M1", "agent:A1")["figure"] == -50

@@ -15,7 +15,7 @@ from fire22.sportsbook.betting.settlement import (
     PUSH,
     RESULTS,
     WIN,
-    Leg,
+    GradedLeg,
     LegResult,
     Posting,
     Settlement,
@@ -30,9 +30,9 @@ from tests.support.slips import dead_heat, settle
 AT_195 = Fraction("1.95")
 
 
-def leg(odds: str | int, result: LegResult | None) -> Leg:
+def leg(odds: str | int, result: LegResult | None) -> GradedLeg:
     """A leg at decimal odds as text, or at an American price."""
-    return Leg(decimal_odds(odds) if isinstance(odds, int) else Fraction(odds), result)
+    return GradedLeg(decimal_odds(odds) if isinstance(odds, int) else Fraction(odds), result)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def leg(odds: str | int, result: LegResult | None) -> Leg:
 )
 def test_a_straight_wager(result: str, returned: int) -> None:
     """The table of the domain rules: what 100.00 at 1.95 returns."""
-    settled = settle([Leg(AT_195, RESULTS[result])], 10_000)
+    settled = settle([GradedLeg(AT_195, RESULTS[result])], 10_000)
     assert (settled.return_minor, settled.profit_minor) == (returned, returned - 10_000)
     assert settled.result == ("push" if result in ("void", "cancelled") else result)
     assert settled.revision == 1
@@ -88,7 +88,7 @@ def test_a_parlay_at_american_prices() -> None:
         ([leg("3.0", WIN), leg("1.5", HALF_LOSS)], "win", 2),
     ],
 )
-def test_the_word_for_a_parlay(legs: list[Leg], result: str, teams: int) -> None:
+def test_the_word_for_a_parlay(legs: list[GradedLeg], result: str, teams: int) -> None:
     """One leg that counts decides alone; several are won, lost or even by what became of the stake."""
     settled = settle(legs, 1_000)
     assert (settled.result, settled.teams) == (result, teams)
@@ -110,7 +110,7 @@ def test_a_parlay_is_rounded_once() -> None:
 )
 def test_a_dead_heat_divides_the_stake(sharing: int, places: int, returned: int) -> None:
     """100.00 at 4.0: the part of the stake that has a place wins at full odds, the rest is lost."""
-    settled = settle([Leg(Fraction(4), dead_heat(sharing, places))], 10_000)
+    settled = settle([GradedLeg(Fraction(4), dead_heat(sharing, places))], 10_000)
     assert settled.return_minor == returned
     assert settled.result == ("win" if sharing <= places else "dead_heat")
 
@@ -133,7 +133,7 @@ def test_the_share_that_a_number_means(number: float, share: str) -> None:
 )
 def test_a_free_play_returns_only_its_profit(result: str, returned: int) -> None:
     """The stake of a free play belongs to the book: a loss earns the book nothing, and the customer loses nothing."""
-    settled = settle([Leg(AT_195, RESULTS[result])], 10_000, free_play=True)
+    settled = settle([GradedLeg(AT_195, RESULTS[result])], 10_000, free_play=True)
     assert (settled.return_minor, settled.profit_minor) == (returned, returned)
 
 
@@ -155,7 +155,7 @@ def test_a_free_play_parlay() -> None:
 )
 def test_a_wager_is_decided_by_a_loss_or_by_all(results: list[LegResult | None], decided: bool) -> None:
     """A wager is settled as soon as nothing can change it, and no sooner."""
-    legs = [Leg(AT_195, result) for result in results]
+    legs = [GradedLeg(AT_195, result) for result in results]
     assert (payoff.returned(payoff.Bet(tuple(legs), 100)) is not None) is decided
     if not decided:
         with pytest.raises(StateError, match="no result"):
@@ -164,13 +164,13 @@ def test_a_wager_is_decided_by_a_loss_or_by_all(results: list[LegResult | None],
 
 def test_the_first_settlement_posts_all_of_it() -> None:
     """A customer who wins 95.00 is credited with it, and the book earns as much less."""
-    won = settle([Leg(AT_195, WIN)], 10_000)
+    won = settle([GradedLeg(AT_195, WIN)], 10_000)
     assert post(None, won) == Posting(won, 9_500, -9_500)
 
 
 def test_settling_again_posts_the_difference() -> None:
     """From won to lost takes the profit and the stake; the revision rises."""
-    won, lost = (settle([Leg(AT_195, result)], 10_000) for result in (WIN, LOSS))
+    won, lost = (settle([GradedLeg(AT_195, result)], 10_000) for result in (WIN, LOSS))
     again = post(won, lost)
     assert again == Posting(Settlement("loss", 1, 0, -10_000, 2), -19_500, 19_500)
     back = post(again.settlement, won)
@@ -179,13 +179,13 @@ def test_settling_again_posts_the_difference() -> None:
 
 def test_the_same_settlement_twice_posts_nothing() -> None:
     """Feeds often send two settlements for an outcome: the second changes neither money nor revision."""
-    lost = post(None, settle([Leg(AT_195, LOSS)], 10_000)).settlement
-    assert post(lost, settle([Leg(AT_195, LOSS)], 10_000)) == Posting(lost, 0, 0)
+    lost = post(None, settle([GradedLeg(AT_195, LOSS)], 10_000)).settlement
+    assert post(lost, settle([GradedLeg(AT_195, LOSS)], 10_000)) == Posting(lost, 0, 0)
 
 
 def test_a_free_play_settled_again() -> None:
     """Correcting a won free play to a push takes back the profit and no stake."""
-    won, pushed = (settle([Leg(AT_195, result)], 10_000, free_play=True) for result in (WIN, PUSH))
+    won, pushed = (settle([GradedLeg(AT_195, result)], 10_000, free_play=True) for result in (WIN, PUSH))
     assert post(won, pushed).balance_minor == -9_500
 
 
@@ -215,6 +215,6 @@ def test_what_is_no_wager_is_refused() -> None:
     with pytest.raises(AmountError, match="stake"):
         settle([], 100)
     with pytest.raises(AmountError, match="stake"):
-        settle([Leg(AT_195, WIN)], -1)
+        settle([GradedLeg(AT_195, WIN)], -1)
     with pytest.raises(AmountError, match="above 1"):
-        Leg(Fraction(1))
+        GradedLeg(Fraction(1))

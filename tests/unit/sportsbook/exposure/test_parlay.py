@@ -1,12 +1,12 @@
 """What a wager of several legs can still pay as its legs get results."""
 
 from fire22.sportsbook.exposure.parlay import Parlay, Results, certain, graded, results_of
-from fire22.sportsbook.registry.open_wager import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 
-LEGS = (Leg("m1", "a", 2.0), Leg("m2", "b", 1.8), Leg("m3", "c", 1.5))
+LEGS = (StruckLeg("m1", "a", 2.0), StruckLeg("m2", "b", 1.8), StruckLeg("m3", "c", 1.5))
 
 
-def wager(*legs: Leg, risk: int = 10_000, to_win: int = 44_000, free_play: bool = False) -> OpenWager:
+def wager(*legs: StruckLeg, risk: int = 10_000, to_win: int = 44_000, free_play: bool = False) -> OpenWager:
     """An open wager of 100.00."""
     cash = 0 if free_play else risk
     return OpenWager("w1", 1, "C1", "A1", "/M1", "parlay", risk, cash, to_win, 0, 1, "web", "", legs or LEGS)
@@ -66,17 +66,17 @@ def test_without_a_result_for_its_selection_a_leg_is_open() -> None:
 
 def test_what_a_straight_wager_gives_is_certain_after_its_result() -> None:
     """To the cent what settlement gives; what it was struck for where it has won whole."""
-    straight = wager(Leg("m1", "a", 1.95), to_win=9_500)
+    straight = wager(StruckLeg("m1", "a", 1.95), to_win=9_500)
     assert certain(straight, {}) is None
     assert certain(straight, after(m1=(1, 0, 1))) == 9_500
     assert certain(straight, after(m1=(0, 0, 1))) == -10_000
     assert certain(straight, after(m1=(0, 1, 1))) == 0
     assert certain(straight, after(m1=(1, 0.5, 1))) == 4_750
     assert certain(straight, after(m1=(0, 0.5, 1))) == -5_000
-    assert certain(wager(Leg("m1", "a", 1.95), free_play=True), after(m1=(0, 0, 1))) == 0
+    assert certain(wager(StruckLeg("m1", "a", 1.95), free_play=True), after(m1=(0, 0, 1))) == 0
 
 
 def test_a_dead_heat_leaves_exactly_its_share() -> None:
     """A two-thousandth of 100.00 at 1.95 returns 0.10 and not twice as much."""
-    straight = wager(Leg("m1", "a", 1.95), to_win=9_500)
+    straight = wager(StruckLeg("m1", "a", 1.95), to_win=9_500)
     assert certain(straight, after(m1=(1, 0, 0.0005))) == 10 - 10_000

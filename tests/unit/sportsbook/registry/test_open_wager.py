@@ -5,7 +5,7 @@ import pytest
 
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry import open_wager
-from fire22.sportsbook.registry.open_wager import Leg, Legs, Names, bettor_of
+from fire22.sportsbook.registry.open_wager import LegNames, Legs, StruckLeg, bettor_of
 
 WAGER = facts.WagerPlaced(
     "w1", 1, "C1", "A1", "/M1/A1", "straight", 1100, 1000, False, channel="web", status="accepted", version=1, ip="::1"
@@ -25,10 +25,10 @@ def test_straight_wagers_at_the_same_odds_share_their_leg() -> None:
     """Ten thousand wagers on one price hold it once; another price, or market, is never taken for it."""
     legs = Legs(unknown)
     first = legs.of((leg("a", 1.9),))
-    assert first == (Leg("m", "a", 1.9),)
+    assert first == (StruckLeg("m", "a", 1.9),)
     assert legs.of((leg("a", 1.9),)) is first
-    assert legs.of((leg("a", 2.1),)) == (Leg("m", "a", 2.1),)
-    assert legs.of((leg("a", 2.1, "n"),)) == (Leg("n", "a", 2.1),)
+    assert legs.of((leg("a", 2.1),)) == (StruckLeg("m", "a", 2.1),)
+    assert legs.of((leg("a", 2.1, "n"),)) == (StruckLeg("n", "a", 2.1),)
     assert legs.of((leg("a", 1.9),)) == first
 
 
@@ -36,7 +36,7 @@ def test_a_wager_has_the_legs_that_were_told() -> None:
     """A parlay has each of its legs, in order; a wager whose legs are not known has none."""
     legs = Legs(unknown)
     legs.of((leg("a", 1.9),))
-    assert legs.of((leg("b", 3.0), leg("a", 1.5))) == (Leg("m", "b", 3.0), Leg("m", "a", 1.5))
+    assert legs.of((leg("b", 3.0), leg("a", 1.5))) == (StruckLeg("m", "b", 3.0), StruckLeg("m", "a", 1.5))
     assert legs.of(()) == ()
 
 
@@ -55,9 +55,9 @@ def test_no_more_selections_are_remembered_than_fit(monkeypatch: pytest.MonkeyPa
 def test_a_leg_has_the_names_that_hold_when_it_is_made() -> None:
     """A wager keeps the names that its market had; who bets after the market was renamed has the new ones."""
     called = {"event": "Here - There"}
-    legs = Legs(lambda market, selection: Names("e", called["event"], "moneyline", "", selection.upper()))
+    legs = Legs(lambda market, selection: LegNames("e", called["event"], "moneyline", "", selection.upper()))
     first = legs.of((leg("a", 1.9),))
-    assert first[0].names == Names("e", "Here - There", "moneyline", "", "A")
+    assert first[0].names == LegNames("e", "Here - There", "moneyline", "", "A")
     called["event"] = "Here - Elsewhere"
     legs.forget("m")
     renamed, other = legs.of((leg("a", 1.9),)), legs.of((leg("a", 2.0), leg("b", 2.0, "n")))

@@ -44,7 +44,7 @@ def test_a_wager_waits_in_sight_of_all_above(book: Folding) -> None:
         "agentPath": "/M1/A7", "type": "straight", "amount": 11.0, "toWin": 10.5, "odds": 3.0,
         "legs": LEGS, "requestedAt": "2026-03-01T12:00:00.000Z",
     }  # fmt: skip
-    assert book.documents["reviews", "/M1/A7/@C1", ""] == {"count": 1, "risk": 11.0, "toWin": 10.5}
+    assert book.documents["reviews", "/M1/A7/@C1", ""] == {"count": 1, "amount": 11.0, "toWin": 10.5}
     assert {scope for _, scope, _ in book.documents} == {"/", "/M1", "/M1/A7", "/M1/A7/@C1"}
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fire22.sportsbook.registry.open_wager import Leg, OpenWager
+from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 from fire22.sportsbook.registry.wager_table import ClosedWager, WagerTable
 
 Stored = dict[str, bytes]
@@ -10,7 +10,9 @@ Stored = dict[str, bytes]
 
 def opened(id: str, risk: int = 1100) -> OpenWager:
     """An open wager."""
-    return OpenWager(id, 1, "C1", "A1", "/M1", "straight", risk, risk, 1000, 0, 1, "web", "", (Leg("m", "a", 1.9),))
+    return OpenWager(
+        id, 1, "C1", "A1", "/M1", "straight", risk, risk, 1000, 0, 1, "web", "", (StruckLeg("m", "a", 1.9),)
+    )
 
 
 def over(returned: int = 0) -> ClosedWager:

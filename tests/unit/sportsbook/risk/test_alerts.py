@@ -59,7 +59,7 @@ def test_the_same_cause_adds_to_its_alert(make: Make) -> None:
     desk.wait(DAY)
     last = desk.bet("C1", 200)
     alert = desk.alert()
-    assert (alert["count"], alert["evidence"]["risk"]) == (26, 200.0)
+    assert (alert["count"], alert["evidence"]["amount"]) == (26, 200.0)
     assert alert["wagerIds"] == [*wagers[-19:], last]
     assert (alert["openedAt"], alert["updatedAt"]) == (first, "2026-03-02T12:00:00.000Z")
 
@@ -84,7 +84,7 @@ def test_what_is_worse_makes_an_alert_critical(make: Make) -> None:
     desk.bet("C1", 1_000)
     desk.bet("C1", 150)
     alert = desk.alert()
-    assert (alert["severity"], alert["count"], alert["evidence"]["risk"]) == ("critical", 3, 1_000.0)
+    assert (alert["severity"], alert["count"], alert["evidence"]["amount"]) == ("critical", 3, 1_000.0)
 
 
 def test_a_critical_alert_is_said_at_once_and_to_its_agent(make: Make) -> None:

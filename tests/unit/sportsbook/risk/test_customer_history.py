@@ -5,19 +5,26 @@ from random import Random
 import msgspec
 import pytest
 
-from fire22.sportsbook.risk.customer_history import BETS_KEPT, IDS_KEPT, RESULTS_KEPT, Player, player_of, player_row
+from fire22.sportsbook.risk.customer_history import (
+    BETS_KEPT,
+    IDS_KEPT,
+    RESULTS_KEPT,
+    CustomerHistory,
+    player_of,
+    player_row,
+)
 
 
-def stored(player: Player) -> Player:
+def stored(player: CustomerHistory) -> CustomerHistory:
     """A player as it comes back from storage."""
-    return player_of(Player, msgspec.msgpack.decode(msgspec.msgpack.encode(player_row(player))))
+    return player_of(CustomerHistory, msgspec.msgpack.decode(msgspec.msgpack.encode(player_row(player))))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_bets_are_kept_by_their_times(seed: int) -> None:
     """However late each is told, the newest are kept in order, each knows its place, and the last few their ids."""
     random = Random(seed)
-    player, told = Player(), list[tuple[int, int]]()
+    player, told = CustomerHistory(), list[tuple[int, int]]()
     for number in range(120):
         told.append((random.randrange(200), number))
         place = player.bet(told[-1][0], number, f"w{number}")
@@ -35,7 +42,7 @@ def test_bets_are_kept_by_their_times(seed: int) -> None:
 def test_results_are_kept_by_their_times(seed: int) -> None:
     """The newest are kept in order; of the last few up to a time it is known which were lost, or that they are not."""
     random = Random(seed)
-    player, told = Player(), list[tuple[int, str]]()
+    player, told = CustomerHistory(), list[tuple[int, str]]()
     for number in range(60):
         told.append((random.randrange(100), random.choice(("", f"w{number}"))))
         player.result(*told[-1])

@@ -58,7 +58,7 @@ def test_a_large_wager(make: Make) -> None:
     wager = desk.bet("C1", 10_000, win=9_000)
     alert = desk.alert()
     assert said(alert) == ("large_bet", "warn", "customer", "C1", "/M1/A1", 1, [wager])
-    assert alert["evidence"] == {"risk": 10_000.0, "toWin": 9_000.0, "threshold": 10_000.0}
+    assert alert["evidence"] == {"amount": 10_000.0, "toWin": 9_000.0, "threshold": 10_000.0}
     assert alert["title"] == "Name C1 (C1) risks 10,000.00 on one wager."
     assert (alert["customerId"], alert["agentId"]) == ("C1", "A1")
 
@@ -105,7 +105,7 @@ def test_what_a_customer_may_win_on_all_that_is_open(make: Make) -> None:
     alert = desk.alert()
     assert said(alert) == ("customer_exposure", "warn", "customer", "C1", "/M1/A1", 1, [last])
     assert alert["evidence"] == {
-        "openToWin": 500.0, "openRisk": 20.0, "openWagers": 2, "limit": 500.0, "betFactor": 0.5,
+        "pendingToWin": 500.0, "pendingRisk": 20.0, "pending": 2, "limit": 500.0, "betFactor": 0.5,
     }  # fmt: skip
     desk.bet("C1", 10, win=500)
     assert desk.alert()["severity"] == "critical"
@@ -122,7 +122,7 @@ def test_how_much_of_a_credit_is_used(make: Make) -> None:
     alert = desk.alert()
     assert (alert["severity"], alert["evidence"]) == (
         "warn",
-        {"used": 800.0, "creditLimit": 1000.0, "share": 0.8, "openRisk": 800.0, "balance": 0.0},
+        {"used": 800.0, "creditLimit": 1000.0, "share": 0.8, "pendingRisk": 800.0, "balance": 0.0},
     )
     desk.pay(500)
     desk.bet("C1", 600)
@@ -236,7 +236,7 @@ def test_a_stake_far_above_the_usual(make: Make) -> None:
     wager = desk.bet("C1", 300.01)
     alert = desk.alert()
     assert said(alert) == ("stake_spike", "warn", "customer", "C1", "/M1/A1", 1, [wager])
-    assert alert["evidence"] == {"stake": 300.01, "median": 35.0, "largest": 150.0, "times": 8.6, "bets": 6}
+    assert alert["evidence"] == {"amount": 300.01, "median": 35.0, "largest": 150.0, "times": 8.6, "bets": 6}
 
 
 def test_a_stake_is_compared_with_those_before_it(make: Make) -> None:
@@ -271,7 +271,7 @@ def test_losses_that_are_chased(make: Make) -> None:
     wagers = chase(desk, 4, 1, (16, 25, 39))
     alert = desk.alert()
     assert said(alert) == ("loss_chasing", "warn", "customer", "C1", "/M1/A1", 1, [*wagers[:4], wagers[-1]])
-    assert alert["evidence"] == {"lost": 4, "of": 5, "stakes": [10.0, 16.0, 25.0, 39.0]}
+    assert alert["evidence"] == {"lost": 4, "of": 5, "amounts": [10.0, 16.0, 25.0, 39.0]}
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_steam(make: Make) -> None:
     assert said(alert) == ("steam", "warn", "selection", "m1.0", "/", 1, ["w1", "w2", "w3", "w4", "w6"])
     assert alert["marketId"] == "m1"
     assert alert["evidence"] == {
-        "customers": 5, "customerIds": ["C1", "C2", "C3", "C4", "C6"], "money": 2_500.0, "oddsBefore": 2.0,
+        "customers": 5, "customerIds": ["C1", "C2", "C3", "C4", "C6"], "risk": 2_500.0, "oddsBefore": 2.0,
         "oddsNow": 1.9, "lineMove": 0.05, "tookSeconds": 40.0,
     }  # fmt: skip
 
@@ -530,7 +530,7 @@ def test_a_parlay_of_related_legs(make: Make) -> None:
     assert said(alert) == ("correlated_parlay", "warn", "customer", "C1", "/M1/A1", 1, [wager])
     assert alert["evidence"] == {
         "eventId": "e1", "event": "Here - There", "markets": ["Here - There, spread -3", "Here - There, total 10"],
-        "legs": 3, "risk": 10.0, "toWin": 60.0,
+        "legs": 3, "amount": 10.0, "toWin": 60.0,
     }  # fmt: skip
     desk.market("m5", eventId="e2")
     desk.bet("C2", 10, on=["m4.0", "m5.0"])
@@ -554,7 +554,7 @@ def test_a_wager_after_the_market_has_closed(make: Make) -> None:
     assert said(alert) == ("past_post", "critical", "market", "m1", "/M1/A1", 1, [wager])
     assert alert["evidence"] == {
         "acceptedAt": "2026-03-01T13:00:01.001Z", "closedAt": "2026-03-01T13:00:00.000Z", "lateSeconds": 1.001,
-        "risk": 10.0, "toWin": 9.0,
+        "amount": 10.0, "toWin": 9.0,
     }  # fmt: skip
 
 
@@ -615,7 +615,7 @@ def test_prices_that_are_wrong_together(make: Make) -> None:
     wager = desk.bet("C1", 10, odds=6.0)
     alert = desk.alert()
     assert said(alert) == ("palpable_error", "critical", "selection", "m1.0", "/", 2, [wager])
-    assert alert["evidence"] == {"odds": 6.0, "overround": 0.722, "oddsBefore": 2.0, "risk": 10.0, "toWin": 50.0}
+    assert alert["evidence"] == {"odds": 6.0, "overround": 0.722, "oddsBefore": 2.0, "amount": 10.0, "toWin": 50.0}
 
 
 def test_prices_that_change_one_by_one(make: Make) -> None:
@@ -642,7 +642,7 @@ def test_a_price_that_is_taken_back(make: Make) -> None:
     alert = desk.alert()
     assert said(alert) == ("palpable_error", "critical", "selection", "m1.2", "/", 1, [wager])
     assert alert["evidence"] == {
-        "oddsBefore": 3.0, "odds": 30.0, "oddsAfter": 3.1, "wagers": 1, "risk": 10.0, "toWin": 290.0,
+        "oddsBefore": 3.0, "odds": 30.0, "oddsAfter": 3.1, "wagers": 1, "amount": 10.0, "toWin": 290.0,
         "agentPath": "/M2/A3",
     }  # fmt: skip
 
@@ -765,7 +765,7 @@ def test_money_that_is_hardly_played(make: Make) -> None:
     alert = desk.alert()
     assert said(alert) == ("minimal_play", "warn", "customer", "C1", "/M1/A1", 1, [])
     assert alert["evidence"] == {
-        "deposited": 1000.0, "turnover": 499.99, "asked": 800.0, "depositIds": [deposit], "paymentId": payment,
+        "deposited": 1000.0, "handle": 499.99, "asked": 800.0, "depositIds": [deposit], "paymentId": payment,
     }  # fmt: skip
 
 

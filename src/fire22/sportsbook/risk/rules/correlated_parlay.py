@@ -6,7 +6,7 @@ share of the total, so that the favourite covers seldom in a game of few points.
 
 from typing import ClassVar, Literal
 
-from fire22.sportsbook.registry.records import Market
+from fire22.sportsbook.registry.records import MarketRecord
 from fire22.sportsbook.risk.base import Finding, Ratio, Rule, RuleSettings, Scene, called, of_customer, title_of
 
 
@@ -35,7 +35,7 @@ class CorrelatedParlay(Rule):
         bet = scene.bet
         if bet.type in self.settings.exempt_types:
             return None
-        before: dict[str, tuple[str, Market]] = {}
+        before: dict[str, tuple[str, MarketRecord]] = {}
         for leg in bet.legs:
             market = self.book.market(leg.market_id)
             if market is None:
@@ -46,14 +46,14 @@ class CorrelatedParlay(Rule):
             before.setdefault(market.event_id, (leg.market_id, market))
         return None
 
-    def _related(self, one: Market, other: Market) -> bool:
+    def _related(self, one: MarketRecord, other: MarketRecord) -> bool:
         lines = {market.type: market.line for market in (one, other)}
         spread, total = lines.get("spread"), lines.get("total")
         if spread is not None and total:
             return abs(spread) >= self.settings.spread_share * total
         return True
 
-    def _found(self, scene: Scene, one: tuple[str, Market], other: tuple[str, Market]) -> Finding:
+    def _found(self, scene: Scene, one: tuple[str, MarketRecord], other: tuple[str, MarketRecord]) -> Finding:
         bet = scene.bet
         return Finding(
             cause=bet.customer_id,
@@ -67,7 +67,7 @@ class CorrelatedParlay(Rule):
                 "event": one[1].event_name or one[1].event_id,
                 "markets": [title_of(one[1], one[0]), title_of(other[1], other[0])],
                 "legs": len(bet.legs),
-                "risk": self.major(bet.risk),
+                "amount": self.major(bet.risk),
                 "toWin": self.major(bet.to_win),
             },
             wager_ids=(bet.wager_id,),

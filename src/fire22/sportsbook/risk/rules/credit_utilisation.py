@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.records import Customer
+from fire22.sportsbook.registry.records import CustomerRecord
 from fire22.sportsbook.risk.base import Entity, Finding, Ratio, Rule, RuleSettings, Scene, Severity, percent, who
 
 
@@ -62,7 +62,13 @@ class CreditUtilisation(Rule):
         return self._judge(customer_id, customer, cash, self._balance(customer_id), at_ms, ())
 
     def _judge(
-        self, customer_id: str, customer: Customer, cash: int, balance: int, at_ms: int, wager_ids: tuple[str, ...]
+        self,
+        customer_id: str,
+        customer: CustomerRecord,
+        cash: int,
+        balance: int,
+        at_ms: int,
+        wager_ids: tuple[str, ...],
     ) -> Finding | None:
         limit, used = customer.credit_limit_minor, cash - balance
         if limit <= 0 or used < limit * self.settings.share or used <= 0:
@@ -80,7 +86,7 @@ class CreditUtilisation(Rule):
                 "used": self.major(used),
                 "creditLimit": self.major(limit),
                 "share": share,
-                "openRisk": self.major(cash),
+                "pendingRisk": self.major(cash),
                 "balance": self.major(balance),
             },
             wager_ids=wager_ids,

@@ -49,9 +49,9 @@ class CustomerExposure(Rule):
             title=f"{called(scene)} may win {self.said(to_win)} on {player.count} open wagers; "
             f"the limit is {self.said(limit)}.",
             evidence={
-                "openToWin": self.major(to_win),
-                "openRisk": self.major(player.cash),
-                "openWagers": player.count,
+                "pendingToWin": self.major(to_win),
+                "pendingRisk": self.major(player.cash),
+                "pending": player.count,
                 "limit": self.major(limit),
                 "betFactor": scene.customer.bet_factor,
             },

@@ -36,7 +36,7 @@ class IpClusterSettings(RuleSettings, frozen=True):
     cooldown_s: Seconds = DAY_S
 
 
-class Account(Struct, frozen=True, gc=False, array_like=True):
+class ClusterAccount(Struct, frozen=True, gc=False, array_like=True):
     """A customer at an address; `wager_id` is empty where it only signed in."""
 
     at_ms: int
@@ -44,10 +44,10 @@ class Account(Struct, frozen=True, gc=False, array_like=True):
     wager_id: str
 
 
-class Address(ExpiringRow, gc=False, array_like=True):
+class ClusterAddress(ExpiringRow, gc=False, array_like=True):
     """The accounts that were seen at one address."""
 
-    accounts: dict[str, Account] = field(default_factory=dict)
+    accounts: dict[str, ClusterAccount] = field(default_factory=dict)
 
 
 class IpCluster(Rule):
@@ -61,7 +61,7 @@ class IpCluster(Rule):
     def adjust(self) -> None:
         """Take the window."""
         if not hasattr(self, "_addresses"):
-            self._addresses: ExpiringTable[Address] = ExpiringTable("ip_cluster", Address, 0)
+            self._addresses: ExpiringTable[ClusterAddress] = ExpiringTable("ip_cluster", ClusterAddress, 0)
         self._window_ms = self._addresses.span_ms = self.settings.window_s * 1_000
         self._step_ms = self._window_ms // STEPS
         self._exempt = frozenset(self.settings.exempt_channels)
@@ -100,13 +100,13 @@ class IpCluster(Rule):
     def _seen(self, ip: str, customer_id: str, path: str, wager_id: str, at_ms: int) -> Finding | None:
         address = self._addresses.get(ip)
         if address is None:
-            self._addresses.add(ip, Address(at_ms, {customer_id: Account(at_ms, path, wager_id)}))
+            self._addresses.add(ip, ClusterAddress(at_ms, {customer_id: ClusterAccount(at_ms, path, wager_id)}))
             return None
         accounts = address.accounts
         before = accounts.get(customer_id)
         if before is not None and at_ms - before.at_ms < self._step_ms:
             return None
-        accounts[customer_id] = Account(at_ms, path, wager_id or (before.wager_id if before else ""))
+        accounts[customer_id] = ClusterAccount(at_ms, path, wager_id or (before.wager_id if before else ""))
         address.touched_ms = max(address.touched_ms, at_ms)
         since_ms = address.touched_ms - self._window_ms
         recent = sorted((one.at_ms, id) for id, one in accounts.items() if one.at_ms > since_ms)[-ACCOUNTS_KEPT:]
@@ -115,7 +115,7 @@ class IpCluster(Rule):
         found = len(recent) >= self.settings.accounts and ip not in self.settings.exempt_ips
         return self._found(ip, address, customer_id, at_ms) if found else None
 
-    def _found(self, ip: str, address: Address, customer_id: str, at_ms: int) -> Finding | None:
+    def _found(self, ip: str, address: ClusterAddress, customer_id: str, at_ms: int) -> Finding | None:
         accounts = address.accounts
         if customer_id not in accounts:
             return None

@@ -55,7 +55,7 @@ class LargeBet(Rule):
             return None
         severity: Severity = "critical" if bet.risk >= settings.critical_risk_minor else settings.severity
         evidence = {
-            "risk": self.major(bet.risk),
+            "amount": self.major(bet.risk),
             "toWin": self.major(bet.to_win),
             "threshold": self.major(settings.risk_minor),
         }

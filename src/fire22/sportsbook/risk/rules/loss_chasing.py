@@ -75,7 +75,7 @@ class LossChasing(Rule):
             path=scene.bet.path,
             at_ms=scene.move.at_ms,
             title=f"{called(scene)} lost {len(lost)} of {settings.of} and raised to {self.said(stake)}.",
-            evidence={"lost": len(lost), "of": settings.of, "stakes": [self.major(one) for one in stakes]},
+            evidence={"lost": len(lost), "of": settings.of, "amounts": [self.major(one) for one in stakes]},
             wager_ids=(*lost, scene.bet.wager_id),
             customer_id=scene.bet.customer_id,
         )

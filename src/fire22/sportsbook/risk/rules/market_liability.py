@@ -7,7 +7,7 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT
 from fire22.sportsbook.registry.movement import Movement
 from fire22.sportsbook.risk.base import Entity, Finding, Minor, Ratio, Rule, RuleSettings, Severity, percent, title_of
-from fire22.sportsbook.risk.prices import Ended
+from fire22.sportsbook.risk.prices import ClosedMarket
 
 UNLIMITED: Final = inf
 
@@ -52,7 +52,7 @@ class MarketLiability(Rule):
         """A market may have another limit."""
         self._left.pop(market_id, None)
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: ClosedMarket) -> None:
         """A market that is closed is not looked at for long."""
         self._left.pop(ended.market_id, None)
 

@@ -147,7 +147,7 @@ class MinimalPlay(Rule):
             title=f"{name} paid in {self.said(row.deposited)}, wagered {played} and asks for {self.said(row.asked)}.",
             evidence={
                 "deposited": self.major(row.deposited),
-                "turnover": self.major(row.turnover),
+                "handle": self.major(row.turnover),
                 "asked": self.major(row.asked),
                 "depositIds": list(row.ids),
                 "paymentId": payment.payment_id,

@@ -15,8 +15,8 @@ from fire22.core.message import Json
 from fire22.core.scope import ROOT, common_path
 from fire22.flows.base import Table
 from fire22.sportsbook.betting import facts
-from fire22.sportsbook.registry.open_wager import Leg
-from fire22.sportsbook.registry.records import Market
+from fire22.sportsbook.registry.open_wager import StruckLeg
+from fire22.sportsbook.registry.records import MarketRecord
 from fire22.sportsbook.risk.base import (
     EVER,
     NEVER,
@@ -35,7 +35,7 @@ from fire22.sportsbook.risk.base import (
     side_of,
 )  # fmt: skip
 from fire22.sportsbook.risk.expiring_table import ExpiringRow, ExpiringTable
-from fire22.sportsbook.risk.prices import Ended, is_live, odds_now, overround
+from fire22.sportsbook.risk.prices import ClosedMarket, is_live, odds_now, overround
 
 Milliseconds = Annotated[int, Meta(ge=0, le=3_600_000)]
 
@@ -131,7 +131,7 @@ class PalpableError(Rule):
         self._watch()
         return found
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: ClosedMarket) -> None:
         """What is closed is offered no longer."""
         self._forget(ended.market_id)
         for selection_id in ended.market.selections:
@@ -187,7 +187,7 @@ class PalpableError(Rule):
                 "odds": jump.odds,
                 "oddsAfter": change.new_odds,
                 "wagers": len(jump.ids),
-                "risk": self.major(jump.risk),
+                "amount": self.major(jump.risk),
                 "toWin": self.major(jump.to_win),
                 "agentPath": common_path(jump.paths),
             },
@@ -230,7 +230,7 @@ class PalpableError(Rule):
 
     # Wagers.
 
-    def passes(self, market: Market) -> tuple[int, float]:
+    def passes(self, market: MarketRecord) -> tuple[int, float]:
         """While nothing is being watched, at prices that are not far above the one on offer."""
         return (NEVER, 0.0) if self._is_watching else (EVER, self._off)
 
@@ -251,7 +251,7 @@ class PalpableError(Rule):
                     return self._found(scene, leg, {"oddsOffered": highest})
         return None
 
-    def _struck(self, scene: Scene, leg: Leg, jump: Jump) -> None:
+    def _struck(self, scene: Scene, leg: StruckLeg, jump: Jump) -> None:
         """Remember a wager at a price that was raised much."""
         if leg.odds * self.settings.off < jump.odds or len(jump.ids) >= WAGER_IDS_MAX:
             return
@@ -261,13 +261,13 @@ class PalpableError(Rule):
         jump.ids = [*jump.ids, scene.bet.wager_id]
         self._jumps.touch(leg.selection_id, jump)
 
-    def _highest(self, leg: Leg, odds: float, at_ms: int) -> float:
+    def _highest(self, leg: StruckLeg, odds: float, at_ms: int) -> float:
         """The highest price that was on offer up to when a wager was accepted; the price now is one."""
         course = self.context.prices.courses.get(leg.selection_id)
         since_ms = at_ms - self.settings.offered_s * 1_000
         return max([odds, *(one.odds for one in course.changes if one.until_ms >= since_ms)] if course else [odds])
 
-    def _found(self, scene: Scene, leg: Leg, evidence: dict[str, float]) -> Finding:
+    def _found(self, scene: Scene, leg: StruckLeg, evidence: dict[str, float]) -> Finding:
         bet = scene.bet
         name = side_of(self.book.market(leg.market_id), leg.market_id, leg.selection_id)
         severity: Severity = "critical"
@@ -278,7 +278,7 @@ class PalpableError(Rule):
             path=ROOT,
             at_ms=scene.move.at_ms,
             title=f"{called(scene)} struck {priced(leg.odds)} on {name}.",
-            evidence={"odds": leg.odds, **evidence, "risk": self.major(bet.risk), "toWin": self.major(bet.to_win)},
+            evidence={"odds": leg.odds, **evidence, "amount": self.major(bet.risk), "toWin": self.major(bet.to_win)},
             wager_ids=(bet.wager_id,),
             market_id=leg.market_id,
         )

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fire22.core.times import to_text
-from fire22.sportsbook.registry.records import Market
+from fire22.sportsbook.registry.records import MarketRecord
 from fire22.sportsbook.risk.base import (
     EVER,
     NEVER,
@@ -53,7 +53,7 @@ class PastPost(Rule):
         """Judge by every leg."""
         return self._judge(scene, scene.bet.at_ms)
 
-    def passes(self, market: Market) -> tuple[int, float]:
+    def passes(self, market: MarketRecord) -> tuple[int, float]:
         """While a market is open, up to its own time."""
         return ((deadline_ms(market) or EVER) if market.status == "open" else NEVER), inf
 
@@ -95,7 +95,7 @@ class PastPost(Rule):
                 "acceptedAt": to_text(at_ms),
                 "closedAt": to_text(closed_ms),
                 "lateSeconds": late_ms / 1_000,
-                "risk": self.major(bet.risk),
+                "amount": self.major(bet.risk),
                 "toWin": self.major(bet.to_win),
             },
             wager_ids=(bet.wager_id,),

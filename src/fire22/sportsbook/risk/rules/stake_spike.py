@@ -74,7 +74,7 @@ class StakeSpike(Rule):
             at_ms=scene.move.at_ms,
             title=f"{called(scene)} staked {self.said(stake)}, {times:.1f} times the usual.",
             evidence={
-                "stake": self.major(stake),
+                "amount": self.major(stake),
                 "median": self.major(half_up(Fraction(median))),
                 "largest": self.major(before[-1]),
                 "times": times,

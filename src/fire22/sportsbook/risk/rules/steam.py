@@ -140,7 +140,7 @@ class Steam(Rule):
             evidence={
                 "customers": len(customers),
                 "customerIds": listed(customers),
-                "money": self.major(money),
+                "risk": self.major(money),
                 "oddsBefore": before,
                 "oddsNow": now,
                 "lineMove": round(1 - now / before, 3),
