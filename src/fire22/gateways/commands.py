@@ -10,7 +10,8 @@ import msgspec
 from fire22.core import codes
 from fire22.core.command import Command, History, Ping, Publish, Subscribe, Unsubscribe
 from fire22.core.errors import Fire22Error, RequestError
-from fire22.gateways.service import Follow, Service, page_data, subscribed
+from fire22.gateways.replies import page_data, subscribed
+from fire22.gateways.service import Follow, Service
 from fire22.hub.base import LaneKey, Page, Subscriber
 from fire22.log.base import Appended
 from fire22.observability.logging import get_logger

@@ -25,7 +25,8 @@ from fire22.gateways.commands import Caller, Commands
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.errors import as_message
 from fire22.gateways.quota import Quota
-from fire22.gateways.service import Service, reply
+from fire22.gateways.replies import reply
+from fire22.gateways.service import Service
 from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
 from fire22.observability.sample import Sample, shed

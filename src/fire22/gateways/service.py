@@ -1,27 +1,24 @@
 """What every gateway does with a request, whatever transport it came by."""
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
-from fire22.core import codes, letter
+from fire22.core import codes
 from fire22.core.address import is_address, parse_address
 from fire22.core.command import History, Subscribe
 from fire22.core.errors import AuthError, Fire22Error, RequestError
-from fire22.core.event import Event, check_data, encode_event
+from fire22.core.event import Event, encode_event
 from fire22.core.filter import parse_filter
 from fire22.core.message import Json
 from fire22.core.position import Position
 from fire22.core.question import Ask, Question
-from fire22.core.scope import ROOT, agent_of
-from fire22.core.times import to_datetime, to_text
+from fire22.core.scope import agent_of
 from fire22.core.topic import Kind, Topic
-from fire22.hub.base import Hub, LaneKey, Page, Resumed
+from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
@@ -134,7 +131,7 @@ class Service:
             AuthError: `token_expired`.
             RequestError: `topic_unknown`, `scope_unknown`, or what Access refuses.
         """
-        self._check_current(principal)
+        self.check_current(principal)
         topic = self.topics.get(target)
         if topic is None or topic.internal:
             known = ", ".join(name for name, each in self.topics.items() if not each.internal)
@@ -197,59 +194,12 @@ class Service:
             AuthError: `token_expired`.
             RequestError: `forbidden`, `event_invalid` or `overloaded`; in the future, `id_conflict`.
         """
-        self._check_current(principal)
+        self.check_current(principal)
         self.access.check_publish(principal)
         for index, event in enumerate(events):
             self._check(event, index)
             self._check_addresses(principal, event, index)
         return self.log.append([encode_event(event) for event in events])
-
-    def replay_letter(
-        self, principal: Principal, seq: int, data: Raw | UnsetType, timestamp: datetime | UnsetType
-    ) -> "asyncio.Future[list[Appended]]":
-        """Have a dead letter's event folded again, corrected where `data` or `timestamp` is set; done once that is
-        durable.
-
-        Raises:
-            AuthError: `token_expired`.
-            RequestError: `forbidden`, `not_found`, or `event_invalid` where the data does not fit either, and where
-                the letter is of a row of the book.
-        """
-        document = self._letter(principal, seq)
-        if str(document["type"]).startswith("system."):
-            message = "A row of the book cannot be tried again: it is read again when it changes in the book."
-            raise RequestError(codes.EVENT_INVALID, message)
-        if not isinstance(data, UnsetType):
-            try:
-                check_data(bytes(data))
-            except ValueError as error:
-                raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
-            self._check_data(str(document["type"]), data, None)
-        return self._append_own(letter.REPLAYED, letter.LetterReplayed(seq, principal.subject, data, timestamp))
-
-    def dismiss_letter(self, principal: Principal, seq: int, reason: str) -> "asyncio.Future[list[Appended]]":
-        """Have a dead letter put away; done once that is durable.
-
-        Raises:
-            AuthError: `token_expired`.
-            RequestError: `forbidden` or `not_found`.
-        """
-        self._letter(principal, seq)
-        return self._append_own(letter.DISMISSED, letter.LetterDismissed(seq, reason, principal.subject))
-
-    def _letter(self, principal: Principal, seq: int) -> dict[str, Json]:
-        self._check_current(principal)
-        self.access.check_operate(principal)
-        document = self.hub.document(letter.TOPIC, ROOT, str(seq))
-        if document is None or document.body is None:
-            raise RequestError(codes.NOT_FOUND, f"There is no dead letter {seq}, or it has been dealt with.")
-        return document.body
-
-    def _append_own(self, type: str, data: Struct) -> "asyncio.Future[list[Appended]]":
-        """Append an event of the server's own."""
-        id = f"{type}:{secrets.token_hex(12)}"
-        event = Event(id, type, "server", to_datetime(self.now_ms()), Raw(msgspec.json.encode(data)))
-        return self.log.append([encode_event(event)])
 
     def act(self, principal: Principal, name: str, body: bytes, key: str | None) -> Awaitable[bytes]:
         """Perform a command of the domain, once for each key.
@@ -258,7 +208,7 @@ class Service:
             AuthError: `token_expired`.
             RequestError: `not_supported`, `command_invalid`, or what the domain says, now or in the future.
         """
-        self._check_current(principal)
+        self.check_current(principal)
         if self._desk is None:
             message = "This server serves no book that commands could act on; those of the demo schema it can."
             raise RequestError(codes.NOT_SUPPORTED, message)
@@ -270,8 +220,12 @@ class Service:
         """The commands that a principal may give here; none where there is no book that they could act on."""
         return () if self._desk is None else self._desk.commands(principal)
 
-    def _check_current(self, principal: Principal) -> None:
-        """A connection may outlive its token by a moment, and must not use it any more."""
+    def check_current(self, principal: Principal) -> None:
+        """A connection may outlive its token by a moment, and must not use it any more.
+
+        Raises:
+            AuthError: `token_expired`.
+        """
         if principal.expires_ms <= self.now_ms():
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; send a new one with the auth command.")
 
@@ -280,9 +234,14 @@ class Service:
             raise RequestError(
                 codes.EVENT_INVALID, "Events named system.* are the server's own.", details={"index": index}
             )
-        self._check_data(event.type, event.data, {"index": index})
+        self.check_data(event.type, event.data, {"index": index})
 
-    def _check_data(self, type: str, data: Raw, details: dict[str, str | int | float | bool] | None) -> None:
+    def check_data(self, type: str, data: Raw, details: dict[str, str | int | float | bool] | None = None) -> None:
+        """The data of an event fits its type, where the domain knows that.
+
+        Raises:
+            RequestError: `event_invalid`, with these details.
+        """
         try:
             self._check_event(type, data)
         except msgspec.ValidationError as error:
@@ -303,39 +262,3 @@ def _refuse_reserved(command: Subscribe) -> None:
     for name in ("at", "speed"):
         if getattr(command, name) is not None:
             raise RequestError(codes.NOT_SUPPORTED, f"The field `{name}` is reserved and not served by this version.")
-
-
-def subscribed(follow: Follow, position: Position, snapshot: Page | None, complete_ms: int | None) -> bytes:
-    """The `data` of the reply to a subscription.
-
-    Args:
-        position: of the snapshot; of the live edge where what was missed follows.
-        snapshot: None where what was missed follows.
-        complete_ms: up to which watermark all facts are in the snapshot, where that is known.
-    """
-    resumed = follow.resumed
-    data: dict[str, object] = {
-        "position": str(position),
-        "kind": follow.topic.kind.value,
-        "recovered": resumed is not None and resumed.recovered,
-    }
-    if resumed is not None and resumed.reason:
-        data["reason"] = resumed.reason
-    if resumed is not None and resumed.lost:
-        data["lost"] = {"from": resumed.lost[0], "to": resumed.lost[1]}
-    if complete_ms is not None:
-        data["watermark"] = to_text(complete_ms)
-    if snapshot is not None:
-        data["snapshot"] = Raw(b"[%b]" % snapshot.messages)
-    return msgspec.json.encode(data)
-
-
-def page_data(page: Page) -> bytes:
-    """The `data` of the reply to a history command."""
-    before = b',"before":%d' % page.below if page.below else b""
-    return b'{"messages":[%b]%b}' % (page.messages, before)
-
-
-def reply(id: int, now_ms: int, data: bytes) -> bytes:
-    """A reply to a command; `data` is JSON."""
-    return b'{"type":"reply","timestamp":"%b","data":%b,"id":%d}' % (to_text(now_ms).encode(), data, id)

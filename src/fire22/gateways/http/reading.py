@@ -15,7 +15,8 @@ from fire22.core.times import to_text
 from fire22.core.topic import Kind
 from fire22.gateways.http import archive
 from fire22.gateways.http.requests import JSON, check_parameters, json_response, principal_of
-from fire22.gateways.service import Service, page_data
+from fire22.gateways.replies import page_data
+from fire22.gateways.service import Service
 from fire22.hub.base import LaneKey
 from fire22.hub.codec import PLAIN
 

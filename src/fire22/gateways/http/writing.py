@@ -12,6 +12,7 @@ from fire22.core import codes
 from fire22.core.command import as_number
 from fire22.core.errors import RequestError
 from fire22.core.event import Time, parse_events
+from fire22.gateways.dead_letters import DeadLetters
 from fire22.gateways.http.requests import JSON, body_of, check_parameters, json_response, parse, principal_of
 from fire22.gateways.service import Service
 from fire22.log.base import Appended
@@ -42,6 +43,7 @@ def routes(service: Service) -> list[Route]:
 class _Writing:
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._letters = DeadLetters(service)
 
     async def events(self, request: Request) -> Response:
         """Append one event or an array of them, all or none; answered once they are durable."""
@@ -70,13 +72,13 @@ class _Writing:
         principal = principal_of(self._service, request)
         body = await body_of(request, self._service.limits.events_bytes_max)
         asked = parse(body, _Replay) if body.strip() else _Replay()
-        return await self._done(self._service.replay_letter(principal, _seq(request), asked.data, asked.timestamp))
+        return await self._done(self._letters.replay(principal, _seq(request), asked.data, asked.timestamp))
 
     async def dismiss_letter(self, request: Request) -> Response:
         """Put a dead letter away; answered once that is durable."""
         principal = principal_of(self._service, request)
         asked = parse(await body_of(request, self._service.limits.events_bytes_max), _Dismiss)
-        return await self._done(self._service.dismiss_letter(principal, _seq(request), asked.reason))
+        return await self._done(self._letters.dismiss(principal, _seq(request), asked.reason))
 
     async def _done(self, appending: "asyncio.Future[list[Appended]]") -> Response:
         [appended] = await appending
