@@ -29,6 +29,7 @@ from fire22.sportsbook.demo.catalogue import FULL
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.commands import COMMANDS
 from fire22.sportsbook.desk.permits import GRANTS
+from fire22.sportsbook.risk.rules import RULES
 from fire22.sportsbook.roles import roles
 
 ROOT = Path(__file__).parents[1]
@@ -273,6 +274,27 @@ def test_an_undocumented_setting_fails() -> None:
 
     with pytest.raises(DocumentError, match="host"):
         list(described(Section))
+
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\b(?:src|tests|docs|examples)/[\w./-]*[\w/]", CONTRIBUTING))))
+def test_the_files_that_the_recipes_name_are_there(path: str) -> None:
+    """Who adds a topic, a rule, a source or a transport finds each file that is to be touched."""
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(tests/[\w./-]+)`", INTERNALS))))
+def test_the_tests_of_the_invariants_are_there(path: str) -> None:
+    """Who doubts an invariant finds its test."""
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_every_risk_rule_is_described(rule: str) -> None:
+    """A risk manager reads what each rule looks for."""
+    assert f"`{rule}`" in {row[0] for row in rows(section(TEXTS["sportsbook/alerts.md"], "## Rules"))}
 
 
 def test_dependencies_and_folders_have_their_reason() -> None:
