@@ -20,6 +20,11 @@ def main() -> None:
 
 def _program() -> Callable[[], None]:
     try:
+        if sys.argv[1:2] == ["backup"]:
+            from fire22 import copying
+
+            if copying.run(sys.argv[1:]):
+                return lambda: None
         from fire22.cli import main
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "fire22":

@@ -1,16 +1,15 @@
-"""The command `backup`, which needs little of the program and does not wait for the rest to be loaded."""
+"""The command `backup`, for a person who watches; as a script gives it: `copying.py`."""
 
 import os
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
 from fire22.cli.terminal import DataOption, err, out, program, told
+from fire22.copying import NICE
 from fire22.log import maintenance
-
-NICE: Final = 5  # the server goes first
 
 
 @program.command()

@@ -13,7 +13,8 @@ from fire22.flows.base import Flow
 from fire22.flows.faults import FoldStopped
 from fire22.flows.horizon import CLOCK
 from fire22.log.database import connect, meta
-from fire22.log.sqlite import LogReader, read_rows
+from fire22.log.rows import read_rows
+from fire22.log.sqlite import LogReader
 from fire22.sources.follower import Follower
 from fire22.sportsbook import reconcile
 

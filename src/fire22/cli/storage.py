@@ -28,7 +28,7 @@ from fire22.gateways.http import archive
 from fire22.log import maintenance
 from fire22.log.database import connect as connect_file
 from fire22.log.database import meta, storage_errors
-from fire22.log.sqlite import read_rows
+from fire22.log.rows import read_rows
 from fire22.process import locked
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
 

@@ -15,7 +15,7 @@ from fire22.feed.rows import each_record, read_archive, read_checkpoint, read_do
 from fire22.flows.engine import Engine
 from fire22.flows.replica import Replica
 from fire22.log.base import Group
-from fire22.log.sqlite import read_rows
+from fire22.log.rows import read_rows
 
 Key = TypeVar("Key", bound=tuple[str, ...])
 

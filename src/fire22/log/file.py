@@ -7,7 +7,7 @@ other messages than before.
 To change the format: raise FORMAT, add the step to MIGRATIONS, add the old file to the tests.
 """
 
-import secrets
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -88,7 +88,7 @@ def open_file(path: Path, *, vfs: str | None = None) -> apsw.Connection:
         connection = connect(path, vfs=vfs)
         try:
             check_format(connection, path, layout())
-            _check_content(connection, path)
+            check_content(connection, path)
             _check_identity(connection, path)
         except BaseException:
             connection.close()
@@ -103,7 +103,7 @@ def _fill(connection: apsw.Connection, path: Path) -> None:
 
 def new_epoch(connection: apsw.Connection, path: Path) -> str:
     """Give the file a new identity, so that positions of before are known to be of another feed."""
-    epoch = secrets.token_hex(4)
+    epoch = os.urandom(4).hex()
     set_meta(connection, epoch=epoch, inode=path.stat().st_ino)
     return epoch
 
@@ -133,7 +133,7 @@ def _seal_log(connection: apsw.Connection) -> None:
     connection.executemany("INSERT INTO log VALUES(?, ?, ?, ?, ?)", _sealed(connection))
     connection.execute("DROP TABLE former_log")
     connection.executemany("INSERT INTO source VALUES(?, ?, ?)", (sealed_source(*each) for each in sources))
-    set_meta(connection, epoch=secrets.token_hex(4), inode=former["inode"])
+    set_meta(connection, epoch=os.urandom(4).hex(), inode=former["inode"])
     feed_begins(connection)
 
 
@@ -144,7 +144,7 @@ def _sealed(connection: apsw.Connection) -> Iterator[tuple[int, int, str, int, b
         yield seq, group, id, seal(body, "log", seq, group, id), body
 
 
-def _check_content(connection: apsw.Connection, path: Path) -> None:
+def check_content(connection: apsw.Connection, path: Path) -> None:
     """Proof of health at each start, for what is not proven whenever it is read; `fire22 check` reads everything.
 
     Of the log and the feed each reading proves that no row is missing. All else is looked up by key or read whole:

@@ -6,11 +6,11 @@ the disk only when they are behind.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import apsw
 
@@ -20,12 +20,12 @@ from fire22.core.event import EncodedEvent, same_content
 from fire22.log.base import Appended, Group, SourcePosition
 from fire22.log.database import connect, query, storage_errors
 from fire22.log.file import sealed_source
-from fire22.log.seal import damaged, seal
+from fire22.log.rows import SELECT, check_row, read_rows, sealed_row
+from fire22.log.seal import damaged
 from fire22.log.writer import Writer
 from fire22.observability.sample import Sample, lag
 
 TAIL_EVENTS_MAX: Final = 20_000
-SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
 
 
 class SqliteLog:
@@ -150,7 +150,7 @@ class SqliteLog:
         before = connection.total_changes()
         connection.executemany(
             "INSERT OR IGNORE INTO log VALUES(?, ?, ?, ?, ?)",
-            (_row(seq, group, event) for seq, event in enumerate(events, start=first)),
+            (sealed_row(seq, group, event.id, event.body) for seq, event in enumerate(events, start=first)),
         )
         if connection.total_changes() - before == len(events):
             result = [Appended(event.id, seq, False) for seq, event in enumerate(events, start=first)]
@@ -189,7 +189,8 @@ class SqliteLog:
                 result.append(Appended(event.id, seq, False))
                 new[event.id] = (seq, event)
         connection.executemany(
-            "INSERT INTO log VALUES(?, ?, ?, ?, ?)", (_row(seq, group, event) for seq, event in new.values())
+            "INSERT INTO log VALUES(?, ?, ?, ?, ?)",
+            (sealed_row(seq, group, event.id, event.body) for seq, event in new.values()),
         )
         self._next += len(new)
         self._open.extend(event.body for _, event in new.values())
@@ -243,35 +244,6 @@ class LogReader:
         if self._connection is None:
             self._connection = connect(self._path, vfs=self._vfs)
         return self._connection
-
-
-def read_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
-    """The rows of the log after seq `after`, in order: each as it was written, and none missing.
-
-    Raises:
-        StorageError: `storage_corrupt` names the row that is damaged or missing.
-    """
-    for row in query(connection, f"{SELECT} WHERE seq > ? ORDER BY seq", (after,)):
-        check_row(row)
-        if after and row[0] != after + 1:
-            raise damaged("log", after + 1)
-        after = row[0]
-        yield cast("tuple[int, int, str, int, bytes]", row)
-
-
-def check_row(row: tuple[Any, ...]) -> None:
-    """Whether a row of the log is as it was written.
-
-    Raises:
-        StorageError: `storage_corrupt`.
-    """
-    seq, group, id, crc, body = row
-    if not isinstance(body, bytes) or seal(body, "log", seq, group, id) != crc:
-        raise damaged("log", seq)
-
-
-def _row(seq: int, group: int, event: EncodedEvent) -> tuple[int, int, str, int, bytes]:
-    return seq, group, event.id, seal(event.body, "log", seq, group, event.id), event.body
 
 
 def _first_events(groups: list[Group], events_max: int) -> list[Group]:

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import stat
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -372,6 +373,58 @@ async def test_a_backup_ends_however_often_the_server_commits(path: Path, monkey
     assert sorted(each.name for each in path.parent.iterdir()) == ["backup.db", "flows.db"]
 
 
+@pytest.mark.parametrize("reads", ["what was there before", "nothing"])
+async def test_a_backup_beside_a_reader(path: Path, monkeypatch: pytest.MonkeyPatch, reads: str) -> None:
+    """Somebody who reads the file as it was keeps the write-ahead log out of it; the copy is whole all the same, and is
+    then made page by page."""
+    monkeypatch.setattr(maintenance, "SETTLE_TIMES", 2)
+    monkeypatch.setattr(maintenance, "BACKUP_PAGES", 3)
+    ways: list[str] = []
+
+    def noted(way: str, copy: Callable[..., None]) -> Callable[..., None]:
+        def run(*arguments: object) -> None:
+            ways.append(way)
+            copy(*arguments)
+
+        return run
+
+    for way in ("_copy_pages", "_copy_file"):
+        monkeypatch.setattr(maintenance, way, noted(way, getattr(maintenance, way)))
+    await write(path, 300)
+    reader, server = connect(path), connect(path)
+    if reads != "nothing":
+        reader.execute("BEGIN; SELECT 1 FROM log")
+    server.execute("REPLACE INTO source VALUES(?, ?, ?)", sealed_source("book", "before"))
+    commits = 0
+
+    def commit(done: int, of: int) -> None:
+        nonlocal commits
+        commits += 1
+        server.execute("REPLACE INTO source VALUES(?, ?, ?)", sealed_source(f"late {commits}", "x" * 4000))
+        server.wal_checkpoint()
+
+    copy = path.with_name("backup.db")
+    backup(path, copy, commit)
+    assert ways == ["_copy_file" if reads == "nothing" else "_copy_pages"]
+    assert commits > 5
+    assert check(copy).events == 300
+    copied = connect(copy)
+    assert list(copied.execute("SELECT name, position FROM source")) == [("book", "before")]
+    for connection in (copied, reader, server):
+        connection.close()
+
+
+async def test_a_damaged_file_is_no_backup(path: Path) -> None:
+    """Whoever makes a backup hears at once that it could not be started from."""
+    await write(path, 300)
+    connection = connect(path)
+    connection.execute("UPDATE log SET body = zeroblob(20) WHERE seq = 290")
+    connection.close()
+    with pytest.raises(StorageError, match="log 290 is damaged"):
+        backup(path, path.with_name("backup.db"))
+    assert [each.name for each in path.parent.iterdir()] == ["flows.db"]
+
+
 async def test_a_backup_under_load_is_the_source_as_of_one_event(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While events come and are folded, the copy is what the log gives up to one event: feed, documents, state."""
     monkeypatch.setattr(maintenance, "BACKUP_PAGES", 1)
@@ -432,15 +485,18 @@ async def test_a_backup_has_the_mirrors_of_the_same_moment(path: Path, monkeypat
     commits = 0
 
     class Busy(apsw.Connection):
-        """Both files are written between the readings of the first two attempts."""
+        """Until the log may not be written, both are; between the first two readings the mirror is."""
 
         def execute(self, statements: str, *arguments: Any, **more: Any) -> Any:
             nonlocal commits
-            found = super().execute(statements, *arguments, **more)
-            if statements.startswith("BEGIN") and self.filename.endswith("flows.db") and commits < 2:
+            if statements == "BEGIN IMMEDIATE" and commits < 2:
                 commits += 1
-                mirror.execute("UPDATE told SET number = number + 1")
+                if commits == 1:
+                    mirror.execute("UPDATE told SET number = number + 1")
                 server.execute("REPLACE INTO source VALUES(?, ?, ?)", sealed_source("book1", str(5 + commits)))
+            found = super().execute(statements, *arguments, **more)
+            if statements.startswith("BEGIN;") and self.filename.endswith("flows.db") and commits == 1:
+                mirror.execute("UPDATE told SET number = number + 1")
             return found
 
     def busy(path: Path) -> apsw.Connection:

@@ -1,0 +1,41 @@
+"""The rows of the log's table in the file: written with their seals, verified when they are read."""
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+import apsw
+
+from fire22.log.database import query
+from fire22.log.seal import damaged, seal
+
+SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
+
+
+def read_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
+    """The rows of the log after seq `after`, in order: each as it was written, and none missing.
+
+    Raises:
+        StorageError: `storage_corrupt` names the row that is damaged or missing.
+    """
+    for row in query(connection, f"{SELECT} WHERE seq > ? ORDER BY seq", (after,)):
+        check_row(row)
+        if after and row[0] != after + 1:
+            raise damaged("log", after + 1)
+        after = row[0]
+        yield cast("tuple[int, int, str, int, bytes]", row)
+
+
+def check_row(row: tuple[Any, ...]) -> None:
+    """Whether a row of the log is as it was written.
+
+    Raises:
+        StorageError: `storage_corrupt`.
+    """
+    seq, group, id, crc, body = row
+    if not isinstance(body, bytes) or seal(body, "log", seq, group, id) != crc:
+        raise damaged("log", seq)
+
+
+def sealed_row(seq: int, group: int, id: str, body: bytes) -> tuple[int, int, str, int, bytes]:
+    """The row of an event."""
+    return seq, group, id, seal(body, "log", seq, group, id), body
