@@ -299,3 +299,83 @@ async def test_a_caller_who_leaves_does_not_undo_the_append(open: Open) -> None:
         left.cancel()
         assert await opened.log.append([encoded("b")]) == [Appended("b", 2, False)]
         assert bodies(await read_all(opened.log)) == [encoded("a").body, encoded("b").body]
+
+
+async def test_an_id_is_told_as_new_once(open: Open) -> None:
+    """Of callers who send the same events side by side one hears that each is new, all hear the same number, and each
+    caller's own events stand in the order in which it sent them."""
+    told: dict[str, list[Appended]] = {}
+    async with open() as opened:
+
+        async def send(caller: int) -> None:
+            random = Random(caller)
+            last = 0
+            for number in range(20):
+                own, shared = f"{caller}.{number}", f"shared {random.randrange(30)}"
+                for answer in await opened.log.append([encoded(own), encoded(shared)]):
+                    told.setdefault(answer.id, []).append(answer)
+                (answer,) = told[own]
+                assert answer.seq > last
+                last = answer.seq
+
+        await asyncio.gather(*(send(caller) for caller in range(8)))
+        for answers in told.values():
+            assert len({answer.seq for answer in answers}) == 1
+            assert [answer.repeat for answer in answers].count(False) == 1
+        numbered = sorted((answers[0].seq, id) for id, answers in told.items())
+        assert [seq for seq, _ in numbered] == list(range(1, opened.log.last_seq + 1))
+        assert bodies(await read_all(opened.log)) == [encoded(id).body for _, id in numbered]
+
+
+async def test_who_follows_the_log_sees_each_group_once_and_whole(open: Open) -> None:
+    """A reader that is woken, reads and goes on, while others append, has in the end what a replay reads."""
+    followed: list[Group] = []
+    woken = asyncio.Event()
+    async with open() as opened:
+        opened.log.on_group(woken.set)
+
+        async def follow() -> None:
+            while not followed or followed[-1].last < 120:
+                woken.clear()
+                found = await opened.log.groups(followed[-1].last if followed else 0, events_max=3)
+                followed.extend(found)
+                if not found:
+                    await woken.wait()
+
+        async def send(caller: int) -> None:
+            for number in range(20):
+                await opened.log.append([encoded(f"{caller}.{number}.{place}") for place in range(2)])
+
+        await asyncio.wait_for(asyncio.gather(follow(), *(send(caller) for caller in range(3))), 60)
+        assert followed == await read_all(opened.log)
+    async with open() as opened:
+        assert followed == await read_all(opened.log)
+
+
+async def test_sources_that_share_a_group_keep_their_own_positions(open: Open) -> None:
+    """Each source's position is moved with its own events; a call that is refused moves none, whoever else was in the
+    group; and a position may move without an event."""
+    async with open() as opened:
+        await opened.log.append([encoded("a", data=1)], SourcePosition("one", "1"))
+        outcomes = await asyncio.gather(
+            opened.log.append([encoded("b")], SourcePosition("one", "2")),
+            opened.log.append([encoded("c"), encoded("a", data=2)], SourcePosition("two", "7")),
+            opened.log.append([], SourcePosition("three", "9")),
+            opened.log.append([encoded("d")], SourcePosition("one", "3")),
+            return_exceptions=True,
+        )
+        assert [isinstance(each, RequestError) for each in outcomes] == [False, True, False, False]
+    async with open() as opened:
+        positions = [await opened.log.source_position(source) for source in ("one", "two", "three")]
+        assert positions == ["3", None, "9"]
+        assert bodies(await read_all(opened.log)) == [encoded("a", data=1).body, encoded("b").body, encoded("d").body]
+
+
+async def test_nothing_comes_after_the_end(open: Open) -> None:
+    """A reader that has everything gets nothing, and one that is ahead of the log, as after a restore, neither."""
+    async with open() as opened:
+        await opened.log.append([encoded("a"), encoded("b")])
+        assert await opened.log.groups(2) == await opened.log.groups(99) == []
+    async with open() as opened:
+        assert await opened.log.groups(2) == await opened.log.groups(99) == []
+        assert await opened.log.groups(0) == [Group(1, (encoded("a").body, encoded("b").body))]

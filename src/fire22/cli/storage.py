@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +69,11 @@ def check(
         if settings.folder.exists() and not settings.folder.is_dir():
             raise SetupError(codes.CONFIG_INVALID, f"{settings.folder} is not a folder; `data` names one.")
         if settings.storage.exists():
-            with locked(settings.folder):
-                report = _check_storage(settings, repair=repair)
+            with ExitStack() as stack:
+                is_alone = _hold(stack, settings, needed=repair or reconcile)
+                report = (
+                    _check_storage(settings, repair=repair) if is_alone else maintenance.check_beside(settings.storage)
+                )
                 out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
                 _tell_stopped(settings)
                 _list_letters(settings)
@@ -81,6 +85,22 @@ def check(
             out.print(f"log: none yet at {settings.storage}", highlight=False)
     if not fit:
         raise SystemExit(1)
+
+
+def _hold(stack: ExitStack, settings: Settings, *, needed: bool) -> bool:
+    """Hold the data folder, so that no server starts on it; whether that could be had: one may run, and be read beside.
+
+    Raises:
+        StorageError: `storage_in_use`, and it is needed.
+    """
+    try:
+        stack.enter_context(locked(settings.folder))
+    except StorageError as error:
+        if needed or error.code is not codes.STORAGE_IN_USE:
+            raise
+        out.print("a server runs on the data folder: it is checked as of now, and nothing is written", soft_wrap=True)
+        return False
+    return True
 
 
 def _fits(book: Path, mapping: Path | None, currency: str) -> bool:
@@ -146,11 +166,8 @@ def _list_letters(settings: Settings) -> None:
 
 
 def _check_replay(settings: Settings) -> None:
-    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
+    with maintenance.one_moment(settings.storage) as connection:
         result = _replayed(connection, settings.relay.open_topics)
-    finally:
-        connection.close()
     out.print(f"replay: {result.events:,} events give the {result.records:,} kept records, byte for byte")
 
 

@@ -72,7 +72,11 @@ class Log(Protocol):
         """
 
     async def groups(self, after: int, *, events_max: int = 5000) -> list[Group]:
-        """Whole groups after seq `after`, oldest first; none when there is nothing newer."""
+        """Whole groups after `after`, oldest first: about `events_max` events; none when there is nothing newer.
+
+        Args:
+            after: 0, or the last seq of a group.
+        """
 
     async def source_position(self, source: str) -> str | None:
         """The position last stored for a source."""

@@ -300,21 +300,47 @@ def _restore_companions(source: Path, target: Path) -> None:
 
 
 def check(path: Path) -> StorageReport:
-    """Read everything: the pages, the seals, the numbers.
+    """Read everything: the pages, the seals, the numbers. Nobody else has the file open.
 
     Raises:
         StorageError: `storage_corrupt` names what is damaged.
     """
-    with storage_errors():
-        connection = open_file(path)
+    with storage_errors(), closing(open_file(path)) as connection:
+        return _check_all(connection)
+
+
+def check_beside(path: Path) -> StorageReport:
+    """The same while a server runs on the file: as of one moment, and nothing is written.
+
+    Meanwhile SQLite cannot take the write-ahead log back, as in a backup.
+
+    Raises:
+        StorageError: `storage_corrupt`; `storage_format`, the server is of another version.
+    """
+    with storage_errors(), one_moment(path) as connection:
+        version = connection.pragma("user_version")
+        if version != FORMAT:
+            raise StorageError(codes.STORAGE_FORMAT, f"{path.name} has storage format {version}, not {FORMAT}.")
+        return _check_all(connection)
+
+
+@contextmanager
+def one_moment(path: Path) -> Iterator[apsw.Connection]:
+    """A connection that reads the file as it is now, whatever is written meanwhile."""
+    with closing(connect(path)) as connection:
+        connection.execute("BEGIN; SELECT 1 FROM sqlite_schema")
         try:
-            counts = {}
-            for table in (*LOG_TABLES, *FEED_TABLES):
-                check_pages(connection, table, pragma="integrity_check")
-                counts[table] = verify(connection, table)
-            _check_numbers(connection)
+            yield connection
         finally:
-            connection.close()
+            connection.execute("ROLLBACK")
+
+
+def _check_all(connection: apsw.Connection) -> StorageReport:
+    counts = {}
+    for table in (*LOG_TABLES, *FEED_TABLES):
+        check_pages(connection, table, pragma="integrity_check")
+        counts[table] = verify(connection, table)
+    _check_numbers(connection)
     return StorageReport(counts["log"], counts["feed"])
 
 

@@ -17,6 +17,7 @@ from fire22.core.event import Metadata, encode_event
 from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.database import meta
 from fire22.log.file import open_file
+from fire22.process import locked
 from fire22.security.tokens import Tokens, load_key
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
@@ -283,6 +284,18 @@ def test_the_version_is_said() -> None:
     """`fire22 --version` is what a report of a fault begins with."""
     result = fire22("--version")
     assert (result.exit_code, result.output) == (0, f"fire22 {__version__}\n")
+
+
+def test_a_check_beside_a_server_reads_alone(data: Path) -> None:
+    """An operator checks the folder of a server that runs; what would write is refused, and says that it runs."""
+    with locked(data):
+        result = fire22("check", "--data", data, "--replay")
+        assert result.exit_code == 0, result.output
+        assert "a server runs on the data folder" in result.output
+        assert "log: ok" in result.output and "byte for byte" in result.output
+        for option in ("--repair", "--reconcile"):
+            refused("storage_in_use", "check", "--data", data, option)
+    assert "a server runs" not in fire22("check", "--data", data).output
 
 
 def test_a_check_goes_on_where_the_book_has_faults(tmp_path: Path, data: Path) -> None:

@@ -22,7 +22,7 @@ from fire22.log import maintenance
 from fire22.log.base import Appended, SourcePosition
 from fire22.log.database import connect, meta
 from fire22.log.file import APPLICATION_ID, FORMAT, open_file, sealed_source
-from fire22.log.maintenance import StorageReport, backup, check, restore
+from fire22.log.maintenance import StorageReport, backup, check, check_beside, restore
 from fire22.log.sqlite import LogReader
 from fire22.process import locked
 from fire22.store.base import Put
@@ -565,6 +565,36 @@ async def test_a_restored_backup_has_another_epoch_and_the_events(path: Path) ->
     assert epoch(path) == second
     assert check(path).events == 5
     assert check(path.with_name("flows.db.replaced")).events == 6
+
+
+async def test_a_check_beside_a_server(path: Path) -> None:
+    """While events come and are folded the whole file is read as of one moment, again and again: nothing is missing in
+    it, nothing is written, and damage is named."""
+    async with opened(path) as storage, folding(storage, archiver.engine()):
+        done = asyncio.Event()
+
+        async def say() -> int:
+            number = 0
+            while not done.is_set():
+                number += 1
+                await storage.log.append([archiver.number(f"n{number}", f"k{number % 7}", number)])
+            return number
+
+        saying = asyncio.create_task(say())
+        seen = [0]
+        while len(seen) < 6:
+            before = storage.log.last_seq
+            report = await asyncio.to_thread(check_beside, path)
+            assert before <= report.events <= storage.log.last_seq
+            if report.events > seen[-1]:
+                seen.append(report.events)
+        done.set()
+        await wait_folded(storage, await saying)
+        await storage.writer.submit(
+            lambda connection: connection.execute("UPDATE log SET body = zeroblob(20) WHERE seq = 2") and None
+        )
+        with pytest.raises(StorageError, match="log 2 is damaged"):
+            check_beside(path)
 
 
 async def test_a_damaged_backup_is_not_restored(path: Path) -> None:
