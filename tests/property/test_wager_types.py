@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, extremes, is_as_struck, part, returned, settle, to_win_minor
 from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH, WIN, GradedLeg, LegResult
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.betting.wager_types import TYPES
 from tests.unit.sportsbook.exposure.test_flow import Book
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from fire22.sportsbook.betting.facts import Direction
+from fire22.sportsbook.betting.bounds import Direction
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.book.changes import Change
 from tests.support.demo_book import DemoBook

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from fire22.core.event import Event, Metadata
 from fire22.core.times import to_datetime
 from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.bounds import Direction
 from tests.support.storage import START_MS
 
 SECOND: Final = 1000
@@ -259,7 +260,7 @@ class History:
             return self._done_by_the_desk(what, of_customer)
         if what == 0:
             state = random.choice(PAYMENTS)
-            direction: facts.Direction = random.choice(("deposit", "withdrawal"))
+            direction: Direction = random.choice(("deposit", "withdrawal"))
             amount = random.randint(100, 100_000)
             payment = facts.Payment(
                 f"p{self._number}", **of_customer, direction=direction, method="card", amount_minor=amount, status=state

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fire22.sportsbook.betting.facts import PATH, Path
+from fire22.sportsbook.betting.bounds import PATH, Path
 
 PATHS_MAX: Final = 65_536  # that are remembered
 _pattern: Final = re.compile(PATH)

@@ -5,40 +5,32 @@ is the wager's own id, `path` is the agent's path when the fact happened (`/` is
 so that a book may tell more. `sportsbook/book/schema/triggers.sql` makes these facts for the demo book; another book's
 triggers make the same ones.
 
-Everything has a bound far above what a book holds, so that sums, rows and paths made of it always fit: one absurd value
-is rejected and costs nobody else.
+What their fields may hold stands in `bounds.py`.
 """
 
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from fire22.core.event import TIME_MS_MAX
 from fire22.core.times import to_ms
-
-MINOR_MAX: Final = 10**13
-SUM_MINOR_MAX: Final = 10**16
-NUMBER_MAX: Final = 10**15
-ODDS_MAX: Final = 1e6
-LEGS_MAX: Final = 50  # so that their combined odds are still a number
-
-# The house, or up to eight agents; `|` separates it from a customer in the rows of the flows.
-PATH: Final = r"^(/|(/[^/|\x00-\x1f]{1,64}){1,8})\Z"
-
-Id = Annotated[str, Meta(min_length=1)]
-Path = Annotated[str, Meta(extra_json_schema={"pattern": PATH})]  # matched by `decoding.py`, not by the decoder
-Minor = Annotated[int, Meta(ge=0, le=MINOR_MAX)]
-SignedMinor = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
-SumMinor = Annotated[int, Meta(ge=-SUM_MINOR_MAX, le=SUM_MINOR_MAX)]
-Odds = Annotated[float, Meta(gt=1, le=ODDS_MAX)]  # a price of 1.0 pays nothing: it is a mistake
-Share = Annotated[float, Meta(ge=0, le=1)]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
-Date = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
-Ordinal = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
-Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
-Time = Annotated[datetime, Meta(tz=True)]
-Direction = Literal["deposit", "withdrawal"]
+from fire22.sportsbook.betting.bounds import (
+    LEGS_MAX,
+    Currency,
+    Date,
+    Direction,
+    Id,
+    Minor,
+    Number,
+    Odds,
+    Ordinal,
+    Path,
+    Share,
+    SignedMinor,
+    SumMinor,
+    Time,
+)
+from fire22.sportsbook.betting.terms import Terms
 
 
 class Fact(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -243,35 +235,6 @@ class Leg(Fact, frozen=True, gc=False):
 
 
 Legs = Annotated[tuple[Leg, ...], Meta(max_length=LEGS_MAX)]
-
-
-class Terms(Fact, frozen=True, gc=False):
-    """What a wager was agreed on besides its legs; see `wager_types.py`. What a type does not need is absent.
-
-    Args:
-        by: how many legs each parlay of a round robin has.
-        points: by how much the lines of a teaser were moved.
-        pays: of a teaser, the odds by the number of teams, as texts: `-110`, `1.909`, `10/11`.
-        ties: how a tie counts: `push`, `loss`, `win` in a teaser; `stop`, `go` in an if-bet.
-        fraction: of the odds that a place pays each way, such as `1/5`.
-        places: how many are placed.
-        agreed: whether what the wager wins was agreed on as an amount, whatever its prices say.
-        part_of: the wager that this was a part of until it was cashed out.
-        won_per: what a wager of which parts were cashed out won at first, over what was staked: `9091/10000`.
-    """
-
-    by: Annotated[tuple[Annotated[int, Meta(ge=1, le=LEGS_MAX)], ...], Meta(max_length=LEGS_MAX)] = ()
-    points: Annotated[float, Meta(ge=0, le=1_000)] = 0.0
-    pays: Annotated[dict[str, Annotated[str, Meta(max_length=32)]], Meta(max_length=LEGS_MAX)] | None = None
-    ties: Annotated[str, Meta(max_length=16)] = ""
-    fraction: Annotated[str, Meta(max_length=16)] = ""
-    places: Annotated[int, Meta(ge=0, le=500)] = 0
-    agreed: bool = False
-    part_of: Annotated[str, Meta(max_length=200)] = ""
-    won_per: Annotated[str, Meta(max_length=64)] = ""
-
-
-NO_TERMS: Final = Terms()
 
 
 class WagerFact(Fact, frozen=True, gc=False):

@@ -14,8 +14,8 @@ from functools import lru_cache
 from math import prod
 from typing import Final, Literal, Protocol
 
+from fire22.sportsbook.betting.bounds import ODDS_MAX
 from fire22.sportsbook.betting.errors import AmountError
-from fire22.sportsbook.betting.facts import ODDS_MAX
 from fire22.sportsbook.betting.money import half_up
 
 AMOUNT_DIGITS_MAX: Final = 17  # places before the point, less one: what 64 bits hold

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from fire22.core.message import Json
 from fire22.core.times import to_text
-from fire22.sportsbook.betting.facts import Direction
+from fire22.sportsbook.betting.bounds import Direction
 from fire22.sportsbook.betting.money import Major
 
 State = Literal["requested", "approved", "completed", "rejected", "failed", "charged_back"]

@@ -23,9 +23,9 @@ from msgspec import Struct
 from fire22.core.errors import Details, RequestError
 from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError, StateError
-from fire22.sportsbook.betting.facts import NO_TERMS, Terms
 from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.settlement import GradedLeg, LegResult, Result, Settlement, customer_profit_minor
+from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 from fire22.sportsbook.betting.wager_types import Slip, WagerType, type_of
 
 PRICE_STEP: Final = Fraction(1, 2_000_000)  # half of the last of the six decimals that a book keeps of a price

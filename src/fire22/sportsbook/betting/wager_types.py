@@ -36,10 +36,11 @@ from msgspec import Struct
 
 from fire22.core.errors import RequestError
 from fire22.sportsbook.betting import codes
+from fire22.sportsbook.betting.bounds import LEGS_MAX
 from fire22.sportsbook.betting.errors import AmountError
-from fire22.sportsbook.betting.facts import LEGS_MAX, NO_TERMS, Terms
 from fire22.sportsbook.betting.odds import parse_odds
 from fire22.sportsbook.betting.settlement import NONE, ONE, PUSH, WIN, GradedLeg, LegResult, multiplier
+from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 
 PARLAYS_MAX: Final = 5_000  # of one wager
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from fire22.sportsbook.betting.facts import NO_TERMS, Terms
+from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 
 
 class AddAgent(Struct, frozen=True):

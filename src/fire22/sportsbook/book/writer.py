@@ -16,7 +16,7 @@ from fire22.core.errors import Details, RequestError
 from fire22.core.outbox import CLOCK_SQL
 from fire22.core.times import to_text
 from fire22.sportsbook.betting import codes
-from fire22.sportsbook.betting.facts import MINOR_MAX
+from fire22.sportsbook.betting.bounds import MINOR_MAX
 from fire22.sportsbook.betting.odds import stored_odds
 from fire22.sportsbook.betting.settlement import customer_profit_minor
 from fire22.sportsbook.book import changes

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from fire22.sportsbook.betting.facts import NO_TERMS, Terms
+from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 from fire22.sportsbook.demo.board import Boards
 from fire22.sportsbook.demo.prices import is_over
 from fire22.sportsbook.demo.world import Customer, Market, Selection

@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from fire22.sportsbook.betting import payoff, settlement
-from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import decimal_odds
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.book.changes import Change

@@ -8,9 +8,9 @@ import apsw
 import msgspec
 
 from fire22.core.times import to_ms, to_text
-from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import decimal_odds, struck_odds
 from fire22.sportsbook.betting.settlement import LegResult, dead_heat_share
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.demo.cashier import DAY_MS
 from fire22.sportsbook.demo.world import Customer, Leg, Market, Payment, Selection, Wager, World
 

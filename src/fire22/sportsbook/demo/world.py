@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from fire22.sportsbook.betting.facts import NO_TERMS, Terms
 from fire22.sportsbook.betting.odds import decimal_odds
 from fire22.sportsbook.betting.settlement import LegResult
+from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 from fire22.sportsbook.demo.prices import implied, truth
 
 IN_PLAY: Final = "in_play"

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from fire22.sportsbook.betting.facts import (
+from fire22.sportsbook.betting.bounds import (
     LEGS_MAX,
     MINOR_MAX,
     Direction,
@@ -45,7 +45,7 @@ class PlaceWager(Command, frozen=True):
     Args:
         legs: in the order of an if-bet.
         type: without it a straight wager (one leg) or a parlay.
-        by, points, ties, fraction, places: what the type needs; see `facts.Terms`.
+        by, points, ties, fraction, places: what the type needs; see `Terms`.
         price_tolerance: by how much of the odds shown the odds now may differ; the wager is struck at those of now.
         free_play: the stake is the house's own, and only the house gives it.
     """

@@ -15,10 +15,10 @@ from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.core.scope import ancestors, covers, customer_path
 from fire22.sportsbook.betting import codes
-from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.odds import struck_odds
 from fire22.sportsbook.betting.payoff import Bet
 from fire22.sportsbook.betting.settlement import LOSS, NONE, GradedLeg, LegResult, dead_heat_share, place_share
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book.changes import NewLeg
 

@@ -12,10 +12,10 @@ from fire22.core.times import to_text
 from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting import lifecycle, payoff, settlement
 from fire22.sportsbook.betting.errors import StateError
-from fire22.sportsbook.betting.facts import Terms
 from fire22.sportsbook.betting.lifecycle import State
 from fire22.sportsbook.betting.payoff import Bet
 from fire22.sportsbook.betting.settlement import GradedLeg, LegResult, cash_risk_minor
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits

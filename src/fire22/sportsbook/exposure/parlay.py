@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from fire22.core.errors import RequestError
 from fire22.sportsbook.betting import settlement
-from fire22.sportsbook.betting.facts import NO_TERMS
 from fire22.sportsbook.betting.money import half_up
 from fire22.sportsbook.betting.payoff import Bet, is_as_struck
 from fire22.sportsbook.betting.settlement import LegResult, dead_heat_share, multiplier
+from fire22.sportsbook.betting.terms import NO_TERMS
 from fire22.sportsbook.betting.wager_types import known, parlays
 from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 

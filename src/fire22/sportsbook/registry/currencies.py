@@ -16,7 +16,7 @@ from fire22.core import codes
 from fire22.core.times import to_ms, to_text
 from fire22.flows.base import Refused
 from fire22.sportsbook.betting import codes as betting_codes
-from fire22.sportsbook.betting.facts import MINOR_MAX
+from fire22.sportsbook.betting.bounds import MINOR_MAX
 from fire22.sportsbook.betting.money import Money, half_up
 from fire22.sportsbook.betting.settings import CurrencyCode
 

@@ -24,6 +24,7 @@ from fire22.sportsbook.betting import codes, facts
 from fire22.sportsbook.betting.lifecycle import State, is_legal
 from fire22.sportsbook.betting.settings import BookSettings
 from fire22.sportsbook.betting.settlement import cash_risk_minor
+from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 from fire22.sportsbook.registry.conversion import Conversion
 from fire22.sportsbook.registry.currencies import Rates
 from fire22.sportsbook.registry.directory import Directory
@@ -435,9 +436,9 @@ def _is_of(wager: facts.WagerFact, open: OpenWager) -> bool:
     return wager.customer_id == open.customer_id and wager.path == open.path
 
 
-def _terms(told: facts.Terms | None) -> facts.Terms | None:
+def _terms(told: Terms | None) -> Terms | None:
     """The terms of a wager; None where it has none, as nearly all."""
-    return told if told != facts.NO_TERMS else None
+    return told if told != NO_TERMS else None
 
 
 def _conflict(wager: facts.WagerFact, risk: int, to_win: int, why: str) -> Refused:

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from fire22.sportsbook.betting import facts
+from fire22.sportsbook.betting.terms import Terms
 
 SELECTIONS_MAX: Final = 65_536  # whose legs are remembered
 
@@ -63,7 +64,7 @@ class OpenWager(Struct, frozen=True, gc=False, array_like=True):
     channel: str
     ip: str
     legs: tuple[StruckLeg, ...]
-    terms: facts.Terms | None = None
+    terms: Terms | None = None
 
     @property
     def free_play(self) -> bool:

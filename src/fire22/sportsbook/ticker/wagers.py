@@ -14,6 +14,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.odds import combined_odds
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.open_wager import SELECTIONS_MAX, OpenWager, StruckLeg
@@ -43,7 +44,7 @@ class WagerUpdate(Struct, frozen=True, gc=False, rename="camel"):
     profit: float | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     legs: Raw | UnsetType = UNSET
-    terms: facts.Terms | UnsetType = UNSET
+    terms: Terms | UnsetType = UNSET
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -127,7 +128,7 @@ class Ticker(Flow):
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
-    def _bet(self, bet: OpenWager) -> tuple[Raw | UnsetType, float | UnsetType, facts.Terms | UnsetType]:
+    def _bet(self, bet: OpenWager) -> tuple[Raw | UnsetType, float | UnsetType, Terms | UnsetType]:
         """What a message says of a bet: the legs, their combined odds if it is struck at these, and its terms."""
         legs, odds = self._legs(bet.legs)
         return legs, odds if bet.type in PLAIN else UNSET, bet.terms or UNSET

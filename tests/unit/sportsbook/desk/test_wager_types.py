@@ -9,7 +9,7 @@ import pytest
 
 from fire22.core.errors import RequestError
 from fire22.sportsbook import domain
-from fire22.sportsbook.betting.facts import MINOR_MAX
+from fire22.sportsbook.betting.bounds import MINOR_MAX
 from fire22.sportsbook.book import changes, writer
 from fire22.sportsbook.desk.settings import DeskSettings, Teaser
 from tests.support.folding import Folding

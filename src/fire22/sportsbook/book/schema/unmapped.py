@@ -13,7 +13,7 @@ import apsw
 from msgspec import Struct
 
 from fire22.core.outbox import Value, Values, quoted
-from fire22.sportsbook.betting.facts import MINOR_MAX, NUMBER_MAX, ODDS_MAX
+from fire22.sportsbook.betting.bounds import MINOR_MAX, NUMBER_MAX, ODDS_MAX
 from fire22.sportsbook.book.schema.columns import ORDER, TABLES, Column
 from fire22.sportsbook.book.schema.mapping import BookMapping
 from fire22.sportsbook.book.schema.numbers import BadValueError
