@@ -57,7 +57,7 @@ def check_credit(case: Case, customer: Customer, agents: list[Agent], risk_minor
     drawn = max(0, risk + risk_minor - customer.balance) - max(0, risk - customer.balance)
     for agent in agents:
         if drawn and agent.credit_limit > 0:
-            available = agent.credit_limit - case.read.credit_drawn(agent.path)
+            available = agent.credit_limit - _drawn(case, agent)
             if drawn > available:
                 message = f"The stake draws {drawn} of credit, more than the agent {agent.code} has left."
                 details: Details = {"whose": f"agent {agent.code}", "riskMinor": risk_minor}
@@ -76,6 +76,21 @@ def open_risk(case: Case, customer: Customer) -> int:
     for currency, risk in case.read.open_risk(customer.id):
         case.check_same(currency, customer.currency)
         total += risk
+    return total
+
+
+def _drawn(case: Case, agent: Agent) -> int:
+    """What the customers of an agent's sub-tree draw of its credit, minor units of the book's currency.
+
+    Raises:
+        RequestError: `currency_mismatch`, some of it is in another one.
+    """
+    total = 0
+    for currency, amount in case.read.credit_drawn(agent.path):
+        if (currency or case.currency) != case.currency:
+            message = f"What is drawn of the credit of the agent {agent.code} is not all in {case.currency}."
+            raise RequestError(codes.CURRENCY_MISMATCH, message, details={"whose": f"agent {agent.code}"})
+        total += amount
     return total
 
 

@@ -148,14 +148,21 @@ class Reader:
             WHERE customer_id = ? AND status = 'accepted' AND NOT is_freeplay GROUP BY currency"""
         return [(currency, risk) for currency, risk in self._rows(sql, customer_id)]
 
-    def credit_drawn(self, path: str) -> int:
-        """What the customers of an agent's sub-tree have at risk beyond their balances, minor units."""
+    def credit_drawn(self, path: str) -> list[tuple[str | None, int]]:
+        """What the customers of an agent's sub-tree have at risk beyond their balances, minor units, by the currencies
+        of the wagers and, where that draws credit, of the balances."""
         sql = """
-            SELECT coalesce(sum(max(0, coalesce((SELECT sum(w.risk_cents) FROM wagers w
-              WHERE w.customer_id = c.id AND w.status = 'accepted' AND NOT w.is_freeplay), 0) - c.balance_cents)), 0)
-            FROM agents a JOIN customers c ON c.agent_id = a.id
-            WHERE a.path = ?1 OR substr(a.path, 1, length(?1) + 1) = ?1 || '/'"""
-        return int(self._only(sql, path))
+            WITH below AS (SELECT c.id, c.currency, c.balance_cents AS balance
+                FROM agents a JOIN customers c ON c.agent_id = a.id
+                WHERE a.path = ?1 OR substr(a.path, 1, length(?1) + 1) = ?1 || '/'),
+              open AS (SELECT w.customer_id AS id, w.currency, sum(w.risk_cents) AS risk FROM wagers w
+                WHERE w.customer_id IN (SELECT id FROM below) AND w.status = 'accepted' AND NOT w.is_freeplay
+                GROUP BY w.customer_id, w.currency),
+              drawn AS (SELECT b.id, b.currency, coalesce(sum(o.risk), 0) - b.balance AS amount
+                FROM below b LEFT JOIN open o ON o.id = b.id GROUP BY b.id HAVING amount > 0)
+            SELECT currency, sum(amount) FROM drawn GROUP BY currency
+            UNION ALL SELECT DISTINCT o.currency, 0 FROM open o JOIN drawn d ON d.id = o.id"""
+        return [(currency, amount) for currency, amount in self._rows(sql, path)]
 
     def agents(self, path: str) -> list[Agent]:
         """The agents from the top down to a path."""
@@ -254,9 +261,6 @@ class Reader:
 
     def _rows(self, sql: str, value: str) -> Iterator[tuple[Any, ...]]:
         return iter(self._connection.execute(sql, (value,)))
-
-    def _only(self, sql: str, value: str) -> Any:
-        return self._connection.execute(sql, (value,)).get
 
 
 _WAGER_SQL: Final = """

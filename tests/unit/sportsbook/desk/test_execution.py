@@ -135,6 +135,23 @@ def test_an_agents_credit_covers_its_whole_tree(shop: Shop) -> None:
     assert shop.refused("wager.place", shop.wager(20_001)).code.name == "credit_exceeded"
 
 
+def test_an_agents_credit_is_counted_in_one_currency(shop: Shop) -> None:
+    """Yen that somebody below has drawn are not added to dollars: what needs the agent's credit is refused."""
+    (other,) = shop.rows(
+        "SELECT c.id FROM customers c JOIN agents a ON a.id = c.agent_id WHERE a.path LIKE ? AND c.id <> ?"
+        " ORDER BY c.code LIMIT 1", f"{shop.top}/%", shop.customer,
+    )[0]  # fmt: skip
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 30000 WHERE path = ?", (shop.top,))
+    shop.set("customers", other, balance_cents=-100, currency="JPY")
+    error = shop.refused("wager.place", shop.wager(10_000))
+    assert (error.code.name, error.details) == ("currency_mismatch", {"whose": f"agent {shop.top[1:]}"})
+    shop.set("customers", other, balance_cents=100)  # draws nothing
+    shop.placed(10_000)
+    shop.set("customers", other, balance_cents=-100, currency="USD")
+    assert shop.refused("wager.place", shop.wager(19_901)).code.name == "credit_exceeded"
+    shop.placed(19_900)
+
+
 def test_a_held_wager_needs_credit_when_it_is_accepted(tmp_path: Path) -> None:
     """The customer's, and that of the agents above."""
     shop = Shop(tmp_path / "book.db", DeskSettings("review", 2_000))
