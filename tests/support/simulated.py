@@ -8,7 +8,7 @@ from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.demo import offer
 from fire22.sportsbook.demo.catalogue import FULL, Size, opening
 from fire22.sportsbook.demo.simulation import Simulation
-from fire22.sportsbook.demo.world import Customer, World
+from fire22.sportsbook.demo.world import KnownCustomer, World
 
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000
@@ -19,7 +19,7 @@ def new_world(seed: int, size: Size = FULL) -> World:
     items = opening(Random(seed), NOW_MS, size)
     paths = {one.id: one.path for one in items if isinstance(one, changes.AddAgent)}
     customers = [
-        Customer(
+        KnownCustomer(
             one.id, one.code, one.agent_id, paths[one.agent_id], one.segment, "active",
             one.bet_factor, one.credit_limit_minor, one.max_wager_minor,
         )

@@ -33,11 +33,11 @@ from fire22.sportsbook.betting.bounds import (
 from fire22.sportsbook.betting.terms import Terms
 
 
-class Fact(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+class FactData(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """What every fact shares: how it is written."""
 
 
-class Agent(Fact, frozen=True, gc=False):
+class Agent(FactData, frozen=True, gc=False):
     """`agent.created`, `agent.imported`, and as it was `before` a change; a repeat carries the whole agent anew."""
 
     agent_id: Id
@@ -53,14 +53,14 @@ class AgentChanged(Agent, frozen=True, gc=False, kw_only=True):
     before: Agent
 
 
-class Home(Fact, frozen=True, gc=False):
+class Home(FactData, frozen=True, gc=False):
     """Below which agent somebody is."""
 
     agent_id: str
     path: Path
 
 
-class Customer(Fact, frozen=True, gc=False):
+class Customer(FactData, frozen=True, gc=False):
     """`customer.created`, `customer.imported`.
 
     Args:
@@ -87,7 +87,7 @@ class Customer(Fact, frozen=True, gc=False):
             raise ValueError("`lastWagerAt` is not between the years 1970 and 9999 UTC")
 
 
-class Nature(Fact, frozen=True, gc=False):
+class Nature(FactData, frozen=True, gc=False):
     """What a customer is like; see `Customer`."""
 
     name: str
@@ -104,7 +104,7 @@ class CustomerChanged(Nature, frozen=True, gc=False, kw_only=True):
     before: Nature
 
 
-class CustomerMoved(Fact, frozen=True, gc=False):
+class CustomerMoved(FactData, frozen=True, gc=False):
     """`customer.moved`: from here on it belongs to another agent, with its balance and its next wagers."""
 
     customer_id: Id
@@ -113,7 +113,7 @@ class CustomerMoved(Fact, frozen=True, gc=False):
     before: Home
 
 
-class CustomerRenamed(Fact, frozen=True, gc=False):
+class CustomerRenamed(FactData, frozen=True, gc=False):
     """`customer.renamed`: it is the same customer, under another code; `before` is the one it had."""
 
     customer_id: Id
@@ -122,14 +122,14 @@ class CustomerRenamed(Fact, frozen=True, gc=False):
     before: Id
 
 
-class Limits(Fact, frozen=True, gc=False):
+class Limits(FactData, frozen=True, gc=False):
     """A customer's limits."""
 
     credit_limit_minor: SignedMinor
     max_wager_minor: SignedMinor
 
 
-class CustomerLimitChanged(Fact, frozen=True, gc=False):
+class CustomerLimitChanged(FactData, frozen=True, gc=False):
     """`customer.limit_changed`."""
 
     customer_id: Id
@@ -140,7 +140,7 @@ class CustomerLimitChanged(Fact, frozen=True, gc=False):
     currency: Currency | None = None
 
 
-class CustomerStatusChanged(Fact, frozen=True, gc=False):
+class CustomerStatusChanged(FactData, frozen=True, gc=False):
     """`customer.status_changed`."""
 
     customer_id: Id
@@ -150,7 +150,7 @@ class CustomerStatusChanged(Fact, frozen=True, gc=False):
     after: str
 
 
-class Selection(Fact, frozen=True, gc=False):
+class Selection(FactData, frozen=True, gc=False):
     """One outcome of a market, at its decimal odds."""
 
     selection_id: Id
@@ -158,7 +158,7 @@ class Selection(Fact, frozen=True, gc=False):
     odds: Odds
 
 
-class Market(Fact, frozen=True, gc=False):
+class Market(FactData, frozen=True, gc=False):
     """`market.created`, `market.imported`.
 
     Args:
@@ -188,14 +188,14 @@ class MarketChanged(Market, frozen=True, gc=False, kw_only=True):
     before: dict[str, Any] = {}
 
 
-class MarketStatusChanged(Fact, frozen=True, gc=False):
+class MarketStatusChanged(FactData, frozen=True, gc=False):
     """`market.status_changed`."""
 
     market_id: Id
     status: str
 
 
-class MarketPriceChanged(Fact, frozen=True, gc=False):
+class MarketPriceChanged(FactData, frozen=True, gc=False):
     """`market.price_changed`; decimal odds."""
 
     market_id: Id
@@ -204,7 +204,7 @@ class MarketPriceChanged(Fact, frozen=True, gc=False):
     new_odds: Odds
 
 
-class SelectionResult(Fact, frozen=True, gc=False):
+class SelectionResult(FactData, frozen=True, gc=False):
     """How an outcome ended.
 
     Args:
@@ -219,14 +219,14 @@ class SelectionResult(Fact, frozen=True, gc=False):
     dead_heat: Share = 1.0
 
 
-class MarketResulted(Fact, frozen=True, gc=False):
+class MarketResulted(FactData, frozen=True, gc=False):
     """`market.resulted`; told again where a result was corrected."""
 
     market_id: Id
     results: Annotated[tuple[SelectionResult, ...], Meta(max_length=500)]
 
 
-class Leg(Fact, frozen=True, gc=False):
+class Leg(FactData, frozen=True, gc=False):
     """One leg of a wager, at the decimal odds it was struck at."""
 
     market_id: Id
@@ -237,7 +237,7 @@ class Leg(Fact, frozen=True, gc=False):
 Legs = Annotated[tuple[Leg, ...], Meta(max_length=LEGS_MAX)]
 
 
-class WagerFact(Fact, frozen=True, gc=False):
+class WagerFact(FactData, frozen=True, gc=False):
     """What every fact of a wager says: whose it is and what is at stake.
 
     Args:
@@ -274,7 +274,7 @@ class WagerPlaced(WagerFact, frozen=True, gc=False, kw_only=True):
     terms: Terms | None = None
 
 
-class Owner(Fact, frozen=True, gc=False):
+class Owner(FactData, frozen=True, gc=False):
     """Whose a wager is or was."""
 
     wager_number: Number
@@ -333,7 +333,7 @@ class WagerCancelled(WagerFact, frozen=True, gc=False, kw_only=True):
     reason: str = ""
 
 
-class Stake(Fact, frozen=True, gc=False):
+class Stake(FactData, frozen=True, gc=False):
     """What was at stake before a change.
 
     Args:
@@ -357,7 +357,7 @@ class WagerModified(WagerFact, frozen=True, gc=False, kw_only=True):
     terms: Terms | None = None
 
 
-class Payment(Fact, frozen=True, gc=False):
+class Payment(FactData, frozen=True, gc=False):
     """`payment.requested`, `approved`, `completed`, `rejected`, `failed`, `charged_back`."""
 
     payment_id: Id
@@ -371,7 +371,7 @@ class Payment(Fact, frozen=True, gc=False):
     currency: Currency | None = None
 
 
-class BalanceAdjusted(Fact, frozen=True, gc=False):
+class BalanceAdjusted(FactData, frozen=True, gc=False):
     """`balance.adjusted`: the desk moved a customer's balance; the amount is the customer's gain.
 
     Args:
@@ -389,14 +389,14 @@ class BalanceAdjusted(Fact, frozen=True, gc=False):
     reason: str = ""
 
 
-class Bracket(Fact, frozen=True, gc=False):
+class Bracket(FactData, frozen=True, gc=False):
     """The rate for what lies above an amount, up to the next bracket."""
 
     from_minor: Minor
     rate: Share
 
 
-class CommissionPlan(Fact, frozen=True, gc=False):
+class CommissionPlan(FactData, frozen=True, gc=False):
     """`commission.plan_set`: how an agent is paid from a date on.
 
     Args:
@@ -415,7 +415,7 @@ class CommissionPlan(Fact, frozen=True, gc=False):
     effective_from: Date = "1970-01-01"
 
 
-class Session(Fact, frozen=True, gc=False):
+class Session(FactData, frozen=True, gc=False):
     """`session.login`, `session.logout`: a customer comes to the book, and leaves it."""
 
     customer_id: Id
@@ -424,7 +424,7 @@ class Session(Fact, frozen=True, gc=False):
     ip: str = ""
 
 
-class AlertDecided(Fact, frozen=True, gc=False):
+class AlertDecided(FactData, frozen=True, gc=False):
     """`alert.acknowledged`, `alert.closed`: somebody has taken up an alert, or is done with it."""
 
     alert_id: Id
@@ -432,14 +432,14 @@ class AlertDecided(Fact, frozen=True, gc=False):
     note: str = ""
 
 
-class RevenueImported(Fact, frozen=True, gc=False):
+class RevenueImported(FactData, frozen=True, gc=False):
     """`revenue.imported`: gross revenue of the settled wagers that were there before the triggers, of one path."""
 
     path: Path
     revenue_minor: SumMinor
 
 
-class RowChanged(Fact, frozen=True, gc=False):
+class RowChanged(FactData, frozen=True, gc=False):
     """`row.changed`, `row.deleted`: the book changed what an accepted fact never changes; it is always set aside.
 
     Args:
@@ -454,7 +454,7 @@ class RowChanged(Fact, frozen=True, gc=False):
     after: dict[str, Any] = {}
 
 
-class Clock(Fact, frozen=True, gc=False):
+class Clock(FactData, frozen=True, gc=False):
     """`system.clock`: everything before its timestamp has been read; it carries nothing else."""
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 from fire22.sportsbook.demo.board import Boards
 from fire22.sportsbook.demo.prices import is_over
-from fire22.sportsbook.demo.world import Customer, Market, Selection
+from fire22.sportsbook.demo.world import KnownCustomer, KnownMarket, KnownSelection
 
 EDGE_MIN: Final = 0.01  # what a sharp player expects to win of a stake
 SHARP_LOOKS: Final = 16  # markets looked at before each wager
@@ -83,16 +83,16 @@ class Player(Struct, frozen=True):
 class Choice(Struct, frozen=True):
     """A market and the index of a selection in it."""
 
-    market: Market
+    market: KnownMarket
     index: int
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> KnownSelection:
         """The selection itself."""
         return self.market.selections[self.index]
 
 
-def player(customer: Customer) -> Player:
+def player(customer: KnownCustomer) -> Player:
     """The habits of a customer."""
     draw = Random(f"player:{customer.id}")
     habit = HABITS.get(customer.segment, HABITS["regular"])
@@ -119,7 +119,7 @@ def choose(rng: Random, player: Player, boards: Boards) -> list[Choice]:
         found = best(rng, boards, SHARP_LOOKS)
         return [found] if found is not None else []
     if len(boards.games) > 1 and rng.random() < player.habit.parlays:
-        by_event: dict[str, Market] = {}
+        by_event: dict[str, KnownMarket] = {}
         for _ in range(rng.choice(PARLAY_TEAMS)):
             market = _popular(rng, boards)
             if market is not None:
@@ -153,7 +153,7 @@ def best(rng: Random, boards: Boards, looks: int) -> Choice | None:
     return found
 
 
-def liked(rng: Random, player: Player, market: Market) -> Choice:
+def liked(rng: Random, player: Player, market: KnownMarket) -> Choice:
     """The selection of a market that a recreational player takes."""
     weights = [
         likely**player.habit.favourites * (OVERS if is_over(one.name) else DRAWS if one.name == "Draw" else 1.0)
@@ -162,7 +162,7 @@ def liked(rng: Random, player: Player, market: Market) -> Choice:
     return Choice(market, rng.choices(range(len(weights)), weights)[0])
 
 
-def stake_minor(rng: Random, player: Player, customer: Customer, mood: float, *, parlay: bool) -> int:
+def stake_minor(rng: Random, player: Player, customer: KnownCustomer, mood: float, *, parlay: bool) -> int:
     """What a player stakes, in round figures, and within the customer's own limits; 0 = nothing is left to stake.
 
     Args:
@@ -182,7 +182,7 @@ def stake_minor(rng: Random, player: Player, customer: Customer, mood: float, *,
     return stake if stake <= affordable_minor(customer) else 0
 
 
-def affordable_minor(customer: Customer) -> int:
+def affordable_minor(customer: KnownCustomer) -> int:
     """The largest stake that a customer's limits leave: of one wager, of all at risk, of the credit in use."""
     credit, balance = customer.credit_limit_minor, customer.balance_minor
     at_risk = OF_FUNDS * min(1.0, customer.bet_factor) * max(0, credit + balance) - customer.open_minor
@@ -191,7 +191,7 @@ def affordable_minor(customer: Customer) -> int:
     return int(min(largest, at_risk, unused))
 
 
-def _popular(rng: Random, boards: Boards) -> Market | None:
+def _popular(rng: Random, boards: Boards) -> KnownMarket | None:
     """A game's market; rather one that starts soon."""
     first, second = boards.games.draw(rng), boards.games.draw(rng)
     if first is None or second is None:

@@ -21,7 +21,7 @@ from fire22.sportsbook.demo.bettors import Choice
 from fire22.sportsbook.demo.board import Boards
 from fire22.sportsbook.demo.catalogue import Size
 from fire22.sportsbook.demo.grading import Grading
-from fire22.sportsbook.demo.world import Market, World
+from fire22.sportsbook.demo.world import KnownMarket, World
 
 QUICK_RESULT_MS: Final = (5_000, 30_000)  # after it closed
 GAME_RESULT_MS: Final = (60_000, 240_000)
@@ -56,7 +56,7 @@ class Bookmaker:
         size: Size,
         *,
         deep: float,
-        excited: Callable[[Market, int], None],
+        excited: Callable[[KnownMarket, int], None],
     ) -> None:
         self._rng = rng
         self._agenda = agenda
@@ -95,7 +95,7 @@ class Bookmaker:
         wait = market.mistaken or at_ms - market.posted_ms < POST_MS_MIN
         return [] if wait else self._post(market, "money", at_ms)
 
-    def decided(self, market: Market, status: str, now_ms: int) -> None:
+    def decided(self, market: KnownMarket, status: str, now_ms: int) -> None:
         """Somebody else has set a market's status, or its result: it stays so, until its time is over."""
         market.over = status in ("resulted", "voided")
         market.held = status != "open"
@@ -123,7 +123,7 @@ class Bookmaker:
         wrong[choice.index] = american_odds(odds)
         return self._set(market, wrong, "trader", at_ms)
 
-    def put_right(self, market: Market, at_ms: int) -> list[Change]:
+    def put_right(self, market: KnownMarket, at_ms: int) -> list[Change]:
         """Post what was meant."""
         market.mistaken = False
         if not market.open:
@@ -131,10 +131,10 @@ class Bookmaker:
         self._boards.games.add(market)
         return self._post(market, "trader", at_ms)
 
-    def _post(self, market: Market, source: str, at_ms: int) -> list[Change]:
+    def _post(self, market: KnownMarket, source: str, at_ms: int) -> list[Change]:
         return self._set(market, prices.posted(market.likely), source, at_ms)
 
-    def _set(self, market: Market, posted: list[int], source: str, at_ms: int) -> list[Change]:
+    def _set(self, market: KnownMarket, posted: list[int], source: str, at_ms: int) -> list[Change]:
         """Post these prices; only what differs is said."""
         items: list[Change] = []
         for selection, price in zip(market.selections, posted, strict=True):
@@ -146,7 +146,7 @@ class Bookmaker:
 
     # Games and markets.
 
-    def _watch(self, market: Market, now_ms: int) -> None:
+    def _watch(self, market: KnownMarket, now_ms: int) -> None:
         """Expect the end of a market, and what may happen before."""
         self._events.setdefault(market.event_id, {})[market.id] = None
         if market.in_play:
@@ -180,7 +180,7 @@ class Bookmaker:
                 items += self._adopt(game, at_ms)
         return items
 
-    def _goal(self, market: Market, at_ms: int) -> list[Change]:
+    def _goal(self, market: KnownMarket, at_ms: int) -> list[Change]:
         """The score changes: no bets until the prices follow."""
         if not market.open:
             return []
@@ -191,7 +191,7 @@ class Bookmaker:
         self._agenda.after(at_ms, SUSPENDED_MS, partial(self._go_on, market))
         return [changes.SetMarketStatus(market.id, "suspended", at_ms)]
 
-    def _go_on(self, market: Market, at_ms: int) -> list[Change]:
+    def _go_on(self, market: KnownMarket, at_ms: int) -> list[Change]:
         """The market opens again at other prices."""
         if market.held or market.closes_ms <= at_ms:
             return []
@@ -201,7 +201,7 @@ class Bookmaker:
         self._excited(market, at_ms)
         return [*self._post(market, "trader", at_ms), changes.SetMarketStatus(market.id, "open", at_ms)]
 
-    def _close(self, market: Market, at_ms: int) -> list[Change]:
+    def _close(self, market: KnownMarket, at_ms: int) -> list[Change]:
         market.open = False
         self._boards.of(market).discard(market)
         span_ms = QUICK_RESULT_MS if market.in_play else GAME_RESULT_MS
@@ -209,7 +209,7 @@ class Bookmaker:
         closed: list[Change] = [] if market.over else [changes.SetMarketStatus(market.id, "closed", at_ms)]
         return closed if market.in_play else [*closed, changes.SetEventStatus(market.event_id, "live")]
 
-    def _result(self, market: Market, at_ms: int) -> list[Change]:
+    def _result(self, market: KnownMarket, at_ms: int) -> list[Change]:
         """Result a market, settle what it decides, and go on with another market or game."""
         market.open = False
         items = [] if market.over else self._grading.result(market, at_ms)
@@ -217,7 +217,7 @@ class Bookmaker:
         del self._events[market.event_id][market.id]
         return items + self._succeed(market, at_ms)
 
-    def _succeed(self, market: Market, at_ms: int) -> list[Change]:
+    def _succeed(self, market: KnownMarket, at_ms: int) -> list[Change]:
         """What follows a market that is over."""
         event = market.event_id
         if self._events[event]:

@@ -14,7 +14,7 @@ from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.demo.agenda import Agenda
 from fire22.sportsbook.demo.ids import new_id
 from fire22.sportsbook.demo.sessions import Session, Sessions
-from fire22.sportsbook.demo.world import Customer, Payment
+from fire22.sportsbook.demo.world import KnownCustomer, KnownPayment
 
 DAY_MS: Final = 86_400_000
 STEP_MS: Final = (2_000, 20_000)
@@ -48,9 +48,9 @@ class Cashier:
         self._rng = rng
         self._agenda = agenda
         self._sessions = sessions
-        self._payments: dict[str, Payment] = {}  # under way
+        self._payments: dict[str, KnownPayment] = {}  # under way
 
-    def begin(self, payments: list[Payment], now_ms: int) -> None:
+    def begin(self, payments: list[KnownPayment], now_ms: int) -> None:
         """Take over the payments that are under way."""
         for payment in payments:
             payment.customer.paying = True
@@ -74,7 +74,7 @@ class Cashier:
         elif self._rng.random() < BONUSES:
             self._agenda.after(at_ms, COME_MS, partial(self._give_bonus, customer))
 
-    def settled(self, customer: Customer, at_ms: int) -> None:
+    def settled(self, customer: KnownCustomer, at_ms: int) -> None:
         """A customer's balance has moved: much owed is paid, of much won a part is taken out."""
         if customer.paying:
             return
@@ -106,7 +106,7 @@ class Cashier:
         customer.max_wager_minor = max(5_000, 1_000 * round(customer.max_wager_minor * factor / 1_000))
         return [changes.SetLimit(customer.id, customer.credit_limit_minor, customer.max_wager_minor, at_ms)]
 
-    def _settle_up(self, customer: Customer, at_ms: int) -> list[Change]:
+    def _settle_up(self, customer: KnownCustomer, at_ms: int) -> list[Change]:
         """A large figure is not paid in but settled with the agent, who keeps to the credit that was given."""
         customer.paying = False
         amount = 1_000 * (-customer.balance_minor // 1_000)
@@ -116,11 +116,11 @@ class Cashier:
         reason = "figure settled with the agent"
         return [changes.AdjustBalance(customer.id, "transfer", amount, reason, "cashier", at_ms)]
 
-    def _give_bonus(self, customer: Customer, at_ms: int) -> list[Change]:
+    def _give_bonus(self, customer: KnownCustomer, at_ms: int) -> list[Change]:
         customer.balance_minor += BONUS_MINOR
         return [changes.AdjustBalance(customer.id, "bonus", BONUS_MINOR, "welcome back", "cashier", at_ms)]
 
-    def _plan(self, customer: Customer, direction: Direction, amount_minor: int, at_ms: int) -> None:
+    def _plan(self, customer: KnownCustomer, direction: Direction, amount_minor: int, at_ms: int) -> None:
         """A payment is asked for soon, unless one is under way."""
         if customer.paying or customer.status != "active":
             return
@@ -132,17 +132,17 @@ class Cashier:
                 return
             customer.deposited_minor += amount
         customer.paying = True
-        payment = Payment(new_id(self._rng, at_ms), customer, direction, amount, "pending")
+        payment = KnownPayment(new_id(self._rng, at_ms), customer, direction, amount, "pending")
         self._agenda.after(at_ms, COME_MS, partial(self._request, payment))
 
-    def _paid_in(self, customer: Customer, at_ms: int) -> int:
+    def _paid_in(self, customer: KnownCustomer, at_ms: int) -> int:
         """What a customer has paid in today (UTC), minor units."""
         day = at_ms // DAY_MS
         if customer.deposit_day != day:
             customer.deposit_day, customer.deposited_minor = day, 0
         return customer.deposited_minor
 
-    def _request(self, payment: Payment, at_ms: int) -> list[Change]:
+    def _request(self, payment: KnownPayment, at_ms: int) -> list[Change]:
         self._payments[payment.id] = payment
         self._agenda.after(at_ms, STEP_MS, partial(self._go_on, payment))
         methods, shares = [name for name, _ in METHODS], [share for _, share in METHODS]
@@ -153,7 +153,7 @@ class Cashier:
             )
         ]
 
-    def _go_on(self, payment: Payment, at_ms: int) -> list[Change]:
+    def _go_on(self, payment: KnownPayment, at_ms: int) -> list[Change]:
         """pending → approved or rejected; approved → completed or failed; seldom completed → charged back."""
         if payment.theirs:
             return []
@@ -174,7 +174,7 @@ class Cashier:
             self._agenda.after(at_ms, STEP_MS, partial(self._go_on, payment))
         return [changes.DecidePayment(payment.id, status, "cashier", at_ms)]
 
-    def _moved(self, payment: Payment, status: Status) -> None:
+    def _moved(self, payment: KnownPayment, status: Status) -> None:
         """Keep what is known of the customer."""
         customer = payment.customer
         if status == "approved":

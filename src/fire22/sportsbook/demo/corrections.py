@@ -12,7 +12,7 @@ from fire22.sportsbook.betting.wager_types import PLAIN
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.demo.agenda import Agenda
-from fire22.sportsbook.demo.world import Customer, Wager, World
+from fire22.sportsbook.demo.world import KnownCustomer, KnownWager, World
 
 # Shares of the wagers, and when after they were placed.
 CANCELLED: Final = 0.003
@@ -32,13 +32,15 @@ class Corrections:
         settled: told of each customer whose balance has moved.
     """
 
-    def __init__(self, rng: Random, agenda: Agenda, world: World, settled: Callable[[Customer, int], None]) -> None:
+    def __init__(
+        self, rng: Random, agenda: Agenda, world: World, settled: Callable[[KnownCustomer, int], None]
+    ) -> None:
         self._rng = rng
         self._agenda = agenda
         self._world = world
         self._settled = settled
 
-    def plan(self, wager: Wager, at_ms: int) -> None:
+    def plan(self, wager: KnownWager, at_ms: int) -> None:
         """Decide what a new wager comes to, if anything."""
         draw = self._rng.random()
         for share, span_ms, decide in (
@@ -52,25 +54,25 @@ class Corrections:
                 return
             draw -= share
 
-    def void(self, wager: Wager, reason: str, at_ms: int) -> list[Change]:
+    def void(self, wager: KnownWager, reason: str, at_ms: int) -> list[Change]:
         """Call off a wager, if it is still open."""
         return self._undo(wager, changes.CancelWager(wager.id, "voided", reason, "desk", at_ms))
 
-    def _cancel(self, wager: Wager, at_ms: int) -> list[Change]:
+    def _cancel(self, wager: KnownWager, at_ms: int) -> list[Change]:
         status: Literal["cancelled", "voided"] = self._rng.choice(("cancelled", "voided"))
         reason = "customer's request" if status == "cancelled" else "placed after a change of the line-up"
         return self._undo(wager, changes.CancelWager(wager.id, status, reason, "desk", at_ms))
 
-    def _delete(self, wager: Wager, at_ms: int) -> list[Change]:
+    def _delete(self, wager: KnownWager, at_ms: int) -> list[Change]:
         return self._undo(wager, changes.DeleteWager(wager.id, "entered twice", "desk", at_ms))
 
-    def _undo(self, wager: Wager, change: Change) -> list[Change]:
+    def _undo(self, wager: KnownWager, change: Change) -> list[Change]:
         if not wager.open or wager.theirs:
             return []
         self._world.leave(wager)
         return [change]
 
-    def _modify(self, wager: Wager, at_ms: int) -> list[Change]:
+    def _modify(self, wager: KnownWager, at_ms: int) -> list[Change]:
         if not wager.open or wager.theirs or wager.type not in PLAIN:
             return []
         wager.customer.open_minor -= wager.cash_minor
@@ -79,7 +81,7 @@ class Corrections:
         wager.customer.open_minor += wager.cash_minor
         return [changes.ModifyWager(wager.id, wager.risk_minor, wager.to_win_minor, "stake corrected", "desk", at_ms)]
 
-    def _cash_out(self, wager: Wager, at_ms: int) -> list[Change]:
+    def _cash_out(self, wager: KnownWager, at_ms: int) -> list[Change]:
         """Buy a straight cash wager back at the price of now, while its market is open."""
         market = self._world.markets.get(wager.legs[0].market_id)
         if (

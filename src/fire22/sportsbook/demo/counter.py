@@ -20,7 +20,7 @@ from fire22.sportsbook.demo.bookmaker import Bookmaker
 from fire22.sportsbook.demo.corrections import Corrections, profit_minor
 from fire22.sportsbook.demo.ids import new_id
 from fire22.sportsbook.demo.sessions import Session, Sessions
-from fire22.sportsbook.demo.world import Leg, Market, Wager, World
+from fire22.sportsbook.demo.world import KnownLeg, KnownMarket, KnownWager, World
 
 TRIES: Final = 3
 BURST_MS: Final = (500, 7_000)
@@ -79,19 +79,19 @@ class Betting:
                 return items
         return []
 
-    def excite(self, market: Market, at_ms: int) -> None:
+    def excite(self, market: KnownMarket, at_ms: int) -> None:
         """Many bet on one market within seconds."""
         for _ in range(self._burst):
             self._agenda.after(at_ms, BURST_MS, partial(self._bet_on, market))
 
     def place(
         self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int, *, free_play: bool
-    ) -> tuple[Wager, list[Change]]:
+    ) -> tuple[KnownWager, list[Change]]:
         """Accept a wager, whoever it is of; the prices follow the money."""
         wager, placed = self._written(session, choices, stake_minor, at_ms, free_play=free_play)
         return wager, [placed, *self._take(wager, session, choices, at_ms)]
 
-    def _bet_on(self, market: Market, at_ms: int) -> list[Change]:
+    def _bet_on(self, market: KnownMarket, at_ms: int) -> list[Change]:
         session = self._sessions.somebody(at_ms)
         if session is None or session.player.sharp or not market.open:
             return []
@@ -119,14 +119,14 @@ class Betting:
 
     def _written(
         self, session: Session, choices: list[Choice], stake_minor: int, at_ms: int, *, free_play: bool = False
-    ) -> tuple[Wager, changes.PlaceWager]:
+    ) -> tuple[KnownWager, changes.PlaceWager]:
         """A wager at the prices of now, and the change that writes it down as accepted."""
         session.last_ms = at_ms
-        legs = [Leg(one.market.id, one.selection.id, one.selection.price) for one in choices]
+        legs = [KnownLeg(one.market.id, one.selection.id, one.selection.price) for one in choices]
         customer, id = session.customer, new_id(self._rng, at_ms)
         type, terms = players.type_of(id, len(legs), free_play=free_play)
         to_win = _to_win(legs, stake_minor, type, terms)
-        wager = Wager(id, customer, stake_minor, to_win, free_play, legs, type=type, terms=terms)
+        wager = KnownWager(id, customer, stake_minor, to_win, free_play, legs, type=type, terms=terms)
         placed = changes.PlaceWager(
             id=wager.id, customer_id=customer.id, agent_id=customer.agent_id, agent_path=customer.agent_path,
             type=type, risk_minor=stake_minor, to_win_minor=to_win, at_ms=at_ms,
@@ -140,7 +140,7 @@ class Betting:
         )  # fmt: skip
         return wager, placed
 
-    def _take(self, wager: Wager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
+    def _take(self, wager: KnownWager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
         """A wager is accepted: it counts, and moves prices."""
         self._world.enter(wager)
         weight = session.player.habit.respect * wager.risk_minor / len(choices)
@@ -158,7 +158,7 @@ class Betting:
         self._agenda.after(at_ms, REVIEW_MS, partial(self._decide, wager, session, choices))
         return [msgspec.structs.replace(placed, status="review")]
 
-    def _decide(self, wager: Wager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
+    def _decide(self, wager: KnownWager, session: Session, choices: list[Choice], at_ms: int) -> list[Change]:
         """Unless somebody else has decided."""
         if wager.id not in self._world.asked:
             return []
@@ -177,7 +177,7 @@ class Betting:
         return [changes.RejectWager(wager_id, "expired", "nobody decided in time", "desk", at_ms)]
 
 
-def _to_win(legs: list[Leg], stake_minor: int, type: str, terms: Terms) -> int:
+def _to_win(legs: list[KnownLeg], stake_minor: int, type: str, terms: Terms) -> int:
     if type in PLAIN:
         return profit_minor(stake_minor, tuple([leg.price for leg in legs]))
     struck = tuple([settlement.GradedLeg(decimal_odds(leg.price)) for leg in legs])

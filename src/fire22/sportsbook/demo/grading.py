@@ -16,7 +16,7 @@ from fire22.sportsbook.book import changes
 from fire22.sportsbook.book.changes import Change
 from fire22.sportsbook.demo.agenda import Agenda
 from fire22.sportsbook.demo.ids import new_id
-from fire22.sportsbook.demo.world import Customer, Market, Wager, World
+from fire22.sportsbook.demo.world import KnownCustomer, KnownMarket, KnownWager, World
 
 Priced = tuple[tuple[int | Fraction, LegResult | None], ...]  # an American price or exact odds, and the result
 
@@ -34,13 +34,15 @@ class Grading:
         settled: told of each customer whose balance has moved.
     """
 
-    def __init__(self, rng: Random, agenda: Agenda, world: World, settled: Callable[[Customer, int], None]) -> None:
+    def __init__(
+        self, rng: Random, agenda: Agenda, world: World, settled: Callable[[KnownCustomer, int], None]
+    ) -> None:
         self._rng = rng
         self._agenda = agenda
         self._world = world
         self._settled = settled
 
-    def result(self, market: Market, at_ms: int) -> list[Change]:
+    def result(self, market: KnownMarket, at_ms: int) -> list[Change]:
         """Result a market and settle all it decides, under one batch."""
         results = self._draw(market)
         batch = new_id(self._rng, at_ms)
@@ -52,7 +54,7 @@ class Grading:
                 items += self._grade(wager, market.id, results, batch, at_ms)
         return items
 
-    def _draw(self, market: Market) -> dict[str, LegResult]:
+    def _draw(self, market: KnownMarket) -> dict[str, LegResult]:
         """How each selection ended."""
         winner = self._rng.choices(market.selections, market.true)[0].id
         chance, quarters = self._rng.random(), 4 * (market.line or 0.0) % 4
@@ -63,7 +65,7 @@ class Grading:
         return {one.id: won if one.id == winner else lost for one in market.selections}
 
     def _grade(
-        self, wager: Wager, market_id: str, results: dict[str, LegResult], batch: str, at_ms: int
+        self, wager: KnownWager, market_id: str, results: dict[str, LegResult], batch: str, at_ms: int
     ) -> list[Change]:
         """Give a wager the result of one market, and settle it if that decides it."""
         for leg in wager.legs:
@@ -79,7 +81,7 @@ class Grading:
             self._agenda.after(at_ms, REGRADED_MS, partial(self._regrade, wager, settled.profit_minor))
         return [changes.SettleWager(wager.id, settled.result, settled.return_minor, at_ms, batch_id=batch)]
 
-    def _due(self, wager: Wager) -> settlement.Settlement | None:
+    def _due(self, wager: KnownWager) -> settlement.Settlement | None:
         """The settlement of a wager; None while it is open, and where only its bookmaker can say what it pays."""
         legs: Priced = tuple([(leg.odds or leg.price, leg.result) for leg in wager.legs])
         if not wager.theirs and wager.type in PLAIN:
@@ -90,7 +92,7 @@ class Grading:
         except RequestError:
             return None
 
-    def _regrade(self, wager: Wager, profit_minor: int, at_ms: int) -> list[Change]:
+    def _regrade(self, wager: KnownWager, profit_minor: int, at_ms: int) -> list[Change]:
         """A settlement is corrected: the stake goes back, unless somebody else has looked at it meanwhile."""
         if self._world.doubted.pop(wager.id, None) is None:
             return []

@@ -26,7 +26,7 @@ from fire22.sportsbook.demo.bookmaker import Bookmaker
 from fire22.sportsbook.demo.corrections import Corrections
 from fire22.sportsbook.demo.counter import Betting
 from fire22.sportsbook.demo.sessions import Sessions
-from fire22.sportsbook.demo.world import Customer
+from fire22.sportsbook.demo.world import KnownCustomer
 
 Name = Literal["steam", "syndicate", "wrong_price"]
 NAMES: Final[tuple[Name, ...]] = get_args(Name)
@@ -67,7 +67,7 @@ class Incidents:
         self,
         rng: Random,
         agenda: Agenda,
-        customers: list[Customer],
+        customers: list[KnownCustomer],
         boards: Boards,
         sessions: Sessions,
         bookmaker: Bookmaker,
@@ -143,7 +143,7 @@ class Incidents:
 
     def _find(
         self, segment: str, count: int, at_ms: int, stake_minor: int = STAKE_MAX_MINOR
-    ) -> tuple[Choice | None, list[Customer]]:
+    ) -> tuple[Choice | None, list[KnownCustomer]]:
         """The better side of a market that stays open, and customers for it; None if there is one without the other."""
         fitting = [
             one
@@ -157,9 +157,9 @@ class Incidents:
         edges = [true * players.decimal(one.price) for true, one in zip(market.true, market.selections, strict=True)]
         return Choice(market, edges.index(max(edges))), customers
 
-    def _pick(self, segment: str, count: int, stake_minor: int) -> list[Customer]:
+    def _pick(self, segment: str, count: int, stake_minor: int) -> list[KnownCustomer]:
         """Customers of a segment who are not there and can afford a stake, each of another agent."""
-        found: dict[str, Customer] = {}
+        found: dict[str, KnownCustomer] = {}
         for _ in range(PICKS):
             customer = self._rng.choice(self._customers)
             if len(found) == count or customer.segment != segment or customer.status != "active":
@@ -168,14 +168,14 @@ class Incidents:
                 found.setdefault(customer.agent_id, customer)
         return list(found.values())
 
-    def _stake(self, customer: Customer) -> int:
+    def _stake(self, customer: KnownCustomer) -> int:
         """The usual stake in round figures, but none that draws attention by itself."""
         usual = self._sessions.player(customer).usual_minor
         return min(max(1_000, 1_000 * round(usual / 1_000)), STAKE_MAX_MINOR)
 
     def _send(
         self,
-        customer: Customer,
+        customer: KnownCustomer,
         choice: Choice,
         stake_minor: int,
         span_ms: tuple[int, int],
@@ -198,7 +198,7 @@ class Incidents:
         self._sessions.expect(customer)
         self._agenda.after(at_ms, span_ms, bet)
 
-    def _told(self, name: Name, choice: Choice, customers: list[Customer], at_ms: int) -> None:
+    def _told(self, name: Name, choice: Choice, customers: list[KnownCustomer], at_ms: int) -> None:
         codes = tuple(customer.code for customer in customers)
         self._tell(Note(name, at_ms, choice.market.id, choice.selection.name, codes))
 

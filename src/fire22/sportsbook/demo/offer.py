@@ -12,7 +12,7 @@ from fire22.sportsbook.book.changes import AddEvent, AddMarket, Change, NewSelec
 from fire22.sportsbook.demo.ids import new_id
 from fire22.sportsbook.demo.names import LEAGUES, League
 from fire22.sportsbook.demo.prices import opened, posted, truth
-from fire22.sportsbook.demo.world import IN_PLAY, Market, Selection
+from fire22.sportsbook.demo.world import IN_PLAY, KnownMarket, KnownSelection
 
 GAME_OPEN_MS: Final = (120_000, 360_000)  # from opening to the start of the game, which closes its markets
 QUICK_OPEN_MS: Final = (10_000, 25_000)
@@ -85,9 +85,9 @@ def _market(
     return AddMarket(id, event_id, kind, period, line, closes_ms, limit_minor, selections, at_ms)
 
 
-def known(item: AddMarket) -> Market:
+def known(item: AddMarket) -> KnownMarket:
     """A new market as the simulation knows it."""
-    selections = [Selection(one.id, one.name, one.price) for one in item.selections]
-    return Market(
+    selections = [KnownSelection(one.id, one.name, one.price) for one in item.selections]
+    return KnownMarket(
         item.id, item.event_id, item.type, item.line, item.closes_ms, True, item.liability_limit_minor, selections
     )

@@ -12,7 +12,7 @@ import apsw
 
 from fire22.sportsbook.demo.loading import wagers_of
 from fire22.sportsbook.demo.simulation import Simulation
-from fire22.sportsbook.demo.world import Wager
+from fire22.sportsbook.demo.world import KnownWager
 
 _TOUCHED_SQL: Final = "SELECT id, entity FROM audit_log WHERE id > ? ORDER BY id"
 _ON_MARKET_SQL: Final = (
@@ -64,7 +64,7 @@ class Others:
         if row is None:
             return
         status, customer = row
-        found: Wager | None = None
+        found: KnownWager | None = None
         if status == "accepted":
             found = next(iter(wagers_of(self._connection, self._simulation.customers, id)), None)
         self._simulation.wager_is(id, status, found)

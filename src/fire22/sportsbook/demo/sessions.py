@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from fire22.sportsbook.book.changes import Change, LogAccess
 from fire22.sportsbook.demo import bettors as players
-from fire22.sportsbook.demo.world import Customer
+from fire22.sportsbook.demo.world import KnownCustomer
 
 STAY_MS: Final = (240_000, 900_000)
 PASSING_MS: Final = (30_000, 90_000)
@@ -23,7 +23,7 @@ MOODS: Final = (0.9, 1.0, 1.0, 1.1)
 class Session(Struct):
     """A customer who is there; `place` among those who may bet by chance, -1 if not among them."""
 
-    customer: Customer
+    customer: KnownCustomer
     player: players.Player
     mood: float
     ip: str | None
@@ -39,7 +39,7 @@ class Sessions:
     """
 
     def __init__(
-        self, rng: Random, customers: list[Customer], rate_hz: float, began: Callable[[Session, int, int], None]
+        self, rng: Random, customers: list[KnownCustomer], rate_hz: float, began: Callable[[Session, int, int], None]
     ) -> None:
         self._rng = rng
         self._customers = customers
@@ -73,13 +73,13 @@ class Sessions:
                 return found
         return found if found is not None and found.customer.status == "active" else None
 
-    def anybody(self) -> Customer | None:
+    def anybody(self) -> KnownCustomer | None:
         """Any customer, there or not; those who bet more are drawn more often."""
         if not self._customers:
             return None
         return self._rng.choices(self._customers, cum_weights=self._weights)[0]
 
-    def come(self, customer: Customer, now_ms: int, *, ip: str | None = None, passing: bool = False) -> Session:
+    def come(self, customer: KnownCustomer, now_ms: int, *, ip: str | None = None, passing: bool = False) -> Session:
         """A customer comes, from home or from `ip`; one who is `passing` bets nothing by chance and leaves soon."""
         player = self.player(customer)
         session = Session(customer, player, self._rng.choice(MOODS), ip or player.ip, now_ms - PAUSE_MS)
@@ -110,21 +110,21 @@ class Sessions:
         logins, self._logins = self._logins, []
         return logins
 
-    def is_there(self, customer: Customer) -> bool:
+    def is_there(self, customer: KnownCustomer) -> bool:
         """Whether a customer is there, or will come as expected."""
         return customer.id in self._by_id or customer.id in self._expected
 
-    def expect(self, customer: Customer) -> None:
+    def expect(self, customer: KnownCustomer) -> None:
         """A customer who is not there will come at a time of its own, and not before."""
         self._expected[customer.id] = None
 
-    def player(self, customer: Customer) -> players.Player:
+    def player(self, customer: KnownCustomer) -> players.Player:
         """The habits of a customer."""
         found = self._players.get(customer.id)
         if found is None:
             found = self._players[customer.id] = players.player(customer)
         return found
 
-    def _activity(self, customer: Customer) -> float:
+    def _activity(self, customer: KnownCustomer) -> float:
         habit = players.HABITS.get(customer.segment, players.HABITS["regular"])
         return habit.active * min(Random(f"activity:{customer.id}").paretovariate(1.5), 8)

@@ -23,7 +23,7 @@ from fire22.sportsbook.demo.counter import Betting
 from fire22.sportsbook.demo.grading import Grading
 from fire22.sportsbook.demo.incidents import NAMES, Incidents, Name, Note
 from fire22.sportsbook.demo.sessions import Session, Sessions
-from fire22.sportsbook.demo.world import Market, Wager, World
+from fire22.sportsbook.demo.world import KnownMarket, KnownWager, World
 
 HOUR_MS: Final = 3_600_000
 RHYTHM_DEPTH: Final = 0.5  # the rate swings by this share around its mean
@@ -126,7 +126,7 @@ class Simulation:
         if market is not None:
             self._bookmaker.decided(market, status, now_ms)
 
-    def wager_is(self, wager_id: str, status: str, found: Wager | None) -> None:
+    def wager_is(self, wager_id: str, status: str, found: KnownWager | None) -> None:
         """Somebody else has placed or changed a wager, or ended it.
 
         Args:
@@ -161,7 +161,7 @@ class Simulation:
     def _leave(self, session: Session, at_ms: int) -> list[Change]:
         return self._sessions.leave(session, at_ms)
 
-    def _excite(self, market: Market, at_ms: int) -> None:
+    def _excite(self, market: KnownMarket, at_ms: int) -> None:
         self._betting.excite(market, at_ms)
 
 

@@ -16,7 +16,7 @@ from fire22.sportsbook.demo.prices import implied, truth
 IN_PLAY: Final = "in_play"
 
 
-class Customer(Struct):
+class KnownCustomer(Struct):
     """Who may bet.
 
     Args:
@@ -47,7 +47,7 @@ class Customer(Struct):
     held: bool = False
 
 
-class Selection(Struct):
+class KnownSelection(Struct):
     """One outcome, its name and its posted price."""
 
     id: str
@@ -55,7 +55,7 @@ class Selection(Struct):
     price: int
 
 
-class Market(Struct):
+class KnownMarket(Struct):
     """A market without a result.
 
     Args:
@@ -75,14 +75,14 @@ class Market(Struct):
     closes_ms: int
     open: bool
     limit_minor: int
-    selections: list[Selection]
+    selections: list[KnownSelection]
     likely: list[float] = []
     true: list[float] = []
     posted_ms: int = 0
     mistaken: bool = False
     paid: list[int] = []
     staked: list[int] = []
-    wagers: dict[str, "Wager"] = {}
+    wagers: dict[str, "KnownWager"] = {}
     held: bool = False
     over: bool = False
 
@@ -98,7 +98,7 @@ class Market(Struct):
         """Whether it is a quick market of a game that runs."""
         return self.type == IN_PLAY
 
-    def take(self, wager: "Wager", leg: "Leg") -> None:
+    def take(self, wager: "KnownWager", leg: "KnownLeg") -> None:
         """Count a wager that has a leg here; what the book may lose is counted of straight ones."""
         self.wagers[wager.id] = wager
         if len(wager.legs) == 1:
@@ -111,7 +111,7 @@ class Market(Struct):
         return self.paid[index] + profit_minor - (sum(self.staked) - self.staked[index])
 
 
-class Leg(Struct):
+class KnownLeg(Struct):
     """A leg of an open wager; `result` once its market has one, `odds` where they are not those of the price."""
 
     market_id: str
@@ -121,7 +121,7 @@ class Leg(Struct):
     odds: Fraction | None = None
 
 
-class Wager(Struct):
+class KnownWager(Struct):
     """An open wager.
 
     Args:
@@ -129,11 +129,11 @@ class Wager(Struct):
     """
 
     id: str
-    customer: Customer
+    customer: KnownCustomer
     risk_minor: int
     to_win_minor: int
     free_play: bool
-    legs: list[Leg]
+    legs: list[KnownLeg]
     open: bool = True
     type: str = ""
     terms: Terms = NO_TERMS
@@ -145,11 +145,11 @@ class Wager(Struct):
         return 0 if self.free_play else self.risk_minor
 
 
-class Payment(Struct):
+class KnownPayment(Struct):
     """A payment on its way."""
 
     id: str
-    customer: Customer
+    customer: KnownCustomer
     direction: Literal["deposit", "withdrawal"]
     amount_minor: int
     status: str
@@ -164,14 +164,14 @@ class World(Struct):
         doubted: settled wagers that are to be settled again.
     """
 
-    customers: list[Customer]
-    markets: dict[str, Market] = field(default_factory=dict)
-    wagers: dict[str, Wager] = field(default_factory=dict)
-    payments: list[Payment] = field(default_factory=list)
+    customers: list[KnownCustomer]
+    markets: dict[str, KnownMarket] = field(default_factory=dict)
+    wagers: dict[str, KnownWager] = field(default_factory=dict)
+    payments: list[KnownPayment] = field(default_factory=list)
     asked: dict[str, None] = field(default_factory=dict)
-    doubted: dict[str, Wager] = field(default_factory=dict)
+    doubted: dict[str, KnownWager] = field(default_factory=dict)
 
-    def enter(self, wager: Wager) -> None:
+    def enter(self, wager: KnownWager) -> None:
         """A wager was accepted."""
         self.wagers[wager.id] = wager
         wager.customer.open_minor += wager.cash_minor
@@ -181,7 +181,7 @@ class World(Struct):
             if market is not None:
                 market.take(wager, leg)
 
-    def leave(self, wager: Wager, profit_minor: int | None = None) -> None:
+    def leave(self, wager: KnownWager, profit_minor: int | None = None) -> None:
         """A wager is over: settled with this profit of the customer's, or called off."""
         wager.open = False
         del self.wagers[wager.id]

@@ -11,7 +11,7 @@ from fire22.sportsbook.betting.payments import State
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
-from fire22.sportsbook.desk.reads import Customer, Payment
+from fire22.sportsbook.desk.reads import BookCustomer, BookPayment
 
 _STEPS: Final[dict[str, State]] = {
     "payment.approve": "approved",
@@ -124,7 +124,7 @@ def _check_within_own(case: Case, credit: int, largest: int) -> None:
         )
 
 
-def _check_own(case: Case, customer: Customer, amount: int) -> None:
+def _check_own(case: Case, customer: BookCustomer, amount: int) -> None:
     """Whether an amount is the customer's own money: the balance, less what is at risk."""
     own = customer.balance - limits.open_risk(case, customer)
     if amount > own:
@@ -138,7 +138,7 @@ def _limits(credit: int, largest: int) -> dict[str, Json]:
     return {"creditLimitMinor": credit, "maxWagerMinor": largest}
 
 
-def _state(payment: Payment) -> State:
+def _state(payment: BookPayment) -> State:
     """The book says `pending` of what was requested."""
     if payment.status == "pending":
         return "requested"

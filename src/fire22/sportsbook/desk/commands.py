@@ -32,7 +32,7 @@ class Command(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, k
     """What every command shares: how it is written."""
 
 
-class Leg(Command, frozen=True):
+class PickedLeg(Command, frozen=True):
     """One leg of a wager: a selection at the decimal odds its customer was shown."""
 
     selection_id: Id
@@ -51,7 +51,7 @@ class PlaceWager(Command, frozen=True):
     """
 
     customer_id: Id
-    legs: Annotated[tuple[Leg, ...], Meta(min_length=1, max_length=LEGS_MAX)]
+    legs: Annotated[tuple[PickedLeg, ...], Meta(min_length=1, max_length=LEGS_MAX)]
     risk_minor: Stake
     type: Annotated[str, Meta(max_length=32)] = ""
     by: Annotated[tuple[Annotated[int, Meta(ge=1, le=LEGS_MAX)], ...], Meta(max_length=LEGS_MAX)] = ()

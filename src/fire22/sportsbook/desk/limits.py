@@ -13,7 +13,7 @@ from fire22.core.errors import Details, RequestError
 from fire22.core.scope import covers
 from fire22.sportsbook.betting import codes
 from fire22.sportsbook.desk.case import Case
-from fire22.sportsbook.desk.reads import Agent, Customer
+from fire22.sportsbook.desk.reads import BookAgent, BookCustomer
 from fire22.sportsbook.desk.settings import DeskSettings
 
 
@@ -24,7 +24,7 @@ class Limit(Struct, frozen=True):
     whose: str
 
 
-def largest_wager(customer: Customer, agents: list[Agent], house: DeskSettings) -> Limit | None:
+def largest_wager(customer: BookCustomer, agents: list[BookAgent], house: DeskSettings) -> Limit | None:
     """The most that a customer may risk on one wager, or None where nobody limits it.
 
     A player's own limit counts times the bet factor, rounded down. 0 is no limit of its own.
@@ -46,7 +46,7 @@ def over_limit(limit: Limit | None, house: DeskSettings, risk_minor: int, to_win
     return None
 
 
-def check_credit(case: Case, customer: Customer, agents: list[Agent], risk_minor: int) -> None:
+def check_credit(case: Case, customer: BookCustomer, agents: list[BookAgent], risk_minor: int) -> None:
     """Whether credit limit + balance − open cash risk covers a stake, and each agent's credit what it draws.
 
     Raises:
@@ -66,7 +66,7 @@ def check_credit(case: Case, customer: Customer, agents: list[Agent], risk_minor
                 raise RequestError(codes.CREDIT_EXCEEDED, message, details=details)
 
 
-def open_risk(case: Case, customer: Customer) -> int:
+def open_risk(case: Case, customer: BookCustomer) -> int:
     """The cash that a customer has at risk in open wagers, minor units of the account.
 
     Raises:
@@ -79,7 +79,7 @@ def open_risk(case: Case, customer: Customer) -> int:
     return total
 
 
-def _drawn(case: Case, agent: Agent) -> int:
+def _drawn(case: Case, agent: BookAgent) -> int:
     """What the customers of an agent's sub-tree draw of its credit, minor units of the book's currency.
 
     Raises:
@@ -94,7 +94,7 @@ def _drawn(case: Case, agent: Agent) -> int:
     return total
 
 
-def _check_own_credit(customer: Customer, open_risk_minor: int, risk_minor: int) -> None:
+def _check_own_credit(customer: BookCustomer, open_risk_minor: int, risk_minor: int) -> None:
     available = customer.credit_limit + customer.balance - open_risk_minor
     if risk_minor > available:
         message = f"{risk_minor} is more than the {max(0, available)} that {customer.code} has available."

@@ -12,7 +12,7 @@ from fire22.sportsbook.betting.settlement import HALF_LOSS, HALF_WIN, LOSS, PUSH
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.case import Case, Done
-from fire22.sportsbook.desk.reads import Market
+from fire22.sportsbook.desk.reads import BookMarket
 from fire22.sportsbook.desk.wagers import settlement_of
 
 REFUSALS_MAX: Final = 100  # that an answer names
@@ -74,7 +74,7 @@ def _deduction(one: commands.Deduction) -> changes.Deduction:
     return changes.Deduction(one.percent, before)
 
 
-def _results(market: Market, command: commands.SettleMarket) -> list[changes.Grade]:
+def _results(market: BookMarket, command: commands.SettleMarket) -> list[changes.Grade]:
     """The result of every selection.
 
     Raises:

@@ -25,7 +25,7 @@ from fire22.sportsbook.book.changes import NewLeg
 DEDUCTED_MAX: Final = Fraction(9, 10)  # by several withdrawals together, as Rule 4 has it
 
 
-class Customer(Struct, frozen=True):
+class BookCustomer(Struct, frozen=True):
     """A customer with its agent; minor units. `currency` is that of its amounts, None the book's."""
 
     id: str
@@ -40,7 +40,7 @@ class Customer(Struct, frozen=True):
     path: str
 
 
-class Agent(Struct, frozen=True):
+class BookAgent(Struct, frozen=True):
     """An agent; minor units, 0 is no limit of its own."""
 
     code: str
@@ -68,7 +68,7 @@ class Offer(Struct, frozen=True):
         return struck_odds(self.odds, self.price)
 
 
-class Wager(Struct, frozen=True, array_like=True):
+class BookWager(Struct, frozen=True, array_like=True):
     """A wager as it stands; minor units. `revision` and `returned` are of its latest settlement, 0 without one.
 
     `currency` is that of its amounts, `account` that of its customer's; None is the book's.
@@ -96,7 +96,7 @@ class Wager(Struct, frozen=True, array_like=True):
     account: str | None
 
 
-class Market(Struct, frozen=True):
+class BookMarket(Struct, frozen=True):
     """A market, and the results of its selections so far."""
 
     id: str
@@ -104,7 +104,7 @@ class Market(Struct, frozen=True):
     selections: tuple[str, ...]
 
 
-class Payment(Struct, frozen=True):
+class BookPayment(Struct, frozen=True):
     """A payment as it stands; minor units. `currency` and `account` are as those of a wager."""
 
     id: str
@@ -128,7 +128,7 @@ class Reader:
         self._connection = connection
         self._scope = scope
 
-    def customer(self, code: str) -> Customer:
+    def customer(self, code: str) -> BookCustomer:
         """A customer by the code people know.
 
         Raises:
@@ -140,7 +140,7 @@ class Reader:
         row = self._row(sql, code)
         if row is None or not covers(self._scope, customer_path(row[9], row[1])):
             raise _unknown(codes.CUSTOMER_UNKNOWN, "customer", "customerId", code)
-        return Customer(*row)
+        return BookCustomer(*row)
 
     def open_risk(self, customer_id: str) -> list[tuple[str | None, int]]:
         """The cash that a customer has at risk in open wagers, minor units, by the currency that the wagers say."""
@@ -164,12 +164,12 @@ class Reader:
             UNION ALL SELECT DISTINCT o.currency, 0 FROM open o JOIN drawn d ON d.id = o.id"""
         return [(currency, amount) for currency, amount in self._rows(sql, path)]
 
-    def agents(self, path: str) -> list[Agent]:
+    def agents(self, path: str) -> list[BookAgent]:
         """The agents from the top down to a path."""
         sql = """SELECT code, path, status, credit_limit_cents, max_wager_cents FROM agents
             WHERE path IN (SELECT value FROM json_each(?)) ORDER BY level"""
         paths = msgspec.json.encode(ancestors(path)).decode()
-        return [Agent(*row) for row in self._rows(sql, paths)]
+        return [BookAgent(*row) for row in self._rows(sql, paths)]
 
     def offer(self, selection_id: str) -> Offer:
         """A selection, its market and its game.
@@ -185,7 +185,7 @@ class Reader:
             raise _unknown(codes.MARKET_UNKNOWN, "selection", "selectionId", selection_id)
         return Offer(*row)
 
-    def wager(self, wager_id: str) -> Wager:
+    def wager(self, wager_id: str) -> BookWager:
         """A wager and its latest settlement.
 
         Raises:
@@ -196,14 +196,14 @@ class Reader:
             raise _unknown(codes.WAGER_UNKNOWN, "wager", "wagerId", wager_id)
         return _wager(row)
 
-    def wagers_of_market(self, market_id: str) -> list[Wager]:
+    def wagers_of_market(self, market_id: str) -> list[BookWager]:
         """The wagers on a market that are open, or settled and not ended otherwise, in the order of their numbers."""
         sql = f"""{_WAGER_SQL} WHERE w.status IN ('accepted', 'settled') AND w.id IN (SELECT l.wager_id
             FROM selections x JOIN wager_legs l ON l.selection_id = x.id WHERE x.market_id = ?)
             ORDER BY w.wager_number"""
         return [_wager(row) for row in self._rows(sql, market_id)]
 
-    def bet(self, wager: Wager) -> tuple[list[str], Bet]:
+    def bet(self, wager: BookWager) -> tuple[list[str], Bet]:
         """A wager as it is paid, with the results that the book has: the selections of its legs, and it.
 
         Raises:
@@ -225,7 +225,7 @@ class Reader:
         rows = self._rows(sql, wager_id)
         return tuple([NewLeg(id, price, line=line, odds=odds) for id, price, odds, line in rows])
 
-    def market(self, market_id: str) -> Market:
+    def market(self, market_id: str) -> BookMarket:
         """A market and its selections.
 
         Raises:
@@ -235,9 +235,9 @@ class Reader:
         if row is None:
             raise _unknown(codes.MARKET_UNKNOWN, "market", "marketId", market_id)
         sql = "SELECT id FROM selections WHERE market_id = ? ORDER BY id"
-        return Market(row[0], row[1], tuple(one[0] for one in self._rows(sql, market_id)))
+        return BookMarket(row[0], row[1], tuple(one[0] for one in self._rows(sql, market_id)))
 
-    def payment(self, payment_id: str) -> Payment:
+    def payment(self, payment_id: str) -> BookPayment:
         """A payment.
 
         Raises:
@@ -249,7 +249,7 @@ class Reader:
         row = self._row(sql, payment_id)
         if row is None or not covers(self._scope, customer_path(row[2], row[1])):
             raise _unknown(codes.PAYMENT_UNKNOWN, "payment", "paymentId", payment_id)
-        return Payment(*row)
+        return BookPayment(*row)
 
     def alert_action(self, alert_id: str) -> str:
         """What was done about an alert last, or nothing."""
@@ -271,8 +271,8 @@ _WAGER_SQL: Final = """
       AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)"""
 
 
-def _wager(row: tuple[Any, ...]) -> Wager:
-    return msgspec.convert(row, Wager, strict=False)
+def _wager(row: tuple[Any, ...]) -> BookWager:
+    return msgspec.convert(row, BookWager, strict=False)
 
 
 # Each leg with its result, where it finished and how many did so there, in how many places anybody is known to have

@@ -21,7 +21,7 @@ from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.permits import permit
-from fire22.sportsbook.desk.reads import Customer, Offer, Wager, deducted
+from fire22.sportsbook.desk.reads import BookCustomer, BookWager, Offer, deducted
 
 
 def place(case: Case, command: commands.PlaceWager) -> Done:
@@ -121,7 +121,7 @@ def _check_places(bet: Bet, legs: dict[str, GradedLeg]) -> None:
             )
 
 
-def settlement_of(wager: Wager, bet: Bet, case: Case, *, batch_id: str | None) -> changes.SettleWager | None:
+def settlement_of(wager: BookWager, bet: Bet, case: Case, *, batch_id: str | None) -> changes.SettleWager | None:
     """The change that settles a wager, or None where it is settled so already.
 
     Raises:
@@ -151,7 +151,7 @@ def cash_out(case: Case, command: commands.CashOutWager) -> Done:
     return _done(case, wager.id, _state(wager))
 
 
-def _cash_out_part(case: Case, wager: Wager, risk: int, returned: int) -> Done:
+def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Done:
     """A part of the stake becomes a wager of its own, with the same legs, and is cashed out; the rest stays open."""
     if risk > wager.risk:
         details: Details = {"limitMinor": wager.risk, "amountMinor": risk}
@@ -176,7 +176,7 @@ def _cash_out_part(case: Case, wager: Wager, risk: int, returned: int) -> Done:
     return _done(case, wager.id, _state(wager), {"part": _state(case.read.wager(part.id))})
 
 
-def _check_offer(wager: Wager, returned: int) -> None:
+def _check_offer(wager: BookWager, returned: int) -> None:
     """Whether a wager could return so much.
 
     Raises:
@@ -244,7 +244,7 @@ def _end(case: Case, wager_id: str, status: Literal["cancelled", "voided"], reas
     return _done(case, wager.id, _state(wager))
 
 
-def _wager(case: Case, wager_id: str, after: State, *, privileged: bool = False) -> Wager:
+def _wager(case: Case, wager_id: str, after: State, *, privileged: bool = False) -> BookWager:
     """A wager that may go to a state.
 
     Raises:
@@ -255,7 +255,7 @@ def _wager(case: Case, wager_id: str, after: State, *, privileged: bool = False)
     return wager
 
 
-def _check_version(wager: Wager, version: int | None) -> None:
+def _check_version(wager: BookWager, version: int | None) -> None:
     """Whether a wager is still as it was when somebody looked at it.
 
     Raises:
@@ -274,7 +274,7 @@ def _done(case: Case, wager_id: str, before: dict[str, Json], more: dict[str, Js
     return Done(f"wager:{wager_id}", after | (more or {}), before, after)
 
 
-def _state(wager: Wager) -> dict[str, Json]:
+def _state(wager: BookWager) -> dict[str, Json]:
     state: dict[str, Json] = {
         "wagerId": wager.id,
         "wagerNumber": wager.number,
@@ -338,7 +338,7 @@ def _teaser(case: Case, points: float, teams: int) -> Terms:
     return Terms(points=points, pays=pays, ties=offered.ties)
 
 
-def _check_active(customer: Customer, agents: list[str]) -> None:
+def _check_active(customer: BookCustomer, agents: list[str]) -> None:
     """Whether a customer, and every agent above, takes part in betting.
 
     Raises:
@@ -348,7 +348,7 @@ def _check_active(customer: Customer, agents: list[str]) -> None:
         raise RequestError(betting_codes.CUSTOMER_INACTIVE, f"{customer.code} may not bet now.")
 
 
-def _offered(case: Case, leg: commands.Leg, tolerance: float) -> Offer:
+def _offered(case: Case, leg: commands.PickedLeg, tolerance: float) -> Offer:
     """What a leg is struck at.
 
     Raises:

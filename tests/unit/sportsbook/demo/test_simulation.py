@@ -15,11 +15,11 @@ from fire22.sportsbook.demo.board import Boards
 from fire22.sportsbook.demo.catalogue import FULL, SMALL, Size, opening, with_markets
 from fire22.sportsbook.demo.incidents import Note, parse
 from fire22.sportsbook.demo.simulation import Simulation
-from fire22.sportsbook.demo.world import Customer, Market
+from fire22.sportsbook.demo.world import KnownCustomer, KnownMarket
 from tests.support.simulated import MINUTE_MS, NOW_MS, lived, new_world
 
 
-def market(seed: int, kind: str = "total") -> Market:
+def market(seed: int, kind: str = "total") -> KnownMarket:
     """A market of a new game."""
     rng = Random(seed)
     while True:
@@ -114,7 +114,10 @@ def test_what_is_true_of_a_market_outlives_the_simulator() -> None:
 
 def test_recreational_players_like_favourites_and_overs() -> None:
     """What is popular is bet more than what is likely."""
-    rng, player = Random(1), players.player(Customer("c", "C1", "a", "/M1", "casual", "active", 1.0, 100_000, 50_000))
+    rng, player = (
+        Random(1),
+        players.player(KnownCustomer("c", "C1", "a", "/M1", "casual", "active", 1.0, 100_000, 50_000)),
+    )
     total = market(1)
     total.likely = [0.5, 0.5]
     overs = sum(players.liked(rng, player, total).selection.name.startswith("Over") for _ in range(2_000))
