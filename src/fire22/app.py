@@ -17,7 +17,6 @@ import msgspec
 import uvicorn
 from msgspec import Raw
 
-import fire22
 from fire22 import config as configuring
 from fire22.config import Config, Sections
 from fire22.core import codes, letter
@@ -42,7 +41,7 @@ from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
-from fire22.process import Address, Server, connections_allowed, listen, locked, raise_descriptor_limit
+from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
@@ -457,13 +456,6 @@ class Application:
     def _row_rejected(self, number: int, why: str) -> None:
         self.metrics.count_error(codes.EVENT_INVALID.name)
         self.logger.warning("outbox row passed over", number=number, reason=why)
-
-
-def page_folders() -> tuple[Path, Path]:
-    """The folders of the dashboard and of the JavaScript client: in the wheel, or in a checkout."""
-    page = Path(fire22.__file__).parent / "dashboard"
-    client = page / "client"
-    return page, client if client.is_dir() else page.parents[2] / "clients" / "js" / "src"
 
 
 @contextlib.asynccontextmanager

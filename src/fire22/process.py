@@ -1,4 +1,4 @@
-"""What the server's process has of the machine: its socket, its descriptors, its data folder, its signals."""
+"""What the server's process has of the machine: its socket, its descriptors, its folders, its signals."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 from msgspec import Struct
 
+import fire22
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
 
@@ -133,6 +134,13 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise StorageError(codes.STORAGE_IN_USE, f"Another server runs on the data folder {folder}.") from None
         yield
+
+
+def page_folders() -> tuple[Path, Path]:
+    """The folders of the dashboard and of the JavaScript client: in the wheel, or in a checkout."""
+    page = Path(fire22.__file__).parent / "dashboard"
+    client = page / "client"
+    return page, client if client.is_dir() else page.parents[2] / "clients" / "js" / "src"
 
 
 async def wait_for_signal() -> None:
