@@ -51,6 +51,10 @@ class Orders:
         """A table is made of the one with its name; there is no clock."""
         return () if table == CLOCK else (table,)
 
+    def key(self, table: str) -> TableNeed | None:
+        """The id of each."""
+        return TableNeed(table, ("id",))
+
     def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
         """Each row as it is, except an order without a name."""
         if change.source not in ("orders", "lines") or only not in ("", change.source):

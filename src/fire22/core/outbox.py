@@ -91,6 +91,7 @@ class RowChange(Struct, frozen=True, gc=False):
         row: the values of all columns that are not derived; None where there is no such row any more.
         fresh: whether the book inserted it (in a place where there may have been another).
         before: the key that the row had until now, where it is another one.
+        replaces: whether the book deleted another row with this key in the same transaction.
     """
 
     at: str
@@ -99,6 +100,7 @@ class RowChange(Struct, frozen=True, gc=False):
     row: Values | None
     fresh: bool = False
     before: Values | None = None
+    replaces: bool = False
 
 
 class Unusable(Struct, frozen=True):
@@ -172,6 +174,10 @@ class Domain(Protocol):
 
     def sources(self, table: str) -> tuple[str, ...]:
         """The book's tables that rows of a table of the mirror are made of."""
+
+    def key(self, table: str) -> TableNeed | None:
+        """The book's table and columns that are the key of a table of the mirror; None where it is worked out
+        otherwise."""
 
     def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
         """What a change of the book means for the mirror (or for one table of it)."""

@@ -130,6 +130,9 @@ class Reader(Protocol):
     def layouts(self) -> list[tuple[int, str]]:
         """From which change on the columns are which."""
 
+    def unique(self, table: str) -> list[frozenset[str]]:
+        """The sets of a table's columns, in small letters, of which no two rows can have the same values."""
+
     def scan(self, table: str, columns: tuple[str, ...]) -> Iterator[Values]:
         """Every row of a table of the book."""
 

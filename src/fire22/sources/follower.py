@@ -52,10 +52,19 @@ class Follower:
             file = folder / f"mirror-{self.book.book_id}.db"
             if stored is None:
                 _remove(file)  # of another log
-            self.mirror = Mirror(file, domain)
+            self.mirror = Mirror(file, domain, self._ambiguous(domain))
         except BaseException:
             self.book.close()
             raise
+
+    def _ambiguous(self, domain: Domain) -> frozenset[str]:
+        """The tables of the mirror of whose key the book may have several rows."""
+        keys = {table.name: key for table in domain.tables if (key := domain.key(table.name)) is not None}
+        return frozenset(
+            name
+            for name, key in keys.items()
+            if not any(each <= {column.lower() for column in key.columns} for each in self.book.unique(key.name))
+        )
 
     @property
     def name(self) -> str:

@@ -69,6 +69,10 @@ class Things:
         """A table is made of the one with its name."""
         return (table,)
 
+    def key(self, table: str) -> TableNeed | None:
+        """The id of each."""
+        return TableNeed(table, ("id",))
+
     def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
         """Each row as it is."""
         row = change.new if change.op != "delete" else change.old

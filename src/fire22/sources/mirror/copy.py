@@ -5,7 +5,7 @@ the triggers need (`core/outbox.py`, `Domain`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,11 +17,15 @@ from fire22.sources.mirror.whole import Scan, WholeBook
 
 
 class Mirror(MirrorFile):
-    """The copy of one book; for its arguments and errors see `MirrorFile`."""
+    """The copy of one book; see `MirrorFile`.
 
-    def __init__(self, path: Path, domain: Domain) -> None:
+    Args:
+        ambiguous: the tables here of whose key the book may have several rows.
+    """
+
+    def __init__(self, path: Path, domain: Domain, ambiguous: Collection[str] = ()) -> None:
         super().__init__(path, domain)
-        self._rows = MirrorRows(self, domain)
+        self._rows = MirrorRows(self, domain, ambiguous)
         self._whole = WholeBook(self, self._rows, domain)
         self._columns = {need.name: need.columns for need in domain.outbox.tables}
 

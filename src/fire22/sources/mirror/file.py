@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core import codes
-from fire22.core.errors import BookError
+from fire22.core.errors import StorageError
 from fire22.core.outbox import OUTBOX_SQL, Domain, layout, quoted, read_layout
 
 STATES: Final = """
@@ -68,7 +68,7 @@ class MirrorFile:
         layout: which columns are told of each table, from the position on.
 
     Raises:
-        BookError: `book_gap`, the file is damaged.
+        StorageError: `storage_corrupt`, the file is damaged.
     """
 
     def __init__(self, path: Path, domain: Domain) -> None:
@@ -79,19 +79,19 @@ class MirrorFile:
         self._stored_layout = self.layout
         self._now = ""
         try:
-            self.connection.set_busy_timeout(5_000)
-            self.connection.execute(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-{CACHE_KIB}")
-            self.fresh = self._begin()
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            self.connection.close()
-            raise damaged(path) from error
+            with self.errors():
+                self.connection.set_busy_timeout(5_000)
+                self.connection.execute(
+                    f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-{CACHE_KIB}"
+                )
+                self.fresh = self._begin()
+                stored = self.state("position")
+                self.position = msgspec.json.decode(stored, type=Position) if stored else Position()
+                stored = self.state("layout")
+                self.layout = self._stored_layout = read_layout(stored) if stored else {}
         except BaseException:
             self.connection.close()
             raise
-        stored = self.state("position")
-        self.position = msgspec.json.decode(stored, type=Position) if stored else Position()
-        stored = self.state("layout")
-        self.layout = self._stored_layout = read_layout(stored) if stored else {}
 
     def close(self) -> None:
         """Close the file."""
@@ -101,12 +101,13 @@ class MirrorFile:
 
     def facts(self, after: int, rows_max: int) -> list[Fact]:
         """The next facts."""
-        found = self.connection.execute(
+        sql = (
             "SELECT number, CAST(type AS BLOB), CAST(timestamp AS BLOB), CAST(data AS BLOB), "
-            "CAST(category AS BLOB), priority FROM fire22_outbox WHERE number > ? ORDER BY number LIMIT ?",
-            (after, rows_max),
+            "CAST(category AS BLOB), priority FROM fire22_outbox WHERE number > ? ORDER BY number LIMIT ?"
         )
-        return [Fact(*values) for values in cast("Iterator[tuple[Any, ...]]", found)]
+        with self.errors():
+            found = self.connection.execute(sql, (after, rows_max))
+            return [Fact(*values) for values in cast("Iterator[tuple[Any, ...]]", found)]
 
     def numbers(self) -> tuple[int, int]:
         """Up to which fact the outbox was trimmed, and the highest number ever given."""
@@ -222,16 +223,30 @@ class MirrorFile:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
-        self.connection.execute("BEGIN IMMEDIATE")
+        with self.errors():
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+                self._stored_layout = self.layout
+            except BaseException:
+                self._now = ""
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Says of damage that it is this file's, with the way out; the book is not to be suspected of it."""
         try:
             yield
-            self.connection.execute("COMMIT")
-            self._stored_layout = self.layout
-        except BaseException:
-            self._now = ""
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            raise
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            name = self.path.name
+            message = (
+                f"{name}, the copy of the book in the data folder, is damaged: stop the server and delete {name}* "
+                "there; the next start makes it again from the book, or says `book_gap` and how to go on."
+            )
+            raise StorageError(codes.STORAGE_CORRUPT, message) from error
 
     @contextlib.contextmanager
     def tried(self) -> Iterator[None]:
@@ -243,11 +258,3 @@ class MirrorFile:
             finally:
                 self._now = ""
                 self.connection.execute("ROLLBACK TO tried; RELEASE tried")
-
-
-def damaged(path: Path) -> BookError:
-    """The mirror cannot be read."""
-    return BookError(
-        codes.BOOK_GAP,
-        f"{path.name}, the copy of the book in the data folder, is damaged: put it back from a backup.",
-    )

@@ -4,6 +4,7 @@ A row that is as the mirror has it already is passed over, and a row that cannot
 it becomes an outbox row of the type `UNUSABLE`, and the reader makes a dead letter of it.
 """
 
+from collections.abc import Collection
 from typing import Final, cast
 
 import apsw
@@ -19,9 +20,14 @@ _FATAL: Final = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemErro
 
 
 class MirrorRows:
-    """The rows of one mirror."""
+    """The rows of one mirror.
 
-    def __init__(self, file: MirrorFile, domain: Domain) -> None:
+    Args:
+        ambiguous: the tables of whose key the book may have several rows.
+    """
+
+    def __init__(self, file: MirrorFile, domain: Domain, ambiguous: Collection[str] = ()) -> None:
+        self._ambiguous = frozenset(ambiguous)
         self._file = file
         self._connection = file.connection
         self._execute = file.connection.cursor().execute
@@ -39,12 +45,16 @@ class MirrorRows:
             return not silent and self._refuse(change, again=again)
         statements = self.tables[change.table]
         try:
-            if change.fresh and change.row is not None and change.before is None:
+            fresh = change.fresh and change.row is not None and change.before is None
+            ambiguous = fresh and change.table in self._ambiguous
+            if fresh and change.row is not None and not ambiguous:
                 self._make_room(statements, change)
                 self._execute(statements.insert_new, change.row)
                 if self._connection.changes():
                     return True
             kept = self.kept(change)
+            if kept is not None and kept != change.row and ambiguous and not (again or silent or change.replaces):
+                return self._refuse(self.second(change, change.table), again=False)
             if change.row is None:
                 if kept is not None:
                     self._execute(statements.delete, change.key)
@@ -69,6 +79,17 @@ class MirrorRows:
             why = Unusable(change.at, change.table, "/".join(map(str, change.key)), "", "", f"cannot be used: {error}")
             return not silent and self._refuse(why, again=again)
         return True
+
+    def second(self, change: RowChange, table: str) -> Unusable:
+        """A row of the book whose key another row has too: it is not to take that row's place.
+
+        Args:
+            table: as it is called in what is told.
+        """
+        keys = self.tables[change.table].table
+        columns = "/".join(keys.columns[: keys.keys])
+        key = "/".join(map(str, change.key))
+        return Unusable(change.at, table, key, "", "", f"has another row with the same {columns}")
 
     def kept(self, change: RowChange) -> Values | None:
         """The row that has a change's key now. 1 and 1.0 in it are the same value, 1 and '1' are not."""

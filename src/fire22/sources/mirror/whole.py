@@ -43,7 +43,7 @@ class WholeBook:
                         if isinstance(made, RowChange):
                             self._connection.execute(statements.see, made.key)
                             if not self._connection.changes():
-                                made = self._second(statements, source, made)
+                                made = self._second(source, made)
                         if self._rows.take(made, again=True):
                             yield made
             if sweep:
@@ -96,18 +96,16 @@ class WholeBook:
         made = self._domain.rows(change, CLOCK)
         return [each.row for each in made if isinstance(each, RowChange) and each.row is not None]
 
-    def _second(self, statements: Statements, source: str, change: RowChange) -> RowChange | Unusable:
+    def _second(self, source: str, change: RowChange) -> RowChange | Unusable:
         """A row of the book whose key another row has too: it is not to take that row's place, unless both are alike.
 
-        Only a reading of the whole book knows that both are there: a row that is written anew by INSERT OR REPLACE
-        looks the same to a trigger.
+        A row that is written anew by INSERT OR REPLACE looks the same to a trigger, where the book holds the key to be
+        unique; where it does not, `MirrorRows.take` knows a second row when it is inserted.
         """
         kept = self._rows.kept(change)
         if kept is None or change.row is None or kept == change.row or change.table == CLOCK:
             return change
-        key = "/".join(map(str, change.key))
-        columns = "/".join(statements.table.columns[: statements.table.keys])
-        return Unusable(change.at, source, key, "", "", f"has another row with the same {columns}")
+        return self._rows.second(change, source)
 
     def _swept(self, statements: Statements, at: str) -> Iterator[RowChange]:
         if statements.table.name == CLOCK:

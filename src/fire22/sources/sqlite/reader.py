@@ -177,21 +177,36 @@ class SqliteReader:
         """From which change on the columns are which."""
         return [(each.number, str(each.new[0])) for each in self._read("op = 'layout' AND number > ?", 0, -1)]
 
+    def unique(self, table: str) -> list[frozenset[str]]:
+        """The primary key, the rowid and the unique indexes of a table."""
+        rows = self._connection.execute("SELECT lower(name) FROM pragma_table_info(?) WHERE pk > 0", (table,))
+        found = [frozenset(str(row[0]) for row in rows), frozenset(("rowid",))]
+        indexes = self._connection.execute(
+            'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (table,)
+        ).fetchall()
+        for (name,) in indexes:
+            columns = self._connection.execute("SELECT lower(name) FROM pragma_index_info(?)", (name,)).fetchall()
+            if all(column is not None for (column,) in columns):  # an expression has no name
+                found.append(frozenset(str(column) for (column,) in columns))
+        return [each for each in found if each]
+
     def scan(self, table: str, columns: tuple[str, ...]) -> Iterator[Values]:
         """Every row of a table of the book."""
         sql = f"SELECT {_guarded([quoted(name) for name in columns])} FROM {quoted(table)}"
-        for row in cast("Iterator[Values]", self._connection.execute(sql)):
-            yield _decoded(row, self._encoding)
+        with book_errors(self._path):  # it is read while the mirror is written
+            for row in cast("Iterator[Values]", self._connection.execute(sql)):
+                yield _decoded(row, self._encoding)
 
     def _read(self, where: str, number: int, rows_max: int, *, down: bool = False) -> list[BookChange]:
         columns = ", ".join(changes_columns(self._width))
         end = f"FROM fire22_changes WHERE {where} ORDER BY number {'DESC' if down else ''} LIMIT {rows_max}"
-        try:
-            rows = self._connection.execute(f"SELECT number, at, source, op, {columns} {end}", (number,)).fetchall()
-        except UnicodeDecodeError:
-            names = ["number", "at", "source", "op", *changes_columns(self._width)]
-            found = self._connection.execute(f"SELECT {_guarded(names)} {end}", (number,))
-            rows = [_decoded(row, self._encoding) for row in cast("Iterator[Values]", found)]
+        with book_errors(self._path):
+            try:
+                rows = self._connection.execute(f"SELECT number, at, source, op, {columns} {end}", (number,)).fetchall()
+            except UnicodeDecodeError:
+                names = ["number", "at", "source", "op", *changes_columns(self._width)]
+                found = self._connection.execute(f"SELECT {_guarded(names)} {end}", (number,))
+                rows = [_decoded(row, self._encoding) for row in cast("Iterator[Values]", found)]
         return [self._change(cast("tuple[Any, ...]", row)) for row in rows]
 
     def _change(self, row: tuple[Any, ...]) -> BookChange:

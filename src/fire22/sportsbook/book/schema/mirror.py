@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from fire22.core.outbox import BookChange, MirrorTable, OutboxSchema, RowChange, Unusable, quoted
+from fire22.core.outbox import BookChange, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable, quoted
 from fire22.sportsbook.book.schema.columns import KEYS, ORDER, TABLES
 from fire22.sportsbook.book.schema.mapping import BookMapping, TableMapping
 from fire22.sportsbook.book.schema.order import ordered
@@ -81,6 +81,10 @@ class Book:
     def sources(self, table: str) -> tuple[str, ...]:
         """The book's table that rows of one of the mirror's are made of."""
         return self._rows.sources(table)
+
+    def key(self, table: str) -> TableNeed | None:
+        """The book's table and columns that are the key of one of the mirror's tables."""
+        return self._rows.key(table)
 
     def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
         """What a change of the book means for the mirror."""

@@ -12,6 +12,8 @@ triggers need; moving a leg of the next transaction would only show a wager a mo
 
 from typing import Final
 
+import msgspec
+
 from fire22.core.outbox import RowChange, Unusable
 from fire22.sportsbook.book.schema.columns import TABLES
 
@@ -86,6 +88,7 @@ def _merged(changes: list[Made]) -> list[Made]:
     """Without deletions of rows that are inserted again."""
     gone: dict[tuple[str, object], int] = {}
     dropped: set[int] = set()
+    changes = list(changes)
     for at, change in enumerate(changes):
         if not isinstance(change, RowChange):
             continue
@@ -94,4 +97,5 @@ def _merged(changes: list[Made]) -> list[Made]:
             gone[name] = at
         elif change.fresh and name in gone:
             dropped.add(gone.pop(name))
+            changes[at] = msgspec.structs.replace(change, replaces=True)
     return [change for at, change in enumerate(changes) if at not in dropped] if dropped else changes

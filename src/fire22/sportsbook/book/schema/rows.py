@@ -256,6 +256,16 @@ class BookRows:
         """The book's table that one of ours comes from."""
         return (self._source(table),) if table in self.readers else ()
 
+    def key(self, table: str) -> TableNeed | None:
+        """The book's table and columns that are the key of one of ours; None where an expression is."""
+        reader = self.readers.get(table)
+        if reader is None or table == CLOCK:
+            return None
+        keys = reader.readers[: reader.keys]
+        if any(each.place < 0 and not each.constant for each in keys):
+            return None
+        return TableNeed(reader.table.table, tuple(each.theirs for each in keys if each.place >= 0))
+
     def rows(self, change: BookChange, only: str = "") -> list[RowChange | Unusable]:
         """What a change of the book means, in the order that it needs by itself."""
         if change.op == CLOCK:
