@@ -36,6 +36,7 @@ class Follower:
     Attributes:
         position: up to which fact the log has the book; the caller moves it.
         missing: what keeps changes from being seen, as of the last look.
+        is_current: whether the last reading came to the end of what was written until then.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Follower:
         self.book: Reader = database.open()
         try:
             self.missing = self.book.missing()
+            self.is_current = False
             self._trimmed = self.book.standing().trimmed_to
             stored = stored_position(self.book.book_id)
             self.position = stored or 0
@@ -178,7 +180,9 @@ class Follower:
             if not broken and (changes := self.book.changes(mirror.position.number, GROUP_ROWS)):
                 last = changes[-1]
                 mirror.apply(changes, Position(last.number, _witness(last), mirror.position.generation))
+                self.is_current = len(changes) < GROUP_ROWS and not again
                 return True
+            self.is_current = True
             if again:
                 mirror.compare(self.book.scan, self._end(standing), to_text(_now_ms()), layout=standing.layout)
                 return True

@@ -26,7 +26,7 @@ from fire22.core.outbox import Domain
 from fire22.log.base import Log, SourcePosition
 from fire22.sources.base import Database, HeldError, SourceStatus
 from fire22.sources.events import event_of, letter_of
-from fire22.sources.follower import Follower
+from fire22.sources.follower import BATCH_ROWS, Follower
 from fire22.sources.mirror.file import Fact
 
 TRIM_S: Final = 1.0
@@ -156,6 +156,7 @@ class BookSource:
         self._status = SourceStatus(follower.name, was.read_up_to_ms, follower.position, 0, book.recorded, was.problem)
         self._tell(follower, follower.former_facts)
         follower.prepare()
+        self._tell(follower, follower.facts)  # of before the last death
         next_trim = next_look = 0.0
         held = False
         while not self._stop.is_set():
@@ -189,10 +190,11 @@ class BookSource:
             self._stop.wait(self._poll_s)
 
     def _take_all(self, follower: Follower) -> None:
-        """Read until there is nothing more."""
-        self._tell(follower, follower.facts)  # of before the last death
+        """Read until there is nothing more; what is written meanwhile makes the book a changed one again."""
         while not self._stop.is_set() and follower.take():
             self._tell(follower, follower.facts)
+            if follower.is_current:
+                break
 
     def _tell(self, follower: Follower, read: Callable[[], list[Fact]]) -> None:
         """Bring facts into the log, to their end."""
@@ -209,6 +211,8 @@ class BookSource:
             self._append(events, SourcePosition(book_id, str(last)))
             follower.position = last
             self._status = msgspec.structs.replace(self._status, position=last, waiting=len(facts))
+            if len(facts) < BATCH_ROWS:
+                break
 
     def _append(self, events: list[EncodedEvent], position: SourcePosition) -> None:
         async def append() -> None:
