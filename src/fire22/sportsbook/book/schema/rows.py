@@ -247,7 +247,9 @@ class BookRows:
         self.outbox = OutboxSchema(name, version, self._needs, mapping.clock)
         columns = {need.name: need.columns for need in self._needs}
         tables = [each for each in ORDER if each in mapping.tables]
-        self.readers = {each: TableReader(each, mapping, columns[self._source(each)]) for each in tables}
+        self.readers: dict[str, TableReader] = {
+            each: TableReader(each, mapping, columns[self._source(each)]) for each in tables
+        }
         self._by_source: dict[str, list[TableReader]] = {}
         for name in sorted(tables, key=lambda each: _WITHIN.get(each, 1)):
             self._by_source.setdefault(self._source(name), []).append(self.readers[name])
