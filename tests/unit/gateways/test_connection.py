@@ -1,0 +1,234 @@
+"""What every connection does, seen on the least that a transport can be: places, the order of commands, ends."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, cast
+
+import msgspec
+
+from fire22.core.command import parse_command
+from fire22.core.message import Json, decode_json
+from fire22.core.role import Role
+from fire22.gateways.connection import Connections
+from fire22.gateways.service import Limits, Service
+from fire22.hub.delivery import Delivery
+from fire22.hub.loop import HubLoop
+from fire22.security.access import Access
+from fire22.security.tokens import Principal, SignInCodes, Tokens
+from tests.support import virtual_time
+from tests.support.bare import BareConnection
+from tests.support.memory_feed import MemoryFeed, topics
+
+NOW_MS = 1_767_225_600_000
+LIMITS = Limits(
+    connections_max=5,
+    connections_user_max=2,
+    connections_address_max=3,
+    subscriptions_max=4,
+    message_bytes_max=1 << 20,
+    compression=False,
+    events_bytes_max=1 << 20,
+    outbox_bytes_max=400,
+    auth_timeout_s=10,
+    heartbeat_s=25,
+    stall_s=60,
+)
+
+
+class Server:
+    """What stands behind connections: a feed in memory, and a hub that runs by the loop's time."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, ring_bytes_max: int) -> None:
+        self.feed = MemoryFeed(ring_bytes_max)
+        self.now_ms = NOW_MS
+        delivery = Delivery(self.feed, topics(), now_ms=lambda: self.now_ms)
+        self.hub = HubLoop(delivery, self.feed, flush_interval_ms=20, flush_bytes_max=5_000, heartbeat_s=25)
+        service = Service(
+            log=cast("Any", None),
+            hub=self.hub,
+            access=Access({"admin": Role(None)}),
+            tokens=Tokens(b"k" * 32),
+            sign_in=SignInCodes(),
+            topics=topics(),
+            limits=LIMITS,
+            now_ms=lambda: self.now_ms,
+            check_event=lambda _type, _data: None,
+        )
+        self.connections = Connections(service, tasks)
+        self._kind = self.connections.bind(BareConnection)
+
+    def connect(self, user: str = "ann", address: str = "", ttl_s: int = 600) -> BareConnection:
+        """A new connection of a user."""
+        connection = self._kind()
+        connection.enter(Principal(user, "admin", "/", NOW_MS + ttl_s * 1000), address)
+        return connection
+
+    async def say(self, count: int) -> None:
+        """So many wagers, and the time until they are delivered."""
+        for number in range(count):
+            self.feed.say("wagers", "/", {"number": number, "text": "x" * 100})
+            self.feed.commit()
+        await asyncio.sleep(1)
+
+
+@contextlib.asynccontextmanager
+async def running(ring_bytes_max: int = 1 << 20) -> AsyncIterator[Server]:
+    """A server."""
+    async with asyncio.TaskGroup() as tasks:
+        server = Server(tasks, ring_bytes_max)
+        hub = tasks.create_task(server.hub.run())
+        try:
+            yield server
+        finally:
+            hub.cancel()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """In virtual time."""
+    virtual_time.run(main)
+
+
+def perform(connection: BareConnection, id: int, command: str, **fields: Json) -> None:
+    """Send a command."""
+    message: dict[str, Json] = {"id": id, "command": command}
+    connection.perform(parse_command(msgspec.json.encode(message | fields)))
+
+
+def taken(connection: BareConnection) -> list[int]:
+    """The ids of the answers that the peer takes."""
+    ids = []
+    while messages := connection.take():
+        ids += [message.id for message in decode_json(b"[%b]" % b",".join(messages)) if message.id is not None]
+    return ids
+
+
+def test_commands_keep_their_order() -> None:
+    """A command that waits for the disk keeps its place: what was sent behind it is answered behind it."""
+
+    async def main() -> None:
+        async with running(ring_bytes_max=1) as server:
+            await server.say(3)
+            connection = server.connect()
+            perform(connection, 1, "history", target="wagers", limit=3)
+            perform(connection, 2, "ping")
+            perform(connection, 3, "history", target="wagers", limit=3)
+            perform(connection, 4, "subscribe", target="kpi")
+            assert taken(connection) == []
+            answered = []
+            for _ in range(4):
+                await asyncio.sleep(1)
+                answered += taken(connection)
+            assert answered == [1, 2, 3, 4]
+
+    run(main())
+
+
+def test_a_peer_that_takes_nothing_is_not_heard() -> None:
+    """Commands wait while their sender does not take its answers, and go on when it does."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection = server.connect()
+            for number in range(20):
+                perform(connection, number, "ping")
+            assert connection.paused
+            assert connection.unsent_bytes < 2 * LIMITS.outbox_bytes_max
+            assert taken(connection) == list(range(20))
+            assert not connection.paused
+
+    run(main())
+
+
+def test_who_takes_nothing_for_too_long() -> None:
+    """A connection that has taken no byte for `stall_s` is told so and ended; one that takes a little is not."""
+
+    async def main() -> None:
+        async with running() as server:
+            stalled, slow = server.connect("ann"), server.connect("bob")
+            for _ in range(12):
+                stalled.write(b"x" * 300 + b"\n")
+                slow.write(b"x" * 300 + b"\n")
+            assert stalled.paused
+            assert slow.paused
+            for _ in range(6):
+                await server.connections.sweep()
+                await asyncio.sleep(25)
+                slow.take()
+            await server.connections.sweep()
+            assert slow.paused
+            assert stalled.ended_by is not None
+            assert stalled.ended_by.code.name == "stalled"
+            assert slow.ended_by is None
+
+    run(main())
+
+
+def test_places() -> None:
+    """A user, an address and the server have so many places, and each that is left is free again, once."""
+
+    async def main() -> None:
+        async with running() as server:
+            connections = server.connections
+            ann = Principal("ann", "admin", "/", NOW_MS + 1_000)
+            first, second = server.connect("ann", "10.0.0.1"), server.connect("ann", "10.0.0.1")
+            assert connections.count == {"bare": 2}
+            assert connections.excess(ann) is not None
+            assert connections.excess(None, "10.0.0.1") is None
+            third = server.connect("bob", "10.0.0.1")
+            assert connections.excess(None, "10.0.0.1") is not None
+            assert connections.excess(None, "10.0.0.2") is None
+            assert connections.refusal() is None
+            others = [server.connect(f"other-{number}") for number in range(2)]
+            refusal = connections.refusal()
+            assert refusal is not None
+            assert refusal.code.name == "connections_exceeded"
+            first.hang_up()
+            await asyncio.sleep(0)
+            first.leave()
+            assert connections.excess(ann) is None
+            for each in (second, third, *others):
+                each.hang_up()
+            await asyncio.sleep(0)
+            assert connections.count == {"bare": 0}
+            assert not connections.open
+            assert connections.users.held("ann") == connections.addresses.held("10.0.0.1") == 0
+
+    run(main())
+
+
+def test_a_token_that_ends() -> None:
+    """No command is performed for a token that has ended, and a sweep ends its connection."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection = server.connect(ttl_s=60)
+            await server.connections.sweep()
+            assert not connection.is_ending
+            server.now_ms += 60_000
+            perform(connection, 1, "subscribe", target="wagers")
+            [answer] = decode_json(b"[%b]" % b",".join(connection.take()))
+            assert (answer.type, answer.code) == ("error", "token_expired")
+            await server.connections.sweep()
+            assert connection.ended_by is not None
+            assert connection.ended_by.code.name == "token_expired"
+
+    run(main())
+
+
+def test_a_drain_is_spread() -> None:
+    """A server that ends sends its clients away one after the other, each with a later time to come back."""
+
+    async def main() -> None:
+        async with running() as server:
+            connections = [server.connect(f"user-{number}") for number in range(4)]
+            before_s = asyncio.get_running_loop().time()
+            await server.connections.drain(4.0)
+            assert 3 <= asyncio.get_running_loop().time() - before_s < 4
+            errors = [each.ended_by for each in connections]
+            assert [error and error.retry_after_s for error in errors] == [1, 2, 3, 4]
+            refusal = server.connections.refusal()
+            assert refusal is not None
+            assert refusal.code.name == "restarting"
+
+    run(main())
