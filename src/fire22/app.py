@@ -237,7 +237,7 @@ class Application:
             await asyncio.sleep(FOLDED_S)
             if self._loop.time() - told_s >= PROGRESS_S:
                 told_s = self._loop.time()
-                self.logger.info("making the figures", events_left=self.runner.behind)
+                self.logger.info("rebuilding figures", events_left=self.runner.behind)
 
     async def _configure(self) -> None:
         """A change of the flows or their settings is an event, so that a replay makes it at the same place."""
@@ -374,7 +374,10 @@ class Application:
         allowed = connections_allowed(descriptors, DESCRIPTORS_SPARE, wanted)
         if allowed < (wanted or CONNECTIONS_FEW):
             self.logger.warning(
-                "few connections", connections_max=allowed, open_files=descriptors, help="raise it with `ulimit -n`"
+                "connection limit is low",
+                connections_max=allowed,
+                open_files=descriptors,
+                help="raise it with `ulimit -n`",
             )
         return allowed
 
@@ -435,7 +438,7 @@ class Application:
                 met = float("inf") if error.code is codes.STORAGE_CORRUPT else self._loop.time()
                 self._problems[stage] = (error.code.name, met)
             self.metrics.count_error(error.code.name)
-            self.logger.warning("tried again", stage=stage, code=error.code.name, reason=error.message)
+            self.logger.warning("retrying after an error", stage=stage, code=error.code.name, reason=error.message)
 
         return tell
 
@@ -445,17 +448,17 @@ class Application:
             self.logger.error("a flow failed on an event", seq=fault.seq, type=fault.type, exc_info=fault.__cause__)
             return
         self.metrics.count_error(codes.FOLD_STOPPED.name)
-        self.logger.error("the figures stop", seq=fault.seq, at=fault.what, exc_info=fault.__cause__)
+        self.logger.error("folding stopped", seq=fault.seq, at=fault.what, exc_info=fault.__cause__)
         self._storage.note_stopped(f"{fault.seq} {fault.what}")
         self.hub.fail(codes.FOLD_STOPPED, now_ms())
 
     def _rejected(self, rejected: Rejected) -> None:
         self.metrics.count_error(rejected.code.name)
-        self.logger.warning("event not usable", seq=rejected.seq, type=rejected.type, reason=rejected.reason)
+        self.logger.warning("event rejected", seq=rejected.seq, type=rejected.type, reason=rejected.reason)
 
     def _row_rejected(self, number: int, why: str) -> None:
         self.metrics.count_error(codes.EVENT_INVALID.name)
-        self.logger.warning("outbox row passed over", number=number, reason=why)
+        self.logger.warning("outbox row skipped", number=number, reason=why)
 
 
 @contextlib.asynccontextmanager

@@ -40,7 +40,7 @@ def token(
     may: Annotated[
         list[str] | None, typer.Option(help=f"Grant the user more than the role: {', '.join(FLAGS)}. Can be repeated.")
     ] = None,
-    hours: Annotated[float, typer.Option(help="How long it is valid.")] = 24.0,
+    hours: Annotated[float, typer.Option(help="Validity of the token in hours.")] = 24.0,
 ) -> None:
     """Print a token for the server that runs on a data folder."""
     with told():
@@ -87,15 +87,17 @@ def _key_is_elsewhere() -> bool:
 @program.command()
 def tail(
     topic: Annotated[str, typer.Argument(help="Such as kpi, wagers, activity, alerts, exposure, or an open topic.")],
-    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
-    data: Annotated[Path | None, typer.Option(help="Folder whose key signs a token for this call.")] = None,
-    bearer: Annotated[str | None, typer.Option("--token", envvar="FIRE22_TOKEN", help="Or a token.")] = None,
-    scope: Annotated[str | None, typer.Option(help="Instead of the token's own.")] = None,
+    url: Annotated[str, typer.Option(help="URL of the server.")] = "http://127.0.0.1:8080",
+    data: Annotated[Path | None, typer.Option(help="Data folder whose key signs a token for this call.")] = None,
+    bearer: Annotated[
+        str | None, typer.Option("--token", envvar="FIRE22_TOKEN", help="A token, instead of --data.")
+    ] = None,
+    scope: Annotated[str | None, typer.Option(help="Instead of the token's own scope.")] = None,
     attempts: Annotated[
-        int, typer.Option(min=0, help="End after so many in a row that reach no server; 0 goes on for ever.")
+        int, typer.Option(min=0, help="Stop after this many failed attempts to connect in a row; 0 retries forever.")
     ] = ATTEMPTS_MAX,
-    last: Annotated[int, typer.Option(help="Begin with the newest so many.")] = 10,
-    delta: Annotated[bool, typer.Option("--delta", help="Changes of a view instead of whole documents.")] = False,
+    last: Annotated[int, typer.Option(help="Start with this many of the newest messages.")] = 10,
+    delta: Annotated[bool, typer.Option("--delta", help="Patches of a view instead of whole documents.")] = False,
 ) -> None:
     """Print a topic's messages, one JSON object a line, until Ctrl-C."""
     configure_logging()

@@ -39,8 +39,8 @@ def replay(
     file: Annotated[Path, typer.Argument(help="Recorded wagers: CSV or JSON Lines, also .gz.")],
     mapping: Annotated[Path, typer.Option(help="TOML that names the columns; see examples/.")],
     book: Annotated[Path, typer.Option(help="The book to write to; created if there is none.")],
-    speed: Annotated[str, typer.Option(help="Recorded seconds for each second, or `max`.")] = "1",
-    resume: Annotated[bool, typer.Option("--resume", help="Leave out the wagers that are in the book.")] = False,
+    speed: Annotated[str, typer.Option(help="Replay speed: recorded seconds per second, or `max`.")] = "1",
+    resume: Annotated[bool, typer.Option("--resume", help="Skip wagers that are already in the book.")] = False,
 ) -> None:
     """Feed recorded wagers into a book, as the book's own program would write them."""
     configure_logging()
@@ -82,18 +82,21 @@ def _speed(text: str) -> float | None:
 @program.command("install-triggers")
 def install_triggers(
     book: Annotated[Path, typer.Argument(help="The book's SQLite file.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")] = False,
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and their table.")] = False,
-    keep_outbox: Annotated[bool, typer.Option("--keep-outbox", help="With --uninstall: leave what is unread.")] = False,
-    bootstrap: Annotated[bool, typer.Option(help="Bring in the rows that are there.")] = True,
+    keep_outbox: Annotated[
+        bool, typer.Option("--keep-outbox", help="With --uninstall: keep changes that have not been read.")
+    ] = False,
+    bootstrap: Annotated[bool, typer.Option(help="Import the rows that the book already has.")] = True,
     again: Annotated[
-        bool, typer.Option("--again", help="Let the server compare the whole book with what it knows.")
+        bool, typer.Option("--again", help="Have the server compare the whole book with its copy.")
     ] = False,
     mapping: MappingOption = None,
     config: Annotated[
-        Path | None, typer.Option("-c", "--config", help="Of the server: its currency must be the mapping's.")
+        Path | None,
+        typer.Option("-c", "--config", help="The server's configuration; its currency must match the mapping's."),
     ] = None,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also where values cannot be mapped.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Install even where values cannot be mapped.")] = False,
 ) -> None:
     """Install the triggers and the table of changes in a book, in one transaction; doing it again changes nothing."""
     with told():

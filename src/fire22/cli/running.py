@@ -35,15 +35,13 @@ def demo(
     data: DataOption = Path("demo-data"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of HTTP and WebSocket; 0 takes a free one.")] = 8080,
-    rate: Annotated[float, typer.Option(help="Wagers a second, on average; 0 for none.")] = 20.0,
-    seed: Annotated[int, typer.Option(help="Decides what happens.")] = 1,
-    markets: Annotated[int, typer.Option(help="Open markets, about.")] = FULL.markets,
+    rate: Annotated[float, typer.Option(help="Average wagers per second; 0 for none.")] = 20.0,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulation.")] = 1,
+    markets: Annotated[int, typer.Option(help="Approximate number of open markets.")] = FULL.markets,
     incident: Annotated[
-        list[str] | None, typer.Option(help="NAME@SECONDS: stage steam, syndicate or wrong_price; can be given again.")
+        list[str] | None, typer.Option(help="NAME@SECONDS: stage steam, syndicate or wrong_price; can be repeated.")
     ] = None,
-    incidents_every: Annotated[
-        float, typer.Option(help="Stage all incidents, so many seconds apart, the first soon; 0 leaves them out.")
-    ] = 900.0,
+    incidents_every: Annotated[float, typer.Option(help="Seconds between staged incidents; 0 for none.")] = 900.0,
 ) -> None:
     """Run an invented book and the whole server on it."""
     configure_logging()
@@ -128,7 +126,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Overrides `server.port`.")] = None,
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
     mapping: MappingOption = None,
-    open_topic: Annotated[list[str] | None, typer.Option(help="Opens a topic for any application.")] = None,
+    open_topic: Annotated[
+        list[str] | None, typer.Option(help="Open this topic to any application; can be repeated.")
+    ] = None,
     echo: Annotated[bool, typer.Option("--echo", help="Serve /echo, for the conformance suite.")] = False,
 ) -> None:
     """Run the server on a book."""

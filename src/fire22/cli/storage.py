@@ -50,12 +50,14 @@ def check(
     data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
     book: Annotated[Path | None, typer.Option(help="Overrides `book.path`.")] = None,
     mapping: MappingOption = None,
-    replay: Annotated[bool, typer.Option("--replay", help="Fold the log anew and compare the feed.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Replay the log and compare the feed byte for byte.")
+    ] = False,
     reconcile: Annotated[
-        bool, typer.Option("--reconcile", help="Compare the book with what is known of it, and with the figures.")
+        bool, typer.Option("--reconcile", help="Compare the book with the server's copy of it, and with the figures.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Make again what is damaged; bring in what differs.")
+        bool, typer.Option("--repair", help="Rebuild damaged data from the log; import rows that differ.")
     ] = False,
 ) -> None:
     """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
@@ -197,11 +199,15 @@ def report(
     config: ConfigOption = None,
     data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None,
     period: Annotated[str, typer.Option(help="day, week or month.")] = "day",
-    key: Annotated[str, typer.Option(help="2026-11-24 (of a week its first day), 2026-11; or how several begin.")] = "",
-    scope: Annotated[str, typer.Option(help="Whose: /, an agent's /M1/A2.")] = "/",
+    key: Annotated[
+        str, typer.Option(help="2026-11-24 (for a week its first day), 2026-11, or a prefix such as 2026.")
+    ] = "",
+    scope: Annotated[str, typer.Option(help="Scope of the reports: / or an agent's path such as /M1/A2.")] = "/",
     format: Annotated[str, typer.Option(help="json or csv.")] = "json",
     revisions: Annotated[bool, typer.Option("--revisions", help="Every revision, not only the newest.")] = False,
-    anew: Annotated[bool, typer.Option("--recompute", help="Work it out from the log, and say what differs.")] = False,
+    anew: Annotated[
+        bool, typer.Option("--recompute", help="Recompute the reports from the log and print differences.")
+    ] = False,
 ) -> None:
     """Print the reports of a scope, also while a server runs; with --recompute as the log gives them."""
     with told():
@@ -272,7 +278,7 @@ def _print_reports(wanted: Wanted, found: Recomputed, format: str, running: str,
 def restore(
     data: DataOption,
     source: Annotated[Path, typer.Argument(help="A file that `fire22 backup` wrote.")],
-    replace: Annotated[bool, typer.Option("--replace", help="Put what is there aside.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Move an existing log aside first.")] = False,
 ) -> None:
     """Put a backup in place; clients notice by its new epoch and take a snapshot."""
     with told():

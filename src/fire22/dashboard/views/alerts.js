@@ -16,10 +16,10 @@ const STATUSES = ['open', 'acknowledged', 'closed'];
 /** What may be done with an alert, by its status. @type {Record<string, {command: string, verb: string, done: string}[]>} */
 const STEPS = {
   open: [
-    { command: 'alert.acknowledge', verb: 'Acknowledge', done: 'The alert is yours.' },
-    { command: 'alert.close', verb: 'Close', done: 'The alert is closed.' },
+    { command: 'alert.acknowledge', verb: 'Acknowledge', done: 'Alert acknowledged.' },
+    { command: 'alert.close', verb: 'Close', done: 'Alert closed.' },
   ],
-  acknowledged: [{ command: 'alert.close', verb: 'Close', done: 'The alert is closed.' }],
+  acknowledged: [{ command: 'alert.close', verb: 'Close', done: 'Alert closed.' }],
 };
 
 /** Open ones first, then by severity, the newest first. @param {State} state @returns {import('../hold.js').Item[]} */
@@ -34,7 +34,7 @@ export function queue(state) {
 
 /** @param {{state: State, stale: boolean, on: Record<string, any>}} props */
 export function Alerts({ state, stale, on }) {
-  return html`<${HeldScreen} items=${queue(state)} title="Alerts" topic="alerts" state=${state} stale=${stale} empty="Nothing asks for attention."
+  return html`<${HeldScreen} items=${queue(state)} title="Alerts" topic="alerts" state=${state} stale=${stale} empty="No alerts."
     render=${(/** @type {HeldItem[]} */ rows) => html`<ol class="cards">${rows.map((row) => html`<${Alert} key=${row.key} row=${row} state=${state} on=${on} />`)}</ol>`} />`;
 }
 
@@ -55,7 +55,7 @@ function Alert({ row: { key, data, now }, state, on }) {
       ${alert.agentPath && alert.agentPath !== '/' && html`<${Fact} title="Agent" text=${alert.agentPath} />`}
       ${alert.customerId && html`<${Fact} title="Customer" text=${customerOf(alert)} />`}
       ${entriesOf(alert.rule, alert.evidence ?? {}).map(({ name, title, text }) => html`<${Fact} key=${name} title=${title} text=${text} />`)}
-      ${alert.wagerIds?.length > 0 && html`<${Fact} title="Wagers behind it" text=${String(alert.wagerIds.length)} />`}
+      ${alert.wagerIds?.length > 0 && html`<${Fact} title="Related wagers" text=${String(alert.wagerIds.length)} />`}
     </dl>
     <p class="card-foot">
       ${steps.map(({ command, verb, done }) => {
@@ -63,7 +63,7 @@ function Alert({ row: { key, data, now }, state, on }) {
         return html`<button key=${command} type="button" class="button" aria-disabled=${open ? undefined : 'true'} aria-label=${`${verb}: ${alert.title ?? alert.rule}`}
           onClick=${() => open && on.send(`/v1/commands/${command}`, { alertId: key }, done)}>${verb}</button>`;
       })}
-      ${alert.acknowledgedBy && html`<span class="dim">taken up by ${alert.acknowledgedBy}</span>`}
+      ${alert.acknowledgedBy && html`<span class="dim">acknowledged by ${alert.acknowledgedBy}</span>`}
       ${alert.closedBy && html`<span class="dim">closed by ${alert.closedBy}</span>`}
     </p>
   </li>`;

@@ -42,9 +42,9 @@ class Queue extends Component {
     const { asked, sent } = this.state;
     const total = this.props.state.views.payment_queue?.documents[''];
     const ask = (/** @type {string} */ key, /** @type {any} */ data, /** @type {Step} */ step) => this.setState({ asked: { key, data, step } });
-    return html`<${HeldScreen} ...${this.props} items=${queue(this.props.state)} busy=${asked !== null} title="Payments that wait"
-      topic="payment_queue" empty="No payment waits." aside=${total && html`<${Total} total=${total} />`}
-      render=${(/** @type {HeldItem[]} */ rows) => html`<div class=${`grid-table cashier ${isTable(this.props.state.width, rows) ? '' : 'is-cards'}`} role="table" aria-label="Payments, the longest waiting first">
+    return html`<${HeldScreen} ...${this.props} items=${queue(this.props.state)} busy=${asked !== null} title="Pending payments"
+      topic="payment_queue" empty="No pending payments." aside=${total && html`<${Total} total=${total} />`}
+      render=${(/** @type {HeldItem[]} */ rows) => html`<div class=${`grid-table cashier ${isTable(this.props.state.width, rows) ? '' : 'is-cards'}`} role="table" aria-label="Pending payments, oldest first">
         <div role="row" class="grid-row grid-head"><span role="columnheader">Since</span><span role="columnheader">Customer</span><span role="columnheader">What</span>
           <span role="columnheader">Status</span><span role="columnheader" class="right">Amount</span><span role="columnheader" aria-label="Decide"></span></div>
         ${rows.map((row) => html`<${Row} key=${row.key} row=${row} state=${this.props.state} sent=${sent[row.key]} onAsk=${ask} />`)}

@@ -19,8 +19,8 @@ export function Exposure({ state, stale }) {
     render=${(/** @type {import('../hold.js').HeldItem[]} */ rows) => html`
       ${total && html`<${Total} total=${total} />`}
       <div class=${`grid-table exposure ${isTable(state.width, markets) ? '' : 'is-cards'}`} role="table" aria-label="Markets by liability, the book’s view">
-        <div role="row" class="grid-row grid-head"><span role="columnheader">Market</span><span role="columnheader">If this happens, the book gets</span>
-          <span role="columnheader" class="right" title="Cash that customers have at stake">Cash risk</span><span role="columnheader" class="right" title="What the book loses at most on the straight wagers of this market">Liability</span></div>
+        <div role="row" class="grid-row grid-head"><span role="columnheader">Market</span><span role="columnheader">Book P&L by outcome</span>
+          <span role="columnheader" class="right" title="Cash staked by customers">Cash risk</span><span role="columnheader" class="right" title="Worst-case loss of the book on the straight wagers of this market">Liability</span></div>
         ${rows.map(({ key, data, now }) => html`<${Market} key=${key} market=${now ?? data} isOver=${now === undefined} />`)}
       </div>`} />`;
 }

@@ -18,7 +18,7 @@ export function Figures({ state, stale }) {
   const total = state.views.figures?.documents[''];
   const all = lines(state);
   const shape = total && isTable(state.width, [...all.map(({ data }) => data), total]) ? '' : 'is-cards';
-  return html`<${Screen} title="Weekly figures" topic="figures" state=${state} stale=${stale} empty="Nobody has figures here this week."
+  return html`<${Screen} title="Weekly figures" topic="figures" state=${state} stale=${stale} empty="No figures this week."
     aside=${html`<${Crumbs} screen="figures" state=${state} />`}>
     ${total && html`<div>
       <p class="legend"><b>The customers’ figures:</b> <span class="tone-good">+</span> they won or paid in, <span class="tone-bad">−</span> they lost or took out.

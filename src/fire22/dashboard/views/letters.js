@@ -12,7 +12,7 @@ import { documentsOf } from './screen.js';
 export function Letters({ state, stale, on }) {
   const letters = documentsOf(state, 'dead_letters').sort((one, other) => Number(other.key) - Number(one.key));
   return html`<${HeldScreen} items=${letters} title="Dead letters" topic="dead_letters" state=${state} stale=${stale}
-    empty="Every fact that the book told could be used."
+    empty="No dead letters."
     render=${(/** @type {HeldItem[]} */ rows) => html`<ol class="cards">${rows.map((row) => html`<${Letter} key=${row.key} row=${row} on=${on} />`)}</ol>`} />`;
 }
 
@@ -26,12 +26,12 @@ export function Letter({ row: { key: seq, data, now }, on }) {
     <p class="card-head"><span class="chip chip-edit">${formatWord(letter.code)}</span><b>${letter.type}</b>
       ${letter.attempts > 1 && html`<span class="dim">tried ${letter.attempts} times</span>`}
       <time class="dim" title=${formatDateTime(at)}>${formatTime(at)}</time></p>
-    <p>${letter.reason} It counts in no figure.</p>
+    <p>${letter.reason} It is not included in any figure.</p>
     ${letter.evidence && html`<dl class="evidence">${knownOf(letter.evidence).map(({ name, title, text }) => html`<div key=${name}><dt>${title}</dt><dd>${text}</dd></div>`)}</dl>`}
-    <details><summary>What came</summary><pre>${typeof letter.data === 'string' ? letter.data : JSON.stringify(letter.data, null, 2)}</pre></details>
+    <details><summary>Event data</summary><pre>${typeof letter.data === 'string' ? letter.data : JSON.stringify(letter.data, null, 2)}</pre></details>
     <p class="card-foot">
-      ${ofRow ? html`<span class="dim">The row is read again when it changes in the book.</span>` : html`<button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/replay`, {}, 'It is tried again; if it still cannot be used, it stays here.')}>Try again</button>`}
-      <button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/dismiss`, { reason: 'dismissed on the page' }, 'It is dismissed.')}>Dismiss</button>
+      ${ofRow ? html`<span class="dim">The row is read again when it changes in the book.</span>` : html`<button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/replay`, {}, 'Replayed. If it is rejected again, it stays in this list.')}>Try again</button>`}
+      <button type="button" class="button" aria-disabled=${open ? undefined : 'true'} onClick=${() => open && on.send(`/v1/dead-letters/${seq}/dismiss`, { reason: 'dismissed on the page' }, 'Dismissed.')}>Dismiss</button>
     </p>
   </li>`;
 }

@@ -17,7 +17,7 @@ import { hashOf } from '../screens.js';
  */
 export function Screen({ title, topic, state, empty, stale, aside, children }) {
   const error = state.refused[topic];
-  const text = error ? error.message : state.views[topic]?.loaded ? empty : 'Waiting for the first answer …';
+  const text = error ? error.message : state.views[topic]?.loaded ? empty : 'Loading …';
   return html`<section class=${`panel screen ${stale ? 'is-stale' : ''}`} aria-label=${title}>
     <header class="panel-head"><h2>${title}</h2>${aside}</header>
     <div class="scroll" tabindex="0" role="region" aria-label=${title}>${error || !children ? html`<p class="empty">${text}</p>` : children}</div>
