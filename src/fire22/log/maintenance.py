@@ -147,7 +147,10 @@ def _writers_wait(connection: apsw.Connection) -> Iterator[bool]:
 def _settle(connection: apsw.Connection) -> bool:
     """Put what is in the write-ahead log into the file; whether it is all there."""
     connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # or the connection knows of no such log yet
-    frames, settled = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    try:
+        frames, settled = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.BusyError:  # the server is at that itself
+        return False
     return frames == settled >= 0
 
 

@@ -414,6 +414,30 @@ async def test_a_backup_beside_a_reader(path: Path, monkeypatch: pytest.MonkeyPa
         connection.close()
 
 
+async def test_a_backup_while_the_server_takes_its_write_ahead_log_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cannot do that at once; the backup tries again, and is none the worse for it."""
+    await write(path, 50)
+    times = 0
+
+    class Busy(apsw.Connection):
+        """The server is at it the first three times."""
+
+        def wal_checkpoint(self, *arguments: Any, **more: Any) -> tuple[int, int]:
+            nonlocal times
+            times += 1
+            if times <= 3:
+                raise apsw.BusyError("database is locked")
+            return super().wal_checkpoint(*arguments, **more)
+
+    with monkeypatch.context() as during:
+        during.setattr(maintenance, "connect", lambda path: Busy(str(path)))
+        backup(path, path.with_name("backup.db"))
+    assert times > 3
+    assert check(path.with_name("backup.db")).events == 50
+
+
 async def test_a_damaged_file_is_no_backup(path: Path) -> None:
     """Whoever makes a backup hears at once that it could not be started from."""
     await write(path, 300)
