@@ -127,7 +127,7 @@ def _run(folder: Path, events: int, quiet_s: float, rounds: int) -> Run:
         clients.tell()
         clients.answer(Result, OPEN_S_MAX)
         wal_bytes = file.with_name("flows.db-wal").stat().st_size
-        start_s = _timed(sys.executable, "-m", "fire22", "backup", "--help").seconds
+        start_s = _timed(sys.executable, "-c", "import fire22.copying").seconds
     waits = [(committed[number], at) for number, at in read_pairs(arrivals) if number in committed]
     warm_ns, quiet_ns = began_ns + int(WARM_S * 1e9), began_ns + int((WARM_S + quiet_s) * 1e9)
     return Run(
