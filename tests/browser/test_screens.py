@@ -69,6 +69,7 @@ async def test_a_payment_is_decided_on_the_page(demo: Server, chromium: str) -> 
         await show(page, "Cashier")
         # The newest: the simulated cashier takes some seconds for each step.
         row = page.locator(".cashier [role=row]", has=page.locator("button:text-is('Approve')")).last
+        await row.hover()  # the list holds still under the pointer, so the last row stays this one
         amount = await row.locator(".c-amount").inner_text()
         await row.get_by_role("button", name="Approve").click()
         asked = await page.locator(".confirm").inner_text()
