@@ -26,7 +26,7 @@ NOW: Final = "2026-01-31T12:00:01.000Z"  # of everything that the server dates
 EPOCH: Final = "1f0c9a2b"
 FIRST_OFFSET: Final = 101
 FIRST_SEQ: Final = 11
-WIDTH: Final = 110
+WIDTH: Final = 84
 SCOPE: Final = "/M1/@C12"
 Frame = dict[str, Any]
 
