@@ -1,7 +1,7 @@
 """The error codes and close codes of the server, each once; a domain defines codes of its own beside them.
 
-A code is a stable word for programs; its `meaning` is the sentence that the page of error codes prints. `temporary` says
-whether the same request may work later without a change. `gateways/errors.py` maps codes to WebSocket close codes.
+A code is a stable word for programs; its `meaning` is the sentence that the page of error codes prints. `temporary`
+says whether the same request may work later without a change. `gateways/errors.py` maps codes to WebSocket close codes.
 """
 
 from typing import Final
