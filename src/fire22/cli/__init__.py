@@ -1,7 +1,8 @@
 """The program: arguments, and what a person sees in the terminal. The only place that configures logging.
 
-`terminal.py` has what all commands share; the others have the commands, in the order in which the help lists them. A
-backup loads its own command alone: it should take little longer than the copying.
+In reading order: `terminal.py` (what all commands share) and `settings.py` (the configuration as arguments change it);
+the commands in the order in which the help lists them: `running.py`, `access.py`, `books.py` with `reconcile.py`,
+`storage.py`, `backups.py`. A backup loads its own command alone: it should take little longer than the copying.
 """
 
 import sys

@@ -1,4 +1,10 @@
-"""The Python client: needs msgspec and websockets, and nothing else."""
+"""The Python client: needs msgspec and websockets, and nothing else.
+
+In reading order: `client.py` (one connection that comes back by itself), `subscription.py`, `direct.py` and
+`history.py` (what an application holds of it), `state.py` (what the connection is doing), `errors.py`; inside:
+`connection.py` (one WebSocket after the other), `reading.py` (a frame's messages), `inbox.py` (what was not taken yet),
+`answers.py` (commands that wait), `clock.py`.
+"""
 
 from fire22.client.client import Client, connect
 from fire22.client.direct import Direct

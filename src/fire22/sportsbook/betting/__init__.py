@@ -4,5 +4,5 @@ In reading order: `facts.py` (the data of every event), `bounds.py` (what its fi
 wager was agreed on) and `decoding.py` (how it is read), `money.py`, `odds.py`,
 `settlement.py` (how a leg ended), `wager_types.py` (what each type of wager returns), `payoff.py` (what is then paid),
 `lifecycle.py` (what may become of a wager), `payments.py` (and of a payment), `periods.py` (business days, weeks,
-months), `errors.py`.
+months), `settings.py` (a book's currency and calendar), `codes.py` and `errors.py`.
 """

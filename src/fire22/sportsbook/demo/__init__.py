@@ -6,5 +6,6 @@ In reading order: `world.py` (what is known of the book), `agents.py` (its agent
 bets what), `sessions.py` (who is there), `bookmaker.py` (games from opening to the end), `grading.py` (results and
 settlements), `counter.py` (the counter), `corrections.py` (cancellations, cash-outs), `cashier.py` (payments, limits),
 `incidents.py` (what a back office must notice), `agenda.py` (what is due when), and `simulation.py`, which puts them
-together; `loading.py` reads what is there, and `others.py` what others have done since.
+together; `loading.py` reads what is there, and `others.py` what others have done since. `create.py` makes the book,
+`names.py` and `ids.py` name what is in it.
 """

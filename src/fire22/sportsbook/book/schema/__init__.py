@@ -4,7 +4,8 @@
 `triggers.sql` and `bootstrap.sql` say what is told; `statements.py` reads these. Another book is mapped to the same
 tables: `mapping.py` is the mapping's file, `columns.py` what can be mapped, `expression.py` its expressions,
 `operations.py` what they compute, `numbers.py` reads values strictly, `rows.py` makes rows, `order.py` puts those of a
-transaction in order, `unmapped.py` looks at the book's values before anything is installed.
+transaction in order, `unmapped.py` looks at the book's values before anything is installed. `unchanging.py` knows which
+columns must not change, and `upgrade.py` brings an earlier version's demo book up to these tables.
 """
 
 from typing import Final
