@@ -1,6 +1,6 @@
 """The application: the only place that builds and wires; one TaskGroup.
 
-book ─► BookSource ─► SqliteLog ─► Runner(Engine(flows)) ─► SqliteFeed ─► HubLoop(Hub) ─► WebSocket, HTTP
+book ─► BookSource ─► SqliteLog ─► Runner(Engine(flows)) ─► SqliteFeed ─► HubLoop(Delivery) ─► WebSocket, HTTP
 """
 
 import asyncio

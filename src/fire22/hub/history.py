@@ -20,6 +20,7 @@ from fire22.hub.views import Views, entries_by_key, messages_since
 
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
 BLOCK_RECORDS = 64
+PAGE_RECORDS_MAX = 20_000  # how far back a page of a rare lane looks in storage
 _CACHED_BYTES = 400  # what a kept block costs beside its data, about
 
 
@@ -229,17 +230,47 @@ class History:
         for record in records:
             if len(found) >= last:
                 break
-            found += self.older(key, record, before, last - len(found))
+            found += self._older(key, record, before, last - len(found))
             below = record.offset
         if len(found) < last and not all_kept:
-            return self.page_of(key, found, below, Need(key.topic, 0, below))
-        return self.page_of(key, found, found[-1].offset if found and len(found) >= last else 0)
+            return self._page_of(key, found, below, Need(key.topic, 0, below))
+        return self._page_of(key, found, found[-1].offset if found and len(found) >= last else 0)
 
-    def older(self, key: LaneKey, record: Record, before: int, last: int) -> list[Item]:
+    async def read_on(self, key: LaneKey, part: Part, before: int, limit: int) -> Page:
+        """A page that memory did not hold whole, from storage.
+
+        Args:
+            part: as far as memory reached.
+            before: an offset above all that was asked for.
+            limit: how many messages were asked for.
+
+        Raises:
+            Fire22Error: the storage cannot be read.
+        """
+        found: list[Item] = []
+        wanted = limit - part.count
+        need, below, looked = part.need, part.below, 0
+        while need is not None and len(found) < wanted:
+            records = await self._feed.read_back(key.topic, below, records_max=BLOCK_RECORDS)
+            for record in records:
+                if len(found) < wanted:
+                    found += self._older(key, record, before, wanted - len(found))
+                    below = record.offset
+            looked += len(records)
+            if not records or looked >= PAGE_RECORDS_MAX:
+                below = below if records else 0
+                break
+        if len(found) >= wanted and found:
+            below = found[-1].offset
+        older = self._page_of(key, found, below)
+        parts = [each.messages for each in (older, part) if each.messages]
+        return Page(b",".join(parts), part.count + older.count, below)
+
+    def _older(self, key: LaneKey, record: Record, before: int, last: int) -> list[Item]:
         """The newest messages of a record for a lane, newest first, at most `last`."""
         return self._items(key, [record], 0, before - 1)[::-1][:last]
 
-    def page_of(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Part:
+    def _page_of(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Part:
         """A page of messages that were found newest first."""
         return Part(b",".join([item.message(key.scope) for item in reversed(found)]), len(found), below, need)
 

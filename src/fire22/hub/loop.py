@@ -20,12 +20,10 @@ from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Document, Feed
 from fire22.hub.base import LaneKey, Page, Resumed, Subscriber
 from fire22.hub.delivery import Delivery
-from fire22.hub.encoding import Item
-from fire22.hub.history import BLOCK_RECORDS, Part, Supply
+from fire22.hub.history import BLOCK_RECORDS, Supply
 from fire22.observability.sample import Sample, lag
 
 SLICE_S = 0.003
-SNAPSHOT_RECORDS_MAX = 20_000  # how far back a snapshot of a rare lane looks in storage
 REFUSING = 3  # the load with which no new connections are taken
 REFUSING_S = 2.0  # how long after the flush that showed it
 
@@ -61,7 +59,7 @@ class HubLoop:
         self._failed = failed
         self._arrived = asyncio.Event()
         self._flush_now = asyncio.Event()  # do not gather any longer
-        self._catching_up = asyncio.Event()  # somebody may catch up
+        self._may_catch_up = asyncio.Event()  # somebody can read on
         self._writing = asyncio.Lock()
         self._deferred: list[Callable[[], None]] = []
         self._announced: list[bytes] = []
@@ -151,7 +149,8 @@ class HubLoop:
     async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
         """See Hub."""
         flushed = self._delivery.flushed
-        return await self._read_on(key, self._delivery.snapshot_page(topic, key, last), flushed + 1, last), flushed
+        part = self._delivery.snapshot_page(topic, key, last)
+        return await self._delivery.history.read_on(key, part, flushed + 1, last), flushed
 
     def history_nowait(self, key: LaneKey, before: int | None, limit: int) -> Page | None:
         """See Hub."""
@@ -161,34 +160,8 @@ class HubLoop:
     async def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
         """See Hub."""
         before = self._delivery.flushed + 1 if before is None else before
-        return await self._read_on(key, self._delivery.history_page(key, before, limit), before, limit)
-
-    async def _read_on(self, key: LaneKey, part: Part, before: int, limit: int) -> Page:
-        """A page that memory did not hold whole, from storage.
-
-        Args:
-            part: as far as memory reached.
-            before, limit: as it was asked for.
-        """
-        history = self._delivery.history
-        found: list[Item] = []
-        wanted = limit - part.count
-        need, below, looked = part.need, part.below, 0
-        while need is not None and len(found) < wanted:
-            records = await self._feed.read_back(key.topic, below, records_max=BLOCK_RECORDS)
-            for record in records:
-                if len(found) < wanted:
-                    found += history.older(key, record, before, wanted - len(found))
-                    below = record.offset
-            looked += len(records)
-            if not records or looked >= SNAPSHOT_RECORDS_MAX:
-                below = below if records else 0
-                break
-        if len(found) >= wanted and found:
-            below = found[-1].offset
-        older = history.page_of(key, found, below)
-        parts = [each.messages for each in (older, part) if each.messages]
-        return Page(b",".join(parts), part.count + older.count, below)
+        part = self._delivery.history_page(key, before, limit)
+        return await self._delivery.history.read_on(key, part, before, limit)
 
     def enter(self, subscriber: Subscriber) -> None:
         """See Hub."""
@@ -205,7 +178,7 @@ class HubLoop:
     def writable(self, subscriber: Subscriber) -> None:
         """See Hub."""
         if subscriber.cursors is not None:
-            self._catching_up.set()
+            self._may_catch_up.set()
 
     def resume(self, topic: Topic, position: Position) -> Resumed:
         """See Hub."""
@@ -215,7 +188,7 @@ class HubLoop:
         """See Hub."""
         self._delivery.follow(subscriber, key, cursor, resumed=resumed)
         if subscriber.cursors is not None:
-            self._catching_up.set()
+            self._may_catch_up.set()
 
     def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
         """See Hub."""
@@ -227,7 +200,7 @@ class HubLoop:
             self._deferred.append(act)
         else:
             act()
-            self._catching_up.set()
+            self._may_catch_up.set()
 
     # Timing.
 
@@ -241,7 +214,7 @@ class HubLoop:
         loop = asyncio.get_running_loop()
         earliest = 0.0
         while True:
-            await self._wait_for_arrived()
+            await self._wait_until_due()
             wait = earliest - loop.time()
             if wait > 0:
                 timer = loop.call_later(wait, self._flush_now.set)
@@ -263,9 +236,9 @@ class HubLoop:
             deferred, self._deferred = self._deferred, []
             for act in deferred:
                 act()
-            self._catching_up.set()
+            self._may_catch_up.set()
 
-    async def _wait_for_arrived(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Until something has come, or something held back is due."""
         due_s = self._delivery.due_s()
         if due_s is None:
@@ -295,10 +268,10 @@ class HubLoop:
     async def _catch_up_all(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._catching_up.clear()
+            self._may_catch_up.clear()
             waiting = self._delivery.catching
             if not waiting:
-                await self._catching_up.wait()
+                await self._may_catch_up.wait()
                 continue
             began = loop.time()
             for subscriber in waiting:

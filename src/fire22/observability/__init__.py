@@ -1,1 +1,1 @@
-"""What an operator sees of a running server: `logging.py`, `metrics.py`."""
+"""What an operator sees of a running server: `logging.py`, `sample.py` and `metrics.py`."""
