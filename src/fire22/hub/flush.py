@@ -166,18 +166,19 @@ class Flush:
 
     def _messages(self, lane: Lane) -> list[bytes]:
         """What has come on a stream, or, while it is held back, what of it is critical."""
-        items = lane.items
+        edge, items = self._edge, lane.items
         if lane.written_to is None:
             lane.items = []
         else:
             items = [item for item in items if item.entry.priority >= CRITICAL]
             lane.items = [item for item in lane.items if item.entry.priority < CRITICAL]
-        watermark_ms = self._edge.watermark_ms
+        watermark_ms = edge.watermark_ms
         items = [item for item in items if not item.is_expired(watermark_ms) and item.offset not in lane.sent_early]
-        if lane.key.lossy and len(items) > 1 and lane.written_to is None and (lane.interval_s or self._edge.load >= 2):
+        if lane.key.lossy and len(items) > 1 and lane.written_to is None and (lane.interval_s or edge.load >= 2):
             items = self._newest(lane, items)
-        written_to, scope = self._edge.written_to(lane), lane.key.scope
+        scope = lane.key.scope
         if lane.sent_early or lane.written_to is not None:
+            written_to = edge.written_to(lane)
             # Who joins where the lane has been written to has yet to get what was sent before its turn.
             lane.sent_early |= {item.offset: item.message(scope) for item in items if item.offset > written_to}
             still_early = {offset: message for offset, message in lane.sent_early.items() if offset > written_to}

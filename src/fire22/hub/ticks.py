@@ -1,6 +1,6 @@
 """Ticks: what ends a flush and keeps a connection alive. They hold the position, the time and the watermark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fire22.core.message import Json, Message, encode_json
 from fire22.core.position import Position
@@ -27,7 +27,9 @@ class Ticks:
         self._epoch = epoch
         self._edge = edge
         self._now_ms = now_ms
-        self._newest: tuple[tuple[object, ...], bytes] = ((), b"")
+        self._newest = b""  # the newest tick without `skipped`, and of what it was made
+        self._newest_of: tuple[object, ...] = ()
+        self._newest_packed: dict[str, bytes] = {}  # by codec
 
     def position(self, offset: int) -> Position:
         """The position of an offset in this feed."""
@@ -37,14 +39,13 @@ class Ticks:
         self, codec: Codec, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None
     ) -> bytes:
         """The bytes of a tick; see `message`."""
+        message = self.message(offset, lanes, skipped)
         if skipped:
-            return codec.tick(self.message(offset, lanes, skipped), str(self.position(offset)))
-        # Those for whom something waits are few at a time; the others share theirs by codec.
-        complete = None if lanes is None else self._complete(lanes)
-        name = (codec.name, offset, self._now_ms(), self.problem, complete)
-        if self._newest[0] != name:
-            self._newest = (name, codec.tick(self.message(offset, lanes), str(self.position(offset))))
-        return self._newest[1]
+            return codec.tick(message, str(self.position(offset)))
+        packed = self._newest_packed.get(codec.name)
+        if packed is None:
+            packed = self._newest_packed[codec.name] = codec.tick(message, str(self.position(offset)))
+        return packed
 
     def message(self, offset: int, lanes: tuple[Lane, ...] | None, skipped: list[Skipped] | None = None) -> bytes:
         """A tick.
@@ -53,10 +54,21 @@ class Ticks:
             lanes: of the connections; None where one is behind, so that it is not known how old is what it has.
             skipped: what its lossy lanes have left out since the last one.
         """
-        now = to_text(self._now_ms())
-        data: dict[str, Json] = {"position": str(self.position(offset)), "time": now}
-        if lanes is not None:
-            data |= self._complete(lanes)
+        edge, now_ms = self._edge, self._now_ms()
+        if skipped:
+            return self._encoded(offset, now_ms, {} if lanes is None else self._complete(lanes), skipped)
+        # Those for whom something waits are few at a time; the others share theirs.
+        complete = None if lanes is None else edge.watermark_ms if edge.is_complete else self._complete(lanes)
+        of = (offset, now_ms, self.problem, complete)
+        if self._newest_of != of:
+            complete = {} if lanes is None else self._complete(lanes)
+            self._newest_of, self._newest_packed = of, {}
+            self._newest = self._encoded(offset, now_ms, complete, ())
+        return self._newest
+
+    def _encoded(self, offset: int, now_ms: int, complete: dict[str, Json], skipped: Sequence[Skipped]) -> bytes:
+        now = to_text(now_ms)
+        data: dict[str, Json] = {"position": str(self.position(offset)), "time": now, **complete}
         if self.problem:
             data["problem"] = self.problem
         if skipped:
