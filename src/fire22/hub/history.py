@@ -191,6 +191,7 @@ class History:
         return [
             item
             for record in records
+            if record.offset <= upto
             for offset, entry in enumerate(record.entries, start=record.offset)
             if after < offset <= upto and _is_for(key, entry)
             for item in (Item(offset, key.topic, entry),)
