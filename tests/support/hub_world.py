@@ -13,6 +13,7 @@ from tests.support.memory_feed import MemoryFeed, topics
 
 NOW_MS = 1_767_225_600_000
 TOPICS = topics()
+Row = tuple[str | None, Json]  # the key of a document, and its data
 
 
 class Reader(Subscriber):
@@ -134,3 +135,15 @@ def offsets_of(page: Page) -> list[int | None]:
     messages = decode_json(b"[%b]" % page.messages)
     assert len(messages) == page.count
     return [message.offset for message in messages]
+
+
+def set_row(world: World, name: str, body: dict[str, Json] | None, scope: str = "/") -> None:
+    """One document's new state, in a commit group and a flush of its own."""
+    world.feed.change("desk", scope, body, key=name)
+    world.feed.commit()
+    world.flush()
+
+
+def rows(reader: Reader) -> list[Row]:
+    """The documents' messages since the last call, ticks aside."""
+    return [(message.key, message.data) for message in reader.take() if message.type != "tick"]

@@ -1,0 +1,128 @@
+"""Snapshots, pages of history, and the encoded blocks that readers who are behind share."""
+
+from fire22.hub.history import BLOCK_OFFSETS, Need
+from fire22.hub.loop import HubLoop
+from tests.support import virtual_time
+from tests.support.hub_world import NOW_MS, TOPICS, World, key, offsets_of
+
+
+def snapshot(world: World, topic: str, last: int, scope: str = "/") -> tuple[list[int | None], Need | None]:
+    """The offsets of a snapshot."""
+    page = world.hub.snapshot_page(TOPICS[topic], key(topic, scope), last)
+    return offsets_of(page), page.need
+
+
+def test_snapshot_and_live_meet(world: World) -> None:
+    """Between a snapshot and what follows nothing is missing and nothing comes twice, wherever the join falls."""
+    for moment in range(4):
+        world = World()
+        world.wager()
+        if moment > 0:
+            world.flush()
+        if moment > 1:
+            world.wager()
+        offsets, need = snapshot(world, "wagers", 500)
+        assert need is None
+        reader = world.join(key("wagers"))
+        if moment == 2:
+            world.flush()
+        world.wager()
+        world.flush()
+        assert offsets + reader.offsets() == list(range(1, world.hub.flushed + 1))
+
+
+def test_snapshot_is_the_newest(world: World) -> None:
+    """A stream's snapshot is its newest messages that the subscriber may see, oldest first."""
+    for number in range(10):
+        world.feed.say("wagers", "/M1" if number % 2 else "/M2", {})
+        world.feed.say("wagers", "/M1", {})
+        world.feed.commit()
+    world.flush()
+    assert snapshot(world, "wagers", 3) == ([18, 19, 20], None)
+    assert snapshot(world, "wagers", 0) == ([], None)
+    assert snapshot(world, "wagers", 2, "/M2") == ([13, 17], None)
+    assert snapshot(world, "wagers", 500, "/M2") == ([1, 5, 9, 13, 17], None)
+
+
+def test_snapshot_of_a_view_is_its_documents(world: World) -> None:
+    """A view's subscriber begins with every document of the scope, as of the last flush."""
+    world.feed.change("desk", "/", {"x": 1}, key="one")
+    world.feed.change("desk", "/", {"x": 2}, key="two")
+    world.feed.change("desk", "/M1", {"x": 3}, key="one")
+    world.feed.commit()
+    assert snapshot(world, "desk", 0) == ([], None)
+    world.flush()
+    assert snapshot(world, "desk", 0) == ([1, 2], None)
+
+
+def test_snapshot_from_storage() -> None:
+    """Where memory does not reach far enough, the hub says what is to be read, and joins it."""
+    world = World(ring_bytes_max=2_000)
+    for _ in range(50):
+        world.wager()
+    world.flush()
+    offsets, need = snapshot(world, "wagers", 30)
+    assert need is not None
+    assert need.upto == offsets[0]
+
+    async def main() -> None:
+        loop = HubLoop(world.hub, world.feed, flush_interval_ms=20, flush_bytes_max=1 << 18, heartbeat_s=25)
+        page, at = await loop.snapshot(TOPICS["wagers"], key("wagers"), 30)
+        assert offsets_of(page) == list(range(21, 51))
+        assert at == 50
+
+    virtual_time.run(main())
+
+
+def test_history_goes_back_page_by_page(world: World) -> None:
+    """Each page is the newest below an offset, and says where the next one begins, until nothing older is kept."""
+    for number in range(10):
+        world.wager("/M1" if number % 2 else "/M2", status="open" if number % 4 == 1 else "won")
+    world.flush()
+    found, before = [], None
+    while True:
+        page = world.hub.history_page(key("wagers", "/M1"), before, 2)
+        found.append(offsets_of(page))
+        if not page.below:
+            break
+        before = page.below
+    assert found == [[8, 10], [4, 6], [2]]
+    assert offsets_of(world.hub.history_page(key("wagers", "/M1", filter={"status": "open"}), 9, 500)) == [2, 6]
+    assert offsets_of(world.hub.history_page(key("wagers", "/M1"), 10_000, 1)) == [10]
+
+
+def test_blocks_are_shared_and_bounded() -> None:
+    """Blocks of the past are encoded once for many readers, within a limit of memory."""
+    world = World(block_bytes_max=100_000)
+    for _ in range(4):
+        for _ in range(BLOCK_OFFSETS):
+            world.feed.say("wagers", "/", {"status": "open"})
+        world.feed.commit()
+    world.flush()
+    readers = [world.join(key("wagers"), at=0) for _ in range(3)]
+    for reader in readers:
+        world.catch_up(reader)
+        assert reader.offsets() == list(range(1, 4 * BLOCK_OFFSETS + 1))
+    for number in range(100):  # blocks without a message cost memory too
+        reader = world.join(key("wagers", filter={"amount": number}), at=0)
+        world.catch_up(reader)
+        assert reader.offsets() == []
+    kept = sum(len(block.data) + 400 for block in world.hub.history._cache.values())
+    assert 0 < kept <= 100_000
+
+
+def test_expiry_of_what_was_cached(world: World) -> None:
+    """A block of the past that was encoded for one reader holds nothing that has expired for the next."""
+    for _ in range(2 * BLOCK_OFFSETS):
+        world.feed.say("wagers", "/", {}, expires_ms=NOW_MS)
+    world.feed.commit()
+    world.flush()
+    first = world.join(key("wagers"), at=0)
+    world.catch_up(first)
+    assert len(first.offsets()) == 2 * BLOCK_OFFSETS
+    world.feed.pass_time(NOW_MS)
+    world.wager()
+    world.flush()
+    second = world.join(key("wagers"), at=0)
+    world.catch_up(second)
+    assert second.offsets() == [2 * BLOCK_OFFSETS + 1]
