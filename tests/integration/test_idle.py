@@ -1,6 +1,5 @@
 """A server to which nothing comes says all that waits within two seconds, though its book's clock stands still."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from fire22 import app
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
 from fire22.sources.clock import ClockSource, clock_event
+from fire22.sources.idle import NEXT_S
 from tests.integration.inside import make_config, talking, until
 from tests.support.storage import START_MS
 
@@ -54,14 +54,15 @@ def raw(data: object) -> msgspec.Raw:
 async def test_all_is_said_without_another_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one transaction of a large book and a clock that stands still, each scope is complete within two seconds."""
     monkeypatch.setattr(ClockSource, "watermark_ms", lambda self: 0)
-    async with app.running(make_config(tmp_path, kpi={"documents_max": 4})) as server:
+    config = make_config(tmp_path, kpi={"documents_max": 4})
+    async with app.running(config) as server:
         await server.log.append([clock_event(START_MS)])
         await server.log.append(facts())
         await until(lambda: server.runner.behind == 0)
         assert server.engine.waiting
-        began = time.monotonic()
+        before = server.log.last_seq
         await until(lambda: not server.engine.waiting)
-        took_s = time.monotonic() - began
+        parts = server.log.last_seq - before
         await until(lambda: server.shows_all)
         async with talking(server) as talk:
             for number in (0, 7, AGENTS - 1):
@@ -72,4 +73,5 @@ async def test_all_is_said_without_another_clock(tmp_path: Path, monkeypatch: py
                 expected = sum(100 + each for each in range(number, CUSTOMERS, AGENTS)) / 100
                 assert (of_scope["adjustments"], of_scope["balance"]) == (expected, expected)
                 assert answer["watermark"] == "2026-03-01T12:00:00.000Z"
-        assert took_s < 5, "it is two seconds where nothing else runs"
+        # Where nothing else runs that is two seconds; on a busy machine only their number says so.
+        assert config.log.idle_ms / 1000 + parts * NEXT_S < 2
