@@ -20,7 +20,7 @@ from msgspec import Raw
 from fire22 import config as configuring
 from fire22.config import Config, Sections
 from fire22.core import codes, letter
-from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError
+from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError, first_of
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
@@ -482,19 +482,8 @@ async def running(config: Settings) -> AsyncIterator[Application]:
                 finally:
                     await application.stop()
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_of(group) from group
         finally:
             if application is not None:
                 application.close()
                 application.logger.info("closed", url=application.address.url)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error worth telling: a coded one where there is one."""
-    coded, rest = group.split(Fire22Error)
-    found: BaseException | None = coded or rest
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    if found is None:
-        raise AssertionError("an empty group of errors")
-    return found

@@ -70,3 +70,14 @@ class SourceError(Fire22Error):
 
 class SetupError(Fire22Error):
     """The program cannot start as it is configured."""
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of a group that is worth telling: a coded one where there is one."""
+    coded, rest = group.split(Fire22Error)
+    found: BaseException | None = coded or rest
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if found is None:
+        raise AssertionError("an empty group of errors")
+    return found
