@@ -1,6 +1,7 @@
 """Holds the code to the table of which layer may import which."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,10 @@ WITHOUT = {
 }
 # What of the sportsbook may be imported from outside of it.
 DOMAIN_FOR = {"app.py": {"domain"}, "cli": {"domain", "reconcile", "book", "replay", "demo"}}
+# Where a file that is put there is found, and needs no name.
+FOUND = {"sportsbook/risk/rules"}
+PACKAGES = sorted(path.parent.relative_to(SOURCE) for path in SOURCE.rglob("__init__.py") if path.parent != SOURCE)
+FOLDERS = [path for path in PACKAGES if path.as_posix() not in FOUND]
 IMPURE = {"asyncio", "socket", "sqlite3", "apsw", "time", "random", "secrets", "threading", "os", "subprocess"}
 CLIENT_NEEDS = {"msgspec", "websockets"}
 
@@ -122,6 +127,16 @@ def test_no_name_in_a_room_repeats_the_rooms(room: str) -> None:
 def test_the_core_is_pure(path: Path) -> None:
     """The core does no I/O and asks no clock: it is fed by hand."""
     assert not {name.split(".")[0] for name in imports(path)} & IMPURE
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_a_folder_names_its_files(folder: Path) -> None:
+    """Whoever opens a folder finds its files in the docstring, in reading order, and none that is gone."""
+    path = SOURCE / folder
+    named = set(re.findall(r"`(\w+\.py|\w+/)`", ast.get_docstring(ast.parse((path / "__init__.py").read_text())) or ""))
+    there = {each.name for each in path.glob("*.py")} | {f"{each.parent.name}/" for each in path.glob("*/__init__.py")}
+    assert named, f"{folder}/__init__.py names no file"
+    assert not named - there, f"{folder}/__init__.py names what is gone: {sorted(named - there)}"
 
 
 def test_every_package_has_its_row() -> None:

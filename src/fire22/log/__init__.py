@@ -2,5 +2,5 @@
 
 In reading order: `base.py` (the contract), `database.py` (a SQLite file that is created whole and checked), `file.py`
 (the one of the log and the feed), `seal.py` (what each row is verified by), `writer.py` (the one thread that writes),
-`sqlite.py` (the embedded log), `maintenance.py` (backup, restore, full checks).
+`rows.py` and `sqlite.py` (the embedded log), `maintenance.py` (backup, restore, full checks).
 """
