@@ -29,7 +29,7 @@ demo: .venv/server.stamp
 	@$(BIN)/fire22 demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)" --rate "$(RATE)" --seed "$(SEED)"
 
 test: .venv/dev.stamp
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10 $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(TESTS)
 
 soak: .venv/dev.stamp
 	@$(BIN)/python -m pytest -m soak --timeout 900 --numprocesses $(JOBS) --dist load --durations 10 $(TESTS)

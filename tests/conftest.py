@@ -30,6 +30,12 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(autouse=True)
+def priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that gives way to others would take this process, and all tests after it, along."""
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium."""

@@ -72,6 +72,20 @@ def expect(fact: Fact, type: type[Data]) -> Data:
     return data
 
 
+def schema_of(type: object) -> object:
+    """How a type is encoded: its schema without descriptions, which say nothing of the bytes."""
+    return _without_descriptions(msgspec.json.schema(type))
+
+
+def _without_descriptions(schema: object) -> object:
+    if isinstance(schema, dict):
+        kept = ((key, value) for key, value in schema.items() if key != "description" or isinstance(value, dict))
+        return {key: _without_descriptions(value) for key, value in kept}
+    if isinstance(schema, list):
+        return [_without_descriptions(value) for value in schema]
+    return schema
+
+
 class Table(Generic[Row]):
     """Rows of a flow's state by key: in memory, with the changed ones remembered until they are stored.
 
@@ -115,7 +129,7 @@ class Table(Generic[Row]):
     @property
     def schema(self) -> object:
         """What a row is, in words that change when the rows' format does."""
-        return msgspec.json.schema(self._format)
+        return schema_of(self._format)
 
     def get(self, key: str) -> Row | None:
         """The row, or None."""

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 
 from fire22.flows import packed
-from fire22.flows.base import Table
+from fire22.flows.base import Table, schema_of
 from fire22.flows.packed import Pages
 
 
@@ -162,3 +162,16 @@ def test_a_packed_row_costs_little_more_than_its_bytes() -> None:
     pages.update([(f"w{number:06}", encode(("settled", number))) for number in range(20_000)])
     bytes_of_one = len("w000000") + len(encode(("settled", 20_000)))
     assert pages.size_bytes <= 20_000 * (bytes_of_one + 3)
+
+
+def test_a_description_is_no_part_of_how_a_row_is_encoded() -> None:
+    """Another sentence in the source makes no installation fold its log again; another field does."""
+
+    def made(**fields: type) -> type:
+        return msgspec.defstruct("Row", list(fields.items()))
+
+    described = made(amount=int)
+    described.__doc__ = "What a row is."
+    assert schema_of(described) == schema_of(made(amount=int))
+    assert schema_of(made(amount=int, description=str)) != schema_of(made(amount=int))
+    assert schema_of(made(description=str)) != schema_of(made(description=int))

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from fire22.flows.base import Table
+from fire22.flows.base import Table, schema_of
 from fire22.flows.packed import Pages
 from fire22.sportsbook.betting.lifecycle import State
 
@@ -63,7 +63,7 @@ class WagerTable(Table[Open], Generic[Open]):
     @property
     def schema(self) -> object:
         """See Table."""
-        return super().schema, msgspec.json.schema(ClosedWager)
+        return super().schema, schema_of(ClosedWager)
 
     def get(self, key: str) -> Open | None:
         """An open wager, or None."""
