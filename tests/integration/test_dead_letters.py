@@ -40,11 +40,11 @@ async def server(book: Path) -> AsyncIterator[app.Application]:
 
 
 def put_row(book: Path, data: str, *, type: str = "wager.placed", at: str = AT) -> None:
-    """A row straight into the mirror's outbox, as a broken trigger might write it; the next commit shows it."""
+    """A row straight into the mirror's outbox, as a broken trigger might write it; the book's next change shows it."""
     (mirror,) = (book.parent / "data").glob("mirror-*.db")
     for path, sql, values in (
         (mirror, "INSERT INTO fire22_outbox(type, timestamp, data) VALUES(?, ?, ?)", (type, at, data)),
-        (book, "REPLACE INTO fire22_meta VALUES('poke', hex(randomblob(8)))", ()),
+        (book, "UPDATE customers SET name = name || '.' WHERE id = (SELECT min(id) FROM customers)", ()),
     ):
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(5000)
