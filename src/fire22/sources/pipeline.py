@@ -10,6 +10,7 @@ whole book is then compared with the mirror, and what is otherwise is told.
 """
 
 import asyncio
+import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
@@ -80,6 +81,7 @@ class BookSource:
         self._stop = threading.Event()
         self._status = SourceStatus(database.name)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._appending: concurrent.futures.Future[None] | None = None  # what is on its way into the log
 
     def status(self) -> SourceStatus:
         """How it is now."""
@@ -191,13 +193,27 @@ class BookSource:
 
     def _take_all(self, follower: Follower) -> None:
         """Read until there is nothing more; what is written meanwhile makes the book a changed one again."""
-        while not self._stop.is_set() and follower.take():
-            self._tell(follower, follower.facts)
-            if follower.is_current:
-                break
+        try:
+            while not self._stop.is_set() and follower.take():
+                self._send(follower, follower.facts)
+                if follower.is_current:
+                    break
+        finally:
+            self._await_append()
 
     def _tell(self, follower: Follower, read: Callable[[], list[Fact]]) -> None:
         """Bring facts into the log, to their end."""
+        try:
+            self._send(follower, read)
+        finally:
+            self._await_append()
+
+    def _send(self, follower: Follower, read: Callable[[], list[Fact]]) -> None:
+        """Hand facts to the log, to their end: the last of them may still be on their way, while the next are read.
+
+        The follower's position runs ahead of the log by what is on its way. A failed append ends the attempt, and the
+        next one begins where the log stands.
+        """
         name, book_id = follower.name, follower.book.book_id
         while not self._stop.is_set() and (facts := read()):
             events = []
@@ -218,7 +234,14 @@ class BookSource:
         async def append() -> None:
             await self._log.append(events, position)
 
-        asyncio.run_coroutine_threadsafe(append(), self._require_loop()).result()
+        self._await_append()
+        self._appending = asyncio.run_coroutine_threadsafe(append(), self._require_loop())
+
+    def _await_append(self) -> None:
+        """Until what was handed to the log is durable there."""
+        appending, self._appending = self._appending, None
+        if appending is not None:
+            appending.result()
 
     def _position(self, book_id: str) -> int | None:
         async def ask() -> str | None:
