@@ -19,10 +19,20 @@ from websockets.exceptions import InvalidStatus
 
 from fire22 import app
 from fire22.core.event import encode_event, parse_events
-from fire22.core.frames import Close, Incoming, Opcode, ServerFrameParser, Text, frame_head, masked, text_frame
+from fire22.core.frames import (
+    Close,
+    Incoming,
+    Opcode,
+    ServerFrameParser,
+    Text,
+    close_frame,
+    frame_head,
+    masked,
+    text_frame,
+)
 from fire22.core.message import Json, Message, decode_json
 from fire22.core.position import Position
-from fire22.gateways.websocket import WebSocket
+from fire22.gateways.websocket import AUTH_BYTES_MAX, WebSocket
 from fire22.hub.loop import REFUSING
 from fire22.security.tokens import Principal, Tokens
 from fire22.sportsbook.book import changes, database, writer
@@ -752,3 +762,14 @@ async def test_restart(tmp_path: Path) -> None:
             assert (code, said[-1].type, said[-1].code) == (1012, "connection_error", "restarting")
             assert said[-1].retryAfter is not None
             assert said[-1].retryAfter >= 1
+
+
+@pytest.mark.parametrize(("size", "code"), [(AUTH_BYTES_MAX, 1000), (AUTH_BYTES_MAX + 1, 1009)])
+async def test_who_has_not_signed_in_makes_no_work(server: app.Application, size: int, code: int) -> None:
+    """A message that is larger than any token ends the connection, unread."""
+    async with raw(server) as peer:
+        await peer.request(server)
+        peer.send_text("[" * size)
+        peer.send(masked(close_frame(1000, ""), b"abcd"))
+        ended = next(frame for frame in await peer.rest() if isinstance(frame, Close))
+        assert ended.code == code

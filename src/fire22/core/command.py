@@ -117,6 +117,8 @@ def parse_binary_command(frame: bytes) -> Command:
     """
     if frame.lstrip()[:1] == b"{":
         return parse_command(frame)
+    if not _is_map(frame):
+        raise CommandError(codes.JSON_INVALID, "A binary frame holds a map in MessagePack, or a JSON object.")
     said = None
     try:
         said = msgspec.msgpack.decode(frame)
@@ -126,6 +128,11 @@ def parse_binary_command(frame: bytes) -> Command:
     except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
         found = CommandError(codes.JSON_INVALID, f"The frame is not MessagePack: {error}.")
     raise _answering(found, said.get("id") if isinstance(said, dict) else None)
+
+
+def _is_map(frame: bytes) -> bool:
+    """Whether a frame begins as a map does in MessagePack: nothing else is read, however much it would become."""
+    return bool(frame) and (0x80 <= frame[0] <= 0x8F or frame[0] in (0xDE, 0xDF))
 
 
 def _explain(frame: str | bytes, why: str) -> CommandError:

@@ -1,8 +1,9 @@
 """What every gateway does with a request, whatever transport it came by."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
@@ -23,6 +24,10 @@ from fire22.hub.codec import Codec
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.tokens import Principal, SignInCodes, Tokens
+
+# What the server tells itself, and the facts of a book by its id: a client's event under one of these would keep the
+# server's own from being appended.
+_OWN_IDS: Final = re.compile(r"(clock|now|idle|configured|[0-9a-f]{12}):[0-9:]*")
 
 
 class Limits(Struct, frozen=True):
@@ -234,6 +239,9 @@ class Service:
             raise RequestError(
                 codes.EVENT_INVALID, "Events named system.* are the server's own.", details={"index": index}
             )
+        if _OWN_IDS.fullmatch(event.id):
+            message = "Ids such as `clock:1` or those of a book's facts are the server's own."
+            raise RequestError(codes.EVENT_INVALID, message, details={"index": index})
         self.check_data(event.type, event.data, {"index": index})
 
     def check_data(self, type: str, data: Raw, details: dict[str, str | int | float | bool] | None = None) -> None:

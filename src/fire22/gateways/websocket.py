@@ -33,6 +33,7 @@ from fire22.gateways.tcp import TcpConnection
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
 from fire22.security.tokens import Principal
 
+AUTH_BYTES_MAX: Final = 16_384  # of a message before anybody is known; a token is smaller
 _CODECS: Final[dict[str, Codec]] = {
     handshake.PLAIN: PLAIN,
     handshake.JSON_BATCH: JSON_BATCH,
@@ -132,6 +133,11 @@ class WebSocket(TcpConnection):
             self.silence()
 
     def _receive_message(self, payload: str | bytes) -> None:
+        if self.principal is None and len(payload) > AUTH_BYTES_MAX:
+            # Nobody may make the server work who has not said who is asking.
+            self._end(CloseCode.TOO_LARGE, f"before auth a message has at most {AUTH_BYTES_MAX} bytes")
+            self.silence()
+            return
         try:
             command = parse_command(payload) if isinstance(payload, str) else parse_binary_command(payload)
         except CommandError as error:

@@ -13,6 +13,7 @@ Rejected: `VACUUM INTO` (twice as long as page by page), the backup API without 
 copy anew), copying the file without one (a checkpoint may tear pages under the copy).
 """
 
+import errno
 import glob
 import os
 import shutil
@@ -40,6 +41,9 @@ _SUFFIXES: Final = ("", "-wal", "-shm")
 COMPANIONS: Final = ("mirror-*.db", "store.db")
 REPLACED: Final = ".replaced"
 BACKUP_PAGES: Final = 4_000  # 16 MB, between two looks at how far it is
+# What the kernel says where it cannot copy between two files itself: other file systems, or it never can.
+_NOT_BY_KERNEL: Final = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
+_sync_data: Final = getattr(os, "fdatasync", os.fsync)  # not everywhere
 SETTLE_TIMES: Final = 20  # how often it is tried to have all of the write-ahead log in the file
 
 
@@ -154,6 +158,20 @@ def _settle(connection: apsw.Connection) -> bool:
     return frames == settled >= 0
 
 
+def _copy_range(source: int, target: int, count: int, at: int) -> int:
+    """Copy at most so many bytes; how many it were. By the kernel, where it can do that between these two files."""
+    try:
+        return os.copy_file_range(source, target, count, at, at)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOT_BY_KERNEL:
+            raise
+    data = os.pread(source, count, at)
+    written = 0
+    while written < len(data):
+        written += os.pwrite(target, data[written:], at + written)
+    return written
+
+
 def _copy_file(file: BinaryIO, part: Path, reader: apsw.Connection, told: Callable[[int, int], None]) -> None:
     """Copy a file that nobody writes to, by the kernel.
 
@@ -168,14 +186,14 @@ def _copy_file(file: BinaryIO, part: Path, reader: apsw.Connection, told: Callab
         synced: Future[None] | None = None
         at = 0
         while at < size:
-            copied = os.copy_file_range(source, copy.fileno(), min(page_bytes * BACKUP_PAGES, size - at), at)
+            copied = _copy_range(source, copy.fileno(), min(page_bytes * BACKUP_PAGES, size - at), at)
             if not copied:
                 break
             at += copied
             # What waits in memory for the disk would hold up the server's own syncs: it goes there little by little.
             if synced is not None:
                 synced.result()
-            synced = syncing.submit(os.fdatasync, copy.fileno())
+            synced = syncing.submit(_sync_data, copy.fileno())
             told(at // page_bytes, pages)
         if synced is not None:
             synced.result()

@@ -152,3 +152,11 @@ def test_any_frame(frame: dict[str, object], cut: int, junk: bytes) -> None:
             parse_command(each)
         except CommandError as error:
             assert error.code.name in ("json_invalid", "command_unknown", "command_invalid", "event_invalid")
+
+
+def test_a_binary_frame_that_is_no_map_is_read_no_further() -> None:
+    """A kilobyte on the wire can be a million arrays: only what can be a command is made into objects."""
+    with pytest.raises(CommandError) as caught:
+        parse_binary_command(b"\xdd\x00\x0f\xff\xf0" + b"\x90" * 1_000)
+    assert caught.value.code.name == "json_invalid"
+    assert "map" in caught.value.message

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import shutil
 import stat
 import zlib
@@ -371,6 +373,19 @@ async def test_a_backup_ends_however_often_the_server_commits(path: Path, monkey
     assert connect(copy).execute("SELECT count(*) FROM source WHERE name = 'late'").get == 0
     server.close()
     assert sorted(each.name for each in path.parent.iterdir()) == ["backup.db", "flows.db"]
+
+
+@pytest.mark.parametrize("fails", [OSError(errno.EXDEV, "another disk"), AttributeError("copy_file_range")])
+async def test_a_backup_to_another_disk(path: Path, monkeypatch: pytest.MonkeyPatch, fails: Exception) -> None:
+    """Where the kernel does not copy between two file systems, or has no such call, the backup is the same."""
+
+    def copy_file_range(*_: object) -> int:
+        raise fails
+
+    await write(path, 500)
+    monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    backup(path, path.with_name("backup.db"))
+    assert check(path.with_name("backup.db")).events == 500
 
 
 @pytest.mark.parametrize("reads", ["what was there before", "nothing"])

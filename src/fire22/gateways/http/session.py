@@ -1,5 +1,7 @@
 """Signing a browser in, by a one-time code and a cookie, and out."""
 
+from typing import Final
+
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
@@ -14,6 +16,8 @@ from fire22.gateways.http.requests import body_of, json_response, principal_of
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SESSION_COOKIE
 from fire22.security.tokens import Principal
+
+SIGN_IN_BYTES_MAX: Final = 1024  # of a body that anybody may send
 
 
 class _SignIn(Struct, forbid_unknown_fields=True):
@@ -44,7 +48,7 @@ class _Session:
         if request.method == "GET":
             return json_response(self._session(principal_of(service, request)))
         try:
-            wanted = msgspec.json.decode(await body_of(request, service.limits.events_bytes_max), type=_SignIn)
+            wanted = msgspec.json.decode(await body_of(request, SIGN_IN_BYTES_MAX), type=_SignIn)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(codes.JSON_INVALID, f'The body must be {{"code": "..."}}: {error}.') from None
         principal = service.sign_in.redeem(wanted.code, now_ms=service.now_ms())
