@@ -42,7 +42,7 @@ class SqliteBook:
         self.title = path.name
         run = f"fire22 install-triggers {path}"
         self.again = f"{run} --again"
-        self.anew = f"`{run} --uninstall` and then `{run}`, which brings in the book as it stands"
+        self.anew = f"`{run} --uninstall` and then `{run}`, and begin with an empty data folder"
         self._schema = schema
 
     def errors(self) -> AbstractContextManager[None]:
