@@ -24,6 +24,7 @@ class Folding:
 
     Args:
         flows: makes new ones, in their order.
+        rows: the rows that are stored, by table and key.
     """
 
     def __init__(self, flows: Flows) -> None:
@@ -33,7 +34,7 @@ class Folding:
         self.documents: dict[tuple[str, str, str], dict[str, Json]] = {}
         self.refused: list[Rejected] = []
         self._stored: dict[tuple[str, str, str], Document] = {}
-        self._rows: dict[tuple[str, str], bytes] = {}
+        self.rows: dict[tuple[str, str], bytes] = {}
         self._checkpoint = Checkpoint(0, 0, 0)
         self._number = 0
 
@@ -52,9 +53,9 @@ class Folding:
         self._checkpoint = batch.checkpoint
         for table, key, value in folded.each_row():
             if value is None:
-                self._rows.pop((table, key), None)
+                self.rows.pop((table, key), None)
             else:
-                self._rows[table, key] = value
+                self.rows[table, key] = value
         for document in batch.documents:
             name = (document.topic, document.scope, document.key)
             if document.body is None:
@@ -87,7 +88,7 @@ class Folding:
     def __copy__(self) -> "Folding":
         """The same as of now; what becomes of the one is nothing to the other."""
         other = Folding(self._flows)
-        other.documents, other._stored, other._rows = dict(self.documents), dict(self._stored), dict(self._rows)
+        other.documents, other._stored, other.rows = dict(self.documents), dict(self._stored), dict(self.rows)
         other._checkpoint, other._number = self._checkpoint, self._number
         other.restart()
         return other
@@ -95,7 +96,7 @@ class Folding:
     def restart(self) -> None:
         """Go on with new flows from what was stored, whose rows come in the order of their keys."""
         self.engine = Engine(self._flows(), domain.decode)
-        rows = [(table, key, value) for (table, key), value in sorted(self._rows.items())]
+        rows = [(table, key, value) for (table, key), value in sorted(self.rows.items())]
         self.engine.load(self._checkpoint, rows, [self._stored[name] for name in sorted(self._stored)])
 
 

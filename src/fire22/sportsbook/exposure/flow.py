@@ -75,7 +75,7 @@ class Exposures(Flow):
     """
 
     name: ClassVar[str] = "exposure"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class Exposures(Flow):
                 self._told[scope] = now
                 self._changed.append(scope)
         self._view.out = self.out
-        self._view.wait(sorted(touched), self.books, self.before_ms, turns)
+        self._view.wait(sorted(touched), self.before_ms, turns)
         if turns is not None:
             self._view.say(self.books, turns, self.watermark_ms, settings.markets_max)
         self._view.tell()

@@ -124,7 +124,7 @@ class View:
             self._events.setdefault(event, {})[market] = None
             self._event_of[market] = event
 
-    def wait(self, touched: Iterable[str], books: Books, since_ms: int, turns: list[int] | None) -> None:
+    def wait(self, touched: Iterable[str], since_ms: int, turns: list[int] | None) -> None:
         """What has changed waits for its turn, unless that is now.
 
         Args:
@@ -135,9 +135,9 @@ class View:
         for scope in touched:
             if turns is None or not _is_due(scope, turns):
                 self._wait(scope, since_ms)
-        # What is told of a market may be shown by any scope.
+        # What is told of a market concerns whoever shows anything: those that are kept, whatever else has a book.
         if self._expired or self._tells:
-            for scope in books.scopes:
+            for scope, _ in self._shown:
                 if turns is None or not _is_due(scope, turns):
                     self._wait(scope, since_ms)
             self._expired = self._tells = False
