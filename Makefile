@@ -66,6 +66,7 @@ requirements:
 	uv export --quiet --format requirements-txt --no-emit-project --extra server --no-dev --group build --no-header --no-annotate -o requirements/server.txt
 	uv export --quiet --format requirements-txt --no-emit-project --extra server --group dev --no-header --no-annotate -o requirements/dev.txt
 	uv export --quiet --format requirements-txt --no-emit-project --only-group docs --no-header --no-annotate -o requirements/docs.txt
+	uv export --quiet --format requirements-txt --no-emit-project --only-group security --no-header --no-annotate -o requirements/security.txt
 
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then \
