@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.core.role import Role
+from fire22.core.role import Kind, Role
 from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.core.topic import Topic
 from fire22.security.tokens import Principal
@@ -23,6 +23,11 @@ class Access:
     def roles(self) -> tuple[str, ...]:
         """The names of the roles."""
         return tuple(self._roles)
+
+    def kind(self, role: str) -> Kind:
+        """What the users are that hold a role; of one that there is not, `staff`."""
+        found = self._roles.get(role)
+        return found.kind if found is not None else "staff"
 
     def scope(self, principal: Principal, topic: Topic, wanted: str | None) -> str:
         """The scope that a request is served with: the wanted one, or the principal's own.

@@ -18,11 +18,11 @@ def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
     watches = _WATCHES | _MONEY | frozenset(open_topics)
     return {
         "admin": Role(None, publish=True, address=True, operate=True),
-        "service": Role(None, publish=True, address=True, operate=True),
+        "service": Role(None, publish=True, address=True, operate=True, kind="machine"),
         "risk": Role(watches | _ALERTS | _EXPOSURE | _LETTERS, operate=True),
         "auditor": Role(watches | _ALERTS | _EXPOSURE | _LETTERS | _EARNS),
-        "master": Role(watches | _ALERTS | _EXPOSURE | _EARNS),
-        "agent": Role(watches | _ALERTS | _EXPOSURE | _EARNS),
-        "customer": Role(watches),
+        "master": Role(watches | _ALERTS | _EXPOSURE | _EARNS, kind="agent"),
+        "agent": Role(watches | _ALERTS | _EXPOSURE | _EARNS, kind="agent"),
+        "customer": Role(watches, kind="customer"),
         "cashier": Role(_MONEY.union(open_topics)),
     }

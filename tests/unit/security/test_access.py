@@ -136,3 +136,15 @@ def test_roles_of_the_book() -> None:
     for name in ("payments", "payment_queue", "balances", "ledger"):
         for role in access.roles:
             assert access.scope(principal(role), Topic(name, Kind.STREAM), None) == "/M1"
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        *[(name, "staff") for name in ("admin", "risk", "auditor", "cashier", "unheard_of")],
+        *[("master", "agent"), ("agent", "agent"), ("customer", "customer"), ("service", "machine")],
+    ],
+)
+def test_kind_of_user(role: str, kind: str) -> None:
+    """A role says what its users are, so that the customer M1 is not taken for the agent M1."""
+    assert Access(roles(())).kind(role) == kind
