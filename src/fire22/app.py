@@ -33,8 +33,13 @@ from fire22.flows.runner import Runner
 from fire22.gateways.connection import Connections
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
-from fire22.gateways.http.application import Health, application
+from fire22.gateways.http.application import application
+from fire22.gateways.http.files import Files
+from fire22.gateways.http.operating import Health, Operating
 from fire22.gateways.http.protocol import HttpProtocol, end_unfinished
+from fire22.gateways.http.route import Table
+from fire22.gateways.http.routes import rows
+from fire22.gateways.http.session import Session
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.hub.delivery import Delivery
@@ -382,18 +387,19 @@ class Application:
         return allowed
 
     def _server(self) -> Server:
-        page, client = page_folders()
+        websocket = EchoWebSocket if self.config.server.echo else WebSocket
+        table = rows(
+            self.service,
+            session=Session(self.service, int(self.config.auth.session_hours * 3600)),
+            operating=Operating(self.metrics.text, CONTENT_TYPE, self.health),
+            files=Files(*page_folders()),
+            websockets=websocket.paths,
+        )
         app = application(
             self.service,
-            dashboard=page,
-            client=client,
-            metrics=self.metrics.text,
-            metrics_type=CONTENT_TYPE,
-            health=self.health,
-            session_s=int(self.config.auth.session_hours * 3600),
-            failed=lambda error: self.logger.error("request failed", exc_info=error),
+            Table(self.service, table),
+            lambda error: self.logger.error("request failed", exc_info=error),
         )
-        websocket = EchoWebSocket if self.config.server.echo else WebSocket
         return Server(
             uvicorn.Config(
                 app,

@@ -36,12 +36,12 @@ def token_of(headers: Mapping[str, str], *, safe: bool, offered: str | None = No
     if offered is not None:
         return offered
     cookie = _cookie(headers.get("cookie", ""))
-    if cookie is not None and not _is_own_page(headers, safe=safe):
+    if cookie is not None and not is_own_page(headers, safe=safe):
         raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
     return cookie
 
 
-def _is_own_page(headers: Mapping[str, str], *, safe: bool) -> bool:
+def is_own_page(headers: Mapping[str, str], *, safe: bool) -> bool:
     """Whether the page that asks was served by this very address; the scheme is the proxy's, where there is one."""
     origin = headers.get("origin")
     if origin is None:

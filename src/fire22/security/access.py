@@ -18,6 +18,7 @@ class Access:
 
     def __init__(self, roles: Mapping[str, Role]) -> None:
         self._roles = roles
+        self._rights = {"publish": self.check_publish, "operate": self.check_operate}
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -44,6 +45,23 @@ class Access:
         if not covers(principal.scope, scope):
             raise RequestError(codes.SCOPE_FORBIDDEN, f"The scope {scope} is outside {principal.scope}.")
         return scope
+
+    def check_is_right(self, right: str) -> None:
+        """A right that a route asks for is one that there is.
+
+        Raises:
+            AssertionError: it is not.
+        """
+        if right not in self._rights:
+            raise AssertionError(f"there is no right {right}")
+
+    def check_right(self, principal: Principal, right: str) -> None:
+        """Whether a principal has a right by its name.
+
+        Raises:
+            RequestError: `forbidden`.
+        """
+        self._rights[right](principal)
 
     def check_publish(self, principal: Principal) -> None:
         """Whether events may be appended.

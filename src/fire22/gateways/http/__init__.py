@@ -1,6 +1,8 @@
 """HTTP, on the port that WebSockets share.
 
-In reading order: `application.py` (all addresses, errors, headers), `requests.py` (who asks, parameters, bodies),
-`reading.py` (snapshots, history, archive, questions), `writing.py` (events, commands, dead letters), `session.py`
-(a browser's sign-in), `archive.py` (closed periods as JSON, CSV), `protocol.py` (how long a request may take to come).
+In reading order: `routes.py` (the table of routes), `route.py` (what a row holds, and what is enforced before its
+handler runs), `application.py` (errors, headers), `requests.py` (parameters, bodies, answers), `reading.py` (snapshots,
+history, archive, questions), `writing.py` (events, commands, dead letters), `session.py` (a browser's sign-in),
+`archive.py` (closed periods as JSON, CSV), `operating.py` (health, metrics), `files.py` (the page), `protocol.py` (how
+long a request may take to come).
 """

@@ -1,24 +1,20 @@
-"""What uvicorn serves over HTTP: all addresses, how errors are answered, and the headers of every answer."""
+"""What uvicorn serves over HTTP: how errors are answered, and the headers of every answer."""
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, RequestError
 from fire22.gateways.errors import as_message, http_status
-from fire22.gateways.http import reading, session, writing
 from fire22.gateways.http.requests import json_response
+from fire22.gateways.http.route import Table
 from fire22.gateways.service import Service
 
 _HEADERS: Final = {
@@ -29,49 +25,12 @@ _HEADERS: Final = {
 }
 
 
-class Health(Struct, frozen=True):
-    """How the server is: `ok` or the codes of what is wrong, part by part."""
-
-    status: str
-    parts: dict[str, str]
-
-
-def application(
-    service: Service,
-    *,
-    dashboard: Path,
-    client: Path,
-    metrics: Callable[[], bytes],
-    metrics_type: str,
-    health: Callable[[], Health],
-    session_s: int,
-    failed: Callable[[Exception], None],
-) -> ASGIApp:
+def application(service: Service, table: Table, failed: Callable[[Exception], None]) -> ASGIApp:
     """The ASGI application.
 
     Args:
-        dashboard: folder of the page.
-        client: folder of the JavaScript client's modules.
-        health: how each stage is.
-        session_s: how long a browser stays signed in.
         failed: told about what no handler expected.
     """
-    state = _State(metrics, metrics_type, health)
-
-    async def page(request: Request) -> Response:
-        return FileResponse(dashboard / "index.html", headers={"cache-control": "no-cache"})
-
-    routes = [
-        *session.routes(service, session_s),
-        *reading.routes(service),
-        *writing.routes(service),
-        Route("/healthz", state.healthz),
-        Route("/readyz", state.readyz),
-        Route("/metrics", state.metrics),
-        Route("/", page),
-        Mount("/assets", StaticFiles(directory=dashboard)),
-        Mount("/client", StaticFiles(directory=client)),
-    ]
 
     async def answer(request: Request, error: Exception) -> Response:
         known = _as_fire22(error)
@@ -84,29 +43,9 @@ def application(
         return response
 
     expected = dict.fromkeys((Fire22Error, HTTPException, ClientDisconnect, Exception), answer)
-    return _with_headers(Starlette(routes=routes, exception_handlers=expected))
-
-
-class _State:
-    """How the server is, for those who look after it."""
-
-    def __init__(self, metrics: Callable[[], bytes], metrics_type: str, health: Callable[[], Health]) -> None:
-        self._metrics = metrics
-        self._metrics_type = metrics_type
-        self._health = health
-
-    async def healthz(self, request: Request) -> Response:
-        """The process is alive."""
-        return json_response({"status": "ok"})
-
-    async def readyz(self, request: Request) -> Response:
-        """Every stage works."""
-        health = self._health()
-        return json_response(health, status=200 if health.status == "ok" else 503)
-
-    async def metrics(self, request: Request) -> Response:
-        """For Prometheus."""
-        return Response(self._metrics(), headers={"content-type": self._metrics_type})
+    app = Starlette(routes=list(table.starlette()), exception_handlers=expected)
+    app.router.redirect_slashes = False  # a redirect would name whatever host the request named
+    return _with_headers(app)
 
 
 def _as_fire22(error: Exception) -> Fire22Error:
@@ -130,15 +69,13 @@ def _error(service: Service, error: Fire22Error) -> Response:
 
 
 def _with_headers(app: ASGIApp) -> ASGIApp:
-    """Every response carries the headers that keep a browser safe; files are asked for again, by their ETag."""
+    """Every response carries the headers that keep a browser safe."""
     extra = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *extra]
-                if scope["path"].startswith(("/assets", "/client")):
-                    message["headers"].append((b"cache-control", b"no-cache"))
             await send(message)
 
         # What went wrong has been answered and reported; uvicorn need not print it as well.

@@ -4,9 +4,7 @@ import asyncio
 
 import msgspec
 from msgspec import Raw, Struct
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from fire22.core import codes
 from fire22.core.command import History, as_number
@@ -14,14 +12,38 @@ from fire22.core.errors import RequestError
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
 from fire22.gateways.http import archive
-from fire22.gateways.http.requests import JSON, check_parameters, json_response, principal_of
+from fire22.gateways.http.requests import JSON, json_response
+from fire22.gateways.http.route import Call
 from fire22.gateways.replies import page_data
 from fire22.gateways.service import Service
 from fire22.hub.base import LaneKey
 from fire22.hub.codec import PLAIN
 
 
-class _View(Struct, omit_defaults=True):
+class ViewParameters(Struct):
+    """Of the query; `at` is reserved."""
+
+    scope: str | None = None
+    at: str | None = None
+
+
+class HistoryParameters(Struct):
+    """Of the query."""
+
+    scope: str | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+class QueryParameters(Struct):
+    """Of the query, beside those of the question."""
+
+    scope: str | None = None
+
+
+class View(Struct, omit_defaults=True):
+    """A view's documents as messages, and where a subscription goes on from them."""
+
     topic: str
     scope: str
     position: str
@@ -30,26 +52,16 @@ class _View(Struct, omit_defaults=True):
     problem: str = ""
 
 
-def routes(service: Service) -> list[Route]:
-    """Its addresses."""
-    reading = _Reading(service)
-    return [
-        Route("/v1/views/{topic}", reading.view),
-        Route("/v1/history/{topic}", reading.history),
-        Route("/v1/archive/{topic}", reading.archive),
-        Route("/v1/query/{name}", reading.query),
-    ]
+class Reading:
+    """Its handlers."""
 
-
-class _Reading:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def view(self, request: Request) -> Response:
+    async def view(self, call: Call) -> Response:
         """One snapshot of a view, with its position and an ETag."""
         service = self._service
-        principal = principal_of(service, request)
-        check_parameters(request, {"scope", "at"})
+        principal, request = call.principal, call.request
         if "at" in request.query_params:
             raise RequestError(codes.NOT_SUPPORTED, "The field `at` is reserved and not served by this version.")
         name = request.path_params["topic"]
@@ -63,14 +75,13 @@ class _Reading:
         page, offset = await hub.snapshot(topic, LaneKey(name, scope, None, False, PLAIN.name), 0)
         messages = Raw(b"[%b]" % page.messages)
         complete = to_text(hub.complete_ms(name, scope))
-        view = _View(name, scope, str(hub.position(offset)), complete, messages, hub.problem)
+        view = View(name, scope, str(hub.position(offset)), complete, messages, hub.problem)
         return json_response(view, headers={"etag": tag, "cache-control": "no-cache"})
 
-    async def history(self, request: Request) -> Response:
+    async def history(self, call: Call) -> Response:
         """A page of a stream's past, as the history command gives it."""
         service = self._service
-        principal = principal_of(service, request)
-        check_parameters(request, {"scope", "before", "limit"})
+        principal, request = call.principal, call.request
         asked = {name: as_number(value) for name, value in request.query_params.items()}
         try:
             command = msgspec.convert({"id": 0, "target": request.path_params["topic"]} | asked, History)
@@ -80,10 +91,10 @@ class _Reading:
         page = await service.hub.history(key, command.before, command.limit)
         return Response(page_data(page), media_type=JSON, headers={"cache-control": "no-cache"})
 
-    async def archive(self, request: Request) -> Response:
+    async def archive(self, call: Call) -> Response:
         """A page of what is kept for ever of a topic, under the same check as its messages."""
         service = self._service
-        principal = principal_of(service, request)
+        principal, request = call.principal, call.request
         query = dict(request.query_params)
         asked = archive.parse(query)
         topic, scope = service.find(principal, request.path_params["topic"], asked.scope)
@@ -109,9 +120,9 @@ class _Reading:
             return Response(await asyncio.to_thread(archive.as_csv, page), media_type=archive.CSV, headers=headers)
         return Response(archive.as_json(topic.name, scope, page, position), media_type=JSON, headers=headers)
 
-    async def query(self, request: Request) -> Response:
+    async def query(self, call: Call) -> Response:
         """Answer a question from the flows as they are now; it says what parameters it has beside `scope`."""
-        principal = principal_of(self._service, request)
+        principal, request = call.principal, call.request
         asked = request.query_params
         parameters = {name: asked.getlist(name) for name in asked if name != "scope"}
         answer = await self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)

@@ -1,6 +1,6 @@
-"""What every handler does with a request: who asks, its parameters and its body; and how it answers."""
+"""What is read of a request, its parameters and its body, and how it is answered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,21 +10,9 @@ from starlette.responses import Response
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.gateways.service import Service
-from fire22.gateways.sign_in import SAFE_METHODS, token_of
-from fire22.security.tokens import Principal
 
 Body = TypeVar("Body", bound=Struct)
 JSON: Final = "application/json"
-
-
-def principal_of(service: Service, request: Request) -> Principal:
-    """Who asks.
-
-    Raises:
-        AuthError: nobody whom the server knows.
-    """
-    return service.authenticate(token_of(request.headers, safe=request.method in SAFE_METHODS))
 
 
 async def body_of(request: Request, bytes_max: int) -> bytes:
@@ -41,7 +29,7 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-def check_parameters(request: Request, known: set[str]) -> None:
+def check_parameters(request: Request, known: Set[str]) -> None:
     """Refuse parameters of the query that there are not.
 
     Raises:
@@ -50,7 +38,8 @@ def check_parameters(request: Request, known: set[str]) -> None:
     for name in request.query_params:
         if name not in known:
             raise RequestError(
-                codes.COMMAND_INVALID, f"There is no parameter {name[:64]}; known are: {', '.join(sorted(known))}."
+                codes.COMMAND_INVALID,
+                f"There is no parameter {name[:64]}; known are: {', '.join(sorted(known)) or 'none'}.",
             )
 
 

@@ -4,15 +4,14 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
-from fire22.gateways.http.requests import body_of, json_response, principal_of
+from fire22.gateways.http.requests import json_response
+from fire22.gateways.http.route import Call
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SESSION_COOKIE
 from fire22.security.tokens import Principal
@@ -20,35 +19,28 @@ from fire22.security.tokens import Principal
 SIGN_IN_BYTES_MAX: Final = 1024  # of a body that anybody may send
 
 
-class _SignIn(Struct, forbid_unknown_fields=True):
+class SignIn(Struct, forbid_unknown_fields=True):
+    """The code of a one-time link."""
+
     code: str
 
 
-def routes(service: Service, session_s: int) -> list[Route]:
-    """Its address.
+class Session:
+    """Its handlers.
 
     Args:
         session_s: how long a browser stays signed in.
     """
-    return [Route("/v1/session", _Session(service, session_s).session, methods=["GET", "POST", "DELETE"])]
 
-
-class _Session:
     def __init__(self, service: Service, session_s: int) -> None:
         self._service = service
         self._session_s = session_s
 
-    async def session(self, request: Request) -> Response:
-        """Sign a browser in by a one-time code, say who is signed in, sign out."""
+    async def sign_in(self, call: Call) -> Response:
+        """Sign a browser in by a one-time code."""
         service = self._service
-        if request.method == "DELETE":
-            response = Response(status_code=204)
-            response.set_cookie(SESSION_COOKIE, max_age=0, path=None, httponly=True, samesite="strict")
-            return response
-        if request.method == "GET":
-            return json_response(self._session(principal_of(service, request)))
         try:
-            wanted = msgspec.json.decode(await body_of(request, SIGN_IN_BYTES_MAX), type=_SignIn)
+            wanted = msgspec.json.decode(call.body, type=SignIn)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(codes.JSON_INVALID, f'The body must be {{"code": "..."}}: {error}.') from None
         principal = service.sign_in.redeem(wanted.code, now_ms=service.now_ms())
@@ -63,6 +55,16 @@ class _Session:
         )
         response = json_response(self._session(service.authenticate(token)))
         response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, path=None, httponly=True, samesite="strict")
+        return response
+
+    async def signed_in(self, call: Call) -> Response:
+        """Who is signed in."""
+        return json_response(self._session(call.principal))
+
+    async def sign_out(self, call: Call) -> Response:
+        """Sign a browser out."""
+        response = Response(status_code=204)
+        response.set_cookie(SESSION_COOKIE, max_age=0, path=None, httponly=True, samesite="strict")
         return response
 
     def _session(self, principal: Principal) -> dict[str, Json]:

@@ -1,0 +1,152 @@
+"""One row of the table of routes, and what the server does with a request before its handler runs.
+
+A handler gets a `Call`: who asks has been established and allowed, the Origin checked, the body read whole within the
+row's limit. So no handler can forget any of that, and what has not passed costs no more than the head of a request.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from fire22.core import codes
+from fire22.core.errors import AuthError, RequestError
+from fire22.gateways.http.requests import body_of, check_parameters
+from fire22.gateways.service import Service
+from fire22.gateways.sign_in import SAFE_METHODS, is_own_page, token_of
+from fire22.security.tokens import Principal
+
+# Who may, beside the name of a right that `Access.check_right` knows.
+ANYBODY: Final = "anybody"
+SIGNED_IN: Final = "signed in"
+
+
+class Call(Struct, frozen=True):
+    """A request that may be handled.
+
+    Args:
+        request: its head; the body has been read.
+        caller: who asks; None on a route for anybody.
+        body: all of it; empty where the route takes none.
+    """
+
+    request: Request
+    caller: Principal | None
+    body: bytes
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks, on a route that is not for anybody."""
+        if self.caller is None:
+            raise AssertionError("a route for anybody asked who it is")
+        return self.caller
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """A row of the table.
+
+    Args:
+        method: of HTTP; a GET answers HEAD as well.
+        path: as Starlette writes it: `/v1/views/{topic}`.
+        handler: answers; None where the connection is handed to a transport of its own, as a WebSocket is.
+        who: ANYBODY, SIGNED_IN, or the name of a right.
+        summary: one sentence, for the API's document.
+        body_bytes_max: of the body; 0 where it takes none.
+        cost: in units of a request that is answered from memory, as the limits of rates charge it.
+        parameters: a struct whose fields are the query's parameters; others are refused. None: there are none.
+        open_parameters: whether the query may hold more, which the handler checks.
+        request: what the body holds; None where it holds nothing, or bytes that the domain reads.
+        answer: what a good answer holds; None where that is no JSON, or the domain's own.
+        changes: whether it changes something: then a page of another origin may not ask, and no cookie counts without
+            an Origin. By default what a method that is not safe does.
+        machine: whether a machine's token may use it.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    handler: Handler | None
+    who: str
+    summary: str
+    body_bytes_max: int = 0
+    cost: float = 1.0
+    parameters: type[Struct] | None = None
+    open_parameters: bool = False
+    request: type | None = None
+    answer: type | None = None
+    changes: bool | None = None
+    machine: bool = True
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether it changes something."""
+        return self.method not in SAFE_METHODS if self.changes is None else self.changes
+
+    @property
+    def query(self) -> frozenset[str] | None:
+        """The names of the query's parameters; None where the handler checks them."""
+        if self.open_parameters:
+            return None
+        fields = msgspec.structs.fields(self.parameters) if self.parameters is not None else ()
+        return frozenset(field.encode_name for field in fields)
+
+
+class Table:
+    """All routes of a server."""
+
+    def __init__(self, service: Service, rows: Iterable[Route]) -> None:
+        self._service = service
+        self.rows: tuple[Route, ...] = tuple(rows)
+        self._by_path: dict[str, dict[str, Route]] = {}
+        for row in self.rows:
+            methods = self._by_path.setdefault(row.path, {})
+            if row.method in methods:
+                raise AssertionError(f"{row.method} {row.path} has two rows")
+            if row.who not in (ANYBODY, SIGNED_IN):
+                service.access.check_is_right(row.who)
+            methods[row.method] = row
+
+    def starlette(self) -> Iterator[StarletteRoute]:
+        """What Starlette dispatches by: one route for each path, with all its methods."""
+        for path, methods in self._by_path.items():
+            served = {method: row for method, row in methods.items() if row.handler is not None}
+            if served:
+                yield StarletteRoute(path, self._endpoint(served), methods=list(served))
+
+    def _endpoint(self, methods: dict[str, Route]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            row = methods["GET" if request.method == "HEAD" else request.method]
+            if row.handler is None:
+                raise AssertionError("a route without a handler was dispatched")
+            caller = self._caller(row, request)
+            if row.query is not None:
+                check_parameters(request, row.query)
+            body = await body_of(request, row.body_bytes_max) if row.body_bytes_max else b""
+            return await row.handler(Call(request, caller, body))
+
+        return endpoint
+
+    def _caller(self, row: Route, request: Request) -> Principal | None:
+        """Who asks, where it may.
+
+        Raises:
+            AuthError: nobody whom the server knows, or a page of another origin.
+            RequestError: `forbidden`.
+        """
+        headers = request.headers
+        if row.who == ANYBODY:
+            if row.is_changing and "origin" in headers and not is_own_page(headers, safe=False):
+                raise AuthError(codes.ORIGIN_FORBIDDEN, "This may be asked only by the server's own page.")
+            return None
+        principal = self._service.authenticate(token_of(headers, safe=not row.is_changing))
+        if not row.machine and self._service.access.kind(principal.role) == "machine":
+            raise RequestError(codes.FORBIDDEN, "A machine's token is not for this.")
+        if row.who != SIGNED_IN:
+            self._service.access.check_right(principal, row.who)
+        return principal
