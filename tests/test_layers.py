@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sportsbook": {"core", "flows"},
     "hub": {"core", "feed"},
     "gateways": {"core", "log", "feed", "hub", "security"},
-    "security": {"core"},
+    "security": {"core", "store"},
     "observability": {"core"},
     # What wires them is a file each.
     "config": {"core", "flows"},

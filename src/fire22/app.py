@@ -48,7 +48,9 @@ from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
 from fire22.security.access import Access
-from fire22.security.tokens import Principal, SignInCodes, Tokens, load_key
+from fire22.security.principal import Principal
+from fire22.security.revocation import Revocation
+from fire22.security.tokens import SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
@@ -56,6 +58,8 @@ from fire22.sources.kinds import MAKERS
 from fire22.sources.pipeline import BookSource
 from fire22.sportsbook import domain
 from fire22.storage import EmbeddedStorage
+from fire22.store.sqlite import NAME as STORE
+from fire22.store.sqlite import SqliteStore
 
 Settings = Config[domain.Settings]
 SECTIONS: Final = Sections(domain.Settings, domain.problems)
@@ -132,7 +136,8 @@ class Application:
         self._problems: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.get_running_loop()
         self.metrics = Metrics(codes.ALL)
-        self.tokens = Tokens(load_key(config.key_file))
+        access = Access(domain.roles(config.relay.open_topics))
+        self.tokens = Tokens(load_key(config.key_file), access.kind)
         self.sign_in = SignInCodes()
         self._storage = EmbeddedStorage(
             config.storage,
@@ -141,6 +146,8 @@ class Application:
             pending_max=config.log.pending_max,
             ring_bytes_max=config.feed.ring_bytes_max,
         )
+        self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms)
+        self.revocation = Revocation(self.store, now_ms=now_ms)
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
         if self.feed.begin(self.engine.shape):
@@ -189,7 +196,7 @@ class Application:
         )
         self.desk = domain.desk(config.domain, view=self._document, now_ms=self._book_ms, read_file=self._read_file)
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
-        self.service = self._service()
+        self.service = self._service(access)
         self.connections = Connections(self.service, tasks)
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
@@ -203,6 +210,7 @@ class Application:
 
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
+        await self.revocation.load()
         self._storage.start()
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
@@ -210,7 +218,7 @@ class Application:
         await self.clock.tell()
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
-        stages += [self._look_after_desk()]
+        stages += [self._look_after_desk(), self.connections.rights.watch()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -228,6 +236,7 @@ class Application:
         """Close the files, after every task has ended."""
         if self.desk is not None:
             self.desk.close()
+        self.store.close()
         self._storage.close()
 
     def link(self) -> str:
@@ -337,14 +346,15 @@ class Application:
         could = self.engine.is_whole and self.runner.stopped is None and self.engine.checkpoint.watermark_ms
         return self.engine.waiting if could else {}
 
-    def _service(self) -> Service:
+    def _service(self, access: Access) -> Service:
         server = self.config.server
         return Service(
             log=self.log,
             hub=self.hub,
-            access=Access(domain.roles(self.config.relay.open_topics)),
+            access=access,
             tokens=self.tokens,
             sign_in=self.sign_in,
+            revocation=self.revocation,
             topics=self.engine.topics,
             limits=Limits(
                 connections_max=self._connections_max(),

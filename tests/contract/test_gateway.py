@@ -345,10 +345,10 @@ async def test_a_user_has_so_many_connections(server: app.Application, transport
             assert refused.value.code == "connections_exceeded"
             assert refused.value.retry_after_s is not None
             await stack.enter_async_context(transport.connect(server, token(server)))
-        await until(lambda: server.connections.users.held(user) < CONNECTIONS_USER_MAX)
+        await until(lambda: server.connections.rights.held(f"staff:{user}") < CONNECTIONS_USER_MAX)
         peer = await stack.enter_async_context(transport.connect(server, token(server, user=user)))
         await peer.ask("subscribe", target="one")
-    await until(lambda: server.connections.users.held(user) == 0)
+    await until(lambda: server.connections.rights.held(f"staff:{user}") == 0)
 
 
 @each(Can.FOLLOW)

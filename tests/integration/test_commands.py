@@ -26,7 +26,7 @@ LOOP_FACTORY = uvloop.new_event_loop
 CUT_OFF = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 from fire22.sportsbook.desk import execution
 from fire22.sportsbook.desk.settings import DeskSettings
 

@@ -23,9 +23,11 @@ from fire22.gateways.connection import Connections
 from fire22.gateways.http.protocol import HttpProtocol
 from fire22.gateways.liveness import tcp_info
 from fire22.gateways.websocket import WebSocket
+from fire22.security.revocation import Revocation
 from tests.integration.inside import WAIT_S, Talk, make_config, sign, talking, until
 from tests.integration.test_websocket import Raw, own, raw
 from tests.support import virtual_time
+from tests.support.memory_store import MemoryStore
 
 LOOP_FACTORY = uvloop.new_event_loop
 SO_ATTACH_FILTER = 26
@@ -224,7 +226,7 @@ async def test_full_user(tmp_path: Path) -> None:
                 async with talking(server, token=bob) as other:
                     await other.ask("ping")
                 await second.ask("ping")
-            await until(lambda: server.connections.users.held("ann") == 1)
+            await until(lambda: server.connections.rights.held("staff:ann") == 1)
             async with talking(server, token=ann) as second:
                 await second.ask("ping")
                 await refused(server, token=ann)
@@ -242,10 +244,10 @@ async def test_full_user_by_command(tmp_path: Path) -> None:
                 assert (code, [message.type for message in said]) == (1013, ["connection_error"])
                 assert (said[0].code, said[0].retryAfter) == ("connections_exceeded", 5)
             await first.ask("auth", token=sign(server, ttl_s=500))
-            assert server.connections.users.held("test") == 1
+            assert server.connections.rights.held("staff:test") == 1
             await refused(server)
         await until(lambda: not server.connections.open)
-        assert server.connections.users.held("test") == 0
+        assert server.connections.rights.held("staff:test") == 0
         async with talking(server) as talk:
             await talk.ask("ping")
 
@@ -281,7 +283,7 @@ async def test_bad_token_of_a_full_user(tmp_path: Path) -> None:
         async with talking(server, token=token_of(server, "ann", ttl_s=-1)) as talk:
             code, said = await talk.closed()
             assert (code, said[0].type, said[0].code) == (1008, "connection_error", "token_expired")
-        assert server.connections.users.held("ann") == 1
+        assert server.connections.rights.held("staff:ann") == 1
 
 
 async def leave_orderly(server: app.Application, talk: Talk) -> None:
@@ -329,15 +331,15 @@ async def test_each_place_is_given_back_once(tmp_path: Path, leave: Callable[...
     """However a connection ends, exactly its own place is free again."""
     limits = {"connections_user_max": 3, "connections_address_max": 4}
     async with own(tmp_path, server=limits) as server, talking(server) as staying:
-        users, addresses = server.connections.users, server.connections.addresses
+        users, addresses = server.connections.rights, server.connections.addresses
         async with talking(server, token=None if by_command else "") as talk:
             if by_command:
                 await talk.ask("auth", token=sign(server))
-            assert (users.held("test"), addresses.held("127.0.0.1")) == (2, 2)
+            assert (users.held("staff:test"), addresses.held("127.0.0.1")) == (2, 2)
             await leave(server, talk)
         rest = 0 if leave is be_sent_away else 1
         await until(lambda: len(server.connections.open) == rest)
-        assert (users.held("test"), addresses.held("127.0.0.1")) == (rest, rest)
+        assert (users.held("staff:test"), addresses.held("127.0.0.1")) == (rest, rest)
         if rest:
             await staying.ask("ping")
         assert not len(server.connections.unauthenticated)
@@ -505,14 +507,16 @@ class Swept:
     def __init__(self, seen: list["Swept"]) -> None:
         self._seen = seen
 
-    def sweep(self, now_s: float, now_ms: int) -> None:
+    def sweep(self, now_s: float) -> None:
         self._seen.append(self)
 
 
 async def sweep_many(count: int) -> tuple[int, int]:
     """Sweep over so many; how many were seen, and how often others had a turn meanwhile."""
     seen: list[Swept] = []
-    service: Any = type("Service", (), {"limits": Nothing(), "now_ms": staticmethod(lambda: 0)})
+    revocation = Revocation(MemoryStore(), now_ms=lambda: 0)
+    members = {"limits": Nothing(), "now_ms": staticmethod(lambda: 0), "revocation": revocation}
+    service: Any = type("Service", (), members)
     async with asyncio.TaskGroup() as tasks:
         shared = Connections(service, tasks)
         connections: Any = {Swept(seen): None for _ in range(count)}

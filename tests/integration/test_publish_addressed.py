@@ -15,7 +15,7 @@ from fire22.core.role import Role
 from fire22.core.topic import DIRECT
 from fire22.feed.base import Entry
 from fire22.security.access import Access
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 from fire22.sportsbook.roles import roles
 from tests.integration.inside import bench_event, make_config, until
 

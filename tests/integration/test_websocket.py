@@ -34,7 +34,8 @@ from fire22.core.message import Json, Message, decode_json
 from fire22.core.position import Position
 from fire22.gateways.websocket import AUTH_BYTES_MAX, WebSocket
 from fire22.hub.loop import REFUSING
-from fire22.security.tokens import Principal, Tokens
+from fire22.security.principal import Principal
+from fire22.security.tokens import Tokens
 from fire22.sportsbook.book import changes, database, writer
 from tests.integration.inside import (
     WAIT_S,

@@ -49,9 +49,11 @@ from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
 from fire22.security.access import Access
+from fire22.security.revocation import Revocation
 from fire22.security.tokens import SignInCodes, Tokens
 from tests.support import virtual_time
 from tests.support.memory_feed import MemoryFeed, topics
+from tests.support.memory_store import MemoryStore
 from tests.support.seeds import seeds
 
 STEPS = 4_000
@@ -663,6 +665,7 @@ class Simulation:
             access=Access({"admin": Role(None)}),
             tokens=tokens,
             sign_in=SignInCodes(),
+            revocation=Revocation(MemoryStore(), now_ms=lambda: START_MS),
             topics=TOPICS,
             limits=LIMITS,
             now_ms=lambda: START_MS,

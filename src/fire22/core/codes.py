@@ -42,6 +42,9 @@ TOKEN_INVALID: Final = define(
     "token_invalid", "The token is malformed, not signed by this server's key, or lacks a claim.", status=401
 )
 TOKEN_EXPIRED: Final = define("token_expired", "The token was valid once; get a new one.", status=401)
+TOKEN_REVOKED: Final = define(
+    "token_revoked", "The token, the session or all of its user's were ended; sign in again.", status=401
+)
 CODE_INVALID: Final = define(
     "code_invalid", "The sign-in code was used already, has expired, or is not of this server run.", status=401
 )

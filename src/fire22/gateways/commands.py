@@ -15,7 +15,7 @@ from fire22.gateways.service import Follow, Service
 from fire22.hub.base import LaneKey, Page, Subscriber
 from fire22.log.base import Appended
 from fire22.observability.logging import get_logger
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -26,11 +26,12 @@ from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.errors import as_message
 from fire22.gateways.quota import Quota
 from fire22.gateways.replies import reply
+from fire22.gateways.rights import Rights
 from fire22.gateways.service import Service
 from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
 from fire22.observability.sample import Sample, shed
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 Kind = TypeVar("Kind", bound="Connection")
 SLICE_S: Final = 0.002  # a sweep holds the loop no longer than this and one connection more
@@ -47,7 +48,7 @@ class Connections:
         self.shed = 0  # connections refused because of load
         self.accepted = 0  # since the start
         self.unauthenticated: Deadlines[Connection] = Deadlines(service.limits.auth_timeout_s)
-        self.users = Quota(service.limits.connections_user_max)
+        self.rights = Rights(service.revocation, self.open, service.now_ms)
         self.addresses = Quota(service.limits.connections_address_max)
         self.loop = asyncio.get_running_loop()
 
@@ -79,8 +80,9 @@ class Connections:
         """Why this user, or this address, may have no connection more; None where it may."""
         if self.addresses.is_full(address):
             return _exceeded(f"This address holds {self.addresses.each_max} connections, and may hold no more.")
-        if principal is not None and self.users.is_full(principal.subject):
-            return _exceeded(f"This user holds {self.users.each_max} connections, and may hold no more.")
+        each_max = self.service.limits.connections_user_max
+        if principal is not None and 0 < each_max <= self.rights.held(principal.user):
+            return _exceeded(f"This user holds {each_max} connections, and may hold no more.")
         return None
 
     # Who is looked after.
@@ -91,10 +93,10 @@ class Connections:
             connection.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
 
     async def sweep(self) -> None:
-        """Close who is gone, who has taken nothing for too long, or whose token has ended; once a heartbeat or more."""
+        """Close who is gone, or has taken nothing for too long; once a heartbeat or more."""
         began_s = now_s = self.loop.time()
         for connection in list(self.open):
-            connection.sweep(now_s, self.service.now_ms())
+            connection.sweep(now_s)
             now_s = self.loop.time()
             if now_s - began_s > SLICE_S:
                 await asyncio.sleep(0)
@@ -217,7 +219,7 @@ class Connection(Caller):
             if self._address:
                 shared.addresses.release(self._address)
             if self.principal is not None:
-                shared.users.release(self.principal.subject)
+                shared.rights.remove(self, self.principal)
 
     def silence(self) -> None:
         """The connection ends: the hub writes nothing more to it."""
@@ -248,7 +250,7 @@ class Connection(Caller):
 
     # What the register calls.
 
-    def sweep(self, now_s: float, now_ms: int) -> None:
+    def sweep(self, now_s: float) -> None:
         """See Connections.sweep."""
         if self.is_ending:
             return
@@ -258,8 +260,6 @@ class Connection(Caller):
             self.silence()
         elif self._stalled_s(now_s) > self.shared.service.limits.stall_s:
             self.fail(RequestError(codes.STALLED, "The connection took no byte for too long.", retry_after_s=1))
-        elif self.principal is not None and self.principal.expires_ms <= now_ms:
-            self.fail(AuthError(codes.TOKEN_EXPIRED, "The token has expired; come back with a new one."))
 
     def _stalled_s(self, now_s: float) -> float:
         """How long it has taken nothing of what waits for it, as far as was seen."""
@@ -334,12 +334,13 @@ class Connection(Caller):
             message = "A refreshed token has the same user, client, role and scope; connect anew."
             raise AuthError(codes.TOKEN_INVALID, message)
         else:
-            self.principal = principal
+            self.shared.rights.remove(self, before)
+            self._become(principal)
         self.answer(command.id, b"{}")
 
     def _become(self, principal: Principal) -> None:
         """It is known who asks; `leave` releases the place."""
-        self.shared.users.take(principal.subject)
+        self.shared.rights.add(self, principal)
         self.principal = principal
 
     # Answers.

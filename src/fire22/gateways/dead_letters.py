@@ -15,7 +15,7 @@ from fire22.core.scope import ROOT
 from fire22.core.times import to_datetime
 from fire22.gateways.service import Service
 from fire22.log.base import Appended
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 
 class DeadLetters:

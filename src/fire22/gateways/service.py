@@ -23,7 +23,9 @@ from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
-from fire22.security.tokens import Principal, SignInCodes, Tokens
+from fire22.security.principal import Principal
+from fire22.security.revocation import Revocation
+from fire22.security.tokens import SignInCodes, Tokens
 
 # What the server tells itself, and the facts of a book by its id: a client's event under one of these would keep the
 # server's own from being appended.
@@ -89,6 +91,7 @@ class Service:
         access: Access,
         tokens: Tokens,
         sign_in: SignInCodes,
+        revocation: Revocation,
         topics: Mapping[str, Topic],
         limits: Limits,
         now_ms: Callable[[], int],
@@ -104,6 +107,7 @@ class Service:
         self.access = access
         self.tokens = tokens
         self.sign_in = sign_in
+        self.revocation = revocation
         self.topics = topics
         self.limits = limits
         self.now_ms = now_ms
@@ -123,11 +127,13 @@ class Service:
         """Who a token says is asking.
 
         Raises:
-            AuthError: `auth_required`, `token_invalid` or `token_expired`.
+            AuthError: `auth_required`, `token_invalid`, `token_expired` or `token_revoked`.
         """
         if not token:
             raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
-        return self.tokens.verify(token, now_ms=self.now_ms())
+        principal = self.tokens.verify(token, now_ms=self.now_ms())
+        self.revocation.check(principal)
+        return principal
 
     def find(self, principal: Principal, target: str, scope: str | None) -> tuple[Topic, str]:
         """The topic and the scope of a request.
@@ -229,10 +235,11 @@ class Service:
         """A connection may outlive its token by a moment, and must not use it any more.
 
         Raises:
-            AuthError: `token_expired`.
+            AuthError: `token_expired` or `token_revoked`.
         """
         if principal.expires_ms <= self.now_ms():
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; send a new one with the auth command.")
+        self.revocation.check(principal)
 
     def _check(self, event: Event, index: int) -> None:
         if event.type.startswith("system."):

@@ -31,7 +31,7 @@ from fire22.gateways.errors import as_message, close_code, http_status
 from fire22.gateways.sign_in import token_of
 from fire22.gateways.tcp import TcpConnection
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 AUTH_BYTES_MAX: Final = 16_384  # of a message before anybody is known; a token is smaller
 _CODECS: Final[dict[str, Codec]] = {

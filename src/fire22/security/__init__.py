@@ -1,4 +1,5 @@
 """Who asks, and what they may see and do.
 
-In reading order: `tokens.py` (signs and checks tokens), `access.py` (maps a request to a scope).
+In reading order: `principal.py` (who asks), `tokens.py` (signs and checks tokens), `revocation.py` (rights that end
+before their time), `access.py` (maps a request to a scope).
 """

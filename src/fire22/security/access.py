@@ -10,7 +10,7 @@ from fire22.core.errors import RequestError
 from fire22.core.role import Kind, Role
 from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.core.topic import Topic
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 
 class Access:

@@ -5,6 +5,7 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,33 +16,13 @@ from msgspec import Meta, Struct
 from fire22.core import codes
 from fire22.core.address import ID_PATTERN, is_id
 from fire22.core.errors import AuthError, RequestError, SetupError
+from fire22.core.role import Kind
 from fire22.core.scope import parse_scope
+from fire22.security.principal import Principal
 
 KEY_BYTES_MIN: Final = 32
 CODE_TTL_MS: Final = 15 * 60 * 1000
 ALGORITHM: Final = "HS256"
-
-
-class Principal(Struct, frozen=True):
-    """Who is asking, as a token says it.
-
-    Args:
-        subject: the user's id.
-        role: one of the configured roles.
-        scope: the own sub-tree; `/` is the whole book.
-        expires_ms: when the token ends.
-        topics: the only topics allowed, where the token lists some.
-        client: the device or installation that messages can be addressed to; empty where the token names none.
-        may: what is granted to this user beyond the role; the domain says what there is.
-    """
-
-    subject: str
-    role: str
-    scope: str
-    expires_ms: int
-    topics: tuple[str, ...] | None = None
-    client: str = ""
-    may: tuple[str, ...] = ()
 
 
 class _Claims(Struct):
@@ -53,6 +34,8 @@ class _Claims(Struct):
     client: Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")] = ""
     may: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)] = ()
     nbf: Annotated[float, Meta(ge=0, lt=253_402_300_800)] = 0
+    iat: Annotated[float, Meta(ge=0, lt=253_402_300_800)] = 0
+    jti: Annotated[str, Meta(max_length=200)] = ""
 
 
 _decode_claims: Final = msgspec.json.Decoder(_Claims).decode
@@ -64,12 +47,14 @@ class Tokens:
 
     Args:
         key: at least 32 bytes; never logged.
+        kind_of: what the users are that hold a role.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, kind_of: Callable[[str], Kind] = lambda _: "staff") -> None:
         if len(key) < KEY_BYTES_MIN:
             raise SetupError(codes.CONFIG_INVALID, f"A token key has at least {KEY_BYTES_MIN} bytes.")
         self._key = key
+        self._kind_of = kind_of
 
     def sign(
         self,
@@ -92,9 +77,9 @@ class Tokens:
             RequestError: `scope_invalid`.
             SetupError: `config_invalid`, the client is not an id.
         """
-        now_s = now_ms // 1000
         claims: dict[str, object] = {"sub": subject, "role": role, "scope": parse_scope(scope)}
-        claims |= {"iat": now_s, "exp": now_s + ttl_s}
+        # To the millisecond, so that a revocation tells what was issued before it from what was issued after it.
+        claims |= {"iat": now_ms / 1000, "exp": now_ms // 1000 + ttl_s}
         if client:
             claims["client"] = check_client(client)
         if may:
@@ -118,7 +103,18 @@ class Tokens:
             ) from error
         if claims.exp * 1000 <= now_ms:
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; get a new one.")
-        return Principal(claims.sub, claims.role, scope, claims.exp * 1000, claims.topics, claims.client, claims.may)
+        return Principal(
+            claims.sub,
+            claims.role,
+            scope,
+            claims.exp * 1000,
+            claims.topics,
+            claims.client,
+            claims.may,
+            self._kind_of(claims.role),
+            jti=claims.jti,
+            issued_ms=round(claims.iat * 1000),
+        )
 
     def _usual(self, token: str) -> _Claims | None:
         """The claims of a token with the header that we write, or None: then the library has the word.

@@ -15,10 +15,13 @@ from fire22.gateways.service import Limits, Service
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.security.access import Access
-from fire22.security.tokens import Principal, SignInCodes, Tokens
+from fire22.security.principal import Principal
+from fire22.security.revocation import Revocation
+from fire22.security.tokens import SignInCodes, Tokens
 from tests.support import virtual_time
 from tests.support.bare import BareConnection
 from tests.support.memory_feed import MemoryFeed, topics
+from tests.support.memory_store import MemoryStore
 
 NOW_MS = 1_767_225_600_000
 LIMITS = Limits(
@@ -50,6 +53,7 @@ class Server:
             access=Access({"admin": Role(None)}),
             tokens=Tokens(b"k" * 32),
             sign_in=SignInCodes(),
+            revocation=Revocation(MemoryStore(), now_ms=lambda: self.now_ms),
             topics=topics(),
             limits=LIMITS,
             now_ms=lambda: self.now_ms,
@@ -192,24 +196,24 @@ def test_places() -> None:
             await asyncio.sleep(0)
             assert connections.count == {"bare": 0}
             assert not connections.open
-            assert connections.users.held("ann") == connections.addresses.held("10.0.0.1") == 0
+            assert connections.rights.held("staff:ann") == connections.addresses.held("10.0.0.1") == 0
 
     run(main())
 
 
 def test_a_token_that_ends() -> None:
-    """No command is performed for a token that has ended, and a sweep ends its connection."""
+    """No command is performed for a token that has ended, and its connection ends within the second."""
 
     async def main() -> None:
         async with running() as server:
             connection = server.connect(ttl_s=60)
-            await server.connections.sweep()
+            server.connections.rights.end_due()
             assert not connection.is_ending
             server.now_ms += 60_000
             perform(connection, 1, "subscribe", target="wagers")
             [answer] = decode_json(b"[%b]" % b",".join(connection.take()))
             assert (answer.type, answer.code) == ("error", "token_expired")
-            await server.connections.sweep()
+            server.connections.rights.end_due()
             assert connection.ended_by is not None
             assert connection.ended_by.code.name == "token_expired"
 

@@ -6,7 +6,7 @@ from fire22.core.errors import RequestError
 from fire22.core.role import Role
 from fire22.core.topic import Kind, Topic
 from fire22.security.access import Access
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 from fire22.sportsbook.roles import roles
 
 KPI, WAGERS, BENCH = Topic("kpi", Kind.VIEW), Topic("wagers", Kind.STREAM), Topic("bench", Kind.STREAM)

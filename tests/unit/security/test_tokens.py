@@ -11,7 +11,9 @@ import pytest
 
 from fire22.core.errors import AuthError, RequestError, SetupError
 from fire22.core.message import Json
-from fire22.security.tokens import CODE_TTL_MS, Principal, SignInCodes, Tokens, load_key
+from fire22.core.role import Kind
+from fire22.security.principal import Principal
+from fire22.security.tokens import CODE_TTL_MS, SignInCodes, Tokens, load_key
 
 NOW_MS = 1_767_225_600_000
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -45,14 +47,23 @@ def test_round_trip() -> None:
     """What the server signs it lets in, with role, scope and end as they were said."""
     tokens = Tokens(KEY)
     token = tokens.sign(subject="u1", role="agent", scope="/M1", ttl_s=60, now_ms=NOW_MS)
-    assert tokens.verify(token, now_ms=NOW_MS) == Principal("u1", "agent", "/M1", NOW_MS + 60_000)
+    expected = Principal("u1", "agent", "/M1", NOW_MS + 60_000, issued_ms=NOW_MS)
+    assert tokens.verify(token, now_ms=NOW_MS) == expected
 
 
 def test_a_token_of_another_program() -> None:
     """Any program that has the key may sign, may name topics, and may add claims of its own."""
-    token = signed(CLAIMS | {"topics": ["kpi"], "iss": "x", "aud": "y", "iat": NOW_MS, "name": "Ann"})
+    token = signed(CLAIMS | {"topics": ["kpi"], "iss": "x", "aud": "y", "iat": NOW_MS // 1000, "name": "Ann"})
     principal = Tokens(KEY).verify(token, now_ms=NOW_MS)
-    assert principal == Principal("u1", "agent", "/M1", NOW_MS + 60_000, ("kpi",))
+    assert principal == Principal("u1", "agent", "/M1", NOW_MS + 60_000, ("kpi",), issued_ms=NOW_MS)
+
+
+def test_a_user_is_of_a_kind() -> None:
+    """The role says whether a user is staff, an agent, a customer or a machine, so that equal names are two users."""
+    kinds: dict[str, Kind] = {"agent": "agent", "customer": "customer"}
+    tokens = Tokens(KEY, lambda role: kinds.get(role, "staff"))
+    users = [tokens.verify(signed(CLAIMS | {"role": role}), now_ms=NOW_MS).user for role in (*kinds, "admin")]
+    assert users == ["agent:u1", "customer:u1", "staff:u1"]
 
 
 @pytest.mark.parametrize("client", ["till-3", "x", "x" * 200, "安:ü/7"])

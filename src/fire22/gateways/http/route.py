@@ -18,7 +18,7 @@ from fire22.core.errors import AuthError, RequestError
 from fire22.gateways.http.requests import body_of, check_parameters
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SAFE_METHODS, is_own_page, token_of
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 # Who may, beside the name of a right that `Access.check_right` knows.
 ANYBODY: Final = "anybody"

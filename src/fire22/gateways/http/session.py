@@ -14,7 +14,7 @@ from fire22.gateways.http.requests import json_response
 from fire22.gateways.http.route import Call
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SESSION_COOKIE
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 SIGN_IN_BYTES_MAX: Final = 1024  # of a body that anybody may send
 

@@ -15,7 +15,7 @@ from fire22.core.role import Role
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Call, Route, Table
 from fire22.gateways.service import Service
 from fire22.security.access import Access
-from fire22.security.tokens import Principal
+from fire22.security.principal import Principal
 
 ROLES = {
     "admin": Role(None, publish=True, operate=True),
