@@ -7,6 +7,7 @@ settled by `settlement.py`. A market ends with one of its selections winning, wi
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
+from math import floor, prod
 from random import Random
 
 import msgspec
@@ -93,10 +94,10 @@ class Wagers:
             legs.append(GradedLeg(parse_odds(repr(leg.odds), "decimal"), result))
         if all(leg.result == WIN for leg in legs):
             return fact.to_win_minor
-        settled = settle(legs, fact.risk_minor, free_play=fact.free_play)
+        profit = max(settle(legs, fact.risk_minor, free_play=fact.free_play).profit_minor, _by_amount(legs, fact))
         if len(legs) > 1 and LOSS not in [leg.result for leg in legs]:
-            return max(0, min(settled.profit_minor, fact.to_win_minor))  # nothing is sure before it is over
-        return min(settled.profit_minor, fact.to_win_minor)
+            return max(0, min(profit, fact.to_win_minor))  # nothing is sure before it is over
+        return min(profit, fact.to_win_minor)
 
     def of(self, scope: str) -> list[Open]:
         """The open wagers of a scope."""
@@ -182,6 +183,25 @@ class Wagers:
                 total += profits[key]
             highest = max(highest, total)
         return highest
+
+
+def _by_amount(legs: list[GradedLeg], fact: facts.WagerFact) -> int:
+    """The profit where not the prices hold but the amount that was written down; a loss where both are the same."""
+    stake = -fact.risk_minor * (not fact.free_play)
+    all_won = prod((leg.odds for leg in legs), start=Fraction(1))
+    rounding = prod((leg.odds + Fraction(1, 2_000_000) for leg in legs), start=Fraction(1)) - all_won
+    apart = abs(fact.to_win_minor - fact.risk_minor * (all_won - 1))
+    if not fact.risk_minor or apart <= 1 + fact.risk_minor * rounding:
+        return stake
+    factor = Fraction(1)
+    for leg in legs:
+        result = leg.result or WIN
+        odds = 1 + Fraction(fact.to_win_minor, fact.risk_minor) if len(legs) == 1 else leg.odds
+        factor *= result.void + (1 - result.void) * result.won * result.dead_heat * odds
+    won = fact.risk_minor * (factor - 1)
+    if len(legs) > 1 and factor > 1:
+        won = (factor - 1) / (all_won - 1) * fact.to_win_minor
+    return max(stake, floor(won + Fraction(1, 2)))
 
 
 def _share(share: float) -> Fraction:

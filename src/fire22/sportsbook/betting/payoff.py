@@ -24,7 +24,7 @@ from fire22.core.errors import Details, RequestError
 from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.errors import AmountError, StateError
 from fire22.sportsbook.betting.money import half_up
-from fire22.sportsbook.betting.settlement import GradedLeg, LegResult, Result, Settlement, customer_profit_minor
+from fire22.sportsbook.betting.settlement import ONE, GradedLeg, LegResult, Result, Settlement, customer_profit_minor
 from fire22.sportsbook.betting.terms import NO_TERMS, Terms
 from fire22.sportsbook.betting.wager_types import Slip, WagerType, type_of
 
@@ -121,6 +121,46 @@ def returned(bet: Bet) -> Fraction | None:
     Raises:
         RequestError: `wager_type_unknown`, `wager_invalid`, or `payout_disputed` with what each of the two says.
     """
+    claims = _claims(bet)
+    if claims is None:
+        return None
+    agreed, struck = claims
+    if half_up(agreed) == half_up(struck):
+        return agreed
+    all_won = _all_won(bet.kind(), Slip(bet.legs, bet.terms, bet.full))
+    to_win = bet.to_win_minor or 0, half_up(bet.risk_minor * (all_won - 1))
+    raise _disputed(to_win, (half_up(agreed), half_up(struck)))
+
+
+def at_most(bet: Bet) -> Fraction | None:
+    """What a wager returns at most, as `returned`: where that is disputed, the greater of the two.
+
+    Raises:
+        RequestError: `wager_type_unknown` or `wager_invalid`.
+    """
+    claims = _claims(bet)
+    return None if claims is None else max(claims)
+
+
+def gain(bet: Bet) -> Fraction:
+    """How many times the profit that a parlay's prices give is what it wins at most; 1 where the two agree.
+
+    Raises:
+        RequestError: as `to_win_minor`.
+    """
+    kind = bet.kind()
+    all_won = _all_won(kind, Slip(bet.legs, bet.terms, bet.full))
+    if bet.to_win_minor is None or not bet.risk_minor or _agrees(bet, all_won):
+        return ONE
+    ratio = Fraction(bet.to_win_minor) / (bet.risk_minor * (all_won - 1))
+    return ratio if bet.terms.agreed else max(ONE, ratio)
+
+
+def _claims(bet: Bet) -> tuple[Fraction, Fraction] | None:
+    """What a wager returns by the amount that was written down, and by its prices; None while it is open.
+
+    They are the same where the two agree, or where the amount itself was agreed on.
+    """
     kind = bet.kind()
     slip = Slip(bet.legs, bet.terms, bet.full)
     factor = kind.returns(slip)
@@ -129,14 +169,12 @@ def returned(bet: Bet) -> Fraction | None:
     all_won = _all_won(kind, slip)
     struck = bet.risk_minor * factor
     if bet.to_win_minor is None:
-        return struck
+        return struck, struck
     if _agrees(bet, all_won):
-        return Fraction(bet.risk_minor + bet.to_win_minor) if factor == all_won else struck
+        pays = Fraction(bet.risk_minor + bet.to_win_minor) if factor == all_won else struck
+        return pays, pays
     agreed = _by_agreement(bet, kind, factor, all_won)
-    if bet.terms.agreed or half_up(agreed) == half_up(struck):
-        return agreed
-    to_win = bet.to_win_minor, half_up(bet.risk_minor * (all_won - 1))
-    raise _disputed(to_win, (half_up(agreed), half_up(struck)))
+    return agreed, agreed if bet.terms.agreed else struck
 
 
 def settle(bet: Bet) -> Settlement:

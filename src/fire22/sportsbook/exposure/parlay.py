@@ -2,8 +2,12 @@
 
 A leg that has won rolls its stake into the remaining odds: what the wager pays at most stays what it was struck for. A
 void leg drops out, a half or shared one multiplies with what it is worth; a lost leg ends the wager. A wager never pays
-more than it was struck for, whatever the product of its odds; and what the book is sure to keep of a stake is not
-counted against what it may lose elsewhere. Amounts are minor units, exact, and rounded once.
+more than it was struck for, whatever the product of its odds; where an amount was agreed on that is not what its prices
+say, it pays by that, and where it is disputed which of the two holds, what is more counts. What the book is sure to
+keep of a stake is not counted against what it may lose elsewhere. Amounts are minor units, exact, and rounded once.
+
+Limit: what is deducted from winnings (Rule 4) is not told with a result, so that such a wager counts as paid in full
+until it is settled.
 
 Source: domain rules, "Settlement", "Parlays", "Free play".
 """
@@ -17,15 +21,15 @@ from typing import Final
 from msgspec import Struct
 
 from fire22.core.errors import RequestError
-from fire22.sportsbook.betting import settlement
 from fire22.sportsbook.betting.money import half_up
-from fire22.sportsbook.betting.payoff import Bet, is_as_struck
-from fire22.sportsbook.betting.settlement import LegResult, dead_heat_share, multiplier
+from fire22.sportsbook.betting.payoff import Bet, at_most, gain, is_as_struck
+from fire22.sportsbook.betting.settlement import ONE, GradedLeg, LegResult, dead_heat_share, multiplier
 from fire22.sportsbook.betting.terms import NO_TERMS
 from fire22.sportsbook.betting.wager_types import known, parlays
 from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 
 SHARES_MAX: Final = 32  # parlays of one wager; one of more is a bound
+SURELY_ROUNDING: Final = 0.9  # minor units by which an amount may differ from its prices however it was rounded
 VOID: Final = ""  # the outcome of a market whose stakes go back
 Results = Mapping[str, LegResult]  # by selection, of one market
 
@@ -47,12 +51,20 @@ class Parlay:
         legs: those without a result, by market and selection.
         factor: what the legs with a result multiply the stake with.
         struck: whether every leg with a result has won whole, so that the wager still pays what it was struck for.
+        gain: how many times the profit that its prices give it wins; see `payoff.gain`.
     """
 
-    __slots__ = ("_factor", "_pays", "_struck", "cash", "id", "legs", "markets", "profit", "risk", "to_win")
+    __slots__ = ("_factor", "_gain", "_pays", "_struck", "cash", "id", "legs", "markets", "profit", "risk", "to_win")
 
     def __init__(
-        self, id: str, stake: tuple[int, int, int], legs: tuple[OpenLeg, ...], factor: Fraction, *, struck: bool
+        self,
+        id: str,
+        stake: tuple[int, int, int],
+        legs: tuple[OpenLeg, ...],
+        factor: Fraction,
+        *,
+        struck: bool,
+        gain: Fraction = ONE,
     ) -> None:
         self.id = id
         self.risk, self.cash, self.to_win = stake
@@ -60,6 +72,7 @@ class Parlay:
         self.markets: tuple[str, ...] = tuple(dict.fromkeys(leg.market for leg in legs))
         self._factor = factor
         self._struck = struck
+        self._gain = gain
         self._pays: dict[int, int] = {}
         self.profit = self.pay(0) - self.cash
 
@@ -95,7 +108,8 @@ class Parlay:
                 struck = False
             else:
                 return None
-        return type(self)(self.id, (self.risk, self.cash, self.to_win), tuple(legs), factor, struck=struck)
+        stake = self.risk, self.cash, self.to_win
+        return type(self)(self.id, stake, tuple(legs), factor, struck=struck, gain=self._gain)
 
     def _pay(self, void: int) -> int:
         if not void and self._struck:
@@ -105,8 +119,9 @@ class Parlay:
             if not void >> index & 1:
                 numerator *= leg.numerator
                 denominator *= leg.denominator
-        returned = self._rounded(numerator, denominator)
-        return self.cash + min(max(0, returned - self.risk), self.to_win)
+        profit = (numerator - self.risk * denominator) * self._gain.numerator
+        won = self._rounded(profit, denominator * self._gain.denominator)
+        return self.cash + min(max(0, won), self.to_win)
 
     @staticmethod
     def _rounded(numerator: int, denominator: int) -> int:
@@ -123,9 +138,6 @@ class Share(Parlay):
         return -(-numerator // denominator)
 
 
-_ONE: Final = Fraction(1)
-
-
 def graded(wager: OpenWager, results: Mapping[str, Results]) -> Parlay | None:
     """A parlay after the results so far; None if it is lost.
 
@@ -136,7 +148,27 @@ def graded(wager: OpenWager, results: Mapping[str, Results]) -> Parlay | None:
     if found is None:
         return None
     legs, factor, struck = found
-    return Parlay(wager.wager_id, (wager.risk, wager.cash, wager.to_win), legs, factor, struck=struck)
+    stake = wager.risk, wager.cash, wager.to_win
+    return Parlay(wager.wager_id, stake, legs, factor, struck=struck, gain=_gain(wager))
+
+
+def _gain(wager: OpenWager) -> Fraction:
+    """How many times the profit that a parlay's prices give it wins."""
+    if abs(wager.risk * (prod([leg.odds for leg in wager.legs]) - 1) - wager.to_win) < SURELY_ROUNDING:
+        return ONE
+    return gain(_bet(wager, ""))
+
+
+def _bet(wager: OpenWager, type: str, result: LegResult | None = None) -> Bet:
+    """A wager as it is paid.
+
+    Args:
+        type: empty where it is straight or a parlay, by the number of its legs.
+        result: of each leg.
+    """
+    legs = tuple([GradedLeg(exact(leg.odds), result) for leg in wager.legs])
+    terms = wager.terms or NO_TERMS
+    return Bet(legs, wager.risk, wager.to_win, type, terms, free_play=wager.free_play)
 
 
 def shares(wager: OpenWager, results: Mapping[str, Results]) -> list[Parlay | None] | None:
@@ -150,9 +182,10 @@ def shares(wager: OpenWager, results: Mapping[str, Results]) -> list[Parlay | No
     if kind is None or not kind.is_parlays or wager.free_play:
         return None
     terms = wager.terms or NO_TERMS
-    legs = tuple([settlement.GradedLeg(exact(leg.odds)) for leg in wager.legs])
+    bet = _bet(wager, wager.type)
+    legs = bet.legs
     try:
-        struck = is_as_struck(Bet(legs, wager.risk, wager.to_win, wager.type, terms))
+        struck = is_as_struck(bet)
     except RequestError:
         return None
     picks = parlays(kind, terms, len(legs)) if struck else []
@@ -163,7 +196,7 @@ def shares(wager: OpenWager, results: Mapping[str, Results]) -> list[Parlay | No
     for number, (share, pick) in enumerate(picks):
         stake = wager.risk * (number + 1) // count - wager.risk * number // count
         whole = Fraction(wager.risk) * share / stake
-        pays = stake * whole * prod((legs[each].odds for each in pick), start=_ONE)
+        pays = stake * whole * prod((legs[each].odds for each in pick), start=ONE)
         to_win = -(-pays.numerator // pays.denominator) - stake
         left = _graded([wager.legs[each] for each in pick], results)
         if left is None:
@@ -180,7 +213,7 @@ def _graded(
 ) -> tuple[tuple[OpenLeg, ...], Fraction, bool] | None:
     """The open legs of a parlay, what the others multiply its stake with, and whether all of these have won whole."""
     left: list[OpenLeg] = []
-    factor, struck = _ONE, True
+    factor, struck = ONE, True
     for leg in legs:
         result = _result(leg, results)
         if result is None:
@@ -202,8 +235,12 @@ def certain(wager: OpenWager, results: Mapping[str, Results]) -> int | None:
         return None
     if result.won and not result.void and result.dead_heat == 1:
         return wager.to_win
-    returned = half_up(wager.risk * multiplier(exact(leg.odds), result))
-    return min(max(returned - wager.risk, -wager.cash), wager.to_win)
+    if not result.won and not result.void:
+        return -wager.cash
+    returned = at_most(_bet(wager, "", result))
+    if returned is None:
+        raise AssertionError("a wager is open though its one leg has a result")
+    return min(max(half_up(returned) - wager.risk, -wager.cash), wager.to_win)
 
 
 @lru_cache(maxsize=8_192)
@@ -219,7 +256,7 @@ def results_of(rows: Iterable[tuple[str, int, float, float]]) -> dict[str, LegRe
 
 def _leg_result(result: int, void: float, heat: float) -> LegResult:
     """As `settlement.py` knows them: void by halves."""
-    return LegResult(won=bool(result), void=Fraction(round(2 * void), 2), dead_heat=dead_heat_share(heat) or _ONE)
+    return LegResult(won=bool(result), void=Fraction(round(2 * void), 2), dead_heat=dead_heat_share(heat) or ONE)
 
 
 def _result(leg: StruckLeg, results: Mapping[str, Results]) -> LegResult | None:

@@ -1,15 +1,19 @@
 """What a wager of several legs can still pay as its legs get results."""
 
+from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.exposure.parlay import Parlay, Results, certain, graded, results_of
 from fire22.sportsbook.registry.open_wager import OpenWager, StruckLeg
 
 LEGS = (StruckLeg("m1", "a", 2.0), StruckLeg("m2", "b", 1.8), StruckLeg("m3", "c", 1.5))
 
 
-def wager(*legs: StruckLeg, risk: int = 10_000, to_win: int = 44_000, free_play: bool = False) -> OpenWager:
+def wager(
+    *legs: StruckLeg, risk: int = 10_000, to_win: int = 44_000, free_play: bool = False, agreed: bool = False
+) -> OpenWager:
     """An open wager of 100.00."""
     cash = 0 if free_play else risk
-    return OpenWager("w1", 1, "C1", "A1", "/M1", "parlay", risk, cash, to_win, 0, 1, "web", "", legs or LEGS)
+    terms = Terms(agreed=True) if agreed else None
+    return OpenWager("w1", 1, "C1", "A1", "/M1", "parlay", risk, cash, to_win, 0, 1, "web", "", legs or LEGS, terms)
 
 
 def after(**results: tuple[int, float, float]) -> dict[str, Results]:
@@ -80,3 +84,29 @@ def test_a_dead_heat_leaves_exactly_its_share() -> None:
     """A two-thousandth of 100.00 at 1.95 returns 0.10 and not twice as much."""
     straight = wager(StruckLeg("m1", "a", 1.95), to_win=9_500)
     assert certain(straight, after(m1=(1, 0, 0.0005))) == 10 - 10_000
+
+
+def test_an_agreed_amount_is_what_a_half_win_is_half_of() -> None:
+    """100.00 at 1.9 that was agreed to win 150.00 gives 75.00 half won, and a quarter of 150.00 less after a tie."""
+    straight = wager(StruckLeg("m1", "a", 1.9), to_win=15_000, agreed=True)
+    assert certain(straight, after(m1=(1, 0.5, 1))) == 7_500
+    assert certain(straight, after(m1=(1, 0, 0.5))) == 2_500
+    less = wager(StruckLeg("m1", "a", 1.9), to_win=6_000, agreed=True)
+    assert certain(less, after(m1=(1, 0.5, 1))) == 3_000
+
+
+def test_where_two_amounts_are_disputed_the_greater_counts() -> None:
+    """Settlement refuses 45.00 or 75.00 until somebody says which; until then the book may lose 75.00."""
+    assert certain(wager(StruckLeg("m1", "a", 1.9), to_win=15_000), after(m1=(1, 0.5, 1))) == 7_500
+    assert certain(wager(StruckLeg("m1", "a", 1.9), to_win=6_000), after(m1=(1, 0.5, 1))) == 4_500
+
+
+def test_an_agreed_parlay_wins_its_share_of_the_amount() -> None:
+    """100.00 to win 880.00 where the prices say 440.00 wins twice what its prices say after a void leg, too."""
+    agreed = wager(to_win=88_000, agreed=True)
+    assert rest(agreed, {}).pay(0b001) == 10_000 + 2 * 17_000  # m1 void: 1.8 × 1.5
+    assert rest(agreed, after(m1=(0, 1, 1))).profit == 2 * 17_000
+    assert rest(agreed, after(m1=(1, 0.5, 1))).profit == 2 * 30_500
+    less = wager(to_win=22_000, agreed=True)
+    assert rest(less, after(m1=(0, 1, 1))).profit == 17_000 // 2
+    assert rest(wager(to_win=22_000), after(m1=(0, 1, 1))).profit == 17_000
