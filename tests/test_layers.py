@@ -53,6 +53,7 @@ WITHOUT = {
     "settings.py": {"book", "replay", "demo"},
     "reconcile.py": {"desk", "replay", "demo"},
     "roles.py": set(ROOMS),
+    "reach.py": {"book", "desk", "replay", "demo"},
 }
 # What of the sportsbook may be imported from outside of it.
 DOMAIN_FOR = {"app.py": {"domain"}, "cli": {"domain", "reconcile", "book", "replay", "demo"}}

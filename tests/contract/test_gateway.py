@@ -264,7 +264,7 @@ async def test_what_is_addressed(server: app.Application, transport: Transport) 
         transport.connect(server, token(server, user=user, client=f"{user}-phone")) as ann,
         transport.connect(server, token(server)) as bob,
     ):
-        await say(server, "to ann", tags=[f"to:user:{user}"])
+        await say(server, "to ann", tags=[f"to:user:staff:{user}"])
         await say(server, "to her phone", tags=[f"to:client:{user}-phone"])
         await say(server, "to all", tags=["to:everyone"])
         assert await values(ann, 3) == ["to ann", "to her phone", "to all"]

@@ -112,14 +112,14 @@ async def test_addressed_messages(server: app.Application) -> None:
     """A user, one of its clients, or everyone is told without a subscription; who was away is told when it resumes."""
     async with talking(server, token=sign(server, "ann", "phone")) as ann, talking(server) as publisher:
         reply = await ann.ask("subscribe", target="bench")
-        await publish(publisher, "a", tags=["to:user:ann", "as:alert"])
+        await publish(publisher, "a", tags=["to:user:staff:ann", "as:alert"])
         await publish(publisher, "b", tags=["to:client:phone"])
         await publish(publisher, "c", tags=["to:everyone"])
-        await publish(publisher, "d", tags=["to:user:bob"])
+        await publish(publisher, "d", tags=["to:user:staff:bob"])
         await publish(publisher, "e")
         found = [await ann.message(lambda message: message.offset is not None) for _ in range(4)]
         assert [said(message) for message in found] == ["a", "b", "c", "e"]
-        assert [message.target for message in found] == ["user:ann", "client:phone", None, "bench"]
+        assert [message.target for message in found] == ["user:staff:ann", "client:phone", None, "bench"]
         assert found[0].type == "alert"
         assert said(await publisher.message(lambda message: message.offset is not None)) == "c"
     async with talking(server, token=sign(server, "bob")) as bob:

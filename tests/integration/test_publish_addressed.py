@@ -1,6 +1,7 @@
 """Publishing to single users and clients, at a running server: who may, what is refused, what the feed holds."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import msgspec
 import pytest
@@ -66,14 +67,16 @@ async def entries(server: app.Application, topic: str, name: str) -> list[Entry]
 @pytest.mark.parametrize("role", ["admin", "service"])
 async def test_addressed_events_are_kept_for_those_they_name(server: app.Application, role: str) -> None:
     """What a program publishes for single people is in the feed for each of them, and never on the open topic."""
-    tags = (("to:user:7", "to:client:till-3", "as:alert"), ("to:everyone", "bulk:1"))
+    tags = (("to:user:staff:7", "to:client:till-3", "as:alert"), ("to:everyone", "bulk:1"))
     await publish(server, role, events(f"kept-{role}", *tags))
     said = [(entry.target, entry.type) for entry in await entries(server, DIRECT, f"kept-{role}")]
-    assert said == [("user:7", "alert"), ("client:till-3", "alert"), ("everyone", "update")]
+    assert said == [("user:staff:7", "alert"), ("client:till-3", "alert"), ("everyone", "update")]
     assert await entries(server, "bench", f"kept-{role}") == []
 
 
-@pytest.mark.parametrize("tag", ["to:user:", "to:client:a b", "to:user:7\n", "to:role:agent", "to:everyone:7", "to:"])
+@pytest.mark.parametrize(
+    "tag", ["to:user:", "to:user:7", "to:client:a b", "to:user:staff:7\n", "to:role:agent", "to:everyone:7", "to:"]
+)
 @pytest.mark.parametrize("role", ["admin", "feeder"])
 async def test_malformed_addresses(server: app.Application, role: str, tag: str) -> None:
     """Whoever sends an address that can reach nobody is told which tag of which event it is, and nothing is kept."""
@@ -85,7 +88,7 @@ async def test_malformed_addresses(server: app.Application, role: str, tag: str)
     await publish(server, role, sent[:1])
 
 
-@pytest.mark.parametrize("tag", ["to:user:7", "to:client:till-3", "to:everyone"])
+@pytest.mark.parametrize("tag", ["to:user:staff:7", "to:client:till-3", "to:everyone"])
 async def test_a_role_that_may_publish_may_not_address_people(server: app.Application, tag: str) -> None:
     """A program that feeds open topics cannot write to single people; with other tags it publishes as ever."""
     sent = events(f"role-{tag}", ("bulk:1", "as:notification"), ("bulk:1", tag))
@@ -98,5 +101,56 @@ async def test_a_role_that_may_publish_may_not_address_people(server: app.Applic
 
 async def test_a_role_that_may_not_publish_may_not_address_either(server: app.Application) -> None:
     """An agent writes to nobody."""
-    error = refusal(server, "agent", events("agent", ("to:user:7",)))
+    error = refusal(server, "agent", events("agent", ("to:user:staff:7",)))
     assert error.message == "The role agent may not publish events."
+
+
+# From below the house.
+
+
+def _is_folded(server: app.Application, seq: int) -> bool:
+    return server.feed.checkpoint.seq >= seq
+
+
+def below(events: list[Event], **metadata: Json) -> list[Event]:
+    """The same events with more metadata."""
+    return [
+        msgspec.structs.replace(event, metadata=msgspec.structs.replace(event.metadata, **metadata)) for event in events
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "scope", "code"),
+    [
+        (("to:everyone",), "", "scope_forbidden"),
+        (("to:client:till-3",), "", "scope_forbidden"),
+        (("to:user:staff:7",), "", "scope_forbidden"),
+        (("to:user:customer:C1",), "", "scope_forbidden"),
+        ((), "/", "scope_forbidden"),
+        ((), "/M10", "scope_forbidden"),
+        ((), "M1", "scope_invalid"),
+    ],
+)
+async def test_a_sub_tree_reaches_nobody_outside(
+    server: app.Application, tags: tuple[str, ...], scope: str, code: str
+) -> None:
+    """A program of one master writes to nobody elsewhere: neither by an address nor a place, and not one of many."""
+    own = Principal("test", "service", "/M1", app.now_ms() + 600_000)
+    sent = [*events(f"own-{code}", ()), *below(events(f"out-{tags}-{scope}", tags), scope=scope)]
+    with pytest.raises(RequestError) as caught:
+        await server.service.publish(own, sent)
+    assert caught.value.code.name == code
+    await publish(server, "service", events(f"after-{tags}-{scope}", ()))
+    assert await entries(server, "bench", f"own-{code}") == []
+    assert await entries(server, DIRECT, f"out-{tags}-{scope}") == []
+
+
+async def test_a_sub_tree_publishes_at_its_own_place(server: app.Application) -> None:
+    """What a program of one master publishes on an open topic is at that master's place, or further down."""
+    own = Principal("test", "service", "/M1", app.now_ms() + 600_000)
+    for name, scope, place in (("here", "", "/M1"), ("further", "/M1/A7", "/M1/A7")):
+        appended = await server.service.publish(own, below(events(name, ()), scope=scope))
+        await until(partial(_is_folded, server, appended[-1].seq))
+        assert [entry.path for entry in await entries(server, "bench", name)] == [place]
+    await publish(server, "service", events("house", ()))
+    assert [entry.path for entry in await entries(server, "bench", "house")] == ["/"]

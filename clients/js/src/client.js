@@ -44,7 +44,7 @@ const HEARTBEAT_MS = 25_000;
  * @typedef {object} Events
  * @property {ClientState} state
  * @property {import('./types.js').Tick & {clockDifferenceMs: number}} tick  clockDifferenceMs: the server's clock minus ours
- * @property {Message} message  addressed to this user (`target` "user:<id>"), this client ("client:<id>") or everyone (none);
+ * @property {Message} message  addressed to this user (`target` "user:<kind>:<id>"), this client ("client:<id>") or everyone (none);
  *   each once. What was said while there was no connection comes with a subscription that goes on from a position
  * @property {unknown} error  a ServerError that belongs to no subscription, or an Error of the connection being dealt with
  */

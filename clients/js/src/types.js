@@ -6,7 +6,7 @@
  * @property {string} type  "update", "kpi_update", "wager_update", "activity_update", "tick", "reply", "error" ...
  * @property {string} [timestamp]  RFC 3339, UTC, milliseconds
  * @property {any} [data]  of a view with many documents null: the document of this key is gone
- * @property {string} [target]  the topic, or "user:<id>", "client:<id>"; absent: everyone
+ * @property {string} [target]  the topic, or "user:<kind>:<id>", "client:<id>"; absent: everyone
  * @property {'low' | 'normal' | 'high' | 'critical'} [priority]
  * @property {string} [scope]
  * @property {string} [key]  the document of a view that has many

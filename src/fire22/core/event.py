@@ -42,14 +42,16 @@ class Metadata(Struct, frozen=True, rename="camel", omit_defaults=True):
     Args:
         priority: 0 to 3, low to critical; others are clamped.
         category: names an open topic for the relay flow.
-        tags: free words; `to:user:<id>`, `to:client:<id>`, `as:alert` and `as:notification` have a meaning.
+        tags: free words; `to:user:<kind>:<id>`, `to:client:<id>`, `as:alert` and `as:notification` have a meaning.
         expires_at: after this the message is no longer delivered.
+        scope: the path in the tree of what an open topic tells; empty is the whole book.
     """
 
     priority: int = Priority.NORMAL
     category: Annotated[str, Meta(max_length=64)] = ""
     tags: Annotated[tuple[TagText, ...], Meta(max_length=32)] = ()
     expires_at: Time | None = None
+    scope: Annotated[str, Meta(max_length=600)] = ""
 
     def __post_init__(self) -> None:
         if self.expires_at is not None and not 0 < to_ms(self.expires_at) < TIME_MS_MAX:

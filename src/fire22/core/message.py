@@ -36,7 +36,7 @@ class Message(Struct, frozen=True, omit_defaults=True):
         type: a MessageType; a client passes on one that a newer server has added.
         timestamp: RFC 3339 UTC with milliseconds.
         data: the payload; a merge patch where `patch` is true.
-        target: the topic, or `user:<id>`, `client:<id>`; absent means everyone.
+        target: the topic, or `user:<kind>:<id>`, `client:<id>`; absent means everyone.
         priority: absent means normal.
         scope: the scope subscribed to.
         key: the document of a view that has many.

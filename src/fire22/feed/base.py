@@ -29,7 +29,7 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
         priority: 0 to 3.
         data: JSON; for a view a merge patch on the document of (path, key) as of offset `base`, or `null`: it is gone.
         base: see `data`; 0 where `data` is the whole document, or of a stream.
-        target: `user:<id>`, `client:<id>` or `everyone`, for whom alone it is; else empty.
+        target: `user:<kind>:<id>`, `client:<id>` or `everyone`, for whom alone it is; else empty.
         expires_ms: not delivered later than this; 0 is never.
         was: of a view whose topic declares filterable fields: their values as of `base`, as a JSON object; else empty.
             It tells whether a reader with a filter holds the document.

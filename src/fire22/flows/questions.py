@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
@@ -21,7 +22,7 @@ class Questions:
     """
 
     def __init__(
-        self, engine: Engine, answer: Callable[[Iterable[Flow], Question], Json], stopped: Callable[[], bool]
+        self, engine: Engine, answer: Callable[[Iterable[Flow], Question], Json | Struct], stopped: Callable[[], bool]
     ) -> None:
         self._engine = engine
         self._answer = answer

@@ -15,7 +15,7 @@ from fire22.core import codes
 from fire22.core.address import is_address, parse_address
 from fire22.core.errors import RequestError, SetupError
 from fire22.core.event import Event, decode_event
-from fire22.core.scope import ROOT
+from fire22.core.scope import ROOT, parse_scope
 from fire22.core.times import to_ms
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler
@@ -48,7 +48,7 @@ class _Configured(Struct, frozen=True):
 
 
 class Relay(Flow):
-    """`metadata.category` names an open topic: the event's data goes out on it.
+    """`metadata.category` names an open topic: the event's data goes out on it, at `metadata.scope`.
 
     Tags that begin with `to:` name users and clients instead: the data goes out on `direct`, once for each of them, and
     on no open topic. The tags `as:alert` and `as:notification` choose the message's type; otherwise it is an `update`.
@@ -58,7 +58,7 @@ class Relay(Flow):
     """
 
     name: ClassVar[str] = "relay"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, open_topics: tuple[str, ...]) -> None:
         super().__init__()
@@ -84,16 +84,16 @@ class Relay(Flow):
         addresses = [tag for tag in metadata.tags if is_address(tag)]
         if addresses:
             for target in _targets(addresses):
-                self._say(fact, DIRECT, target)
+                self._say(fact, DIRECT, ROOT, target)
         elif metadata.category in self._open:
-            self._say(fact, metadata.category, "")
+            self._say(fact, metadata.category, _scope(metadata.scope), "")
 
-    def _say(self, fact: Fact, topic: str, target: str) -> None:
+    def _say(self, fact: Fact, topic: str, scope: str, target: str) -> None:
         event = fact.event
         metadata = event.metadata
         self.out.stream(
             topic,
-            ROOT,
+            scope,
             _type(event),
             fact.at_ms,
             bytes(event.data),
@@ -127,6 +127,14 @@ def _targets(addresses: Iterable[str]) -> list[str]:
         with suppress(RequestError):
             targets[parse_address(tag)] = None
     return list(targets)
+
+
+def _scope(said: str) -> str:
+    """Where in the tree an event is; one that names no place, which only a book can let in, is at `/`."""
+    try:
+        return parse_scope(said or ROOT)
+    except RequestError:
+        return ROOT
 
 
 def _type(event: Event) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -141,8 +141,8 @@ class Commands:
 
     def _publish(self, caller: Caller, principal: Principal, command: Publish) -> None:
         """The next command need not wait until the event is durable."""
-        future = self._service.publish(principal, [command.event])
-        self._tasks.create_task(_succeeds(caller, command.id, _answer_published(caller, command.id, future)))
+        appending = self._service.publish(principal, [command.event])
+        self._tasks.create_task(_succeeds(caller, command.id, _answer_published(caller, command.id, appending)))
 
     def _go_on(self, caller: Caller, id: int, work: Coroutine[Any, Any, None]) -> None:
         """Perform a command that needs the disk; the next one waits for it."""
@@ -154,8 +154,8 @@ class Commands:
         self._tasks.create_task(perform())
 
 
-async def _answer_published(caller: Caller, id: int, future: "asyncio.Future[list[Appended]]") -> None:
-    (appended,) = await future
+async def _answer_published(caller: Caller, id: int, appending: Awaitable[list[Appended]]) -> None:
+    (appended,) = await appending
     repeat = b"true" if appended.repeat else b"false"
     caller.answer(id, b'{"seq":%d,"repeat":%b}' % (appended.seq, repeat))
 

@@ -231,7 +231,7 @@ class Connection(Caller):
     def recipient(self) -> Recipient | None:
         """Who it is, as its token says."""
         principal = self.principal
-        return None if principal is None else Recipient(principal.subject, principal.client)
+        return None if principal is None else Recipient(principal.user, principal.client)
 
     def position_lost(self) -> None:
         """It read so slowly that what comes next for it is gone."""

@@ -1,6 +1,5 @@
 """What every gateway does with a request, whatever transport it came by."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
@@ -16,8 +15,8 @@ from fire22.core.event import Event, encode_event
 from fire22.core.filter import parse_filter
 from fire22.core.message import Json
 from fire22.core.position import Position
-from fire22.core.question import Ask, Question
-from fire22.core.scope import agent_of
+from fire22.core.question import REACH, Ask, Outside, Question
+from fire22.core.scope import ROOT, agent_of, covers, parse_scope
 from fire22.core.topic import Kind, Topic
 from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
@@ -198,19 +197,44 @@ class Service:
         _, allowed = self.find(principal, topic, scope)
         return self._ask(Question(name, allowed, parameters))
 
-    def publish(self, principal: Principal, events: Sequence[Event]) -> "asyncio.Future[list[Appended]]":
+    def publish(self, principal: Principal, events: Sequence[Event]) -> Awaitable[list[Appended]]:
         """Append events, all or none; done once they are durable.
 
         Raises:
             AuthError: `token_expired`.
-            RequestError: `forbidden`, `event_invalid` or `overloaded`; in the future, `id_conflict`.
+            RequestError: `forbidden`, `scope_forbidden`, `event_invalid` or `overloaded`, now or in the future; in the
+                future, `id_conflict`.
         """
         self.check_current(principal)
         self.access.check_publish(principal)
+        users: list[str] = []
         for index, event in enumerate(events):
             self._check(event, index)
-            self._check_addresses(principal, event, index)
-        return self.log.append([encode_event(event) for event in events])
+            users += self._addressed(principal, event, index)
+        if principal.scope == ROOT:
+            return self.log.append([encode_event(event) for event in events])
+        return self._publish_within(principal.scope, events, users)
+
+    async def _publish_within(self, scope: str, events: Sequence[Event], users: list[str]) -> list[Appended]:
+        """Append events of who may act on a part of the tree: all that they touch lies there, or nothing is appended.
+
+        Nothing else runs between an answer of this process's own flows and the appending.
+        """
+        events = [_placed(event, scope, index) for index, event in enumerate(events)]
+        if self._ask is None:
+            raise RequestError(codes.SCOPE_FORBIDDEN, "Nobody can tell here what events touch; publish for /.")
+        asked = {
+            "type": [event.type for event in events],
+            "data": [bytes(event.data).decode() for event in events],
+            "user": users,
+        }
+        outside = msgspec.json.decode(await self._ask(Question(REACH, scope, asked)), type=Outside)
+        if outside.event is not None:
+            message = f"The event touches what is outside {scope}, or what the book does not know."
+            raise RequestError(codes.SCOPE_FORBIDDEN, message, details={"index": outside.event})
+        if outside.user is not None:
+            raise RequestError(codes.SCOPE_FORBIDDEN, f"The user {outside.user[:64]} is outside {scope}.")
+        return await self.log.append([encode_event(event) for event in events])
 
     def act(self, principal: Principal, name: str, body: bytes, key: str | None) -> Awaitable[bytes]:
         """Perform a command of the domain, once for each key.
@@ -242,6 +266,8 @@ class Service:
         self.revocation.check(principal)
 
     def _check(self, event: Event, index: int) -> None:
+        if event.metadata.scope:
+            parse_scope(event.metadata.scope)
         if event.type.startswith("system."):
             raise RequestError(
                 codes.EVENT_INVALID, "Events named system.* are the server's own.", details={"index": index}
@@ -263,14 +289,41 @@ class Service:
             message = f"The data of {type} is not valid: {error}."
             raise RequestError(codes.EVENT_INVALID, message, details=details) from None
 
-    def _check_addresses(self, principal: Principal, event: Event, index: int) -> None:
+    def _addressed(self, principal: Principal, event: Event, index: int) -> list[str]:
+        """The users to whom an event is addressed, each as `agent:M1`.
+
+        Raises:
+            RequestError: `event_invalid`; `forbidden`, the role may address nobody; `scope_forbidden`, an address that
+                names no user, and so no place in the tree, by who may act on a part of it.
+        """
+        users: list[str] = []
         for tag in event.metadata.tags:
             if is_address(tag):
                 try:
-                    parse_address(tag)
+                    kind, _, name = parse_address(tag).partition(":")
                 except RequestError as error:
                     raise RequestError(error.code, error.message, details={"index": index}) from None
                 self.access.check_address(principal)
+                if kind == "user":
+                    users.append(name)
+                elif principal.scope != ROOT:
+                    message = f"Only users can be addressed from {principal.scope}: customers and agents of its own."
+                    raise RequestError(codes.SCOPE_FORBIDDEN, message, details={"index": index})
+        return users
+
+
+def _placed(event: Event, scope: str, index: int) -> Event:
+    """An event of a publisher within its scope: at the path that it names, or at the scope itself.
+
+    Raises:
+        RequestError: `scope_invalid` or `scope_forbidden`.
+    """
+    said = event.metadata.scope
+    if said and not covers(scope, parse_scope(said)):
+        message = f"The event's scope {said} is outside {scope}."
+        raise RequestError(codes.SCOPE_FORBIDDEN, message, details={"index": index})
+    metadata = msgspec.structs.replace(event.metadata, scope=said or scope)
+    return msgspec.structs.replace(event, metadata=metadata)
 
 
 def _refuse_reserved(command: Subscribe) -> None:

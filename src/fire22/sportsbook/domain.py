@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Raw
 
 from fire22.core.message import Json
-from fire22.core.question import Question
+from fire22.core.question import REACH, Outside, Question
 from fire22.flows.base import Flow
 from fire22.sportsbook.accounting.commissions import Commissions
 from fire22.sportsbook.accounting.daybook import Daybook
@@ -33,6 +33,7 @@ from fire22.sportsbook.desk.execution import Desk, View, is_demo
 from fire22.sportsbook.desk.permits import FLAGS
 from fire22.sportsbook.exposure.flow import Exposures
 from fire22.sportsbook.kpi.flow import Kpi
+from fire22.sportsbook.reach import outside
 from fire22.sportsbook.registry.agent_tree import Tree
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.reviews import Reviews
@@ -102,12 +103,14 @@ def decode(type: str, data: Raw) -> object:
     return read(data) if read is not None else None
 
 
-def answer(flows: Iterable[Flow], question: Question) -> Json:
-    """The answer to one of `QUESTIONS`, of the flows that are folded here.
+def answer(flows: Iterable[Flow], question: Question) -> Json | Outside:
+    """The answer to one of `QUESTIONS`, or to the server's own `REACH`, of the flows that are folded here.
 
     Raises:
         RequestError: what is wrong with it.
     """
+    if question.name == REACH:
+        return outside(flows, decode, question)
     (exposures,) = (each for each in flows if isinstance(each, Exposures))
     return exposures.what_if(question.scope, question.parameters)
 

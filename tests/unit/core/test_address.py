@@ -11,15 +11,15 @@ from fire22.core.errors import RequestError
 @pytest.mark.parametrize(
     ("tag", "target"),
     [
-        ("to:user:7", "user:7"),
-        ("to:user:" + "x" * 200, "user:" + "x" * 200),
+        ("to:user:staff:7", "user:staff:7"),
+        ("to:user:staff:" + "x" * 200, "user:staff:" + "x" * 200),
         ("to:client:till-3/left", "client:till-3/left"),
         ("to:client:a:b", "client:a:b"),
-        ("to:user:Zoë.Müller@example.com", "user:Zoë.Müller@example.com"),
-        ("to:user:安", "user:安"),
-        ("to:user:😀", "user:😀"),
-        ("to:user:user:7", "user:user:7"),
-        ("to:user:everyone", "user:everyone"),
+        ("to:user:staff:Zoë.Müller@example.com", "user:staff:Zoë.Müller@example.com"),
+        ("to:user:staff:安", "user:staff:安"),
+        ("to:user:staff:😀", "user:staff:😀"),
+        ("to:user:agent:user:7", "user:agent:user:7"),
+        ("to:user:staff:everyone", "user:staff:everyone"),
         ("to:everyone", "everyone"),
     ],
 )
@@ -34,7 +34,7 @@ def test_addresses(tag: str, target: str) -> None:
     [
         "to:",
         "to:user",
-        "to:user:",
+        "to:user:staff:",
         "to:client:",
         "to:role:x",
         "to:User:7",
@@ -42,10 +42,10 @@ def test_addresses(tag: str, target: str) -> None:
         "to:everyone ",
         "to:everyone\n",
         "to: user:7",
-        "to:user:" + "x" * 201,
-        *(f"to:user:{id}" for blank in " \t\n\r\x00\x1f\x7f\x85\xa0" for id in (blank, f"{blank}a", f"a{blank}")),
+        "to:user:staff:" + "x" * 201,
+        *(f"to:user:staff:{id}" for blank in " \t\n\r\x00\x1f\x7f\x85\xa0" for id in (blank, f"{blank}a", f"a{blank}")),
         *(f"to:client:a{blank}b" for blank in "\u2003\u2028\u3000\u200b\u200e\u202e\u2066\ufeff"),
-        "to:user:\ud800",
+        "to:user:staff:\ud800",
     ],
 )
 def test_malformed(tag: str) -> None:
@@ -58,7 +58,9 @@ def test_malformed(tag: str) -> None:
     assert caught.value.message.isprintable()
 
 
-@pytest.mark.parametrize("tag", ["", "to", "To:user:7", " to:user:7", "bulk:to:user:7", "as:alert", "user:7"])
+@pytest.mark.parametrize(
+    "tag", ["", "to", "To:user:7", " to:user:staff:7", "bulk:to:user:staff:7", "as:alert", "user:staff:7"]
+)
 def test_other_tags(tag: str) -> None:
     """A tag that does not begin with `to:` is somebody's own word; it is never taken for an address."""
     assert not is_address(tag)

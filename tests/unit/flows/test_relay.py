@@ -141,38 +141,40 @@ def said_to(batch: Batch) -> list[tuple[str, str, bytes]]:
 def test_addressed_data_goes_to_those_it_names_alone(category: str) -> None:
     """A program tells one user something; whoever follows the open topic of the same category does not see it."""
     one = engine("bench")
-    said = addressed({"x": 1}, Metadata(category=category, tags=("bulk:1", "to:user:7")))
+    said = addressed({"x": 1}, Metadata(category=category, tags=("bulk:1", "to:user:staff:7")))
     batch = fold(one, opening(one, "bench"), said)
     assert batch.records[0].topic == DIRECT
-    assert batch.records[0].entries == (Entry("/", "", "update", START_MS, 1, b'{"x":1}', target="user:7"),)
+    assert batch.records[0].entries == (Entry("/", "", "update", START_MS, 1, b'{"x":1}', target="user:staff:7"),)
     assert len(batch.records) == 1
 
 
 def test_each_address_is_one_message() -> None:
     """Several users, clients and everyone are told in the order of the tags; an address said twice counts once."""
-    tags = ("to:user:7", "to:client:till-3", "x", "to:user:7", "to:everyone", "to:user:8")
+    tags = ("to:user:staff:7", "to:client:till-3", "x", "to:user:staff:7", "to:everyone", "to:user:staff:8")
     batch = fold(engine(), addressed(1, Metadata(tags=tags)))
-    assert said_to(batch) == [(DIRECT, target, b"1") for target in ("user:7", "client:till-3", "everyone", "user:8")]
+    assert said_to(batch) == [
+        (DIRECT, target, b"1") for target in ("user:staff:7", "client:till-3", "everyone", "user:staff:8")
+    ]
 
 
 def test_people_are_reached_whatever_topics_are_open() -> None:
     """A server without open topics, and one that has not been told about any yet, delivers to users."""
     for one in (engine(), engine("bench")):
-        assert said_to(fold(one, addressed(1, Metadata(tags=("to:user:7",))))) == [(DIRECT, "user:7", b"1")]
+        assert said_to(fold(one, addressed(1, Metadata(tags=("to:user:staff:7",))))) == [(DIRECT, "user:staff:7", b"1")]
 
 
 def test_type_priority_and_expiry_of_addressed_messages() -> None:
     """An alert for one user is as urgent as it was said to be, and ends when it was said to end."""
-    metadata = Metadata(priority=99, tags=("to:user:7", "as:alert"), expires_at=to_datetime(START_MS + 5))
+    metadata = Metadata(priority=99, tags=("to:user:staff:7", "as:alert"), expires_at=to_datetime(START_MS + 5))
     (entry,) = fold(engine(), addressed(1, metadata)).records[0].entries
     assert (entry.type, entry.priority, entry.expires_ms, entry.path) == ("alert", 3, START_MS + 5, "/")
 
 
-@pytest.mark.parametrize("tag", ["to:", "to:user:", "to:role:x", "to:user:a b"])
+@pytest.mark.parametrize("tag", ["to:", "to:user:", "to:user:7", "to:user:x:7", "to:role:x", "to:user:a b"])
 def test_a_malformed_address_reaches_nobody(tag: str) -> None:
     """What was meant for somebody and names nobody is not shown to everybody; the other addresses hold."""
     one = engine("bench")
-    for tags, targets in (((tag,), []), ((tag, "to:user:7"), ["user:7"])):
+    for tags, targets in (((tag,), []), ((tag, "to:user:staff:7"), ["user:staff:7"])):
         batch = fold(one, opening(one, "bench"), addressed(1, Metadata(category="bench", tags=tags)))
         assert [target for _, target, _ in said_to(batch)] == targets
 

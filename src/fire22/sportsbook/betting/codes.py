@@ -23,6 +23,7 @@ LIMIT_EXCEEDED: Final = define(
 CREDIT_EXCEEDED: Final = define(
     "credit_exceeded", "The customer's balance and credit do not cover the amount.", status=409
 )
+STAKE_REFUSED: Final = define("stake_refused", "The stake cannot be taken now.", status=409)
 WAGER_TYPE_UNKNOWN: Final = define(
     "wager_type_unknown", "Nobody knows wagers of this type here, so none is paid.", status=409
 )

@@ -243,10 +243,16 @@ class DecideAlert(Command, frozen=True):
 
 
 class Kind(Struct, frozen=True):
-    """A command: what its body is read as, and what its role must allow."""
+    """A command: what its body is read as, and what its role must allow.
+
+    Args:
+        of: what it touches: one customer's, for who acts on that customer's part of the tree; or the whole book, for
+            who acts on all of it.
+    """
 
     body: type[Command]
     action: Action
+    of: Literal["customer", "book"] = "customer"
 
 
 COMMANDS: Final[dict[str, Kind]] = {
@@ -259,8 +265,8 @@ COMMANDS: Final[dict[str, Kind]] = {
     "wager.cancel": Kind(CancelWager, "settle"),
     "wager.modify": Kind(ModifyWager, "settle"),
     "wager.reopen": Kind(ReopenWager, "roll_back"),
-    "market.settle": Kind(SettleMarket, "settle"),
-    "market.status": Kind(SetMarketStatus, "markets"),
+    "market.settle": Kind(SettleMarket, "settle", of="book"),
+    "market.status": Kind(SetMarketStatus, "markets", of="book"),
     "customer.limit": Kind(SetLimit, "limits"),
     "customer.status": Kind(SetCustomerStatus, "limits"),
     "payment.request": Kind(RequestPayment, "request"),

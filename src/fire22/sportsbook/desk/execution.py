@@ -27,6 +27,7 @@ from fire22.core import codes
 from fire22.core.errors import BookError, RequestError
 from fire22.core.message import Json
 from fire22.core.outbox import META
+from fire22.core.scope import ROOT
 from fire22.core.times import to_text
 from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.book import database
@@ -34,7 +35,7 @@ from fire22.sportsbook.book.schema import OUTBOX
 from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.commands import COMMANDS, Command
-from fire22.sportsbook.desk.permits import Actor, Grant, is_permitted, permit
+from fire22.sportsbook.desk.permits import Actor, Grant, check_whole, is_permitted, permit
 from fire22.sportsbook.desk.reads import Reader
 from fire22.sportsbook.desk.settings import DeskSettings
 
@@ -122,8 +123,8 @@ class Desk:
             key: the caller's own; the same key with the same content gives the same answer again.
 
         Raises:
-            RequestError: `command_unknown`, `command_invalid`, `forbidden` or `overloaded`. In the future, why the
-                book does not allow it, or `id_conflict`.
+            RequestError: `command_unknown`, `command_invalid`, `forbidden`, `scope_forbidden` or `overloaded`. In the
+                future, why the book does not allow it, or `id_conflict`.
             BookError: in the future; `book_locked` where another program writes the book.
         """
         kind = COMMANDS.get(name)
@@ -131,6 +132,8 @@ class Desk:
             known = ", ".join(COMMANDS)
             raise RequestError(codes.COMMAND_UNKNOWN, f"There is no command {name[:64]}; there are: {known}.")
         grant = permit(actor, kind.action)
+        if kind.of == "book":
+            check_whole(actor, name)
         if not 0 < len(key) <= KEY_MAX or not key.isprintable():
             raise RequestError(codes.COMMAND_INVALID, f"A key has 1 to {KEY_MAX} printable characters.")
         command, digest = _read(name, kind.body, body)
@@ -145,8 +148,12 @@ class Desk:
         return future
 
     def commands(self, actor: Actor) -> tuple[str, ...]:
-        """The commands that an actor may give; what of the book it may give them on is seen when it does."""
-        return tuple(name for name, kind in COMMANDS.items() if is_permitted(actor, kind.action))
+        """The commands that an actor may give; whose they may be about is seen when it does."""
+        return tuple(
+            name
+            for name, kind in COMMANDS.items()
+            if is_permitted(actor, kind.action) and (kind.of == "customer" or actor.scope == ROOT)
+        )
 
     async def look(self) -> None:
         """See whether commands could be written now; `problem` says it."""

@@ -50,7 +50,8 @@ def check_credit(case: Case, customer: BookCustomer, agents: list[BookAgent], ri
     """Whether credit limit + balance − open cash risk covers a stake, and each agent's credit what it draws.
 
     Raises:
-        RequestError: `credit_exceeded` or `currency_mismatch`.
+        RequestError: `credit_exceeded`, `currency_mismatch`, or `stake_refused` where it is an agent's that the actor
+            may know nothing of.
     """
     risk = open_risk(case, customer)
     _check_own_credit(customer, risk, risk_minor)
@@ -59,11 +60,19 @@ def check_credit(case: Case, customer: BookCustomer, agents: list[BookAgent], ri
         if drawn and agent.credit_limit > 0:
             available = agent.credit_limit - _drawn(case, agent)
             if drawn > available:
-                message = f"The stake draws {drawn} of credit, more than the agent {agent.code} has left."
-                details: Details = {"whose": f"agent {agent.code}", "riskMinor": risk_minor}
-                if covers(case.actor.scope, agent.path):  # else it would tell of other people's wagers
-                    details["availableMinor"] = available
-                raise RequestError(codes.CREDIT_EXCEEDED, message, details=details)
+                raise _agent_spent(case, agent, available, drawn, risk_minor)
+
+
+def _agent_spent(case: Case, agent: BookAgent, available: int, drawn: int, risk_minor: int) -> RequestError:
+    """Why a stake is not taken that draws more of an agent's credit than is left.
+
+    Whoever is not the agent itself, nor above it, learns nothing of the agent's business: the stake is not taken now.
+    """
+    if not covers(case.actor.scope, agent.path):
+        return RequestError(codes.STAKE_REFUSED, "This stake cannot be taken now.", details={"riskMinor": risk_minor})
+    message = f"The stake draws {drawn} of credit, more than the agent {agent.code} has left."
+    details: Details = {"whose": f"agent {agent.code}", "riskMinor": risk_minor, "availableMinor": available}
+    return RequestError(codes.CREDIT_EXCEEDED, message, details=details)
 
 
 def open_risk(case: Case, customer: BookCustomer) -> int:
@@ -88,6 +97,8 @@ def _drawn(case: Case, agent: BookAgent) -> int:
     total = 0
     for currency, amount in case.read.credit_drawn(agent.path):
         if (currency or case.currency) != case.currency:
+            if not covers(case.actor.scope, agent.path):
+                raise RequestError(codes.STAKE_REFUSED, "This stake cannot be taken now.")
             message = f"What is drawn of the credit of the agent {agent.code} is not all in {case.currency}."
             raise RequestError(codes.CURRENCY_MISMATCH, message, details={"whose": f"agent {agent.code}"})
         total += amount

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.core.scope import ROOT
 
 Action = Literal[
     "place", "free_play", "settle", "roll_back", "limits", "request", "payments", "adjust", "markets", "alerts"
@@ -72,6 +73,17 @@ def is_permitted(actor: Actor, action: Action) -> bool:
     """Whether an actor's role allows an action."""
     grant = GRANTS[action].get(actor.role)
     return grant is not None and (not grant.flagged or action in actor.may)
+
+
+def check_whole(actor: Actor, name: str) -> None:
+    """Whether an actor acts on the whole book, as a command does that touches every customer's wagers.
+
+    Raises:
+        RequestError: `scope_forbidden`.
+    """
+    if actor.scope != ROOT:
+        message = f"{name} acts on the whole book; {actor.scope} is a part of it."
+        raise RequestError(codes.SCOPE_FORBIDDEN, message)
 
 
 def permit(actor: Actor, action: Action) -> Grant:

@@ -71,7 +71,8 @@ class Offer(Struct, frozen=True):
 class BookWager(Struct, frozen=True, array_like=True):
     """A wager as it stands; minor units. `revision` and `returned` are of its latest settlement, 0 without one.
 
-    `currency` is that of its amounts, `account` that of its customer's; None is the book's.
+    `path` is the agent's at acceptance, `home` that of the customer's agent now. `currency` is that of its amounts,
+    `account` that of its customer's; None is the book's.
     """
 
     id: str
@@ -94,6 +95,7 @@ class BookWager(Struct, frozen=True, array_like=True):
     ip: str | None
     currency: str | None
     account: str | None
+    home: str
 
 
 class BookMarket(Struct, frozen=True):
@@ -192,7 +194,7 @@ class Reader:
             RequestError: `wager_unknown`.
         """
         row = self._row(_WAGER_SQL + " WHERE w.id = ?", wager_id)
-        if row is None or not covers(self._scope, customer_path(row[4], row[3])):
+        if row is None or not covers(self._scope, customer_path(row[-1], row[3])):
             raise _unknown(codes.WAGER_UNKNOWN, "wager", "wagerId", wager_id)
         return _wager(row)
 
@@ -266,9 +268,10 @@ class Reader:
 _WAGER_SQL: Final = """
     SELECT w.id, w.wager_number, w.customer_id, c.code, w.agent_path, w.status, w.version, w.risk_cents, w.to_win_cents,
       w.is_freeplay, coalesce(s.result, ''), coalesce(s.revision, 0), coalesce(s.return_cents, 0), w.type, w.terms,
-      w.agent_id, w.channel, w.ip, w.currency, c.currency
-    FROM wagers w JOIN customers c ON c.id = w.customer_id LEFT JOIN settlements s ON s.wager_id = w.id
-      AND s.revision = (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)"""
+      w.agent_id, w.channel, w.ip, w.currency, c.currency, a.path
+    FROM wagers w JOIN customers c ON c.id = w.customer_id JOIN agents a ON a.id = c.agent_id
+      LEFT JOIN settlements s ON s.wager_id = w.id AND s.revision =
+        (SELECT max(l.revision) FROM settlements l WHERE l.wager_id = w.id)"""
 
 
 def _wager(row: tuple[Any, ...]) -> BookWager:

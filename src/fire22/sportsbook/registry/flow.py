@@ -47,6 +47,11 @@ class PendingWager(Struct, frozen=True, gc=False, array_like=True):
     status: str
     content: str
 
+    @property
+    def customer_id(self) -> str:
+        """Whose it is."""
+        return str(msgspec.json.decode(self.content)[1])
+
 
 class Registry(Flow):
     """Comes before all flows that look at wagers.
@@ -152,6 +157,18 @@ class Registry(Flow):
     def wager(self, wager_id: str) -> OpenWager | None:
         """An open wager."""
         return self._wagers.open.get(wager_id)
+
+    def owner_of(self, wager_id: str) -> str | None:
+        """The customer of a wager that is open, or waits to be accepted."""
+        open = self._wagers.open.get(wager_id)
+        if open is not None:
+            return open.customer_id
+        asked = self._asked.get(wager_id)
+        return None if asked is None else asked.customer_id
+
+    def is_over(self, wager_id: str) -> bool:
+        """Whether a wager was placed and is no longer open."""
+        return self._wagers.over(wager_id) is not None
 
     def legs_of(self, wager: facts.WagerPlaced) -> tuple[StruckLeg, ...]:
         """The legs of a wager that is not open, by the names that hold now."""

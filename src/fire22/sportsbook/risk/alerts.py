@@ -74,7 +74,7 @@ class Alerts(Flow):
     """
 
     name: ClassVar[str] = "risk"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(
         self, registry: Registry, balances: Balances, exposure: Exposure, rules: Iterable[type[Rule]] = RULES
@@ -428,7 +428,7 @@ class Alerts(Flow):
         agent_id = self._agent_id(alert)
         if agent_id:
             data = _encode(document(alert, agent_id))
-            target = f"user:{agent_id}"
+            target = f"user:agent:{agent_id}"
             self.out.stream(DIRECT, ROOT, "alert", alert.updated_ms, data, priority=CRITICAL, target=target)
 
     def _agent_id(self, alert: AlertRecord) -> str:

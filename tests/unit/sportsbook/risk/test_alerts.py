@@ -96,7 +96,7 @@ def test_a_critical_alert_is_said_at_once_and_to_its_agent(make: Make) -> None:
     said = [(record.topic, entry) for record, entry in entries(desk.folding.batches[-1])]
     assert {entry.priority for topic, entry in said if topic == "alerts"} == {3}
     (told,) = [entry for topic, entry in said if topic == "direct"]
-    assert (told.target, told.type, told.priority) == ("user:A1", "alert", 3)
+    assert (told.target, told.type, told.priority) == ("user:agent:A1", "alert", 3)
     assert msgspec.json.decode(told.data) == desk.alert()
     desk.bet("C1", 2_000)
     assert "direct" not in {record.topic for record, _ in entries(desk.folding.batches[-1])}

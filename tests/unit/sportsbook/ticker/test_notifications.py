@@ -95,7 +95,7 @@ def test_a_customer_is_told_what_others_did(
     book: Folding, type: str, data: dict[str, object], kind: str, text: str
 ) -> None:
     """A customer learns at once what became of a wager, a payment or a limit; nobody else is told."""
-    assert notified(book, type, data) == [("user:C1", kind, text)]
+    assert notified(book, type, data) == [("user:customer:C1", kind, text)]
 
 
 def test_corrections_and_roll_backs_are_told_as_such(book: Folding) -> None:
@@ -103,10 +103,10 @@ def test_corrections_and_roll_backs_are_told_as_such(book: Folding) -> None:
     notified(book, "wager.settled", SETTLED)
     again = SETTLED | {"revision": 2, "result": "loss", "returnMinor": 0, "previousReturnMinor": 2150}
     assert notified(book, "wager.resettled", again) == [
-        ("user:C1", "wager_settled", "Your wager 7 lost after a correction, 0.00 returned.")
+        ("user:customer:C1", "wager_settled", "Your wager 7 lost after a correction, 0.00 returned.")
     ]
     assert notified(book, "wager.reopened", PLACED | {"version": 2}) == [
-        ("user:C1", "wager_reopened", "Your wager 7 is open again.")
+        ("user:customer:C1", "wager_reopened", "Your wager 7 is open again.")
     ]
 
 
@@ -116,15 +116,15 @@ def test_a_wager_that_was_asked_for_and_not_accepted(book: Folding) -> None:
     assert notified(book, "wager.requested", asked) == []
     turned_down = WAGER | {"wagerId": "w2", "wagerNumber": 8, "status": "rejected", "reason": "over the limit"}
     assert notified(book, "wager.rejected", turned_down) == [
-        ("user:C1", "wager_rejected", "Your wager 8 was not accepted: over the limit.")
+        ("user:customer:C1", "wager_rejected", "Your wager 8 was not accepted: over the limit.")
     ]
 
 
 def test_agents_are_told_of_requests_in_their_tree(book: Folding) -> None:
     """Each agent above a customer learns of a payment to decide about; the customer, who asked, does not."""
     assert notified(book, "payment.requested", PAYMENT) == [
-        ("user:M1", "payment_requested", "C1 requests a deposit of 50.00."),
-        ("user:A7", "payment_requested", "C1 requests a deposit of 50.00."),
+        ("user:agent:M1", "payment_requested", "C1 requests a deposit of 50.00."),
+        ("user:agent:A7", "payment_requested", "C1 requests a deposit of 50.00."),
     ]
 
 

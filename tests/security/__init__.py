@@ -1,0 +1,1 @@
+"""Attacks that were found once, each of its kind, and whatever else somebody could try."""
