@@ -398,16 +398,18 @@ class Application:
 
     def _server(self) -> Server:
         websocket = EchoWebSocket if self.config.server.echo else WebSocket
-        table = rows(
+        routes = rows(
             self.service,
             session=Session(self.service, int(self.config.auth.session_hours * 3600)),
             operating=Operating(self.metrics.text, CONTENT_TYPE, self.health),
             files=Files(*page_folders()),
             websockets=websocket.paths,
+            commands=domain.COMMANDS,
         )
+        self.routes = Table(self.service, routes)
         app = application(
             self.service,
-            Table(self.service, table),
+            self.routes,
             lambda error: self.logger.error("request failed", exc_info=error),
         )
         return Server(

@@ -29,6 +29,7 @@ from fire22.sportsbook.betting.periods import PeriodKind
 from fire22.sportsbook.book.schema import Book
 from fire22.sportsbook.book.schema import book as book_of
 from fire22.sportsbook.book.schema.mapping import read_book_mapping
+from fire22.sportsbook.desk.commands import COMMANDS as DESK_COMMANDS
 from fire22.sportsbook.desk.execution import Desk, View, is_demo
 from fire22.sportsbook.desk.permits import FLAGS
 from fire22.sportsbook.exposure.flow import Exposures
@@ -45,6 +46,7 @@ from fire22.sportsbook.ticker.notifications import Notifications
 from fire22.sportsbook.ticker.wagers import Ticker
 
 __all__ = [
+    "COMMANDS",
     "FLAGS",
     "PERIODS",
     "QUESTIONS",
@@ -61,6 +63,9 @@ __all__ = [
     "report_key",
     "roles",
 ]
+
+# What the body of each command is read as.
+COMMANDS: Final = {name: kind.body for name, kind in DESK_COMMANDS.items()}
 
 # What can be asked, and the topic that the asker must be allowed to follow.
 QUESTIONS: Final = {"what-if": "exposure"}

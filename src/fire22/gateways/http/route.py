@@ -62,6 +62,7 @@ class Route(Struct, frozen=True, kw_only=True):
         cost: in units of a request that is answered from memory, as the limits of rates charge it.
         parameters: a struct whose fields are the query's parameters; others are refused. None: there are none.
         open_parameters: whether the query may hold more, which the handler checks.
+        headers: names of headers that a request must have beside those of HTTP itself.
         request: what the body holds; None where it holds nothing, or bytes that the domain reads.
         answer: what a good answer holds; None where that is no JSON, or the domain's own.
         changes: whether it changes something: then a page of another origin may not ask, and no cookie counts without
@@ -78,6 +79,7 @@ class Route(Struct, frozen=True, kw_only=True):
     cost: float = 1.0
     parameters: type[Struct] | None = None
     open_parameters: bool = False
+    headers: tuple[str, ...] = ()
     request: type | None = None
     answer: type | None = None
     changes: bool | None = None

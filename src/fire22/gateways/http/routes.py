@@ -4,11 +4,14 @@ A new address is a row here, and nowhere else. `route.py` says what a row holds 
 the API's document and the tests of rights are all made from these rows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from msgspec import Struct
 
 from fire22.gateways.http import archive
 from fire22.gateways.http.files import Files
+from fire22.gateways.http.openapi import COMMANDS, Description
 from fire22.gateways.http.operating import Alive, Health, Operating
 from fire22.gateways.http.reading import HistoryParameters, QueryParameters, Reading, View, ViewParameters
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Route
@@ -22,16 +25,23 @@ _TABLE: Final = 20.0  # thousands of rows
 
 
 def rows(
-    service: Service, *, session: Session, operating: Operating, files: Files, websockets: Iterable[str]
+    service: Service,
+    *,
+    session: Session,
+    operating: Operating,
+    files: Files,
+    websockets: Iterable[str],
+    commands: Mapping[str, type[Struct]],
 ) -> tuple[Route, ...]:
     """All routes.
 
     Args:
         websockets: the paths at which a WebSocket may be opened.
+        commands: what the body of each of the domain's commands is read as, by its name.
     """
     reading, writing = Reading(service), Writing(service)
     limits = service.limits
-    return (
+    described = (
         # Who is asking.
         Route(
             method="GET",
@@ -108,10 +118,11 @@ def rows(
         ),
         Route(
             method="POST",
-            path="/v1/commands/{name}",
+            path=COMMANDS,
             handler=writing.command,
             who=SIGNED_IN,
             summary="Perform a command of the domain once for each Idempotency-Key.",
+            headers=("Idempotency-Key",),
             body_bytes_max=limits.message_bytes_max,
             cost=_WRITE,
         ),
@@ -195,3 +206,4 @@ def rows(
             open_parameters=True,
         ),
     )
+    return (*described, Description(described, commands).row)
