@@ -17,6 +17,7 @@ import msgspec
 import uvicorn
 from msgspec import Raw
 
+from fire22 import __version__
 from fire22 import config as configuring
 from fire22.config import Config, Sections
 from fire22.core import codes, letter
@@ -405,6 +406,7 @@ class Application:
             files=Files(*page_folders()),
             websockets=websocket.paths,
             commands=domain.COMMANDS,
+            version=__version__,
         )
         self.routes = Table(self.service, routes)
         app = application(

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from fire22 import __version__
 from fire22.core import codes
 from fire22.core.message import Message
 from fire22.gateways.http.requests import JSON
@@ -34,9 +33,10 @@ class Description:
     Args:
         rows: the routes beside its own.
         commands: what the body of each of the domain's commands is read as, by its name.
+        version: of the program.
     """
 
-    def __init__(self, rows: Iterable[Route], commands: Mapping[str, type[Struct]]) -> None:
+    def __init__(self, rows: Iterable[Route], commands: Mapping[str, type[Struct]], version: str) -> None:
         self.row = Route(
             method="GET",
             path=PATH,
@@ -45,15 +45,15 @@ class Description:
             summary="This description of the HTTP interface.",
             open_parameters=True,
         )
-        self.body: bytes = msgspec.json.encode(document((*rows, self.row), commands))
+        self.body: bytes = msgspec.json.encode(document((*rows, self.row), commands, version))
 
     async def read(self, call: Call) -> Response:
         """The document."""
         return Response(self.body, media_type=JSON, headers={"cache-control": "no-cache"})
 
 
-def document(rows: Iterable[Route], commands: Mapping[str, type[Struct]]) -> Schema:
-    """The description of these routes; `commands` as of `Description`."""
+def document(rows: Iterable[Route], commands: Mapping[str, type[Struct]], version: str) -> Schema:
+    """The description of these routes; for the arguments see `Description`."""
     served = [row for row in rows if row.handler is not None]
     types = {type: None for row in served for type in (row.parameters, row.request, row.answer) if type is not None}
     known = list(dict.fromkeys((*types, *commands.values(), Message)))
@@ -72,7 +72,7 @@ def document(rows: Iterable[Route], commands: Mapping[str, type[Struct]]) -> Sch
     components["ErrorCode"] = {"enum": sorted(codes.ALL)}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Fire22 Flows", "version": __version__, "license": {"name": "Apache-2.0"}},
+        "info": {"title": "Fire22 Flows", "version": version, "license": {"name": "Apache-2.0"}},
         "paths": paths,
         "components": {
             "schemas": components,

@@ -32,12 +32,14 @@ def rows(
     files: Files,
     websockets: Iterable[str],
     commands: Mapping[str, type[Struct]],
+    version: str,
 ) -> tuple[Route, ...]:
     """All routes.
 
     Args:
         websockets: the paths at which a WebSocket may be opened.
         commands: what the body of each of the domain's commands is read as, by its name.
+        version: of the program.
     """
     reading, writing = Reading(service), Writing(service)
     limits = service.limits
@@ -206,4 +208,4 @@ def rows(
             open_parameters=True,
         ),
     )
-    return (*described, Description(described, commands).row)
+    return (*described, Description(described, commands, version).row)
