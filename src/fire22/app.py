@@ -55,8 +55,10 @@ from fire22.security.tokens import SignInCodes, Tokens, load_key
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
-from fire22.sources.kinds import MAKERS
-from fire22.sources.pipeline import BookSource
+from fire22.sources.kinds import BookAt
+from fire22.sources.opening import open_book
+from fire22.sources.pipeline import BookSource, Told
+from fire22.sources.reading import Pace
 from fire22.sportsbook import domain
 from fire22.storage import EmbeddedStorage
 from fire22.store.sqlite import NAME as STORE
@@ -308,17 +310,19 @@ class Application:
 
     def _book(self) -> BookSource:
         book = self.config.domain.book
-        rows = domain.book(book.mapping, book.currency)
-        source = BookSource(
-            MAKERS[book.kind](book.path, rows.outbox),
-            self.log,
-            domain=rows,
-            folder=self.config.folder,
-            poll_ms=book.poll_ms,
-            now_ms=now_ms,
+        told = Told(
             failed=self._failed("book", shown=False),  # its own status says more, and no longer than it holds
             rejected=self._row_rejected,
             let_go=lambda: self.desk.let_go() if self.desk is not None else None,
+        )
+        source = open_book(
+            BookAt(book.kind, book.path, domain.BOOK, (book.mapping, book.currency)),
+            self.log,
+            told,
+            folder=self.config.folder,
+            pace=Pace(poll_s=book.poll_ms / 1000),
+            apart=book.reader == "process",
+            now_ms=now_ms,
         )
         try:
             source.check()

@@ -1,9 +1,12 @@
-"""What every kind of book must do. Another kind of database joins by one more entry in BOOKS."""
+"""What every kind of book must do, whether a thread of the server's reads it or a process of its own.
+
+Another kind of database joins by one more entry in BOOKS.
+"""
 
 import contextlib
 import random
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,16 +15,17 @@ import pytest
 
 from fire22.core.errors import BookError
 from fire22.core.letter import ROW_REJECTED
-from fire22.sources import follower, pipeline
+from fire22.sources import follower
 from fire22.sources.base import Database
 from fire22.sources.follower import Follower
-from fire22.sources.kinds import MAKERS
+from fire22.sources.kinds import MAKERS, BookAt
 from fire22.sources.mirror.copy import Mirror
-from fire22.sources.pipeline import BookSource
+from fire22.sources.pipeline import ThreadedBook
 from fire22.sources.sqlite.install import install
 from fire22.sources.sqlite.reader import SqliteReader
-from tests.support.orders import TABLES, Orders, Running, reading
-from tests.support.storage import opened
+from tests.support import orders
+from tests.support.orders import TABLES, Orders, Running
+from tests.support.storage import Storage, opened
 
 
 class Book(Protocol):
@@ -29,6 +33,8 @@ class Book(Protocol):
 
     reader: type
     database: Database
+    at: BookAt
+    apart: bool
 
     def write(self, *statements: str) -> None:
         """One transaction of the user's own program."""
@@ -62,7 +68,9 @@ class SqliteFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "book.db"
-        self.database = MAKERS["sqlite"](str(self._path), Orders.outbox)
+        self.at = BookAt("sqlite", str(self._path), "tests.support.orders:Orders")
+        self.apart = False
+        self.database = self.at.make()[0]
         self._make(self._path)
 
     def _make(self, path: Path) -> None:
@@ -142,17 +150,26 @@ class SqliteFile:
 BOOKS: dict[str, Callable[[Path], Book]] = {"sqlite": SqliteFile}
 
 
-@pytest.fixture(params=sorted(BOOKS))
-def book(request: pytest.FixtureRequest, tmp_path: Path) -> Book:
+@pytest.fixture(params=[f"{kind} in a {place}" for kind in sorted(BOOKS) for place in ("thread", "process")])
+def book(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Book:
     """The book under test, with triggers."""
+    kind, _, place = request.param.partition(" in a ")
+    made = BOOKS[kind](tmp_path)
+    made.apart = place == "process"
+    # The process that reads finds what this suite makes of the book.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    return made
+
+
+@pytest.fixture(params=sorted(BOOKS))
+def near(request: pytest.FixtureRequest, tmp_path: Path) -> Book:
+    """The same, for tests that break the reader from within: it is read in a thread."""
     return BOOKS[request.param](tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the book more often than is sensible, so that nothing is waited for."""
-    for name in ("TRIM_S", "RETRY_S", "LOOK_S"):
-        monkeypatch.setattr(pipeline, name, 0.005)
+def reading(book: Book, folder: Path, storage: Storage) -> AbstractAsyncContextManager[Running]:
+    """A source at work on the book, ended in the end."""
+    return orders.reading(book.at, folder, storage, apart=book.apart)
 
 
 def order(id: int, name: str) -> str:
@@ -173,7 +190,7 @@ def test_every_kind_has_its_suite() -> None:
 async def test_each_change_is_told_once_in_commit_order(book: Book, tmp_path: Path) -> None:
     """An engineer reads what two programs wrote in the order of their commits, under the book's own ids."""
     book.write(order(1, "before"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(1)
         book.write(order(2, "a"), order(3, "b"))
         book.write("UPDATE orders SET name = 'A' WHERE id = 2")
@@ -189,7 +206,7 @@ async def test_a_backlog_of_any_size_is_read(book: Book, tmp_path: Path) -> None
     """What was written while no server ran is read in bounded batches, without a change missing."""
     names = [str(number) for number in range(3_500)]
     book.write(*(order(number, name) for number, name in enumerate(names)))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         assert await running.told(3_500) == [f"made {name}" for name in names]
 
 
@@ -198,13 +215,13 @@ async def test_a_header_is_told_with_its_details(book: Book, tmp_path: Path, hea
     """However the book's program orders what it writes in a transaction, the fact has all of it."""
     details = [line(1, 7, "x"), line(2, 7, "y")]
     book.write(*([order(7, "a"), *details] if header_first else [*details, order(7, "a")]))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         assert await running.told(1) == ["made a: x, y"]
 
 
 async def test_what_is_rolled_back_is_not_told(book: Book, tmp_path: Path) -> None:
     """A transaction that fails has never been."""
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         with pytest.raises(apsw.ConstraintError):
             book.write(order(1, "a"), order(1, "again"))
         book.write(order(2, "b"))
@@ -214,7 +231,7 @@ async def test_what_is_rolled_back_is_not_told(book: Book, tmp_path: Path) -> No
 async def test_a_row_that_is_written_again_tells_nothing(book: Book, tmp_path: Path) -> None:
     """An equal write is no change, and a deletion and an insert of one row in a transaction tell what differs."""
     book.write(order(1, "a"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(1)
         book.write("UPDATE orders SET name = name")
         book.write(order(2, "b"))
@@ -224,7 +241,7 @@ async def test_a_row_that_is_written_again_tells_nothing(book: Book, tmp_path: P
 async def test_a_row_that_cannot_be_used_costs_only_itself(book: Book, tmp_path: Path) -> None:
     """It is set aside in its place, with table, column and row; those around it are told."""
     book.write(order(1, "a"), "INSERT INTO orders(id, name) VALUES(2, NULL)", order(3, "b"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         events = await running.events(3)
         assert [each.type for each in events] == ["order.made", ROW_REJECTED, "order.made"]
         assert running.rejected == [(2, "orders.name is empty (row 2).")]
@@ -233,7 +250,7 @@ async def test_a_row_that_cannot_be_used_costs_only_itself(book: Book, tmp_path:
 async def test_what_is_in_the_log_is_trimmed(book: Book, tmp_path: Path) -> None:
     """The book does not grow: changes leave it but for the last one, and numbers are never given twice."""
     book.write(order(1, "a"), order(2, "b"), order(3, "c"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(3)
         await running.until(lambda: len(book.changes()) == 1)
         [last] = book.changes()
@@ -248,11 +265,11 @@ async def test_trimming_waits_for_who_writes(book: Book, tmp_path: Path) -> None
     book.write(order(1, "a"), order(2, "b"))
     async with opened(tmp_path / "flows.db") as storage:
         with book.writing():
-            async with reading(book.database, tmp_path, storage) as running:
+            async with reading(book, tmp_path, storage) as running:
                 await running.events(2)
             assert len(book.changes()) > 1
         book.write(order(3, "c"))
-        async with reading(book.database, tmp_path, storage) as running:
+        async with reading(book, tmp_path, storage) as running:
             assert await running.told(3) == ["made a", "made b", "made c"]
             await running.until(lambda: len(book.changes()) == 1)
             assert storage.log.last_seq == 3
@@ -263,7 +280,7 @@ async def test_a_restart_without_news_says_nothing(book: Book, tmp_path: Path) -
     book.write(order(1, "a"))
     async with opened(tmp_path / "flows.db") as storage:
         for _ in range(3):
-            async with reading(book.database, tmp_path, storage) as running:
+            async with reading(book, tmp_path, storage) as running:
                 await running.until(lambda: running.source.status().position == 1)
                 await running.until(lambda: running.source.status().read_up_to_ms > 0)
         assert storage.log.last_seq == 1
@@ -271,17 +288,17 @@ async def test_a_restart_without_news_says_nothing(book: Book, tmp_path: Path) -
 
 async def test_an_idle_book_is_not_written_to(book: Book, tmp_path: Path) -> None:
     """Where nothing is written, nothing is read and nothing trimmed: the watermark goes on all the same."""
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.until(lambda: running.source.status().read_up_to_ms > 0)
-        before = book.changes()
-        running.source._now_ms = lambda: 2_000_000_000_000
-        await running.until(lambda: running.source.status().read_up_to_ms == 2_000_000_000_000)
+        before, read_up_to_ms = book.changes(), running.source.status().read_up_to_ms
+        running.now_ms += 1
+        await running.until(lambda: running.source.status().read_up_to_ms > read_up_to_ms)
         assert (book.changes(), storage.log.last_seq, running.failures) == (before, 0, [])
 
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_reader_may_die_at_any_step(
-    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    near: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Before or after the mirror's commit, the log's, or the trimming: nothing is lost, and nothing told twice."""
     print(f"seed {seed}")
@@ -290,10 +307,10 @@ async def test_a_reader_may_die_at_any_step(
         (Mirror, "apply"),
         (Mirror, "fill"),
         (Mirror, "trim"),
-        (book.reader, "trim"),
-        (book.reader, "changes"),
+        (near.reader, "trim"),
+        (near.reader, "changes"),
         (Follower, "facts"),
-        (BookSource, "_append"),
+        (ThreadedBook, "append"),
     ):
         monkeypatch.setattr(owner, name, mortal(getattr(owner, name), rng))
     written: list[str] = []
@@ -302,15 +319,15 @@ async def test_a_reader_may_die_at_any_step(
         for _ in range(40):
             for _ in range(rng.randint(1, 4)):
                 written.append(f"n{len(written)}")
-                book.write(line(len(written), len(written), "x"), order(len(written), written[-1]))
-            running = Running(book.database, tmp_path, storage)
+                near.write(line(len(written), len(written), "x"), order(len(written), written[-1]))
+            running = Running(near.at, tmp_path, storage, apart=near.apart)
             with contextlib.suppress(Killed):
                 await running.events(len(written))
             deaths += running.task.done()
             with contextlib.suppress(Killed):
                 await running.stop()
         rng.random = lambda: 1.0  # type: ignore[method-assign]
-        async with reading(book.database, tmp_path, storage) as running:
+        async with reading(near, tmp_path, storage) as running:
             assert await running.told(len(written)) == [f"made {name}: x" for name in written]
             ids = [each.id for each in await running.events(len(written))]
         assert len(set(ids)) == len(written) == storage.log.last_seq
@@ -336,19 +353,19 @@ def mortal(does: Callable[..., Any], rng: random.Random) -> Callable[..., Any]:
 
 
 async def test_a_transaction_larger_than_a_group_is_read_whole(
-    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    near: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is more than fits in memory is taken in parts, and each change is told once."""
     monkeypatch.setattr(follower, "GROUP_ROWS", 10)
-    book.write(*(order(number, f"n{number}") for number in range(35)))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    near.write(*(order(number, f"n{number}") for number in range(35)))
+    async with opened(tmp_path / "flows.db") as storage, reading(near, tmp_path, storage) as running:
         assert await running.told(35) == [f"made n{number}" for number in range(35)]
 
 
 async def test_a_book_that_goes_away_and_comes_back(book: Book, tmp_path: Path) -> None:
     """While it is away that is said; then it is read on where it was."""
     book.write(order(1, "a"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(1)
         back = book.leave()
         await running.problem("book_missing")
@@ -361,7 +378,7 @@ async def test_a_book_that_goes_away_and_comes_back(book: Book, tmp_path: Path) 
 async def test_another_book_at_the_same_place(book: Book, tmp_path: Path) -> None:
     """It is noticed and read from its beginning, as the other book that it is."""
     book.write(order(1, "a"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(1)
         book.replace(order(1, "x"), order(2, "y"))
         assert await running.told(3) == ["made a", "made x", "made y"]
@@ -371,7 +388,7 @@ async def test_another_book_at_the_same_place(book: Book, tmp_path: Path) -> Non
 async def test_a_table_that_is_built_anew(book: Book, tmp_path: Path) -> None:
     """That its changes go unseen is said; once the triggers are back, what was written meanwhile is told."""
     book.write(order(1, "a"), order(2, "b"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(2)
         book.rebuild()
         book.write(order(3, "unseen"), "UPDATE orders SET name = 'A' WHERE id = 1", "DELETE FROM orders WHERE id = 2")
@@ -388,7 +405,7 @@ async def test_a_book_that_is_put_back_from_a_backup(book: Book, tmp_path: Path)
     book.write(order(1, "a"))
     restore = book.save()
     book.write(order(2, "b"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(2)
         restore()
         await running.problem("book_gap")
@@ -406,12 +423,12 @@ async def test_numbers_that_are_given_again_are_seen(book: Book, tmp_path: Path,
     restore = book.save()
     book.write(order(2, "b"), order(3, "c"))
     async with opened(tmp_path / "flows.db") as storage:
-        async with reading(book.database, tmp_path, storage) as running:
+        async with reading(book, tmp_path, storage) as running:
             await running.events(3)
         restore()
         for number in range(more):
             book.write(order(2 + number, "xyzuv"[number]))
-        async with reading(book.database, tmp_path, storage) as running:
+        async with reading(book, tmp_path, storage) as running:
             await running.problem("book_gap")
             assert storage.log.last_seq == 3
 
@@ -419,24 +436,24 @@ async def test_numbers_that_are_given_again_are_seen(book: Book, tmp_path: Path,
 async def test_a_new_log_gets_the_book_as_it_stands(book: Book, tmp_path: Path) -> None:
     """A log that has never heard of the book gets all its rows, though their changes are trimmed already."""
     book.write(order(1, "a"), line(1, 1, "x"), order(2, "b"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.until(lambda: len(book.changes()) == 1 and storage.log.last_seq == 2)
-    async with opened(tmp_path / "new.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "new.db") as storage, reading(book, tmp_path, storage) as running:
         assert await running.told(2) == ["imported a: x", "imported b"]
 
 
 async def test_a_log_that_is_older_than_what_was_trimmed(book: Book, tmp_path: Path) -> None:
     """It is not gone on with in silence: the message says what to do."""
     book.write(order(1, "a"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.events(1)
     for file in tmp_path.glob("flows.db*"):
         file.with_name(file.name.replace("flows", "old")).write_bytes(file.read_bytes())
     book.write(order(2, "b"))
-    async with opened(tmp_path / "flows.db") as storage, reading(book.database, tmp_path, storage) as running:
+    async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
         await running.until(lambda: len(book.changes()) == 1 and storage.log.last_seq == 2)
     async with opened(tmp_path / "old.db") as storage:
-        running = Running(book.database, tmp_path, storage)
+        running = Running(book.at, tmp_path, storage, apart=book.apart)
         with pytest.raises(BookError, match="was told up to 2, but this log has it only to 1") as caught:
             await running.task
         assert caught.value.code.name == "book_gap"
@@ -447,10 +464,10 @@ async def test_a_mirror_that_is_lost_is_made_again(book: Book, tmp_path: Path) -
     """Where log and book still meet, that is done without a word."""
     book.write(order(1, "a"), order(2, "b"))
     async with opened(tmp_path / "flows.db") as storage:
-        async with reading(book.database, tmp_path, storage) as running:
+        async with reading(book, tmp_path, storage) as running:
             await running.until(lambda: len(book.changes()) == 1 and storage.log.last_seq == 2)
         for file in tmp_path.glob("mirror-*"):
             file.unlink()
         book.write("UPDATE orders SET name = 'A' WHERE id = 1")
-        async with reading(book.database, tmp_path, storage) as running:
+        async with reading(book, tmp_path, storage) as running:
             assert await running.told(3) == ["made a", "made b", "changed A"]

@@ -22,7 +22,8 @@ WAIT_S = 60  # ends early; so long only on a machine that is busy with much else
 def make_config(folder: Path, book: Path | None = None, /, **sections: dict[str, Any]) -> app.Settings:
     """A configuration for a test: a free port, an open topic, and an end without waiting."""
     raw: dict[str, Any] = {"data": str(folder), "relay": {"open_topics": ["bench"]}}
-    raw["book"] = {"path": "" if book is None else str(book), "poll_ms": 2} | sections.pop("book", {})
+    raw["book"] = {"path": "" if book is None else str(book), "poll_ms": 2, "reader": "thread"}
+    raw["book"] |= sections.pop("book", {})
     raw["server"] = {"port": 0, "drain_s": 0} | sections.pop("server", {})
     return app.convert(raw | sections)
 

@@ -9,12 +9,15 @@ import msgspec
 
 from fire22.core.event import Event, decode_event
 from fire22.core.outbox import BookChange, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
-from fire22.sources.base import Database
-from fire22.sources.pipeline import BookSource
+from fire22.sources.kinds import BookAt
+from fire22.sources.opening import open_book
+from fire22.sources.pipeline import Told
+from fire22.sources.reading import Pace
 from tests.support.storage import Storage
 
 NOW_MS = 1_772_366_400_000
 WAIT_S = 60
+QUICK = Pace(poll_s=0.001, look_s=0.005, trim_s=0.005, retry_s=0.005)  # so that nothing is waited for
 TABLES = (
     "CREATE TABLE orders(id INTEGER PRIMARY KEY, name TEXT)",
     "CREATE TABLE lines(id INTEGER PRIMARY KEY, of, what)",
@@ -85,18 +88,16 @@ def _is_new(change: RowChange) -> bool:
 class Running:
     """A source at work, and what it told."""
 
-    def __init__(self, database: Database, folder: Path, storage: Storage) -> None:
+    def __init__(self, book: BookAt, folder: Path, storage: Storage, *, apart: bool = False) -> None:
         self.failures: list[str] = []
         self.rejected: list[tuple[int, str]] = []
-        self.source = BookSource(
-            database,
-            storage.log,
-            domain=Orders(),
-            folder=folder,
-            poll_ms=1,
-            now_ms=lambda: NOW_MS,
+        told = Told(
             failed=lambda error: self.failures.append(error.code.name),
             rejected=lambda number, why: self.rejected.append((number, why)),
+        )
+        self.now_ms = NOW_MS
+        self.source = open_book(
+            book, storage.log, told, folder=folder, pace=QUICK, apart=apart, now_ms=lambda: self.now_ms
         )
         self.storage = storage
         self.task = asyncio.create_task(self.source.run())
@@ -139,9 +140,9 @@ def _said(event: Event) -> str:
 
 
 @contextlib.asynccontextmanager
-async def reading(database: Database, folder: Path, storage: Storage) -> AsyncIterator[Running]:
+async def reading(book: BookAt, folder: Path, storage: Storage, *, apart: bool = False) -> AsyncIterator[Running]:
     """A source, ended in the end."""
-    running = Running(database, folder, storage)
+    running = Running(book, folder, storage, apart=apart)
     try:
         yield running
     finally:

@@ -134,6 +134,9 @@ BOOK_READONLY: Final = define("book_readonly", "The book cannot be written by th
 BOOK_SCHEMA: Final = define("book_schema", "A table or column that the triggers need is missing in the book.")
 BOOK_CORRUPT: Final = define("book_corrupt", "The book's database is damaged or not SQLite.")
 BOOK_GAP: Final = define("book_gap", "The book's changes and the log do not meet: one of them was restored.")
+BOOK_READER_ENDED: Final = define(
+    "book_reader_ended", "The process that reads the book has ended; another one is started.", temporary=True
+)
 BOOK_TRIGGERS_MISSING: Final = define(
     "book_triggers_missing",
     "The book's triggers are not those that were installed, so changes go unseen; install them again.",

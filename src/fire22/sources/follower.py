@@ -19,7 +19,7 @@ from fire22.core.outbox import BookChange, Domain, RowChange, Unusable, layout
 from fire22.core.times import to_text
 from fire22.sources.base import Database, HeldError, Reader, Standing
 from fire22.sources.mirror.copy import Mirror
-from fire22.sources.mirror.file import Fact, Position
+from fire22.sources.mirror.file import Fact, MirrorLock, Position
 
 BATCH_ROWS: Final = 1000
 GROUP_ROWS: Final = 50_000  # changes that are put in order together; a larger transaction is taken in parts
@@ -45,18 +45,24 @@ class Follower:
         self._database = database
         self._layout = layout(domain.outbox.tables).decode()
         self.book: Reader = database.open()
+        file = folder / f"mirror-{self.book.book_id}.db"
+        try:
+            self._lock = MirrorLock(file)
+        except BaseException:
+            self.book.close()
+            raise
         try:
             self.missing = self.book.missing()
             self.is_current = False
             self._trimmed = self.book.standing().trimmed_to
             stored = stored_position(self.book.book_id)
             self.position = stored or 0
-            file = folder / f"mirror-{self.book.book_id}.db"
             if stored is None:
                 _remove(file)  # of another log
             self.mirror = Mirror(file, domain, self._ambiguous(domain))
         except BaseException:
             self.book.close()
+            self._lock.release()
             raise
 
     def _ambiguous(self, domain: Domain) -> frozenset[str]:
@@ -77,6 +83,7 @@ class Follower:
         """Let go of book and mirror."""
         self.mirror.close()
         self.book.close()
+        self._lock.release()
 
     def look(self) -> bool:
         """Whether all triggers are there as they should be."""

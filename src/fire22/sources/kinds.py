@@ -1,10 +1,13 @@
 """The kinds of databases that a book can lie in. Another kind is one more folder or file, and one more row here."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from fire22.core.outbox import OutboxSchema
+from msgspec import Struct
+
+from fire22.core.outbox import Domain, OutboxSchema
 from fire22.sources.base import Database
 from fire22.sources.sqlite.reader import SqliteBook
 
@@ -12,3 +15,29 @@ from fire22.sources.sqlite.reader import SqliteBook
 MAKERS: Final[dict[str, Callable[[str, OutboxSchema], Database]]] = {
     "sqlite": lambda address, schema: SqliteBook(Path(address), schema),
 }
+
+
+class BookAt(Struct, frozen=True):
+    """A book and what is made of it, in words that another process understands.
+
+    Args:
+        kind: of the database.
+        address: where it is.
+        domain: what makes the domain: `module:callable`.
+        arguments: which that is called with.
+    """
+
+    kind: str
+    address: str
+    domain: str
+    arguments: tuple[str, ...] = ()
+
+    def make(self) -> tuple[Database, Domain]:
+        """The book's database, and what is made of its rows.
+
+        Raises:
+            Fire22Error: as the domain's maker says.
+        """
+        module, _, name = self.domain.partition(":")
+        domain: Domain = getattr(importlib.import_module(module), name)(*self.arguments)
+        return MAKERS[self.kind](self.address, domain.outbox), domain

@@ -1,6 +1,6 @@
 """The sportsbook as the application sees it: all that `app.py` takes of it, and what the program's commands ask of it.
 
-A process that folds takes `flows`, `decode`, `Settings.of_flows` and `answer`; one that reads a book, `book`. One that
+A process that folds takes `flows`, `decode`, `Settings.of_flows` and `answer`; one that reads a book, `BOOK`. One that
 serves clients takes `roles`, `decode`, `QUESTIONS`, `about` and `desk`, none of which needs a flow in the same process:
 the desk reads views and the book, and a question goes to the engine as a message.
 """
@@ -26,9 +26,6 @@ from fire22.sportsbook.betting.facts import FACTS
 from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.betting.periods import KINDS as PERIODS
 from fire22.sportsbook.betting.periods import PeriodKind
-from fire22.sportsbook.book.schema import Book
-from fire22.sportsbook.book.schema import book as book_of
-from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from fire22.sportsbook.desk.commands import COMMANDS as DESK_COMMANDS
 from fire22.sportsbook.desk.execution import Desk, View, is_demo
 from fire22.sportsbook.desk.permits import FLAGS
@@ -46,6 +43,7 @@ from fire22.sportsbook.ticker.notifications import Notifications
 from fire22.sportsbook.ticker.wagers import Ticker
 
 __all__ = [
+    "BOOK",
     "COMMANDS",
     "FLAGS",
     "PERIODS",
@@ -55,7 +53,6 @@ __all__ = [
     "Settings",
     "about",
     "answer",
-    "book",
     "decode",
     "desk",
     "flows",
@@ -63,6 +60,9 @@ __all__ = [
     "report_key",
     "roles",
 ]
+
+# What a source makes of the rows of a book: (mapping, currency) → `Book`; by name, for a process that only reads.
+BOOK: Final = "fire22.sportsbook.book.configured:book"
 
 # What the body of each command is read as.
 COMMANDS: Final = {name: kind.body for name, kind in DESK_COMMANDS.items()}
@@ -124,18 +124,6 @@ def about(settings: Settings) -> dict[str, Json]:
     """What a client is told of the book when it signs in: its currency, and how many decimals its amounts have."""
     currency = settings.book.currency
     return {"currency": currency, "decimals": Money(currency).decimals}
-
-
-def book(mapping: str, currency: str) -> Book:
-    """What a source makes of the rows of a book.
-
-    Args:
-        mapping: file that names its tables and columns; empty for a book of the demo schema.
-
-    Raises:
-        SetupError: `mapping_invalid`.
-    """
-    return book_of(read_book_mapping(Path(mapping), currency) if mapping else None)
 
 
 def desk(

@@ -24,6 +24,7 @@ from fire22.sportsbook.risk.alerts import RiskSettings
 
 Kind = Literal["sqlite"]  # of `sources/kinds.py`
 Address = Annotated[str, Meta(min_length=1)]
+Place = Literal["process", "thread"]  # where a book is read
 PollMs = Annotated[float, Meta(gt=0, le=60_000)]
 
 
@@ -36,12 +37,15 @@ class SourceSection(Struct, frozen=True):
         mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
             that is.
         poll_ms: how often to look for changes.
+        reader: reads the book in a process of its own, or in a thread of the server's, which needs less memory and
+            makes clients wait longer while much is written.
     """
 
     path: Address
     kind: Kind = "sqlite"
     mapping: str = ""
     poll_ms: PollMs = 5.0
+    reader: Place = "process"
 
 
 class BookSection(BookSettings, frozen=True):
@@ -53,6 +57,8 @@ class BookSection(BookSettings, frozen=True):
         mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
             that is.
         poll_ms: how often to look for changes.
+        reader: reads the book in a process of its own, or in a thread of the server's, which needs less memory and
+            makes clients wait longer while much is written.
         source_timeout_s: after which a silent book no longer holds the watermark back.
     """
 
@@ -60,6 +66,7 @@ class BookSection(BookSettings, frozen=True):
     path: str = ""
     mapping: str = ""
     poll_ms: PollMs = 5.0
+    reader: Place = "process"
     source_timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
 
 
@@ -124,7 +131,11 @@ def _of_sources(raw: dict[str, Any]) -> list[Problem]:
     count = len(sources) if isinstance(sources, list) else 0
     if count > 1:
         return [Problem("sources", f"there are {count}, and only one book can be followed")]
-    if count and isinstance(book, dict) and any(name in book for name in ("kind", "path", "mapping", "poll_ms")):
+    if (
+        count
+        and isinstance(book, dict)
+        and any(name in book for name in ("kind", "path", "mapping", "poll_ms", "reader"))
+    ):
         return [Problem("sources", "the book's database stands in `[book]` as well; say it once")]
     return []
 

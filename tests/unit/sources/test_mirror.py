@@ -8,8 +8,8 @@ import pytest
 from fire22.core.errors import StorageError
 from fire22.core.letter import ROW_REJECTED
 from fire22.core.outbox import RowChange
+from fire22.sources.kinds import BookAt
 from fire22.sources.sqlite.install import install
-from fire22.sources.sqlite.reader import SqliteBook
 from fire22.sportsbook.book.schema.order import ordered
 from tests.support.orders import Orders, Running, reading
 from tests.support.storage import opened
@@ -31,8 +31,8 @@ async def test_a_second_row_under_a_key_is_set_aside(tmp_path: Path) -> None:
     """Where the book does not hold an id to be unique, another row with it takes nobody's place: a dead letter."""
     book = made(tmp_path / "book.db", "INTEGER")
     book.execute("INSERT INTO orders VALUES(1, 'a')")
-    database = SqliteBook(tmp_path / "book.db", Orders.outbox)
-    async with opened(tmp_path / "flows.db") as storage, reading(database, tmp_path, storage) as running:
+    at = BookAt("sqlite", str(tmp_path / "book.db"), "tests.support.orders:Orders")
+    async with opened(tmp_path / "flows.db") as storage, reading(at, tmp_path, storage) as running:
         await running.events(1)
         book.execute("INSERT INTO orders VALUES(1, 'a')")  # the same again says nothing
         book.execute("INSERT INTO orders VALUES(1, 'other')")
@@ -47,8 +47,8 @@ async def test_a_row_that_is_replaced_is_changed(tmp_path: Path) -> None:
     """Where the id is unique, INSERT OR REPLACE is how a program writes a row anew."""
     book = made(tmp_path / "book.db", "INTEGER PRIMARY KEY")
     book.execute("INSERT INTO orders VALUES(1, 'a'); INSERT OR REPLACE INTO orders VALUES(1, 'b')")
-    database = SqliteBook(tmp_path / "book.db", Orders.outbox)
-    async with opened(tmp_path / "flows.db") as storage, reading(database, tmp_path, storage) as running:
+    at = BookAt("sqlite", str(tmp_path / "book.db"), "tests.support.orders:Orders")
+    async with opened(tmp_path / "flows.db") as storage, reading(at, tmp_path, storage) as running:
         assert await running.told(2) == ["made a", "changed b"]
     book.close()
 
@@ -69,9 +69,9 @@ async def test_a_damaged_mirror_is_said_and_can_be_made_again(tmp_path: Path, wh
     book.execute("BEGIN")
     book.executemany("INSERT INTO orders VALUES(?, ?)", [(number, f"n{number}" * 50) for number in range(300)])
     book.execute("COMMIT")
-    database = SqliteBook(tmp_path / "book.db", Orders.outbox)
+    at = BookAt("sqlite", str(tmp_path / "book.db"), "tests.support.orders:Orders")
     async with opened(tmp_path / "flows.db") as storage:
-        async with reading(database, tmp_path, storage) as running:
+        async with reading(at, tmp_path, storage) as running:
             await running.events(300)
             await running.until(lambda: book.execute("SELECT count(*) FROM fire22_changes").get == 1)
         [mirror] = tmp_path.glob("mirror-*.db")
@@ -80,11 +80,11 @@ async def test_a_damaged_mirror_is_said_and_can_be_made_again(tmp_path: Path, wh
         data[start:] = b"\xff" * (len(data) - start)
         mirror.write_bytes(data)
         book.execute("UPDATE orders SET name = 'changed' WHERE id = 7")
-        running = Running(database, tmp_path, storage)
+        running = Running(at, tmp_path, storage)
         with pytest.raises(StorageError, match=mirror.name) as caught:
             await running.task
         assert caught.value.code.name == "storage_corrupt"
         mirror.unlink()
-        async with reading(database, tmp_path, storage) as running:
+        async with reading(at, tmp_path, storage) as running:
             assert (await running.told(301))[-1] == "changed changed"
     book.close()

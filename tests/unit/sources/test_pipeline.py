@@ -16,15 +16,16 @@ from fire22.core.event import DEPTH_MAX, Event, decode_event, encode_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
 from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
 from fire22.log.base import SourcePosition
-from fire22.sources import pipeline
 from fire22.sources.follower import Follower
-from fire22.sources.pipeline import BookSource
+from fire22.sources.pipeline import ThreadedBook, Told
+from fire22.sources.reading import Pace
 from fire22.sources.sqlite import install as outbox
 from fire22.sources.sqlite.reader import SqliteBook
 from tests.support.storage import Storage, opened
 
 NOW_MS = 1_772_366_400_000
 WAIT_S = 60
+QUICK = Pace(poll_s=0.001, look_s=0.005, trim_s=0.005, retry_s=0.005)  # so that nothing is waited for
 AT = "2026-03-01T12:00:00.000+00:00"
 FORMER = f"""
     CREATE TABLE fire22_meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -84,13 +85,6 @@ class Things:
         return changes
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the book more often than is sensible, so that nothing is waited for."""
-    for name in ("TRIM_S", "RETRY_S", "LOOK_S"):
-        monkeypatch.setattr(pipeline, name, 0.005)
-
-
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
     """A user's database with triggers."""
@@ -112,16 +106,16 @@ def things_in(path: Path) -> SqliteBook:
     return SqliteBook(path, Things.outbox)
 
 
-def source_of(path: Path, storage: Storage, failed: Callable[[Fire22Error], None] = lambda _: None) -> BookSource:
+def source_of(path: Path, storage: Storage, told: Told | None = None) -> ThreadedBook:
     """A source that nobody runs yet."""
-    return BookSource(
+    return ThreadedBook(
         things_in(path),
         storage.log,
+        told or Told(),
         domain=Things(),
         folder=path.parent,
-        poll_ms=1,
+        pace=QUICK,
         now_ms=lambda: NOW_MS,
-        failed=failed,
     )
 
 
@@ -159,16 +153,11 @@ class Running:
     def __init__(self, path: Path, storage: Storage) -> None:
         self.failures: list[str] = []
         self.rejected: list[tuple[int, str]] = []
-        self.source = BookSource(
-            things_in(path),
-            storage.log,
-            domain=Things(),
-            folder=path.parent,
-            poll_ms=1,
-            now_ms=lambda: NOW_MS,
+        told = Told(
             failed=lambda error: self.failures.append(error.code.name),
             rejected=lambda number, why: self.rejected.append((number, why)),
         )
+        self.source = source_of(path, storage, told)
         self.storage = storage
         self.task = asyncio.create_task(self.source.run())
 
@@ -223,9 +212,7 @@ async def ending(path: Path, storage: Storage) -> Fire22Error:
     """What ends a source."""
     with pytest.raises(BookError) as caught:
         async with asyncio.timeout(WAIT_S):
-            await BookSource(
-                things_in(path), storage.log, domain=Things(), folder=path.parent, poll_ms=1, now_ms=lambda: NOW_MS
-            ).run()
+            await source_of(path, storage).run()
     return caught.value
 
 
@@ -393,9 +380,7 @@ async def test_recorded_book(tmp_path: Path) -> None:
     """A book that brings its own time says so, from the check before the start on."""
     book = make_book(tmp_path / "book.db", "recorded")
     async with opened(tmp_path / "other.db") as storage:
-        source = BookSource(
-            things_in(book), storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS
-        )
+        source = source_of(book, storage)
         source.check()
         assert source.status().recorded
     async with opened(tmp_path / "flows.db") as storage, reading(book, storage) as running:
@@ -414,9 +399,7 @@ async def test_a_book_of_a_former_version_goes_on(tmp_path: Path) -> None:
         known = Event("abc:1", "thing.made", "test", datetime.fromisoformat(AT), Raw(b'{"id":1,"name":"a"}'))
         await storage.log.append([encode_event(known)], SourcePosition("abc", "1"))
         with pytest.raises(BookError) as caught:
-            BookSource(
-                things_in(book), storage.log, domain=Things(), folder=tmp_path, poll_ms=1, now_ms=lambda: NOW_MS
-            ).check()
+            source_of(book, storage).check()
         assert "fire22 install-triggers" in caught.value.message
         make_things(book, "c")
         outbox.install(book, Things.outbox)
@@ -468,15 +451,7 @@ async def test_no_book(tmp_path: Path) -> None:
             ("bare.db", "book_missing"),
         ):
             told: list[Fire22Error] = []
-            source = BookSource(
-                things_in(tmp_path / name),
-                storage.log,
-                domain=Things(),
-                folder=tmp_path,
-                poll_ms=1,
-                now_ms=lambda: NOW_MS,
-                failed=told.append,
-            )
+            source = source_of(tmp_path / name, storage, Told(failed=told.append))
             with pytest.raises(BookError) as caught:
                 source.check()
             assert caught.value.code.name == code

@@ -9,6 +9,7 @@ make other facts: were a commit lost whose facts are in the log, nobody could sa
 """
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -53,6 +54,32 @@ class Position(Struct, frozen=True):
     number: int = 0
     witness: str = ""
     generation: str = ""
+
+
+class MirrorLock:
+    """Holds a mirror for one reader; the lock goes with the process, however it ends.
+
+    A server that was killed may leave a reader behind for a moment; it must not write beside the next one's.
+
+    Args:
+        path: of the mirror's file.
+
+    Raises:
+        StorageError: `storage_in_use`, temporary.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.with_name(path.name + ".lock").open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            message = f"Another process reads the book into {path.name}; it is waited for."
+            raise StorageError(codes.STORAGE_IN_USE, message, temporary=True) from None
+
+    def release(self) -> None:
+        """Let another reader have it."""
+        self._file.close()
 
 
 class MirrorFile:

@@ -90,7 +90,7 @@ class Desk:
         view: finds the documents that clients see; asked in the caller's thread.
         now_ms: the book's time; asked in the desk's own thread.
         read_file: device and inode of the book that this process reads now, None for none; another one at the path is
-            not opened before that has been let go (see `sources/pipeline.py`).
+            not opened before that has been let go (see `Host.let_go`, `sources/reading.py`).
     """
 
     def __init__(

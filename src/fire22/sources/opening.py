@@ -1,0 +1,31 @@
+"""Makes the source of a book: read in a process of its own, or in a thread of this one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fire22.log.base import Log
+from fire22.sources import wire
+from fire22.sources.kinds import BookAt
+from fire22.sources.pipeline import BookSource, ThreadedBook, Told
+from fire22.sources.process import ProcessBook
+from fire22.sources.reading import Pace
+
+
+def open_book(
+    book: BookAt, log: Log, told: Told, *, folder: Path, pace: Pace, apart: bool, now_ms: Callable[[], int]
+) -> BookSource:
+    """The source of a book; nothing is read before it runs.
+
+    Args:
+        told: is called about what the reader meets.
+        folder: where the mirror lies.
+        apart: whether a process of its own reads it; that goes by the system's clock.
+        now_ms: the wall clock.
+
+    Raises:
+        Fire22Error: the domain cannot be made.
+    """
+    database, domain = book.make()
+    if apart:
+        return ProcessBook(database, log, told, wire.Begin(book, str(folder.absolute()), pace))
+    return ThreadedBook(database, log, told, domain=domain, folder=folder, pace=pace, now_ms=now_ms)
