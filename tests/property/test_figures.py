@@ -193,7 +193,7 @@ def ended(accounts: Accounts, kind: str) -> dict[date, list[Entry]]:
     found: dict[date, list[Entry]] = {}
     for each in accounts.entries:
         first, after = accounts.calendar.span(kind, each.day)
-        if after <= accounts.today:
+        if after <= accounts.today and (kind == "month" or first >= accounts.told_from):
             found.setdefault(first, []).append(each)
     return found
 

@@ -229,12 +229,10 @@ class Recomputed:
         return [*known, len(open_wagers(self.told, scope))]
 
     def _gone(self, wager_id: str, at_ms: int) -> None:
-        """A wager that is deleted was none: not when it was accepted, where that is known."""
+        """A wager that is deleted was none: not when it was accepted."""
         story = [each for each in self.told if getattr(each.data, "wager_id", "") == wager_id]
-        settled = any(isinstance(each.data, facts.WagerSettled) for each in story)
-        accepted_ms = (
-            at_ms if settled else [each.at_ms for each in story if isinstance(each.data, facts.WagerPlaced)][-1]
-        )
+        placed = [each.at_ms for each in story if each.type in ("wager.placed", "wager.imported")]
+        accepted_ms = placed[-1] if placed else at_ms
         assert isinstance(story[0].data, facts.WagerFact)
         for scope in SCOPES:
             if covers(scope, story[0].data.path):

@@ -110,7 +110,7 @@ class Accounts:
     def __init__(self, told: Iterable[Told], calendar: Calendar) -> None:
         self.calendar = calendar
         self.entries: list[Entry] = []
-        self.before: list[Entry] = []  # customers of before the weeks that are kept: balances that belong to no period
+        self.before: list[Entry] = []  # of before the weeks that are kept: balances that belong to no period
         self.today: date | None = None
         self.began: date | None = None
         self.plans: dict[str, list[tuple[date, facts.CommissionPlan]]] = {}
@@ -129,6 +129,12 @@ class Accounts:
         """The first day that still takes late facts."""
         assert self.today is not None
         return self.calendar.week(self.today) - timedelta(days=7 * self.calendar.restate_weeks)
+
+    @property
+    def told_from(self) -> date:
+        """The first day of which there are reports."""
+        assert self.began is not None
+        return self.calendar.week(self.began) - timedelta(days=7 * self.calendar.restate_weeks)
 
     def _take(self, told: Told) -> None:
         data, at_ms = told.data, told.at_ms
@@ -175,9 +181,11 @@ class Accounts:
         if self.today is None:
             self.today = self.began = day
             soon = day + timedelta(days=1)
-            self.before = [each for each in self.entries if "new" in each.what and each.day < self.kept_from]
+            month = self.calendar.span("month", self.kept_from)[0]
+            old = [each for each in self.entries if each.day < self.kept_from]
+            self.before = [each for each in old if "new" in each.what or each.day < month]
             self.entries = [each for each in self.entries if each not in self.before]
-            stray = [each for each in self.entries if not self.kept_from <= each.day <= soon]
+            stray = [each for each in self.entries if each.day > soon]
             cells = {(each.path, each.customer, each.day) for each in stray}
             self.entries = [each._replace(day=day) if each in stray else each for each in self.entries]
             self.entries += [Entry(day, path, customer, {"late": 1}) for path, customer, _ in cells]
@@ -192,7 +200,8 @@ class Accounts:
 
     def _wager(self, type: str, data: facts.WagerFact, at_ms: int) -> None:
         what = self._what(type.partition(".")[2], data)
-        if what:
+        held = type == "wager.imported" and self.today is not None and self.calendar.day(at_ms) < self.kept_from
+        if what and not held:
             self._enter(at_ms, data.path, data.customer_id, what, data.wager_id)
 
     def _what(self, kind: str, data: facts.WagerFact) -> dict[str, int]:

@@ -270,27 +270,34 @@ class Accounts:
             account.today = None
 
     def gather_stray(self, today: int) -> None:
-        """At the first watermark: what lies before the weeks that are kept, or in the future, counts today."""
+        """At the first watermark: what is of before the weeks that are kept is of no period that is told from now on.
+
+        It is in the balances, and in the month that can still be restated. What is from the future counts today.
+        """
+        first = self.running.weeks[0]
         for _, leaf in sorted(self.leaves.items()):
-            for _, account in sorted(leaf.accounts.items()):
-                for day in sorted(day for day in account.days if day < self.running.weeks[0] or day > today + 1):
+            sheets: dict[int, AgentDay] = {}
+            for customer, account in sorted(leaf.accounts.items()):
+                for day in sorted(day for day in account.days if day < first):
+                    old = account.days.pop(day)
+                    self.cells.remove(old)
+                    self.came_long_ago(account, old.row.moved)
+                    old.row.opening = old.row.new = 0
+                    if day >= self.running.kept_from and old.row != CustomerDay():
+                        sheets.setdefault(day, {})[customer] = old.row
+                for day in sorted(day for day in account.days if day > today + 1):
                     stray = account.days.pop(day)
                     self.cells.remove(stray)
-                    money = leaf.days.pop(day, None)
-                    if stray.row.new and day < self.running.weeks[0]:
-                        self.came_long_ago(account, stray.row.opening)
-                        if money is not None:
-                            money.opening -= stray.row.opening
-                        stray.row.opening = stray.row.new = 0
-                        if stray.row == CustomerDay():
-                            if money is not None and any(day in each.days for each in leaf.accounts.values()):
-                                leaf.days[day] = money  # of the others on that day
-                            continue
                     cell = self._cell_to_change(account, today)
                     cell.add(stray.row)
                     cell.late += 1
+                    money = leaf.days.pop(day, None)
                     if money is not None:
                         leaf.day(today).add(money)
+            for day in [day for day in leaf.days if day < first]:
+                del leaf.days[day]
+            for day, sheet in sorted(sheets.items()):
+                self.sheets.put(day, leaf.path, sheet)
 
     # Days that are over.
 

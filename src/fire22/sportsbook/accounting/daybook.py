@@ -4,7 +4,9 @@ Figures, commissions and reports are sums of it.
 
 A fact counts on the day that holds its time. The watermark ends days, weeks and months. A fact that comes later, but
 within the weeks that are kept (`restate_weeks`, and the running one), still counts on its own day, and its periods are
-restated; one that is later still counts on the running day and is marked as late there.
+restated; one that is later still counts on the running day and is marked as late there. What a book held when it was
+connected is no such fact: an open wager of before the kept weeks counts in no report and no commission, as it is in no
+period of the key figures.
 
 Days of the running week are cells, one row for each customer and day, so that a commit group writes what it touched.
 When a week has ended, its cells are put together into one sheet for each agent and day, which stays encoded, also in
@@ -46,7 +48,7 @@ class Daybook(Flow):
     """
 
     name: ClassVar[str] = "daybook"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -192,6 +194,8 @@ class Daybook(Flow):
 
     def _wager(self, fact: Fact) -> None:
         move, accounts = self._book.move, self.accounts
+        if move.kind == "imported" and accounts.is_too_late(move.at_ms):
+            return
         told = move.opened or move.closed or move.fact
         leaf = accounts.leaves.get(told.path) or accounts.leaf(told.path)
         account = leaf.accounts.get(told.customer_id) or accounts.account(leaf, told.customer_id)

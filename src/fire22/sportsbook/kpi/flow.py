@@ -11,7 +11,8 @@ does is kept aside until its day begins. One that comes late, for a day that is 
 the figure at the start of the day alike: the `change` of today is what today's facts did. Liability nets, so it does
 where a commit group brings a scope nothing but late wagers; and what a book held when it was connected is no change.
 Nor is what a search finds of a bound on a day on which nothing has moved the scope's liability yet.
-Periods that are over are restated by the reports; what is too late for that counts on the running day, there and here.
+Periods that are over are restated by the reports; what is too late for that counts on the running day, there and here,
+unless the book held it when it was connected.
 Commission counts with the last moment of its week, once that is closed: in the running month at most.
 """
 
@@ -83,7 +84,7 @@ class Kpi(Flow):
     """
 
     name: ClassVar[str] = "kpi"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class Kpi(Flow):
         self._rows: KeptRows[ScopeRow] = KeptRows("scope", ScopeRow, JOURNAL_BYTES)
         self._running_row: Table[RunningPeriods] = Table("running", RunningPeriods)
         self._ahead: Table[Ahead] = Table("ahead", Ahead)
+        self._too_late: Table[int] = Table("too_late", int)  # when a wager counts whose own day was no longer restated
         self._sums = GroupSums()
         self._scopes: dict[str, ScopeFigures] = {}  # that have a document
         self._presence = Presence(self._sums, self._touch)
@@ -115,8 +117,8 @@ class Kpi(Flow):
 
     @property
     def tables(self) -> tuple[Table[object], ...]:
-        """Scopes, customers that are active or online, who has left of late, the running periods, and later ones."""
-        return (*self._rows.tables, *self._presence.tables, self._running_row, self._ahead)
+        """Scopes, customers that are active or online, who has left, running periods, later ones, wagers too late."""
+        return (*self._rows.tables, *self._presence.tables, self._running_row, self._ahead, self._too_late)
 
     def configure(self, settings: Raw) -> None:
         """Take the business day that holds from the next one on."""
@@ -270,7 +272,7 @@ class Kpi(Flow):
     def _moved(self, fact: Fact) -> None:
         move = self._book.move
         at_ms = move.at_ms
-        if at_ms < self._running.day_ms:
+        if at_ms < self._running.day_ms and move.kind != "imported":
             at_ms = self._counted(at_ms)
         if at_ms >= self._running.ends_ms and not self.watermark_ms:
             self._begin_day(at_ms)
@@ -300,8 +302,11 @@ class Kpi(Flow):
                 moved.timely = True
         if accepted:
             self._presence.wagered(moved, move.fact.customer_id, move.at_ms)
+            if at_ms != move.at_ms:
+                self._too_late.put(move.fact.wager_id, at_ms)
         elif move.gone_ms:
-            self._add(move.fact.path, move.gone_ms, FigureSums(wagers=-1))
+            counted_ms = self._too_late.pop(move.fact.wager_id) or move.gone_ms
+            self._add(move.fact.path, counted_ms, FigureSums(wagers=-1))
 
     def _of_another_day(self, move: Movement, at_ms: int, *, accepted: bool) -> None:
         """A wager of before the running day was so at its start already; what one ahead does is none of today's."""
@@ -388,6 +393,9 @@ class Kpi(Flow):
             self._touched[scope] = figures
         for key in sorted(key for key, one in self._ahead if one.starts_ms < day.end_ms):
             self._ahead.pop(key)
+        begun_ms = min(self._running.week_ms, self._running.month_ms)
+        for key in sorted(key for key, counted_ms in self._too_late if counted_ms < begun_ms):
+            self._too_late.pop(key)  # it is in no running period, as its own time is in none
 
     def _ahead_within(self, start_ms: int, end_ms: int) -> dict[str, Ahead]:
         """What was kept aside of a period, by scope."""

@@ -63,7 +63,7 @@ class Registry(Flow):
     """
 
     name: ClassVar[str] = "book"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -295,9 +295,12 @@ class Registry(Flow):
         if before is None:
             known = self._corrected(fact, wager, cash, state)
             kind, revenue, settled, counted = "resettled", known.returned - returned, 0, known.counted
+            accepted_ms = known.at_ms
         elif before.risk != risk or before.cash != cash or not _is_of(wager, before):
             raise _conflict(wager, before.risk, before.to_win, "The settlement is of another stake or customer.")
-        over = ClosedWager(state, risk, cash, wager.to_win_minor, wager.revision, returned, counted)
+        else:
+            accepted_ms = before.at_ms
+        over = ClosedWager(state, risk, cash, wager.to_win_minor, wager.revision, returned, counted, accepted_ms)
         self._wagers.end(id, over)
         self.move = Movement(kind, wager, fact.at_ms, None, before, revenue, 0, settled, returned, result)
 
@@ -332,14 +335,15 @@ class Registry(Flow):
         elif before.risk != wager.risk_minor or not _is_of(wager, before):
             raise _conflict(wager, before.risk, before.to_win, "The cancellation is of another stake or customer.")
         counted = known is None or known.counted
+        one = before or known
+        accepted_ms = one.at_ms if one is not None else 0
         gone_ms = 0
         if wager.status == "deleted":
             self._wagers.pop(id)  # it is gone from the book; its id may come again
-            if counted:
-                gone_ms = before.at_ms if before is not None else fact.at_ms
+            gone_ms = accepted_ms if counted else 0
         else:
             revision = known.revision if known is not None else 0
-            over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0, counted)
+            over = ClosedWager(state, wager.risk_minor, cash, wager.to_win_minor, revision, 0, counted, accepted_ms)
             self._wagers.end(id, over)
         handle = -cash if counted else 0
         revenue, settled = (known.returned - known.cash, handle) if known is not None else (0, 0)
@@ -366,6 +370,8 @@ class Registry(Flow):
         wager = expect(fact, facts.WagerReopened)
         known = self._rolled_back(wager)
         opened = self._admitted(fact, wager)
+        if known.at_ms:
+            opened = msgspec.structs.replace(opened, at_ms=known.at_ms)
         self._wagers.reopen(wager.wager_id, opened)
         self.keep_rate(fact, f"wager:{wager.wager_id}")
         was_settled = known.state in ("settled", "cashed_out")

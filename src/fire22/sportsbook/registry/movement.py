@@ -31,8 +31,7 @@ class Movement(Struct, gc=False):
         settled_handle: by which the cash risk of settled wagers moves.
         returned: what the latest settlement returned; 0 without one.
         result: of a settlement, as the book calls it.
-        gone_ms: of a wager that was deleted: when it had been accepted, or else when it was deleted; 0 if it was not
-            counted.
+        gone_ms: of a wager that was deleted: when it had been accepted; 0 if it was not counted.
     """
 
     kind: Kind

@@ -23,6 +23,7 @@ class ClosedWager(Struct, frozen=True, gc=False, array_like=True):
     Args:
         returned: 0 where it was never settled.
         counted: whether its stake is in the handle; that of a wager of before the connection is not.
+        at_ms: when it was accepted; 0 where that is not known.
     """
 
     state: State
@@ -32,6 +33,7 @@ class ClosedWager(Struct, frozen=True, gc=False, array_like=True):
     revision: int
     returned: int
     counted: bool = True
+    at_ms: int = 0
 
 
 _OVER: Final = 0x90 + len(ClosedWager.__struct_fields__)  # what the MessagePack of its short array begins with

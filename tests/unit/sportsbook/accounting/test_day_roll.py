@@ -280,6 +280,27 @@ def test_a_customer_of_nobody_knows_when_is_no_newcomer(clock_first: bool) -> No
     assert (figures["carry"], figures["balance"]) == (7.0, 7.0)
 
 
+@pytest.mark.parametrize("clock_first", [False, True])
+def test_what_a_book_held_when_it_was_connected_is_of_its_own_time(clock_first: bool) -> None:
+    """An open wager of May is in no figure of the day of connection, in no report, and no head of the commission."""
+    book = Book(made=domain.flows)
+    plan = {"agentId": "M1", "path": "/M1", "type": "per_head", "perHeadMinor": 1_500, "effectiveFrom": "1970-01-01"}
+    book.group([book.event("commission.plan_set", "01-01 00:00", **plan)])
+    (old, _), (recent, _) = book.lost("05-01 12:00", 2_200), book.lost("10-05 12:00", 700)
+    held = [msgspec.structs.replace(each, type="wager.imported") for each in (old, recent)]
+    clock = book.clock("10-06 01:00")
+    book.group([clock, *held] if clock_first else [*held, clock])
+    book.group([*book.lost("10-06 02:00", 1_100), book.clock("10-06 12:00")])
+    today: dict[str, Any] = msgspec.to_builtins(book.folding.documents["kpi", "/", ""])
+    assert (today["periods"]["day"]["handle"], today["periods"]["day"]["wagers"]) == (11.0, 1)
+    assert (today["handle"], today["pending"]) == (40.0, 2)
+    book.group([book.clock("10-07 01:00")])
+    assert book.handles("day") == {"2026-10-05": 7.0, "2026-10-06": 11.0}
+    assert day_report(book, "2026-10-06").get("late", 0) == 0
+    book.group([book.clock("10-14 01:00")])
+    assert book.commissions() == {"2026-09-29": 15.0, "2026-10-06": 15.0}
+
+
 def test_what_is_too_late_counts_on_the_same_day_everywhere() -> None:
     """The key figures of a day are those of its report: what is too late for its own day is in both, what is not in
     neither."""

@@ -23,10 +23,11 @@ MIDNIGHT = START_MS + 12 * HOUR
 class Book:
     """A kpi flow, fed by hand, one fact a group."""
 
-    def __init__(self) -> None:
+    def __init__(self, restated_from_ms: int = 0) -> None:
         registry = Registry()
         netted, self.unpaid = Netted(registry), Unpaid()
-        self.engine = Engine((registry, netted, Kpi(registry, netted, self.unpaid)), domain.decode)
+        kpi = Kpi(registry, netted, self.unpaid, lambda at_ms: at_ms < restated_from_ms)
+        self.engine = Engine((registry, netted, kpi), domain.decode)
         self.documents: dict[str, dict[str, Json]] = {}
         self._number = 0
         for code in ("M1", "M2"):
@@ -450,6 +451,36 @@ def test_a_wager_that_is_deleted_was_none() -> None:
     book.wager("wager.placed", MIDNIGHT + 2, "w3")
     book.wager("wager.cancelled", MIDNIGHT + 3, "w2", status="deleted")
     assert (book.period("day")["wagers"], book.period("month")["wagers"]) == (1, 1)
+
+
+def test_a_settled_wager_that_is_deleted_was_none() -> None:
+    """A wager of three days ago, lost and deleted today, takes nothing from today's; nor does one that was reopened."""
+    book = Book()
+    book.clock(START_MS)
+    for id in ("w1", "w2"):
+        book.wager("wager.placed", START_MS, id)
+    now_ms = START_MS + 3 * 24 * HOUR
+    book.clock(now_ms)
+    lost = {"riskMinor": 1100, "returnMinor": 0, "previousReturnMinor": 0, "result": "lost", "revision": 1}
+    book.wager("wager.settled", now_ms, "w1", **lost)
+    book.wager("wager.cancelled", now_ms + 1, "w1", status="deleted", settledReturnMinor=0)
+    book.wager("wager.cancelled", now_ms + 1, "w2", status="cancelled")
+    book.wager("wager.reopened", now_ms + 2, "w2", channel="web", status="accepted", version=2)
+    book.wager("wager.cancelled", now_ms + 3, "w2", status="deleted")
+    assert [book.period(kind)["wagers"] for kind in ("day", "week", "month")] == [0, 0, 0]
+
+
+def test_a_wager_too_late_for_its_day_is_deleted_where_it_counted() -> None:
+    """It counted on the day on which it was told of, and that day loses it; the days after it lose nothing."""
+    for days, left in ((0, [0, 0, 0]), (1, [0, 0, 0])):
+        book = Book(restated_from_ms=START_MS)
+        book.clock(START_MS)
+        book.wager("wager.placed", START_MS - 90 * 24 * HOUR)
+        assert [book.period(kind)["wagers"] for kind in ("day", "week", "month")] == [1, 1, 1]
+        now_ms = START_MS + days * 24 * HOUR
+        book.clock(now_ms)
+        book.wager("wager.cancelled", now_ms, status="deleted")
+        assert [book.period(kind)["wagers"] for kind in ("day", "week", "month")] == left
 
 
 def test_what_a_search_finds_is_no_change_of_a_day_without_facts(monkeypatch: pytest.MonkeyPatch) -> None:
