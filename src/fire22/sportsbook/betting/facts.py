@@ -210,13 +210,19 @@ class SelectionResult(FactData, frozen=True, gc=False):
     Args:
         result: 1 if it won.
         void: the share of a stake that goes back: 0, 0.5 or 1.
-        dead_heat: the share of a stake in play at full odds.
+        dead_heat: the share of a stake in play at full odds; above 0 for one that won.
     """
 
     selection_id: Id
     result: Annotated[int, Meta(ge=0, le=1)]
     void: Share = 0.0
     dead_heat: Share = 1.0
+
+    def __post_init__(self) -> None:
+        if self.void not in (0, 0.5, 1):
+            raise ValueError("`void` is 0, 0.5 or 1")
+        if self.result and not self.dead_heat:
+            raise ValueError("`deadHeat` of an outcome that won is above 0")
 
 
 class MarketResulted(FactData, frozen=True, gc=False):

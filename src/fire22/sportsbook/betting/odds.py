@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import lru_cache
-from math import prod
+from math import isfinite, prod
 from typing import Final, Literal, Protocol
 
 from fire22.sportsbook.betting.bounds import ODDS_MAX
@@ -44,6 +44,17 @@ def decimal_odds(american: int) -> Fraction:
     return 1 + (Fraction(american, 100) if american > 0 else Fraction(100, -american))
 
 
+def as_written(number: float) -> Fraction:
+    """A number of a book's row, to the last decimal of its shortest text.
+
+    Raises:
+        AmountError: it is beyond every number, as SQLite keeps `9e999`.
+    """
+    if not isfinite(number):
+        raise AmountError(f"a number is finite: {number}")
+    return Fraction(repr(float(number)))
+
+
 def struck_odds(decimal: float, american: int) -> Fraction:
     """The exact decimal odds of a price that a book keeps in both ways.
 
@@ -54,7 +65,7 @@ def struck_odds(decimal: float, american: int) -> Fraction:
     Raises:
         AmountError: the odds are not above 1.
     """
-    exact = checked(Fraction(repr(decimal)))
+    exact = checked(as_written(decimal))
     if abs(american) >= 100:
         shown = decimal_odds(american)
         if round(shown, ODDS_DECIMALS) == exact:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.sportsbook.betting.errors import AmountError
-from fire22.sportsbook.betting.odds import checked
+from fire22.sportsbook.betting.odds import as_written, checked
 
 ONE: Final = Fraction(1)
 HALF: Final = Fraction(1, 2)
@@ -146,9 +146,13 @@ def dead_heat_share(number: float) -> Fraction:
 
     It is the share of a few who are tied where the number is that, whole or rounded to the six decimals that a book's
     column has (0.333333 is a third), and otherwise exactly what is written: 0.0005 is a two-thousandth.
+
+    Raises:
+        AmountError: it is no finite number.
     """
-    few = Fraction(number).limit_denominator(_TIED_MAX)
-    return few if number in (float(few), float(round(few, 6))) else Fraction(repr(float(number)))
+    exact = as_written(number)
+    few = exact.limit_denominator(_TIED_MAX)
+    return few if number in (float(few), float(round(few, 6))) else exact
 
 
 def place_share(position: int, tied: int, places: int) -> Fraction:

@@ -4,7 +4,6 @@ Credit is a customer's and, where an agent has a limit of its own, the agent's: 
 together. What a customer draws is the open cash risk beyond the balance; nobody's winnings cover another's stakes.
 """
 
-from fractions import Fraction
 from math import floor
 
 from msgspec import Struct
@@ -12,6 +11,7 @@ from msgspec import Struct
 from fire22.core.errors import Details, RequestError
 from fire22.core.scope import covers
 from fire22.sportsbook.betting import codes
+from fire22.sportsbook.betting.odds import as_written
 from fire22.sportsbook.desk.case import Case
 from fire22.sportsbook.desk.reads import BookAgent, BookCustomer
 from fire22.sportsbook.desk.settings import DeskSettings
@@ -28,8 +28,11 @@ def largest_wager(customer: BookCustomer, agents: list[BookAgent], house: DeskSe
     """The most that a customer may risk on one wager, or None where nobody limits it.
 
     A player's own limit counts times the bet factor, rounded down. 0 is no limit of its own.
+
+    Raises:
+        AmountError: the bet factor is no finite number.
     """
-    own = floor(customer.max_wager * Fraction(customer.bet_factor).limit_denominator(1_000_000))
+    own = floor(customer.max_wager * as_written(customer.bet_factor).limit_denominator(1_000_000))
     limits = [Limit(own, f"customer {customer.code}")] if customer.max_wager > 0 else []
     limits += [Limit(agent.max_wager, f"agent {agent.code}") for agent in agents if agent.max_wager > 0]
     if house.max_wager_minor > 0:
@@ -95,8 +98,8 @@ def _drawn(case: Case, agent: BookAgent) -> int:
         RequestError: `currency_mismatch`, some of it is in another one.
     """
     total = 0
-    for currency, amount in case.read.credit_drawn(agent.path):
-        if (currency or case.currency) != case.currency:
+    for currency, amount in case.read.credit_drawn(agent.path, case.currency):
+        if currency != case.currency:
             if not covers(case.actor.scope, agent.path):
                 raise RequestError(codes.STAKE_REFUSED, "This stake cannot be taken now.")
             message = f"What is drawn of the credit of the agent {agent.code} is not all in {case.currency}."

@@ -15,9 +15,10 @@ from fire22.core.codes import Code
 from fire22.core.errors import RequestError
 from fire22.core.scope import ancestors, covers, customer_path
 from fire22.sportsbook.betting import codes
-from fire22.sportsbook.betting.odds import struck_odds
+from fire22.sportsbook.betting.bounds import MINOR_MAX, SUM_MINOR_MAX
+from fire22.sportsbook.betting.odds import as_written, struck_odds
 from fire22.sportsbook.betting.payoff import Bet
-from fire22.sportsbook.betting.settlement import LOSS, NONE, GradedLeg, LegResult, dead_heat_share, place_share
+from fire22.sportsbook.betting.settlement import LOSS, NONE, ONE, GradedLeg, LegResult, dead_heat_share, place_share
 from fire22.sportsbook.betting.terms import Terms
 from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book.changes import NewLeg
@@ -146,25 +147,34 @@ class Reader:
 
     def open_risk(self, customer_id: str) -> list[tuple[str | None, int]]:
         """The cash that a customer has at risk in open wagers, minor units, by the currency that the wagers say."""
-        sql = """SELECT currency, sum(risk_cents) FROM wagers
+        sql = f"""SELECT currency, {_RISK} FROM wagers
             WHERE customer_id = ? AND status = 'accepted' AND NOT is_freeplay GROUP BY currency"""
         return [(currency, risk) for currency, risk in self._rows(sql, customer_id)]
 
-    def credit_drawn(self, path: str) -> list[tuple[str | None, int]]:
+    def credit_drawn(self, path: str, own: str) -> list[tuple[str, int]]:
         """What the customers of an agent's sub-tree have at risk beyond their balances, minor units, by the currencies
-        of the wagers and, where that draws credit, of the balances."""
-        sql = """
-            WITH below AS (SELECT c.id, c.currency, c.balance_cents AS balance
+        of the balances; and, with nothing, every currency of a wager that is another one than its customer's balance
+        is in: nobody knows what such a wager draws.
+
+        Args:
+            own: the book's currency, which amounts are in that say none.
+        """
+        sql = f"""
+            WITH below AS (SELECT c.id, coalesce(c.currency, ?2) AS currency,
+                min(max(c.balance_cents, -{SUM_MINOR_MAX}), {SUM_MINOR_MAX}) AS balance
                 FROM agents a JOIN customers c ON c.agent_id = a.id
                 WHERE a.path = ?1 OR substr(a.path, 1, length(?1) + 1) = ?1 || '/'),
-              open AS (SELECT w.customer_id AS id, w.currency, sum(w.risk_cents) AS risk FROM wagers w
+              open AS (SELECT w.customer_id AS id, coalesce(w.currency, ?2) AS currency, {_RISK} AS risk FROM wagers w
                 WHERE w.customer_id IN (SELECT id FROM below) AND w.status = 'accepted' AND NOT w.is_freeplay
-                GROUP BY w.customer_id, w.currency),
+                GROUP BY w.customer_id, coalesce(w.currency, ?2)),
               drawn AS (SELECT b.id, b.currency, coalesce(sum(o.risk), 0) - b.balance AS amount
-                FROM below b LEFT JOIN open o ON o.id = b.id GROUP BY b.id HAVING amount > 0)
+                FROM below b LEFT JOIN open o ON o.id = b.id AND o.currency = b.currency
+                GROUP BY b.id HAVING amount > 0)
             SELECT currency, sum(amount) FROM drawn GROUP BY currency
-            UNION ALL SELECT DISTINCT o.currency, 0 FROM open o JOIN drawn d ON d.id = o.id"""
-        return [(currency, amount) for currency, amount in self._rows(sql, path)]
+            UNION ALL SELECT DISTINCT iif(o.currency = ?2, b.currency, o.currency), 0 FROM open o JOIN below b
+              ON b.id = o.id WHERE o.currency <> b.currency AND o.risk > 0"""
+        rows = self._connection.execute(sql, (path, own))
+        return [(currency, amount) for currency, amount in rows]
 
     def agents(self, path: str) -> list[BookAgent]:
         """The agents from the top down to a path."""
@@ -177,7 +187,7 @@ class Reader:
         """A selection, its market and its game.
 
         Raises:
-            RequestError: `market_unknown`.
+            RequestError: `market_unknown`, or `event_invalid` where its odds are no finite number.
         """
         sql = """
             SELECT s.id, m.id, m.status, m.closes_at, e.status, s.odds_american, s.odds_decimal, m.line
@@ -185,6 +195,7 @@ class Reader:
         row = self._row(sql, selection_id)
         if row is None:
             raise _unknown(codes.MARKET_UNKNOWN, "selection", "selectionId", selection_id)
+        as_written(row[6])
         return Offer(*row)
 
     def wager(self, wager_id: str) -> BookWager:
@@ -265,6 +276,9 @@ class Reader:
         return iter(self._connection.execute(sql, (value,)))
 
 
+# An amount beyond all bounds is set aside by the figures; here it must not overflow the sum of the others.
+_RISK: Final = f"sum(min(risk_cents, {MINOR_MAX}))"
+
 _WAGER_SQL: Final = """
     SELECT w.id, w.wager_number, w.customer_id, c.code, w.agent_path, w.status, w.version, w.risk_cents, w.to_win_cents,
       w.is_freeplay, coalesce(s.result, ''), coalesce(s.revision, 0), coalesce(s.return_cents, 0), w.type, w.terms,
@@ -295,7 +309,7 @@ def _leg(row: tuple[Any, ...], places: int) -> GradedLeg:
     if won is None:
         return GradedLeg(odds)
     deduction = deducted(percent)
-    result = LegResult(bool(won), Fraction(void), dead_heat_share(shared), deduction)
+    result = LegResult(bool(won), as_written(void), dead_heat_share(shared) if won else ONE, deduction)
     if not places or result.void == 1 or (position is None and known < places):
         return GradedLeg(odds, result)
     share = NONE if position is None else place_share(position, tied, places)
@@ -305,7 +319,7 @@ def _leg(row: tuple[Any, ...], places: int) -> GradedLeg:
 
 def deducted(percent: float) -> Fraction:
     """The share of the winnings that is kept; never all of them."""
-    return min(Fraction(repr(float(percent))) / 100, DEDUCTED_MAX)
+    return min(as_written(percent) / 100, DEDUCTED_MAX)
 
 
 def _unknown(code: Code, what: str, field: str, id: str) -> RequestError:

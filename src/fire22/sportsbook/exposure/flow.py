@@ -75,7 +75,7 @@ class Exposures(Flow):
     """
 
     name: ClassVar[str] = "exposure"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()

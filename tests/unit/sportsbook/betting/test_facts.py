@@ -104,3 +104,13 @@ def test_a_time_needs_its_offset() -> None:
 def test_event_types_are_dotted_lower_case() -> None:
     """The names of the facts follow the protocol."""
     assert all(name.count(".") == 1 and name == name.lower() for name in FACTS)
+
+
+@pytest.mark.parametrize("wrong", [{"deadHeat": 0}, {"void": 0.3}, {"deadHeat": 1.5}])
+def test_a_result_that_cannot_be_is_set_aside(wrong: dict[str, object]) -> None:
+    """A winner of whom a dead heat leaves nothing, and a third of a stake that is void, are not counted as a win."""
+    told = {"marketId": "m", "results": [{"selectionId": "a", "result": 1, **wrong}]}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(told, facts.MarketResulted)
+    loser = {"marketId": "m", "results": [{"selectionId": "a", "result": 0, "deadHeat": 0}]}
+    assert msgspec.convert(loser, facts.MarketResulted).results[0].dead_heat == 0

@@ -153,6 +153,54 @@ def test_an_agents_credit_is_counted_in_one_currency(shop: Shop) -> None:
     shop.placed(19_900)
 
 
+def test_an_agents_credit_is_not_drawn_in_one_currency_by_a_balance_in_another(shop: Shop) -> None:
+    """Somebody below with 100.00 dollars who risks 99.00 pounds: nobody knows what that draws of the agent's credit."""
+    (other,) = shop.rows(
+        "SELECT c.id FROM customers c JOIN agents a ON a.id = c.agent_id WHERE a.path LIKE ? AND c.id <> ?"
+        " ORDER BY c.code LIMIT 1", f"{shop.top}/%", shop.customer,
+    )[0]  # fmt: skip
+    code = str(shop.one("SELECT code FROM customers WHERE id = ?", other))
+    shop.set("customers", other, balance_cents=10_000, max_wager_cents=50_000, bet_factor=1.0)
+    wager = shop.done("wager.place", shop.wager(9_900) | {"customerId": code})["wagerId"]
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 30000 WHERE path = ?", (shop.top,))
+    whose = {"whose": f"agent {shop.top[1:]}"}
+    shop.set("wagers", wager, currency="GBP")
+    error = shop.refused("wager.place", shop.wager(10_000))
+    assert (error.code.name, error.details) == ("currency_mismatch", whose)
+    shop.set("wagers", wager, currency="USD")
+    shop.set("customers", other, currency="JPY")
+    assert shop.refused("wager.place", shop.wager(10_000)).details == whose
+    shop.set("wagers", wager, currency="JPY")  # its own, and covered
+    shop.placed(10_000)
+
+
+def test_numbers_beyond_all_bounds_stop_nobody_else(shop: Shop) -> None:
+    """An infinite bet factor, price or share is refused with a sentence, and an absurd stake overflows no sum."""
+    shop.set("customers", shop.customer, bet_factor=float("inf"))
+    assert shop.refused("wager.place", shop.wager()).code.name == "event_invalid"
+    shop.set("customers", shop.customer, bet_factor=1.0)
+    shop.set("selections", shop.selections[0][0], odds_decimal=float("inf"))
+    assert shop.refused("wager.place", shop.wager()).code.name == "event_invalid"
+    shop.set("selections", shop.selections[0][0], odds_decimal=1.909091)
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 30000 WHERE path = ?", (shop.top,))
+    for wager in [shop.placed(100), shop.placed(100)]:
+        shop.set("wagers", wager, risk_cents=2**63 - 1)
+    assert shop.refused("wager.place", shop.wager()).code.name == "credit_exceeded"
+
+
+def test_an_infinite_share_of_a_dead_heat_refuses_its_own_wagers(shop: Shop) -> None:
+    """As does none at all for a winner; that of a loser is nothing to anybody."""
+    wager = shop.placed(10_000)
+    selection = shop.selections[0][0]
+    shop.set("selections", selection, result=1, dead_heat=float("inf"))
+    body = {"wagerId": wager}
+    assert shop.refused("wager.settle", body).code.name == "event_invalid"
+    shop.set("selections", selection, dead_heat=0.0)
+    assert shop.refused("wager.settle", body).code.name == "event_invalid"
+    shop.set("selections", selection, result=0)
+    assert shop.done("wager.settle", body)["returnMinor"] == 0
+
+
 def test_a_held_wager_needs_credit_when_it_is_accepted(tmp_path: Path) -> None:
     """The customer's, and that of the agents above."""
     shop = Shop(tmp_path / "book.db", DeskSettings("review", 2_000))
