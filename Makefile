@@ -13,7 +13,7 @@ TESTS ?=
 # Files of tests go to as many processes as there are cores; JOBS=0 runs them in one, in order.
 JOBS ?= auto
 
-.PHONY: help demo test soak check docs format bench requirements clean
+.PHONY: help demo test soak check docs format bench fuzz fuzz-api requirements clean
 
 help:
 	@echo "make demo    run an invented book and the server on it  (DATA= HOST= PORT= RATE= SEED=)"
@@ -23,6 +23,8 @@ help:
 	@echo "make docs    build the documents                        (build/docs/site/index.html)"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
 	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
+	@echo "make fuzz    broken input for every decoder             (SECONDS=600)"
+	@echo "make fuzz-api   requests made from the description of the interface  (CASES=10000)"
 	@echo "make conformance   the Autobahn WebSocket suite         (CASES='9.* 12.* 13.*' leaves some out)"
 
 demo: .venv/server.stamp
@@ -60,6 +62,16 @@ format: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m bench
 
+SECONDS ?= 600
+CASES ?= 10000
+SEEDED := $(if $(SEED),--seed $(SEED))
+
+fuzz: .venv/dev.stamp
+	@$(BIN)/python -m tests.security.fuzz --seconds $(SECONDS) $(SEEDED)
+
+fuzz-api: .venv/security.stamp
+	@$(BIN)/python -m tests.security.api_cases --cases $(CASES) $(SEEDED)
+
 # Pins every requirement anew; needs uv. Addresses of registries stay out: uv.lock is not kept.
 requirements:
 	uv lock --quiet --upgrade
@@ -90,6 +102,11 @@ requirements:
 .venv/docs.stamp: requirements/docs.txt .venv/server.stamp
 	@echo "Installing what builds the documents ..."
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/docs.txt
+	@touch $@
+
+.venv/security.stamp: requirements/security.txt .venv/dev.stamp
+	@echo "Installing what looks for faults ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/security.txt
 	@touch $@
 
 # Takes minutes: every mutant runs the tests that should notice it.

@@ -342,7 +342,7 @@ async def test_without_a_book_there_are_no_commands(tmp_path: Path) -> None:
     """A server that events reach by its API alone has nothing to act on."""
     async with app.running(make_config(tmp_path / "data")) as bare:
         answer = await act(bare, "wager.place", {}, "k")
-        assert (answer.status, answer.code) == (501, "not_supported")
+        assert (answer.status, answer.code) == (400, "not_supported")
 
 
 @pytest.mark.parametrize(

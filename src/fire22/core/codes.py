@@ -71,7 +71,7 @@ NOT_SUBSCRIBED: Final = define("not_subscribed", "There is no subscription to th
 SUBSCRIPTIONS_EXCEEDED: Final = define(
     "subscriptions_exceeded", "The connection has `subscriptions_max` subscriptions already."
 )
-NOT_SUPPORTED: Final = define("not_supported", "The field is reserved and not served by this version.", status=501)
+NOT_SUPPORTED: Final = define("not_supported", "What was asked for is reserved, or not served here.")
 MESSAGE_UNSAYABLE: Final = define(
     "message_unsayable", "A message holds a value that cannot be delivered here; it was left out."
 )
