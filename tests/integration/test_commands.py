@@ -168,7 +168,7 @@ async def test_a_wager_from_its_place_to_its_roll_back(server: app.Application, 
         assert (settled["status"], settled["returnMinor"]) == ("settled", 0)
         assert (await heard(talk, "wagers"))["result"] == "loss"
         told = await own.message(lambda message: message.type == "notification" and "lost" in str(message.data))
-        assert told.target == f"user:{shop.customer}"
+        assert told.target == f"user:customer:{shop.customer}"
         for key, name, action in (
             ("w4", "wager.void", "cancelled"), ("w5", "wager.reopen", "placed"), ("w6", "wager.cancel", "cancelled"),
         ):  # fmt: skip
