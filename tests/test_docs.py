@@ -28,7 +28,6 @@ from fire22.sportsbook.demo import agents as tree
 from fire22.sportsbook.demo.catalogue import FULL
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.commands import COMMANDS
-from fire22.sportsbook.desk.permits import GRANTS
 from fire22.sportsbook.risk.rules import RULES
 from fire22.sportsbook.roles import roles
 
@@ -136,10 +135,12 @@ def test_every_command_on_the_book_is_in_the_protocol_with_its_fields_and_roles(
         for word in re.findall(r"\b\w+\b", re.sub(r"\[.*|, and .*", "", written[name].replace("legs: [", ""))):
             assert word in fields(kind.body), f"{name} has no {word}"
     section_of_roles = section(COMMANDS_PAGE, "## Who may use them")
-    for kind in COMMANDS.values():
-        for role, grant in GRANTS[kind.action].items():
-            assert f"`{role}`" in section_of_roles
-            assert not grant.flagged or f"`{kind.action}` in" in section_of_roles
+    allowed = {re.sub(r" with .*", "_free", row[0]).replace("`", ""): row[1] for row in rows(section_of_roles)}
+    for role, each in roles(()).items():
+        for name, grant in each.commands.items():
+            (row,) = [said for names, said in allowed.items() if name in names.split(", ")]
+            assert f"`{role}`" in row, f"{name}: {role}"
+            assert not grant.flagged or f"`{COMMANDS[name].flag}` in" in row, name
 
 
 def fields(type: Any) -> set[str]:

@@ -197,7 +197,13 @@ class Application:
             idle_ms=config.log.idle_ms,
             failed=self._failed("log"),
         )
-        self.desk = domain.desk(config.domain, view=self._document, now_ms=self._book_ms, read_file=self._read_file)
+        self.desk = domain.desk(
+            config.domain,
+            view=self._document,
+            now_ms=self._book_ms,
+            grants=access.grants,
+            read_file=self._read_file,
+        )
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
         self.service = self._service(access)
         self.connections = Connections(self.service, tasks)

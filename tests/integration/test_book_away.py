@@ -16,7 +16,7 @@ import uvloop
 from fire22 import app, process
 from fire22.core import codes
 from fire22.core.errors import SetupError
-from fire22.sportsbook.desk import execution
+from fire22.sportsbook.desk import orders
 from tests.integration.inside import make_book, make_config, until
 from tests.integration.test_commands import Shop
 from tests.integration.test_http import Answer, request
@@ -116,14 +116,14 @@ async def test_a_command_is_not_answered_from_a_file_that_was_replaced_meanwhile
         shop.connection.close()
         copy = path.with_name("copy.db")
         shutil.copy(path, copy)
-        record = execution._record
+        record = orders.record
 
         def replace(*arguments: Any) -> None:
             record(*arguments)
             if copy.exists():
                 copy.replace(path)
 
-        monkeypatch.setattr(execution, "_record", replace)
+        monkeypatch.setattr(orders, "record", replace)
         answer = await request(server, "POST", "/v1/commands/wager.place", body, Idempotency_Key="k")
         assert (answer.status, answer.code) == (503, "book_missing")
         await told(server, lambda found: not found)

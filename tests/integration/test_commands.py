@@ -15,6 +15,8 @@ import pytest_asyncio
 import uvloop
 
 from fire22 import app
+from fire22.core.role import Grant, Role
+from fire22.sportsbook import domain
 from fire22.sportsbook.book import database
 from tests.integration.inside import Talk, make_book, make_config, talking, until
 from tests.integration.test_http import Answer, request
@@ -29,6 +31,7 @@ from pathlib import Path
 from fire22.security.principal import Principal
 from fire22.sportsbook.desk import execution
 from fire22.sportsbook.desk.settings import DeskSettings
+from fire22.sportsbook.roles import roles
 
 class Cut(execution.Desk):
     def _perform(self, *arguments):
@@ -37,7 +40,8 @@ class Cut(execution.Desk):
 
 async def main():
     desk = Cut(Path(sys.argv[1]), settings=DeskSettings(busy_timeout_s=5.0), currency="USD",
-               view=lambda *_: None, now_ms=lambda: time.time_ns() // 1_000_000)
+               view=lambda *_: None, now_ms=lambda: time.time_ns() // 1_000_000,
+               grants=lambda role: roles(())[role].commands)
     await desk.act(Principal("test", "admin", "/", 0), sys.argv[2], sys.argv[3].encode(), sys.argv[4])
 
 asyncio.run(main())
@@ -363,3 +367,21 @@ async def test_a_session_names_the_commands_of_its_user(
     commands = set(msgspec.convert(answer.json["commands"], list[str]))
     assert has <= commands
     assert not lacks & commands
+
+
+async def test_four_eyes_over_http(server: app.Application, shop: Shop) -> None:
+    """A clerk is told what waits, another person finds it and approves, and the clerk's key then has the result."""
+    clerk = Role(commands={"balance.adjust": Grant(alone_max_minor=1_000)})
+    roles = domain.roles(()) | {"clerk": clerk}
+    server.service.access.replace(roles)
+    body = {"customerId": shop.customer, "kind": "bonus", "amountMinor": 1_001, "reason": "goodwill"}
+    asked = await done(server, "balance.adjust", body, "f1", token=token(server, "clerk", subject="ann"))
+    assert asked["status"] == "pending"
+    admin = token(server, "admin", subject="bob")
+    waiting: Any = (await request(server, "GET", "/v1/approvals", token=admin)).json["approvals"]
+    assert [(each["approvalId"], each["askedBy"]) for each in waiting] == [(asked["approvalId"], "staff:ann")]
+    assert (await request(server, "GET", "/v1/approvals", token=token(server, "auditor"))).json == {"approvals": []}
+    decided = await done(server, "approval.approve", {"approvalId": asked["approvalId"]}, "f2", token=admin)
+    again = await act(server, "balance.adjust", body, "f1", token=token(server, "clerk", subject="ann"))
+    assert (again.json["repeat"], again.json["result"]) == (True, decided["result"])
+    server.service.access.replace(domain.roles(()))

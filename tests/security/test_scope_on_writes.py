@@ -11,14 +11,19 @@ import pytest
 from msgspec import Raw
 
 from fire22.core.question import REACH, Outside, Question
+from fire22.core.role import Grant, Role
 from fire22.core.scope import customer_path
+from fire22.security.access import Access
 from fire22.sportsbook import domain
 from fire22.sportsbook.betting.facts import FACTS
 from fire22.sportsbook.desk.commands import COMMANDS
 from fire22.sportsbook.reach import TOUCHES
+from fire22.sportsbook.roles import roles
 from tests.support.folding import Folding
 from tests.support.shop import Alert, Shop, Who
 
+# A role that may give each command wherever the scope allows it.
+ABLE: Final = {"approval.approve": "admin", "approval.reject": "admin"}
 PLACES: Final = ("foreign", "parent", "sibling", "absent")
 
 # Commands: what each is about, made new in the book.
@@ -74,6 +79,11 @@ def _customer(**more: Any) -> Callable[[Shop], dict[str, Any]]:
     return lambda shop: {"customerId": shop.code} | more
 
 
+def _held_adjustment(shop: Shop) -> dict[str, Any]:
+    body = _customer(kind="bonus", amountMinor=100_001, reason="test")(shop)
+    return {"approvalId": shop.done("balance.adjust", body, Who("clerk", "clerk"))["approvalId"]}
+
+
 BODIES: Final[dict[str, Callable[[Shop], dict[str, Any]]]] = {
     "wager.place": lambda shop: shop.wager(100),
     "wager.accept": _held,
@@ -95,6 +105,8 @@ BODIES: Final[dict[str, Callable[[Shop], dict[str, Any]]]] = {
     "payment.fail": _payment("approve"),
     "payment.charge_back": _payment("complete"),
     "balance.adjust": _customer(kind="bonus", amountMinor=100, reason="test"),
+    "approval.approve": _held_adjustment,
+    "approval.reject": _held_adjustment,
     "alert.acknowledge": _alert,
     "alert.close": _alert,
 }
@@ -103,7 +115,9 @@ BODIES: Final[dict[str, Callable[[Shop], dict[str, Any]]]] = {
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop whose customer is below a third-level agent."""
-    shop = Shop(tmp_path_factory.mktemp("scopes") / "book.db")
+    clerk = Role(commands={"balance.adjust": Grant(alone_max_minor=100_000)})
+    access = Access(roles(()) | {"clerk": clerk})
+    shop = Shop(tmp_path_factory.mktemp("scopes") / "book.db", grants=access.grants)
     yield shop
     shop.desk.close()
 
@@ -136,14 +150,14 @@ def test_commands(shop: Shop, name: str) -> None:
     of, codes = COMMANDS[name].of, set()
     body = BODIES[name](shop)
     for place in PLACES:
-        who = Who("m", "service", scope_of(shop, place))
+        who = Who("m", ABLE.get(name, "service"), scope_of(shop, place))
         error = shop.refused(name, absent(body) if place == "absent" else body, who)
         shown = error.code.name, tuple(error.details or ())
         codes.add(shown)
     assert len(codes) == 1, "what is outside is refused as what is not there"
     ((code, _),) = codes
     assert code == "scope_forbidden" if of == "book" else code.endswith("_unknown")
-    own = Who("m", "service", "/" if of == "book" else shop.tree)
+    own = Who("m", ABLE.get(name, "service"), "/" if of == "book" else shop.tree)
     shop.done(name, body, own)
 
 

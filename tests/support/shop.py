@@ -10,11 +10,17 @@ from msgspec import Struct
 
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
+from fire22.core.role import Kind
 from fire22.core.scope import covers
+from fire22.security.access import Access
 from fire22.sportsbook.desk.execution import ALERTS, Desk
+from fire22.sportsbook.desk.permits import Grants
 from fire22.sportsbook.desk.settings import DeskSettings
+from fire22.sportsbook.roles import roles
 from tests.support.demo_book import DemoBook
 from tests.support.storage import START_MS
+
+ACCESS: Final = Access(roles(()))
 
 
 class Who(Struct, frozen=True):
@@ -24,6 +30,16 @@ class Who(Struct, frozen=True):
     role: str = "admin"
     scope: str = "/"
     may: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What its role says."""
+        return ACCESS.kind(self.role)
+
+    @property
+    def user(self) -> str:
+        """Among all."""
+        return f"{self.kind}:{self.subject}"
 
 
 class Alert(Struct, frozen=True):
@@ -41,20 +57,16 @@ class Shop(DemoBook):
 
     Args:
         house: the platform's rules.
+        grants: what each role may do; by default as in a new installation.
     """
 
-    def __init__(self, path: Path, house: DeskSettings | None = None) -> None:
+    def __init__(self, path: Path, house: DeskSettings | None = None, grants: Grants = ACCESS.grants) -> None:
         super().__init__(path)
         self.alerts: dict[str, Alert] = {}
         self.now_ms = START_MS + 1000
         self.number = 0
-        self.desk = Desk(
-            path,
-            settings=msgspec.structs.replace(house or DeskSettings(), busy_timeout_s=0.02, pending_max=2),
-            currency="USD",
-            view=self.view,
-            now_ms=lambda: self.now_ms,
-        )
+        self._house = msgspec.structs.replace(house or DeskSettings(), busy_timeout_s=0.02, pending_max=2)
+        self.desk = self.desk_of(grants)
         (self.customer, self.code, self.tree) = self.rows(
             "SELECT c.id, c.code, a.path FROM customers c JOIN agents a ON a.id = c.agent_id"
             " WHERE a.level = 3 ORDER BY c.code LIMIT 1"
@@ -75,6 +87,17 @@ class Shop(DemoBook):
                 odds = round(1 + (price / 100 if price > 0 else -100 / price), 6)
                 self.set("selections", selection, odds_american=price, odds_decimal=odds)
         self.told()
+
+    def desk_of(self, grants: Grants) -> Desk:
+        """A desk on this book."""
+        return Desk(
+            self.path,
+            settings=self._house,
+            currency="USD",
+            view=self.view,
+            now_ms=lambda: self.now_ms,
+            grants=grants,
+        )
 
     def view(self, topic: str, scope: str, key: str) -> dict[str, Json] | None:
         """A document of a view."""
@@ -102,11 +125,11 @@ class Shop(DemoBook):
         assert (answer["command"], answer["repeat"]) == (name, False)
         return dict(answer["result"])
 
-    def refused(self, name: str, body: dict[str, Any], who: Who = ADMIN) -> RequestError:
+    def refused(self, name: str, body: dict[str, Any], who: Who = ADMIN, key: str = "") -> RequestError:
         """A command that must be refused and change nothing."""
         before = self.dump()
         with pytest.raises(RequestError) as caught:
-            self.do(name, body, who)
+            self.do(name, body, who, key)
         assert self.dump() == before
         return caught.value
 

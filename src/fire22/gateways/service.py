@@ -60,6 +60,9 @@ class Desk(Protocol):
     def commands(self, actor: Principal) -> Sequence[str]:
         """The names of the commands that an actor may give."""
 
+    def approvals(self, actor: Principal) -> Awaitable[bytes]:
+        """The commands that wait for a second person, as an actor may see them, as JSON."""
+
 
 class Follow(Struct, frozen=True):
     """A checked subscription."""
@@ -244,12 +247,25 @@ class Service:
             RequestError: `not_supported`, `command_invalid`, or what the domain says, now or in the future.
         """
         self.check_current(principal)
+        desk = self._book_desk()
+        if key is None:
+            raise RequestError(codes.COMMAND_INVALID, "A command needs an Idempotency-Key header.")
+        return desk.act(principal, name, body, key)
+
+    def _book_desk(self) -> Desk:
         if self._desk is None:
             message = "This server serves no book that commands could act on; those of the demo schema it can."
             raise RequestError(codes.NOT_SUPPORTED, message)
-        if key is None:
-            raise RequestError(codes.COMMAND_INVALID, "A command needs an Idempotency-Key header.")
-        return self._desk.act(principal, name, body, key)
+        return self._desk
+
+    def approvals(self, principal: Principal) -> Awaitable[bytes]:
+        """The commands that wait for a second person, as JSON: those that a principal may decide about, or has
+        asked for, within the own scope.
+
+        Raises:
+            RequestError: `not_supported`.
+        """
+        return self._book_desk().approvals(principal)
 
     def commands(self, principal: Principal) -> Sequence[str]:
         """The commands that a principal may give here; none where there is no book that they could act on."""

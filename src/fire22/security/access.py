@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.core.role import Kind, Role
+from fire22.core.role import Grant, Kind, Role
 from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.core.topic import Topic
 from fire22.security.principal import Principal
@@ -20,6 +20,10 @@ class Access:
         self._roles = roles
         self._rights = {"publish": self.check_publish, "operate": self.check_operate}
 
+    def replace(self, roles: Mapping[str, Role]) -> None:
+        """Answer by another table from now on."""
+        self._roles = roles
+
     @property
     def roles(self) -> tuple[str, ...]:
         """The names of the roles."""
@@ -29,6 +33,11 @@ class Access:
         """What the users are that hold a role; of one that there is not, `staff`."""
         found = self._roles.get(role)
         return found.kind if found is not None else "staff"
+
+    def grants(self, role: str) -> Mapping[str, Grant]:
+        """What a role may do by commands, by their names; nothing, where there is no such role."""
+        found = self._roles.get(role)
+        return found.commands if found is not None else {}
 
     def scope(self, principal: Principal, topic: Topic, wanted: str | None) -> str:
         """The scope that a request is served with: the wanted one, or the principal's own.

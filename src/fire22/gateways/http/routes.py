@@ -129,6 +129,14 @@ def rows(
             cost=_WRITE,
         ),
         Route(
+            method="GET",
+            path="/v1/approvals",
+            handler=writing.approvals,
+            who=SIGNED_IN,
+            summary="The commands that wait for a second person, as the caller may see them.",
+            cost=_WRITE,
+        ),
+        Route(
             method="POST",
             path="/v1/dead-letters/{seq}/replay",
             handler=writing.replay_letter,

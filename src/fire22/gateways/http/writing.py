@@ -68,6 +68,10 @@ class Writing:
         answer = await self._service.act(call.principal, call.request.path_params["name"], call.body, key)
         return Response(answer, media_type=JSON)
 
+    async def approvals(self, call: Call) -> Response:
+        """The commands that wait for a second person."""
+        return Response(await self._service.approvals(call.principal), media_type=JSON)
+
     async def replay_letter(self, call: Call) -> Response:
         """Fold a dead letter's event again, as it is or corrected; answered once that is durable."""
         asked = parse(call.body, Replay) if call.body.strip() else Replay()

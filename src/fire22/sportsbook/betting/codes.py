@@ -23,6 +23,13 @@ LIMIT_EXCEEDED: Final = define(
 CREDIT_EXCEEDED: Final = define(
     "credit_exceeded", "The customer's balance and credit do not cover the amount.", status=409
 )
+APPROVAL_UNKNOWN: Final = define("approval_unknown", "Nothing of this id waits for an approval.", status=404)
+APPROVAL_REJECTED: Final = define(
+    "approval_rejected", "Another person rejected the command; with another key it is asked for anew.", status=409
+)
+APPROVAL_EXPIRED: Final = define(
+    "approval_expired", "Nobody decided about the command in time; with another key it is asked for anew.", status=409
+)
 STAKE_REFUSED: Final = define("stake_refused", "The stake cannot be taken now.", status=409)
 WAGER_TYPE_UNKNOWN: Final = define(
     "wager_type_unknown", "Nobody knows wagers of this type here, so none is paid.", status=409

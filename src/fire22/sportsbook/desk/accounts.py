@@ -7,6 +7,7 @@ from fire22.core.errors import Details, RequestError
 from fire22.core.message import Json
 from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.betting import payments
+from fire22.sportsbook.betting.bounds import MINOR_MAX
 from fire22.sportsbook.betting.payments import State
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
@@ -33,7 +34,15 @@ def set_limit(case: Case, command: commands.SetLimit) -> Done:
     case.write([changes.SetLimit(customer.id, credit, largest, case.now_ms)])
     before = _limits(customer.credit_limit, customer.max_wager)
     after = _limits(credit, largest)
-    return Done(f"customer:{customer.code}", {"customerId": customer.code} | after, before, after)
+    result = {"customerId": customer.code} | after
+    amount = _raised(customer.credit_limit, customer.max_wager, credit, largest)
+    return Done(f"customer:{customer.code}", result, before, after, customer.code, amount)
+
+
+def _raised(credit: int, largest: int, new_credit: int, new_largest: int) -> int:
+    """By how much limits are raised at most; 0 of the largest wager is no limit, and above all."""
+    top = MINOR_MAX
+    return max(0, new_credit - credit, (new_largest or top) - (largest or top))
 
 
 def set_status(case: Case, command: commands.SetCustomerStatus) -> Done:
@@ -49,7 +58,7 @@ def set_status(case: Case, command: commands.SetCustomerStatus) -> Done:
         case.write([changes.SetCustomerStatus(customer.id, command.status, case.now_ms)])
     result: dict[str, Json] = {"customerId": customer.code, "status": command.status}
     after: dict[str, Json] = {"status": command.status, "reason": command.reason}
-    return Done(f"customer:{customer.code}", result, {"status": customer.status}, after)
+    return Done(f"customer:{customer.code}", result, {"status": customer.status}, after, customer.code)
 
 
 def request(case: Case, command: commands.RequestPayment) -> Done:
@@ -108,6 +117,8 @@ def adjust(case: Case, command: commands.AdjustBalance) -> Done:
         result,
         {"balanceMinor": customer.balance},
         {"balanceMinor": after, "kind": command.kind, "reason": command.reason},
+        customer.code,
+        abs(command.amount_minor),
     )
 
 
@@ -154,4 +165,5 @@ def _paid(case: Case, payment_id: str, before: dict[str, Json]) -> Done:
         "direction": payment.direction,
         "amountMinor": payment.amount,
     }
-    return Done(f"payment:{payment.id}", result, before, {"status": _state(payment)})
+    after: dict[str, Json] = {"status": _state(payment)}
+    return Done(f"payment:{payment.id}", result, before, after, payment.customer, payment.amount)

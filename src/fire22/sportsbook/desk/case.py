@@ -7,11 +7,12 @@ from msgspec import Struct
 
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
+from fire22.core.role import Grant
 from fire22.sportsbook.betting import codes
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.book.changes import Change, ModifyWager, PlaceWager
 from fire22.sportsbook.book.writer import check_minor
-from fire22.sportsbook.desk.permits import Actor, Grant
+from fire22.sportsbook.desk.permits import Actor
 from fire22.sportsbook.desk.reads import Reader
 from fire22.sportsbook.desk.settings import DeskSettings
 
@@ -23,12 +24,16 @@ class Done(Struct, frozen=True):
         entity: what it was done to, as `wager:<id>`.
         result: for the answer.
         before, after: for the audit.
+        customer: whose it is; empty is the whole book's.
+        amount_minor: how much money it is about, as what a role may do alone is measured.
     """
 
     entity: str
     result: Mapping[str, Json]
     before: Mapping[str, Json] = {}
     after: Mapping[str, Json] = {}
+    customer: str = ""
+    amount_minor: int = 0
 
 
 class Case(Struct, frozen=True):
@@ -36,6 +41,8 @@ class Case(Struct, frozen=True):
 
     Args:
         name: of the command.
+        grant: what the actor's role grants of it.
+        free_play: whether the actor may let a customer bet the house's money.
         house: the platform's own rules.
         currency: the book's, of all amounts of commands and of the limits.
         new_id: makes an id of the book.
@@ -45,6 +52,7 @@ class Case(Struct, frozen=True):
     name: str
     actor: Actor
     grant: Grant
+    free_play: bool
     house: DeskSettings
     currency: str
     now_ms: int

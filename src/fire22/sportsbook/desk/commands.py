@@ -15,7 +15,7 @@ from fire22.sportsbook.betting.bounds import (
     SignedMinor,
     Time,
 )
-from fire22.sportsbook.desk.permits import Action
+from fire22.sportsbook.desk.permits import Flag
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=500)]
@@ -242,40 +242,52 @@ class DecideAlert(Command, frozen=True):
     note: Text = ""
 
 
+class DecideApproval(Command, frozen=True):
+    """`approval.approve`, `approval.reject`: about a command that waits for a second person."""
+
+    approval_id: Id
+    note: Text = ""
+
+
 class Kind(Struct, frozen=True):
-    """A command: what its body is read as, and what its role must allow.
+    """A command.
 
     Args:
+        body: what its body is read as.
+        flag: what a user's token can list, where a role grants it only to users that carry it.
         of: what it touches: one customer's, for who acts on that customer's part of the tree; or the whole book, for
             who acts on all of it.
     """
 
     body: type[Command]
-    action: Action
+    flag: Flag | None = None
     of: Literal["customer", "book"] = "customer"
 
 
+FREE_PLAY: Final = "wager.place_free"  # what a role needs, beside `wager.place`, to bet the house's money
 COMMANDS: Final[dict[str, Kind]] = {
     "wager.place": Kind(PlaceWager, "place"),
-    "wager.accept": Kind(AcceptWager, "settle"),
-    "wager.reject": Kind(RejectWager, "settle"),
-    "wager.settle": Kind(SettleWager, "settle"),
-    "wager.cash_out": Kind(CashOutWager, "settle"),
-    "wager.void": Kind(VoidWager, "settle"),
-    "wager.cancel": Kind(CancelWager, "settle"),
-    "wager.modify": Kind(ModifyWager, "settle"),
-    "wager.reopen": Kind(ReopenWager, "roll_back"),
-    "market.settle": Kind(SettleMarket, "settle", of="book"),
-    "market.status": Kind(SetMarketStatus, "markets", of="book"),
+    "wager.accept": Kind(AcceptWager),
+    "wager.reject": Kind(RejectWager),
+    "wager.settle": Kind(SettleWager),
+    "wager.cash_out": Kind(CashOutWager),
+    "wager.void": Kind(VoidWager),
+    "wager.cancel": Kind(CancelWager),
+    "wager.modify": Kind(ModifyWager),
+    "wager.reopen": Kind(ReopenWager),
+    "market.settle": Kind(SettleMarket, of="book"),
+    "market.status": Kind(SetMarketStatus, of="book"),
     "customer.limit": Kind(SetLimit, "limits"),
     "customer.status": Kind(SetCustomerStatus, "limits"),
-    "payment.request": Kind(RequestPayment, "request"),
+    "payment.request": Kind(RequestPayment),
     "payment.approve": Kind(DecidePayment, "payments"),
     "payment.complete": Kind(DecidePayment, "payments"),
     "payment.reject": Kind(DecidePayment, "payments"),
     "payment.fail": Kind(DecidePayment, "payments"),
     "payment.charge_back": Kind(DecidePayment, "payments"),
-    "balance.adjust": Kind(AdjustBalance, "adjust"),
-    "alert.acknowledge": Kind(DecideAlert, "alerts"),
-    "alert.close": Kind(DecideAlert, "alerts"),
+    "balance.adjust": Kind(AdjustBalance),
+    "alert.acknowledge": Kind(DecideAlert),
+    "alert.close": Kind(DecideAlert),
+    "approval.approve": Kind(DecideApproval),
+    "approval.reject": Kind(DecideApproval),
 }

@@ -3,7 +3,10 @@
 One thread has the one connection that commands are written by. A command is one transaction: its key is looked up, the
 book is read and checked, the change, its audit and the answer are written. So a command that was cut off between its
 commit and its answer gives the first answer again, and one that was refused has left nothing. Keys are forgotten after
-a time, the oldest ones with each new command.
+a time, the oldest ones with each new command. A key belongs to its user, scope and command.
+
+A command whose amount is above what its role may do alone is undone, and held until another person has decided
+(`approvals.py`); approved, it is performed as its asker's, within what both may act on.
 
 SQLite goes on writing to a file that was renamed or removed, where nobody would read it: a command is answered only if
 the file that it was written to is still the one at the book's path.
@@ -21,28 +24,29 @@ from typing import Any, Final
 
 import apsw
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fire22.core import codes
 from fire22.core.errors import BookError, RequestError
 from fire22.core.message import Json
 from fire22.core.outbox import META
-from fire22.core.scope import ROOT
-from fire22.core.times import to_text
+from fire22.core.scope import ROOT, covers
 from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX
-from fire22.sportsbook.desk import accounts, alerts, commands, markets, wagers
+from fire22.sportsbook.desk import accounts, alerts, approvals, commands, markets, orders, wagers
+from fire22.sportsbook.desk.approvals import Held
 from fire22.sportsbook.desk.case import Case, Done
-from fire22.sportsbook.desk.commands import COMMANDS, Command
-from fire22.sportsbook.desk.permits import Actor, Grant, check_whole, is_permitted, permit
+from fire22.sportsbook.desk.commands import COMMANDS, FREE_PLAY, Command, DecideApproval
+from fire22.sportsbook.desk.orders import Order
+from fire22.sportsbook.desk.permits import Actor, Grants, check_whole, find, permit
 from fire22.sportsbook.desk.reads import Reader
 from fire22.sportsbook.desk.settings import DeskSettings
 
 KEY_MAX: Final = 200
 RETRY_S: Final = 0.5
-DAY_MS: Final = 86_400_000
-FORGOTTEN_MAX: Final = 3  # keys, with each command
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 _NO_FILE: Final = (0, 0)
 ALERTS: Final = "alerts"  # the view that says how each alert is
 
@@ -70,13 +74,6 @@ _PERFORMERS: Final[dict[type[Command], Callable[[Case, Any], Done]]] = {
 }
 
 
-class _Answer(Struct, frozen=True, rename="camel"):
-    command: str
-    key: str
-    repeat: bool
-    result: Raw
-
-
 class Desk:
     """Commands on one book.
 
@@ -89,6 +86,7 @@ class Desk:
         currency: the book's.
         view: finds the documents that clients see; asked in the caller's thread.
         now_ms: the book's time; asked in the desk's own thread.
+        grants: what each role may do now; asked in both threads.
         read_file: device and inode of the book that this process reads now, None for none; another one at the path is
             not opened before that has been let go (see `Host.let_go`, `sources/reading.py`).
     """
@@ -101,6 +99,7 @@ class Desk:
         currency: str,
         view: View,
         now_ms: Callable[[], int],
+        grants: Grants,
         read_file: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
         self._path = path
@@ -108,6 +107,7 @@ class Desk:
         self._currency = currency
         self._view = view
         self._now_ms = now_ms
+        self._grants = grants
         self._read_file = read_file
         self._pending = 0
         self.problem = ""
@@ -131,19 +131,18 @@ class Desk:
         if kind is None:
             known = ", ".join(COMMANDS)
             raise RequestError(codes.COMMAND_UNKNOWN, f"There is no command {name[:64]}; there are: {known}.")
-        grant = permit(actor, kind.action)
+        grant = permit(actor, self._grants, name, kind.flag)
         if kind.of == "book":
             check_whole(actor, name)
         if not 0 < len(key) <= KEY_MAX or not key.isprintable():
             raise RequestError(codes.COMMAND_INVALID, f"A key has 1 to {KEY_MAX} printable characters.")
-        command, digest = _read(name, kind.body, body)
-        status = self._status_of(actor, command)
+        command, content = orders.read(name, kind.body, body)
+        digest = hashlib.sha256(msgspec.json.encode([name, msgspec.Raw(content)])).hexdigest()
+        order = Order(actor, name, grant, command, key, digest, content, self._status_of(actor, command))
         if self._pending >= self._settings.pending_max:
             raise RequestError(codes.OVERLOADED, "The desk has no room for more commands now.", retry_after_s=RETRY_S)
         self._pending += 1
-        future = asyncio.wrap_future(
-            self._thread.submit(self._perform, actor, name, grant, command, key, digest, status)
-        )
+        future = asyncio.wrap_future(self._thread.submit(self._perform, order))
         future.add_done_callback(self._left)
         return future
 
@@ -152,8 +151,24 @@ class Desk:
         return tuple(
             name
             for name, kind in COMMANDS.items()
-            if is_permitted(actor, kind.action) and (kind.of == "customer" or actor.scope == ROOT)
+            if find(actor, self._grants, name, kind.flag) is not None and (kind.of == "customer" or actor.scope == ROOT)
         )
+
+    async def approvals(self, actor: Actor) -> bytes:
+        """The commands that wait for a second person, the oldest first, as JSON: those within the actor's scope
+        that the actor may decide about, or has asked for.
+
+        Raises:
+            BookError: the book cannot be read.
+        """
+
+        def look() -> bytes:
+            with self._writing() as connection:
+                waiting = approvals.pending(connection, self._now_ms())
+                shown = [each.shown() for each in waiting if self._may_see(connection, actor, each)]
+            return msgspec.json.encode({"approvals": shown[: approvals.LIST_MAX]})
+
+        return await asyncio.wrap_future(self._thread.submit(look))
 
     async def look(self) -> None:
         """See whether commands could be written now; `problem` says it."""
@@ -197,34 +212,115 @@ class Desk:
 
     # In the desk's own thread.
 
-    def _perform(
-        self, actor: Actor, name: str, grant: Grant, command: Command, key: str, digest: bytes, alert_status: str
-    ) -> bytes:
+    def _perform(self, order: Order) -> bytes:
         with self._writing() as connection:
             now_ms = self._now_ms()
             with database.transaction(connection):
-                known = _answered(connection, actor.subject, key, digest)
+                known = orders.answered(connection, order)
                 if known is not None:
-                    return msgspec.json.encode(_Answer(name, key, True, Raw(known)))
-                read = Reader(connection, actor.scope)
-                case = Case(
-                    name=name,
-                    actor=actor,
-                    grant=grant,
-                    house=self._settings,
-                    currency=self._currency,
-                    now_ms=now_ms,
-                    new_id=partial(new_id, now_ms),
-                    connection=connection,
-                    read=read,
-                    alert_status=alert_status,
-                )
-                done = _PERFORMERS[type(command)](case, command)
+                    return msgspec.json.encode(orders.Answer(order.name, order.key, True, Raw(known)))
+                held = approvals.by_key(connection, order.owner, order.key)
+                if held is not None:
+                    approvals.check_not_over(held, order.digest, now_ms)
+                    return orders.pending(held, repeat=True)
+                if isinstance(order.command, DecideApproval):
+                    done = self._decide(connection, order, order.command, now_ms)
+                else:
+                    done = self._carry_out(connection, order, order.actor.scope, now_ms)
+                    alone = order.grant.alone_max_minor
+                    if alone is not None and done.amount_minor > alone:
+                        return orders.pending(self._hold(connection, order, done, now_ms), repeat=False)
                 result = msgspec.json.encode(done.result)
-                _record(connection, actor.subject, name, done, now_ms)
-                _remember(connection, actor.subject, key, digest, result, now_ms)
-                _forget(connection, now_ms - self._settings.keys_days * DAY_MS)
-            return msgspec.json.encode(_Answer(name, key, False, Raw(result)))
+                orders.record(connection, order.actor.user, order.name, done, now_ms)
+                orders.remember(connection, order, result, now_ms)
+                orders.forget(connection, now_ms - self._settings.keys_days * DAY_MS)
+            return msgspec.json.encode(orders.Answer(order.name, order.key, False, Raw(result)))
+
+    def _carry_out(self, connection: apsw.Connection, order: Order, scope: str, now_ms: int) -> Done:
+        """Do what a command says; `_hold` undoes it."""
+        connection.execute("SAVEPOINT desk_command")
+        case = Case(
+            name=order.name,
+            actor=order.actor,
+            grant=order.grant,
+            free_play=find(order.actor, self._grants, FREE_PLAY, None) is not None,
+            house=self._settings,
+            currency=self._currency,
+            now_ms=now_ms,
+            new_id=partial(new_id, now_ms),
+            connection=connection,
+            read=Reader(connection, scope),
+            alert_status=order.alert_status,
+        )
+        return _PERFORMERS[type(order.command)](case, order.command)
+
+    def _hold(self, connection: apsw.Connection, order: Order, done: Done, now_ms: int) -> Held:
+        """Undo a command that needs a second person, and have it wait for one."""
+        connection.execute("ROLLBACK TO desk_command")
+        return approvals.hold(
+            connection,
+            id=new_id(now_ms),
+            command=order.name,
+            body=order.body,
+            digest=order.digest,
+            owner=order.owner,
+            key=order.key,
+            actor=order.actor,
+            done=done,
+            now_ms=now_ms,
+            expires_ms=now_ms + int(self._settings.approval_hours * HOUR_MS),
+        )
+
+    def _decide(self, connection: apsw.Connection, order: Order, command: DecideApproval, now_ms: int) -> Done:
+        """A second person approves a held command, which is performed by that, or rejects it.
+
+        Raises:
+            RequestError: `approval_unknown`, outside the actor's scope as if there were none; `forbidden`,
+                `transition_illegal`, `approval_expired`; `fact_conflict`, it is about more money by now; or what
+                the held command is refused with.
+        """
+        actor = order.actor
+        held = approvals.by_id(connection, command.approval_id)
+        if held is None or not _is_within(connection, actor, held):
+            raise RequestError(betting_codes.APPROVAL_UNKNOWN, f"Nothing waits as {command.approval_id[:64]}.")
+        approvals.check_second(held, actor)
+        if not self._may_decide(actor, held):
+            raise RequestError(codes.FORBIDDEN, f"The role {actor.role[:64]} approves no {held.command}.")
+        approvals.check_open(held, now_ms)
+        entity = f"approval:{held.id}"
+        result: dict[str, Json] = {"approvalId": held.id, "command": held.command, "status": "rejected"}
+        before: dict[str, Json] = {"status": "pending"}
+        if order.name == "approval.reject":
+            approvals.decide(connection, held, "rejected", actor, command.note, now_ms)
+            return Done(entity, result, before, {"status": "rejected", "note": command.note}, held.customer)
+        done = self._approved(connection, held, actor, now_ms)
+        approvals.decide(connection, held, "approved", actor, command.note, now_ms)
+        result |= {"status": "approved", "result": dict(done.result)}
+        return Done(entity, result, before, {"status": "approved", "note": command.note}, held.customer)
+
+    def _approved(self, connection: apsw.Connection, held: Held, actor: Actor, now_ms: int) -> Done:
+        """Perform a held command as its asker's, by what its asker may do now, within both scopes."""
+        kind, asker = COMMANDS[held.command], held.asker
+        grant = permit(asker, self._grants, held.command, kind.flag)
+        asked, _ = orders.read(held.command, kind.body, held.body.encode())
+        order = Order(asker, held.command, grant, asked, held.key, held.digest, held.body.encode())
+        done = self._carry_out(connection, order, _narrower(asker.scope, actor.scope), now_ms)
+        if done.amount_minor > held.amount_minor:
+            message = f"It is about {done.amount_minor} by now, not {held.amount_minor}; it must be asked for anew."
+            raise RequestError(betting_codes.FACT_CONFLICT, message)
+        orders.record(connection, asker.user, held.command, done, now_ms)
+        orders.remember(connection, order, msgspec.json.encode(done.result), now_ms)
+        return done
+
+    def _may_decide(self, actor: Actor, held: Held) -> bool:
+        """Whether an actor's role decides about such a command."""
+        kind = COMMANDS[held.command]
+        grant = find(actor, self._grants, held.command, kind.flag)
+        return grant is not None and grant.approve
+
+    def _may_see(self, connection: apsw.Connection, actor: Actor, held: Held) -> bool:
+        own = held.asker.user == actor.user
+        return (own or self._may_decide(actor, held)) and _is_within(connection, actor, held)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
@@ -262,6 +358,7 @@ class Desk:
             connection.set_busy_timeout(int(self._settings.busy_timeout_s * 1000))
             # An answer says that it is on disk, also after a loss of power.
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(approvals.TABLE)
         except BaseException:
             connection.close()
             raise
@@ -305,70 +402,24 @@ def new_id(at_ms: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _read(name: str, type: type[Command], body: bytes) -> tuple[Command, bytes]:
-    """A command and the digest of its content, however it is written.
+def _is_within(connection: apsw.Connection, actor: Actor, held: Held) -> bool:
+    """Whether what a held command is about lies in an actor's scope, by where its customer belongs now."""
+    if not held.customer:
+        return actor.scope == ROOT
+    try:
+        Reader(connection, actor.scope).customer(held.customer)
+    except RequestError:
+        return False
+    return True
+
+
+def _narrower(one: str, other: str) -> str:
+    """What both scopes cover.
 
     Raises:
-        RequestError: `json_invalid` or `command_invalid`.
+        RequestError: `scope_forbidden`, nothing.
     """
-    try:
-        raw: Json = msgspec.json.decode(body)
-    except msgspec.ValidationError as error:
-        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is not valid: {error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RequestError(codes.JSON_INVALID, "The body is not JSON in UTF-8.") from None
-    except RecursionError:
-        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is nested too deep.") from None
-    try:
-        command = msgspec.convert(raw, type)
-    except msgspec.ValidationError as error:
-        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} is not valid: {error}.") from None
-    content = msgspec.json.encode([name, _said(command)], order="sorted")
-    return command, hashlib.sha256(content).digest()
-
-
-def _said(value: Any) -> Any:
-    """What a command says beyond its defaults, so that the same is the same however it is written."""
-    if isinstance(value, Struct):
-        fields = ((each, getattr(value, each.name)) for each in msgspec.structs.fields(value))
-        return {each.encode_name: _said(given) for each, given in fields if given != each.default}
-    return [_said(each) for each in value] if isinstance(value, tuple) else value
-
-
-def _answered(connection: apsw.Connection, principal: str, key: str, digest: bytes) -> bytes | None:
-    """The result that a key was answered with, or None.
-
-    Raises:
-        RequestError: `id_conflict`, it was another command's.
-    """
-    row = connection.execute("SELECT digest, answer FROM commands WHERE principal = ? AND key = ?", (principal, key))
-    known = row.fetchone()
-    if known is None:
-        return None
-    if known[0] != digest.hex():
-        raise RequestError(codes.ID_CONFLICT, f"The key {key[:64]} was used for another command.")
-    return str(known[1]).encode()
-
-
-def _remember(connection: apsw.Connection, principal: str, key: str, digest: bytes, result: bytes, now_ms: int) -> None:
-    connection.execute(
-        "INSERT INTO commands(principal, key, digest, answer, at) VALUES(?, ?, ?, ?, ?)",
-        (principal, key, digest.hex(), result.decode(), to_text(now_ms)),
-    )
-
-
-def _forget(connection: apsw.Connection, before_ms: int) -> None:
-    """Forget the oldest keys, a few at each command: more than it adds, and never many at once."""
-    connection.execute(
-        "DELETE FROM commands WHERE (principal, key) IN"
-        " (SELECT principal, key FROM commands WHERE at < ? ORDER BY at LIMIT ?)",
-        (to_text(before_ms), FORGOTTEN_MAX),
-    )
-
-
-def _record(connection: apsw.Connection, actor: str, name: str, done: Done, now_ms: int) -> None:
-    before, after = (msgspec.json.encode(each).decode() for each in (done.before, done.after))
-    connection.execute(
-        'INSERT INTO audit_log(actor_id, action, entity, "before", "after", at) VALUES(?, ?, ?, ?, ?, ?)',
-        (actor, name, done.entity, before, after, to_text(now_ms)),
-    )
+    for scope, inner in ((one, other), (other, one)):
+        if covers(scope, inner):
+            return inner
+    raise RequestError(codes.SCOPE_FORBIDDEN, f"{one} and {other} have nothing in common.")

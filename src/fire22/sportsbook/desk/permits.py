@@ -1,21 +1,20 @@
-"""Who may do what at the desk. Source: domain rules, section 8.
+"""Who may do what at the desk: what the actor's role grants, as the table of roles has it at this moment.
 
-A role grants an action, for some roles only to users that carry the action's flag. What a user may act on is what the
+A role grants a command, for some roles only to users that carry the command's flag. What a user may act on is what the
 own scope covers, whatever the role: the whole book, the own sub-tree, or the customer itself.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, Protocol
-
-from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.core.role import Grant, Kind
 from fire22.core.scope import ROOT
 
-Action = Literal[
-    "place", "free_play", "settle", "roll_back", "limits", "request", "payments", "adjust", "markets", "alerts"
-]
-FLAGS: Final = ("place", "limits", "payments")  # what a token's `may` can list
+Flag = Literal["place", "limits", "payments"]
+FLAGS: Final[tuple[Flag, ...]] = ("place", "limits", "payments")  # what a token's `may` can list
+Grants = Callable[[str], Mapping[str, Grant]]  # what a role may give: commands by their names
 
 
 class Actor(Protocol):
@@ -24,6 +23,14 @@ class Actor(Protocol):
     @property
     def subject(self) -> str:
         """The user's id."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the user is."""
+
+    @property
+    def user(self) -> str:
+        """The user among all, such as `agent:M1`."""
 
     @property
     def role(self) -> str:
@@ -38,43 +45,6 @@ class Actor(Protocol):
         """What is granted to this user beyond the role."""
 
 
-class Grant(Struct, frozen=True):
-    """What a role allows.
-
-    Args:
-        flagged: only to users whose token lists the action.
-        within_own: no customer gets more than the limits of the actor's own agent, or back what the house took.
-    """
-
-    flagged: bool = False
-    within_own: bool = False
-
-
-_ALWAYS: Final = Grant()
-_FLAGGED: Final = Grant(flagged=True)
-_HOUSE: Final[dict[str, Grant]] = {"admin": _ALWAYS, "service": _ALWAYS}
-_RISK: Final = _HOUSE | {"risk": _ALWAYS}
-
-GRANTS: Final[dict[Action, dict[str, Grant]]] = {
-    "place": _HOUSE | {"master": _FLAGGED, "agent": _FLAGGED, "customer": _ALWAYS},
-    "free_play": _HOUSE,
-    "settle": _RISK,
-    "roll_back": _HOUSE,
-    "limits": _RISK | {"master": Grant(within_own=True), "agent": Grant(flagged=True, within_own=True)},
-    "request": _HOUSE | {"cashier": _ALWAYS, "customer": _ALWAYS},
-    "payments": _HOUSE | {"cashier": _ALWAYS, "master": _FLAGGED},
-    "adjust": _HOUSE | {"cashier": _ALWAYS},
-    "markets": _RISK,
-    "alerts": _RISK | {"master": _ALWAYS, "agent": _ALWAYS},
-}
-
-
-def is_permitted(actor: Actor, action: Action) -> bool:
-    """Whether an actor's role allows an action."""
-    grant = GRANTS[action].get(actor.role)
-    return grant is not None and (not grant.flagged or action in actor.may)
-
-
 def check_whole(actor: Actor, name: str) -> None:
     """Whether an actor acts on the whole book, as a command does that touches every customer's wagers.
 
@@ -86,16 +56,25 @@ def check_whole(actor: Actor, name: str) -> None:
         raise RequestError(codes.SCOPE_FORBIDDEN, message)
 
 
-def permit(actor: Actor, action: Action) -> Grant:
-    """What an actor's role allows.
+def find(actor: Actor, grants: Grants, name: str, flag: Flag | None) -> Grant | None:
+    """What an actor's role grants of a command, or None."""
+    grant = grants(actor.role).get(name)
+    return None if grant is None or (grant.flagged and flag not in actor.may) else grant
+
+
+def permit(actor: Actor, grants: Grants, name: str, flag: Flag | None) -> Grant:
+    """What an actor's role grants of a command.
+
+    Args:
+        flag: the command's, if it has one.
 
     Raises:
         RequestError: `forbidden`.
     """
-    grant = GRANTS[action].get(actor.role)
+    grant = grants(actor.role).get(name)
     if grant is None:
         raise RequestError(codes.FORBIDDEN, f"The role {actor.role[:64]} may not do this.")
-    if grant.flagged and action not in actor.may:
-        message = f"This user of the role {actor.role} may not do this: `may` lacks {action}."
+    if grant.flagged and flag not in actor.may:
+        message = f"This user of the role {actor.role} may not do this: `may` lacks {flag}."
         raise RequestError(codes.FORBIDDEN, message)
     return grant

@@ -98,6 +98,11 @@ class BookWager(Struct, frozen=True, array_like=True):
     account: str | None
     home: str
 
+    @property
+    def settled_minor(self) -> int:
+        """What its settlement returned that holds now; 0 where none does."""
+        return self.returned if self.status in ("settled", "cashed_out") else 0
+
 
 class BookMarket(Struct, frozen=True):
     """A market, and the results of its selections so far."""

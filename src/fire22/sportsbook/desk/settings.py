@@ -37,6 +37,7 @@ class DeskSettings(Struct, frozen=True):
         max_to_win_minor: what any wager may win, minor units; 0 is no limit.
         busy_timeout_s: how long a command waits for another writer of the book; then `book_locked`.
         pending_max: commands that may wait; above it `overloaded`.
+        approval_hours: for how long a command waits for a second person.
         keys_days: for how long, at least, a command's key is known; the same key later is a new command.
         teasers: that are taken; one for each number of points. One that was accepted keeps its terms.
     """
@@ -46,5 +47,6 @@ class DeskSettings(Struct, frozen=True):
     max_to_win_minor: Annotated[int, Meta(ge=0)] = 0
     busy_timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 2.0
     pending_max: Annotated[int, Meta(gt=0)] = 1_000
+    approval_hours: Annotated[float, Meta(gt=0, le=8_760)] = 24.0
     keys_days: Annotated[int, Meta(gt=0, le=3650)] = 30
     teasers: tuple[Teaser, ...] = TEASERS

@@ -20,14 +20,13 @@ from fire22.sportsbook.betting.wager_types import invalid
 from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands, limits
 from fire22.sportsbook.desk.case import Case, Done
-from fire22.sportsbook.desk.permits import permit
 from fire22.sportsbook.desk.reads import BookCustomer, BookWager, Offer, deducted
 
 
 def place(case: Case, command: commands.PlaceWager) -> Done:
     """A wager is accepted, or held for review where it is over a limit and the house reviews such wagers."""
-    if command.free_play:
-        permit(case.actor, "free_play")
+    if command.free_play and not case.free_play:
+        raise RequestError(codes.FORBIDDEN, f"The role {case.actor.role} gives no free plays.")
     customer = case.read.customer(command.customer_id)
     case.check_currency(customer.currency)
     agents = case.read.agents(customer.path)
@@ -64,7 +63,8 @@ def place(case: Case, command: commands.PlaceWager) -> Done:
             )
         ]
     )
-    return _done(case, id, {}, {"reason": over.message} if over is not None else {})
+    more: dict[str, Json] = {"reason": over.message} if over is not None else {}
+    return _done(case, id, None, more)
 
 
 def accept(case: Case, command: commands.AcceptWager) -> Done:
@@ -81,14 +81,14 @@ def accept(case: Case, command: commands.AcceptWager) -> Done:
     if not wager.free_play:
         limits.check_credit(case, customer, agents, wager.risk)
     case.write([changes.AcceptWager(wager.id, case.now_ms)])
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def reject(case: Case, command: commands.RejectWager) -> Done:
     """A wager that was held is turned down."""
     wager = _wager(case, command.wager_id, "rejected")
     case.write([changes.RejectWager(wager.id, "rejected", command.reason, case.actor.subject, case.now_ms)])
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def settle(case: Case, command: commands.SettleWager) -> Done:
@@ -104,7 +104,7 @@ def settle(case: Case, command: commands.SettleWager) -> Done:
     change = settlement_of(wager, msgspec.structs.replace(bet, legs=tuple(legs)), case, batch_id=None)
     if change is not None:
         case.write([change])
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def _check_places(bet: Bet, legs: dict[str, GradedLeg]) -> None:
@@ -148,7 +148,7 @@ def cash_out(case: Case, command: commands.CashOutWager) -> Done:
     case.write(
         [changes.SettleWager(wager.id, "cashed_out", command.return_minor, case.now_ms, settled_by=case.actor.subject)]
     )
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Done:
@@ -173,7 +173,7 @@ def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Do
             changes.SettleWager(part.id, "cashed_out", returned, case.now_ms, settled_by=who),
         ]
     )
-    return _done(case, wager.id, _state(wager), {"part": _state(case.read.wager(part.id))})
+    return _done(case, wager.id, wager, {"part": _state(case.read.wager(part.id))}, amount_minor=returned)
 
 
 def _check_offer(wager: BookWager, returned: int) -> None:
@@ -211,7 +211,7 @@ def modify(case: Case, command: commands.ModifyWager) -> Done:
     to_win, terms = _agreed(struck, command.to_win_minor)
     who = case.actor.subject
     case.write([changes.ModifyWager(wager.id, command.risk_minor, to_win, command.reason, who, case.now_ms, terms)])
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def _agreed(struck: Bet, given: int | None) -> tuple[int, Terms]:
@@ -233,7 +233,7 @@ def reopen(case: Case, command: commands.ReopenWager) -> Done:
         raise RequestError(betting_codes.TRANSITION_ILLEGAL, f"A wager that is {wager.status} has not ended.")
     case.check_same(wager.currency, wager.account)
     case.write([changes.ReopenWager(wager.id, command.reason, case.actor.subject, case.now_ms)])
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def _end(case: Case, wager_id: str, status: Literal["cancelled", "voided"], reason: str) -> Done:
@@ -241,7 +241,7 @@ def _end(case: Case, wager_id: str, status: Literal["cancelled", "voided"], reas
     if wager.status in ("settled", "cashed_out"):
         case.check_same(wager.currency, wager.account)
     case.write([changes.CancelWager(wager.id, status, reason, case.actor.subject, case.now_ms)])
-    return _done(case, wager.id, _state(wager))
+    return _done(case, wager.id, wager)
 
 
 def _wager(case: Case, wager_id: str, after: State, *, privileged: bool = False) -> BookWager:
@@ -268,10 +268,36 @@ def _check_version(wager: BookWager, version: int | None) -> None:
         )
 
 
-def _done(case: Case, wager_id: str, before: dict[str, Json], more: dict[str, Json] | None = None) -> Done:
-    """What has become of a wager."""
-    after = _state(case.read.wager(wager_id))
-    return Done(f"wager:{wager_id}", after | (more or {}), before, after)
+def _done(
+    case: Case,
+    wager_id: str,
+    before: BookWager | None,
+    more: dict[str, Json] | None = None,
+    *,
+    amount_minor: int | None = None,
+) -> Done:
+    """What has become of a wager.
+
+    Args:
+        before: as it was; None where it is new.
+        more: for the answer.
+        amount_minor: where it is not what the customer has got more or less, nor by how much the stake differs.
+    """
+    wager = case.read.wager(wager_id)
+    after = _state(wager)
+    amount = _amount(before, wager) if amount_minor is None else amount_minor
+    was = {} if before is None else _state(before)
+    return Done(f"wager:{wager_id}", after | (more or {}), was, after, wager.customer, amount)
+
+
+def _amount(before: BookWager | None, after: BookWager) -> int:
+    """How much money a change of a wager is about."""
+    if before is None or before.status in ("requested", "review"):
+        return after.risk if after.status in ("accepted", "review") else 0
+    if after.status == before.status == "accepted":
+        return abs(after.risk - before.risk)
+    ended = {"cancelled": after.risk, "voided": after.risk}
+    return abs(ended.get(after.status, after.settled_minor) - ended.get(before.status, before.settled_minor))
 
 
 def _state(wager: BookWager) -> dict[str, Json]:
