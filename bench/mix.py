@@ -32,7 +32,8 @@ from bench.report import Report, Row, busy_s
 from bench.stage import GENERATOR_CORE, P99_MS, SERVER_CORE, wait_quiet
 from fire22.core.event import Event, encode_event
 from fire22.core.times import to_datetime
-from fire22.security.tokens import Tokens, load_key
+from fire22.security.key_files import load_key
+from fire22.security.tokens import Tokens
 from fire22.sportsbook.betting import facts
 
 AGENTS: Final = 200

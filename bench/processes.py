@@ -19,7 +19,8 @@ import msgspec
 import psutil  # type: ignore[import-untyped]
 from msgspec import Struct
 
-from fire22.security.tokens import Tokens, load_key
+from fire22.security.key_files import load_key
+from fire22.security.tokens import Tokens
 
 START_S: Final = 30
 END_S: Final = 20

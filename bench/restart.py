@@ -30,7 +30,7 @@ from fire22.log.base import Group
 from fire22.log.file import open_file
 from fire22.log.sqlite import SqliteLog
 from fire22.log.writer import Writer
-from fire22.security.tokens import load_key
+from fire22.security.key_files import load_key
 from fire22.sportsbook.demo.catalogue import FULL
 
 TARGET_S: Final = 3

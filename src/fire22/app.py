@@ -48,10 +48,12 @@ from fire22.hub.loop import HubLoop
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
+from fire22.security import keychain
 from fire22.security.access import Access
+from fire22.security.keychain import Keychain
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
-from fire22.security.tokens import SignInCodes, Tokens, load_key
+from fire22.security.tokens import SignInCodes
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
@@ -125,6 +127,21 @@ def flow_settings(config: Settings) -> dict[str, Json]:
     return own | config.domain.of_flows()
 
 
+def _keys(config: Settings) -> keychain.Settings:
+    auth = config.auth
+    return keychain.Settings(
+        key_file=config.key_file,
+        keys_folder=Path(auth.keys_folder) if auth.keys_folder else None,
+        jwks_url=auth.jwks_url,
+        jwks_refresh_s=auth.jwks_refresh_s,
+        jwks_stale_s=auth.jwks_stale_s,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        leeway_s=auth.leeway_s,
+        key_overlap_s=auth.key_overlap_s,
+    )
+
+
 class Application:
     """A running server; made by `running`."""
 
@@ -140,7 +157,8 @@ class Application:
         self._loop = asyncio.get_running_loop()
         self.metrics = Metrics(codes.ALL)
         access = Access(domain.roles(config.relay.open_topics))
-        self.tokens = Tokens(load_key(config.key_file), access.kind)
+        self.keychain = Keychain(_keys(config), kind_of=access.kind, now_ms=now_ms)
+        self.tokens = self.keychain.tokens
         self.sign_in = SignInCodes()
         self._storage = EmbeddedStorage(
             config.storage,
@@ -227,7 +245,7 @@ class Application:
         await self.clock.tell()
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
-        stages += [self._look_after_desk(), self.connections.rights.watch()]
+        stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()

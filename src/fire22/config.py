@@ -116,11 +116,29 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is asking.
 
     Args:
-        key_file: holds the HS256 key; empty is `token.key` in the data folder.
+        key_file: holds the HS256 key that the server signs with; empty is `token.key` in the data folder. The variable
+            FIRE22_TOKEN_KEY in the environment takes its place.
+        keys_folder: of keys that others sign tokens with, one a file: `<kid>.pem` (public: RSA for RS256, P-256 for
+            ES256, Ed25519 for EdDSA), `<kid>.jwk`, `<kid>.key` (HS256). Empty is none.
+        jwks_url: of an issuer's set of keys (RFC 7517); empty is none. It needs `issuer` and `audience`.
+        jwks_refresh_s: how often the set is fetched; one with a new key is, at most every 30 seconds, fetched sooner.
+        jwks_stale_s: how long the keys are good while the issuer cannot be reached.
+        issuer: which `iss` tokens must have; those by the server's own key may have none. Empty asks for none.
+        audience: which `aud` tokens must have; the server's own get it. Empty asks for none.
+        leeway_s: how far the clocks of others may be from this one, for `exp`, `nbf` and `iat`.
+        key_overlap_s: how long tokens of a key are good after it was replaced or removed; with 0 they end at once.
         session_hours: how long a browser stays signed in.
     """
 
     key_file: str = ""
+    keys_folder: str = ""
+    jwks_url: str = ""
+    jwks_refresh_s: Seconds = 300.0
+    jwks_stale_s: Annotated[float, Meta(gt=0, le=31_536_000)] = 86_400.0
+    issuer: str = ""
+    audience: str = ""
+    leeway_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
+    key_overlap_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     session_hours: PositiveFloat = 24.0 * 7
 
 

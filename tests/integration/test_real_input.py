@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from fire22.client import connect
 from fire22.core.message import Json
-from fire22.security.tokens import Tokens, load_key
+from fire22.security.key_files import load_key
+from fire22.security.tokens import Tokens
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.book import writer
 from fire22.sportsbook.book.create import create_book

@@ -276,10 +276,25 @@ export class Session {
     const about = message.id === undefined && error.code === MESSAGE_UNSAYABLE ? error.details?.target : undefined;
     const missing = about === undefined ? null : this.#liveSubscription(about, error.details.scope);
     if (missing) return [{ kind: 'left_out', subscription: missing, error }];
+    if (message.id === undefined && message.target !== undefined) return this.#ended(message.target, message.scope, error);
     if (!asked?.subscription) return [{ kind: 'error', id: message.id, error }];
     if (!this.#isCurrent(asked.subscription)) return [];
     asked.subscription.state = 'refused';
     return [{ kind: 'refused', subscription: asked.subscription, error }];
+  }
+
+  /**
+   * A right was withdrawn, and a subscription with it: what was shown of it is no longer to be shown.
+   *
+   * @param {string} target @param {string | undefined} scope @param {ServerError} error
+   * @returns {Effect[]}
+   */
+  #ended(target, scope, error) {
+    const subscription = this.#liveSubscription(target, scope);
+    if (!subscription) return [];
+    subscription.documents.clear();
+    subscription.state = 'refused';
+    return [{ kind: 'refused', subscription, error }];
   }
 
   /** @param {Message} message @returns {Effect[]} */

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,9 @@ from fire22.core.scope import ROOT, is_customer, parse_scope
 from fire22.log.database import connect as connect_file
 from fire22.log.database import storage_errors
 from fire22.observability.logging import configure as configure_logging
-from fire22.security.tokens import Tokens, check_client, load_key
+from fire22.security.key_files import own_key
+from fire22.security.ring import KeyRing
+from fire22.security.tokens import Rules, Tokens, check_client
 from fire22.sportsbook.domain import FLAGS, roles
 
 TOKEN_HOURS_MAX = 87_600
@@ -53,7 +54,7 @@ def token(
             if flag not in FLAGS:
                 raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
         make_folder(data)
-        tokens = Tokens(load_key(application.load(None).key_file if _key_is_elsewhere() else data / "token.key"))
+        tokens = _tokens(data)
         signed = tokens.sign(
             subject=subject,
             role=role,
@@ -80,8 +81,11 @@ def _warn_of_unknown(file: Path, scope: str) -> None:
         )
 
 
-def _key_is_elsewhere() -> bool:
-    return "FIRE22_AUTH__KEY_FILE" in os.environ
+def _tokens(data: Path) -> Tokens:
+    """What signs for the server on a data folder, where the environment is the server's."""
+    auth = application.load(None).auth
+    path = Path(auth.key_file) if auth.key_file else data / "token.key"
+    return Tokens(KeyRing(own_key(path)), rules=Rules(audience=auth.audience))
 
 
 @program.command()
@@ -107,7 +111,7 @@ def tail(
         if bearer is None:
             if data is None:
                 raise SetupError(codes.AUTH_REQUIRED, "Name the server's data folder with --data, or give a --token.")
-            tokens = Tokens(load_key(data / "token.key"))
+            tokens = _tokens(data)
             bearer = tokens.sign(subject="tail", role="admin", scope="/", ttl_s=86400, now_ms=application.now_ms())
     run(_tail(url, bearer, topic, scope, attempts, last, delta))
 

@@ -111,15 +111,30 @@ def error_message(
     id: int | None = None,
     retry_after_s: float | None = None,
     details: dict[str, Json] | None = None,
+    target: str | None = None,
+    scope: str | None = None,
 ) -> Message:
-    """The one shape of errors: flat, and again in `data` as every message has it."""
+    """The one shape of errors: flat, and again in `data` as every message has it.
+
+    Args:
+        target: with `scope`: the subscription that has ended; absent where the error is about something else.
+    """
     data: dict[str, Json] = {"code": code, "message": text}
     if retry_after_s is not None:
         data["retryAfter"] = retry_after_s
     if details:
         data["details"] = details
     return Message(
-        kind, timestamp, data, id=id, code=code, message=text, retryAfter=retry_after_s, details=details or None
+        kind,
+        timestamp,
+        data,
+        target,
+        scope=scope,
+        id=id,
+        code=code,
+        message=text,
+        retryAfter=retry_after_s,
+        details=details or None,
     )
 
 

@@ -378,8 +378,11 @@ class ClientSession:
         error = _error_body(message)
         asked = None if message.id is None else self._asked.pop(message.id, None)
         interest = None if asked is None else asked.interest
-        if message.id is None and message.target is not None:  # a right was withdrawn
-            interest = self._interest_of(message.target, message.scope)
+        if message.id is None and message.target is not None:  # a right was withdrawn, and a subscription with it
+            interest = self._live_interest(message.target, message.scope)
+            if interest is None:
+                return []
+            interest.documents.clear()
         if interest is None:
             return [Failed(message.id, error)]
         if not self._is_current(interest):

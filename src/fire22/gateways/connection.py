@@ -32,6 +32,7 @@ from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
 from fire22.observability.sample import Sample, shed
 from fire22.security.principal import Principal
+from fire22.security.tokens import KeyUnknown
 
 Kind = TypeVar("Kind", bound="Connection")
 SLICE_S: Final = 0.002  # a sweep holds the loop no longer than this and one connection more
@@ -42,13 +43,14 @@ class Connections:
 
     def __init__(self, service: Service, tasks: asyncio.TaskGroup) -> None:
         self.service = service
+        self.tasks = tasks
         self.commands = Commands(service, tasks)
         self.open: dict[Connection, None] = {}
         self.count: dict[str, int] = {}  # of those, by transport
         self.shed = 0  # connections refused because of load
         self.accepted = 0  # since the start
         self.unauthenticated: Deadlines[Connection] = Deadlines(service.limits.auth_timeout_s)
-        self.rights = Rights(service.revocation, self.open, service.now_ms)
+        self.rights = Rights(service.revocation, service.tokens.ring, self.open, service.now_ms)
         self.addresses = Quota(service.limits.connections_address_max)
         self.loop = asyncio.get_running_loop()
 
@@ -304,8 +306,7 @@ class Connection(Caller):
         """Perform a command; whether it is finished, or goes on by itself."""
         try:
             if isinstance(command, Auth):
-                self._authenticate(command)
-                return True
+                return self._authenticate(command.token, command.id)
             if self.principal is None:
                 message = "The first command must be auth, or bring the token when connecting."
                 raise AuthError(codes.AUTH_REQUIRED, message)
@@ -319,8 +320,42 @@ class Connection(Caller):
             self.answer_error(error, command.id)
         return True
 
-    def _authenticate(self, command: Auth) -> None:
-        principal = self.shared.service.authenticate(command.token)
+    def authenticate(self, token: str) -> None:
+        """Find out who asks by a token that came when connecting; commands wait for that as for any other.
+
+        Raises:
+            AuthError: nobody whom the server knows, and no issuer needs to be asked.
+        """
+        self._performing = not self._authenticate(token, None)
+
+    def _authenticate(self, token: str, id: int | None) -> bool:
+        """Take a token; whether that is finished, or goes on when the issuer of its key has been asked.
+
+        Args:
+            id: of the command that brought it; None where none did, and none is answered.
+
+        Raises:
+            AuthError: nobody whom the server knows.
+        """
+        service = self.shared.service
+        try:
+            self._identified(service.authenticate(token), id)
+        except KeyUnknown:
+            self.shared.tasks.create_task(self._authenticate_later(token, id))
+            return False
+        return True
+
+    async def _authenticate_later(self, token: str, id: int | None) -> None:
+        try:
+            principal = await self.shared.service.identify(token)
+            if not self.is_ending:
+                self._identified(principal, id)
+        except AuthError as error:
+            self.fail(error)
+        self.performed()
+
+    def _identified(self, principal: Principal, id: int | None) -> None:
+        """It is known who asks, or anew what they may."""
         before = self.principal
         if before is None:
             excess = self.shared.excess(principal)
@@ -336,7 +371,23 @@ class Connection(Caller):
         else:
             self.shared.rights.remove(self, before)
             self._become(principal)
-        self.answer(command.id, b"{}")
+            self.shared.service.hub.between_flushes(self.end_forbidden)
+        if id is not None:
+            self.answer(id, b"{}")
+
+    def end_forbidden(self) -> None:
+        """End the subscriptions that the principal may not have any more, and say which. Not within a flush."""
+        service = self.shared.service
+        if self.principal is None or self.is_ending:
+            return
+        for key in [lane.key for lane in self.lanes]:
+            try:
+                service.check_follows(self.principal, key)
+            except RequestError as error:
+                service.hub.unfollow(self, key.topic, key.scope)
+                service.count(error)
+                message = as_message(error, service.now_ms(), target=key.topic, scope=key.scope)
+                self.write(self.codec.answer(encode_json(message)))
 
     def _become(self, principal: Principal) -> None:
         """It is known who asks; `leave` releases the place."""

@@ -31,9 +31,20 @@ def close_code(error: Fire22Error) -> int:
 
 
 def as_message(
-    error: Fire22Error, now_ms: int, *, kind: Literal["error", "connection_error"] = "error", id: int | None = None
+    error: Fire22Error,
+    now_ms: int,
+    *,
+    kind: Literal["error", "connection_error"] = "error",
+    id: int | None = None,
+    target: str | None = None,
+    scope: str | None = None,
 ) -> Message:
-    """The message that tells a client of an error."""
+    """The message that tells a client of an error.
+
+    Args:
+        id: of the command that is refused.
+        target: with `scope`: the subscription that has ended.
+    """
     details: dict[str, Json] | None = dict(error.details) if error.details else None
     return error_message(
         kind,
@@ -43,4 +54,6 @@ def as_message(
         id=id,
         retry_after_s=error.retry_after_s,
         details=details,
+        target=target,
+        scope=scope,
     )

@@ -17,6 +17,7 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, Fire22Error
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation, Revoked
+from fire22.security.ring import KeyRing
 
 SLICE_S: Final = 0.002  # ending holds the loop no longer than this and one connection more
 LOOK_S: Final = 0.2  # how often it is looked who is due
@@ -124,12 +125,20 @@ class Rights:
     """The connections of those who are known, by what their rights hang on.
 
     Args:
+        ring: the keys that their tokens were checked with.
         everybody: all connections that are open.
         now_ms: the wall clock.
     """
 
-    def __init__(self, revocation: Revocation, everybody: Iterable[Holder], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        revocation: Revocation,
+        ring: KeyRing,
+        everybody: Iterable[Holder],
+        now_ms: Callable[[], int],
+    ) -> None:
         self._revocation = revocation
+        self._ring = ring
         self._everybody = everybody
         self._now_ms = now_ms
         self._users: Index[Holder] = Index()
@@ -137,6 +146,7 @@ class Rights:
         self._expiries: Expiries[Holder] = Expiries()
         self._loop = asyncio.get_running_loop()
         revocation.listen(self._revoked)
+        ring.listen(self._replaced)
 
     def add(self, holder: Holder, principal: Principal) -> None:
         """A connection is somebody's from now on."""
@@ -181,6 +191,13 @@ class Rights:
         refuses = self._revocation.refuses
         error = AuthError(codes.TOKEN_REVOKED, "The token or session was ended; sign in again.")
         self._end((each for each in concerned if each.principal is not None and refuses(each.principal)), error)
+
+    def _replaced(self) -> None:
+        """See KeyRing.listen."""
+        error = AuthError(codes.TOKEN_REVOKED, "The key of this token was replaced; get a new token.")
+        everybody = [(each, each.principal) for each in self._everybody]
+        has = self._ring.has
+        self._end((each for each, who in everybody if who is not None and who.key and not has(who.key)), error)
 
     def _end(self, holders: Iterator[Holder], error: AuthError) -> None:
         until_s = self._loop.time() + SLICE_S

@@ -24,7 +24,7 @@ from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
-from fire22.security.tokens import SignInCodes, Tokens
+from fire22.security.tokens import KeyUnknown, SignInCodes, Tokens
 
 # What the server tells itself, and the facts of a book by its id: a client's event under one of these would keep the
 # server's own from being appended.
@@ -129,6 +129,7 @@ class Service:
         """Who a token says is asking.
 
         Raises:
+            KeyUnknown: `token_invalid`; `identify` may still let it in.
             AuthError: `auth_required`, `token_invalid`, `token_expired` or `token_revoked`.
         """
         if not token:
@@ -136,6 +137,20 @@ class Service:
         principal = self.tokens.verify(token, now_ms=self.now_ms())
         self.revocation.check(principal)
         return principal
+
+    async def identify(self, token: str | None) -> Principal:
+        """Who a token says is asking; one whose key is not known is checked again when its issuer has been asked.
+
+        Raises:
+            AuthError: see `authenticate`.
+        """
+        try:
+            return self.authenticate(token)
+        except KeyUnknown:
+            if self.tokens.issuer is None:
+                raise
+            await self.tokens.issuer.ask()
+            return self.authenticate(token)
 
     def find(self, principal: Principal, target: str, scope: str | None) -> tuple[Topic, str]:
         """The topic and the scope of a request.
@@ -170,6 +185,14 @@ class Service:
         key = LaneKey(topic.name, scope, filter, delta, codec.name, command.max_rate_hz or 0.0, command.lossy)
         resumed = self.hub.resume(topic, Position.parse(command.after)) if command.after is not None else None
         return Follow(topic, key, command.last, resumed)
+
+    def check_follows(self, principal: Principal, key: LaneKey) -> None:
+        """Whether a principal may go on following what it follows.
+
+        Raises:
+            RequestError: what Access refuses.
+        """
+        self.access.scope(principal, self.topics[key.topic], key.scope)
 
     def history(self, principal: Principal, command: History, codec: Codec) -> LaneKey:
         """Check a request for older messages; what they are read with.
@@ -280,6 +303,7 @@ class Service:
         if principal.expires_ms <= self.now_ms():
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; send a new one with the auth command.")
         self.revocation.check(principal)
+        self.tokens.check_key(principal)
 
     def _check(self, event: Event, index: int) -> None:
         if event.metadata.scope:

@@ -31,7 +31,7 @@ from fire22.gateways.errors import as_message, close_code, http_status
 from fire22.gateways.sign_in import token_of
 from fire22.gateways.tcp import TcpConnection
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
-from fire22.security.principal import Principal
+from fire22.security.tokens import KeyUnknown
 
 AUTH_BYTES_MAX: Final = 16_384  # of a message before anybody is known; a token is smaller
 _CODECS: Final[dict[str, Codec]] = {
@@ -81,9 +81,12 @@ class WebSocket(TcpConnection):
             known = ", ".join(_CODECS)
             self._refuse(400, RequestError(codes.SUBPROTOCOL_UNKNOWN, f"This version speaks: {known}."))
             return
-        principal, failure = None, None
+        principal, failure, token, waits = None, None, None, False
         try:
-            principal = self._principal_of(request)
+            token = token_of(request.headers, safe=False, offered=request.offered_token)
+            principal = None if token is None else self.shared.service.authenticate(token)
+        except KeyUnknown:  # found out after the upgrade: commands wait until the issuer of its key has been asked
+            waits = True
         except AuthError as error:  # told after the upgrade: no page sees the answer to a handshake
             failure = error
         excess = self.shared.excess(principal, self.address)
@@ -92,11 +95,8 @@ class WebSocket(TcpConnection):
             return
         self._upgrade(request, chosen)
         self.enter(principal, self.address, failure)
-
-    def _principal_of(self, request: handshake.Request) -> Principal | None:
-        """Who asks; None where that is said later, by command."""
-        token = token_of(request.headers, safe=False, offered=request.offered_token)
-        return None if token is None else self.shared.service.authenticate(token)
+        if token is not None and waits:
+            self.authenticate(token)
 
     def _upgrade(self, request: handshake.Request, chosen: str | None) -> None:
         """Answer the handshake; from here on frames are spoken."""

@@ -18,7 +18,8 @@ from fire22.flows.engine import CONFIGURED, configuration
 from fire22.log.database import meta
 from fire22.log.file import open_file
 from fire22.process import locked
-from fire22.security.tokens import Tokens, load_key
+from fire22.security.key_files import load_key
+from fire22.security.tokens import Tokens
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
 from tests.support.storage import encoded, event, folding, opened, wait_folded
@@ -71,7 +72,7 @@ def epoch(path: Path) -> str:
 def test_a_token_is_for_the_server_on_the_folder(tmp_path: Path) -> None:
     """`fire22 token` prints a token that this folder's server takes, with the role and scope that were asked for."""
     result = fire22("token", "--data", tmp_path / "data", "--role", "agent", "--scope", "/M1/A7")
-    principal = Tokens(load_key(tmp_path / "data" / "token.key")).verify(result.stdout.strip(), now_ms=NOW_MS // 1000)
+    principal = Tokens(load_key(tmp_path / "data" / "token.key")).verify(result.stdout.strip(), now_ms=app.now_ms())
     assert (principal.role, principal.scope) == ("agent", "/M1/A7")
     assert (tmp_path / "data" / "token.key").stat().st_mode & 0o777 == 0o600
 
@@ -99,7 +100,7 @@ def test_a_token_for_a_scope_that_nobody_knows_comes_with_a_warning(data: Path) 
 def test_a_token_may_name_a_client(tmp_path: Path) -> None:
     """`fire22 token --client` prints a token for one device or installation; an id that none can have is refused."""
     result = fire22("token", "--data", tmp_path / "data", "--client", "till-3")
-    principal = Tokens(load_key(tmp_path / "data" / "token.key")).verify(result.stdout.strip(), now_ms=NOW_MS // 1000)
+    principal = Tokens(load_key(tmp_path / "data" / "token.key")).verify(result.stdout.strip(), now_ms=app.now_ms())
     assert (principal.subject, principal.client) == ("cli", "till-3")
     for wrong in ("", "till 3", "x" * 201):
         assert "1 to 200" in refused("config_invalid", "token", "--data", tmp_path / "data", "--client", wrong)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+import hmac
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
 import msgspec
@@ -15,8 +16,11 @@ from fire22.gateways.service import Limits, Service
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.security.access import Access
+from fire22.security.keys import from_secret
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
+from fire22.security.ring import OWN, KeyRing
+from fire22.security.signature import encode
 from fire22.security.tokens import SignInCodes, Tokens
 from tests.support import virtual_time
 from tests.support.bare import BareConnection
@@ -24,6 +28,8 @@ from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.memory_store import MemoryStore
 
 NOW_MS = 1_767_225_600_000
+KEY = b"k" * 32
+NEW = b"n" * 32
 LIMITS = Limits(
     connections_max=5,
     connections_user_max=2,
@@ -39,6 +45,23 @@ LIMITS = Limits(
 )
 
 
+class Waiting:
+    """An issuer that has a new key as soon as it answers."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self.answers = asyncio.Event()
+        self._ring = ring
+
+    def may_ask(self) -> bool:
+        """See Issuer."""
+        return True
+
+    async def ask(self) -> None:
+        """See Issuer."""
+        await self.answers.wait()
+        self._ring.replace("jwks", [from_secret(NEW, kid="new", source="jwks")], NOW_MS)
+
+
 class Server:
     """What stands behind connections: a feed in memory, and a hub that runs by the loop's time."""
 
@@ -51,7 +74,7 @@ class Server:
             log=cast("Any", None),
             hub=self.hub,
             access=Access({"admin": Role(None)}),
-            tokens=Tokens(b"k" * 32),
+            tokens=Tokens(KEY),
             sign_in=SignInCodes(),
             revocation=Revocation(MemoryStore(), now_ms=lambda: self.now_ms),
             topics=topics(),
@@ -62,11 +85,20 @@ class Server:
         self.connections = Connections(service, tasks)
         self._kind = self.connections.bind(BareConnection)
 
-    def connect(self, user: str = "ann", address: str = "", ttl_s: int = 600) -> BareConnection:
-        """A new connection of a user."""
+    def connect(self, user: str | None = "ann", address: str = "", ttl_s: int = 600) -> BareConnection:
+        """A new connection of a user; None is one who has not said who it is."""
         connection = self._kind()
-        connection.enter(Principal(user, "admin", "/", NOW_MS + ttl_s * 1000), address)
+        principal = None if user is None else Principal(user, "admin", "/", NOW_MS + ttl_s * 1000)
+        connection.enter(principal, address)
         return connection
+
+    def token(self, *, topics: list[Json] | None = None, ttl_s: int = 600, key: bytes = KEY, kid: str = "") -> str:
+        """A token of ann, by the server's key or another one."""
+        header = {"alg": "HS256", "typ": "JWT"} | ({"kid": kid} if kid else {})
+        claims: dict[str, Json] = {"sub": "ann", "role": "admin", "scope": "/", "exp": NOW_MS // 1000 + ttl_s}
+        claims |= {} if topics is None else {"topics": topics}
+        signed = f"{encode(msgspec.json.encode(header))}.{encode(msgspec.json.encode(claims))}"
+        return f"{signed}.{encode(hmac.digest(key, signed.encode(), 'sha256'))}"
 
     async def say(self, count: int) -> None:
         """So many wagers, and the time until they are delivered."""
@@ -216,6 +248,108 @@ def test_a_token_that_ends() -> None:
             server.connections.rights.end_due()
             assert connection.ended_by is not None
             assert connection.ended_by.code.name == "token_expired"
+
+    run(main())
+
+
+def test_a_refresh_to_less() -> None:
+    """With a new token that allows fewer topics the others end at once, the client is told which, and the rest stay."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection = server.connect()
+            for id, topic in enumerate(("kpi", "wagers", "activity"), 1):
+                perform(connection, id, "subscribe", target=topic)
+            assert taken(connection) == [1, 2, 3]
+            perform(connection, 4, "auth", token=server.token(topics=["wagers"]))
+            told = decode_json(b"[%b]" % b",".join(part for _ in range(9) for part in connection.take()))
+            ended = [(each.target, each.scope, each.code) for each in told if each.type == "error"]
+            assert sorted(ended) == [("activity", "/", "topic_forbidden"), ("kpi", "/", "topic_forbidden")]
+            assert [each.id for each in told if each.type == "reply"] == [4]
+            assert [lane.key.topic for lane in connection.lanes] == ["wagers"]
+            server.feed.say("activity", "/", {"text": "secret"})
+            await server.say(1)
+            said = b"".join(part for _ in range(9) for part in connection.take())
+            assert b"wagers" in said
+            assert b"secret" not in said
+
+    run(main())
+
+
+def test_a_refresh_within_a_flush() -> None:
+    """A new token that comes while a flush is under way ends subscriptions right after it."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection = server.connect()
+            perform(connection, 1, "subscribe", target="kpi")
+            acts: list[Callable[[], None]] = []
+            between, server.hub.between_flushes = server.hub.between_flushes, acts.append  # type: ignore[method-assign,assignment]
+            perform(connection, 2, "auth", token=server.token(topics=[]))
+            assert [lane.key.topic for lane in connection.lanes] == ["kpi"]
+            between(acts.pop())
+            assert connection.lanes == ()
+
+    run(main())
+
+
+def test_a_refresh_keeps_its_place_among_the_rights() -> None:
+    """A connection ends by the token that it has now: neither with the one before, nor later than the new one."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection = server.connect(ttl_s=60)
+            perform(connection, 1, "auth", token=server.token(ttl_s=120))
+            server.now_ms += 60_000
+            server.connections.rights.end_due()
+            assert not connection.is_ending
+            server.now_ms += 60_000
+            server.connections.rights.end_due()
+            assert connection.ended_by is not None
+            connection.leave()
+            assert server.connections.rights.held("staff:ann") == 0
+
+    run(main())
+
+
+def test_a_replaced_key() -> None:
+    """When the server's key is replaced, the connections by tokens of the old one end in the same turn."""
+
+    async def main() -> None:
+        async with running() as server:
+            old, new = server.connect(), server.connect("bob")
+            perform(old, 1, "auth", token=server.token())
+            ring = server.connections.service.tokens.ring
+            ring.replace(OWN, [from_secret(b"n" * 32, source=OWN)], NOW_MS)
+            assert old.ended_by is not None
+            assert old.ended_by.code.name == "token_revoked"
+            assert new.ended_by is None
+
+    run(main())
+
+
+def test_a_key_that_is_not_known_yet() -> None:
+    """A token by a key that the issuer has just made waits for it, and so do the commands behind; others go on."""
+
+    async def main() -> None:
+        async with running() as server:
+            service = server.connections.service
+            service.tokens.issuer = issuer = Waiting(service.tokens.ring)
+            connection, other = server.connect(None), server.connect(None)
+            perform(connection, 1, "auth", token=server.token(key=NEW, kid="new"))
+            perform(connection, 2, "subscribe", target="kpi")
+            perform(other, 1, "auth", token=server.token())
+            assert taken(other) == [1]
+            await asyncio.sleep(1)
+            assert taken(connection) == []
+            issuer.answers.set()
+            await asyncio.sleep(1)
+            assert taken(connection) == [1, 2]
+            stranger = server.connect(None)
+            perform(stranger, 1, "auth", token=server.token(key=NEW, kid="newer"))
+            await asyncio.sleep(1)
+            assert stranger.ended_by is not None
+            assert stranger.ended_by.code.name == "token_invalid"
 
     run(main())
 

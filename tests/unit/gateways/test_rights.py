@@ -8,6 +8,7 @@ from fire22.core.errors import Fire22Error
 from fire22.gateways.rights import Expiries, Index, Rights
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
+from fire22.security.ring import ring_of
 from tests.support.memory_store import MemoryStore
 
 NOW_MS = 1_767_225_600_000
@@ -88,7 +89,7 @@ async def test_only_who_is_concerned_ends() -> None:
     """A sign-out ends the connections of that session, a disabled user all of its own, a token its own."""
     revocation = Revocation(MemoryStore(), now_ms=lambda: NOW_MS)
     open: dict[Held, None] = {}
-    rights = Rights(revocation, open, lambda: NOW_MS)
+    rights = Rights(revocation, ring_of(b"k" * 32), open, lambda: NOW_MS)
     who = [
         person("ann", session="s1"),
         person("ann", session="s2"),
@@ -117,7 +118,7 @@ async def test_only_who_is_concerned_ends() -> None:
 async def test_expired_connections_end() -> None:
     """A connection ends when its token does; one that has left or was refreshed is not touched."""
     now_ms = NOW_MS
-    rights = Rights(Revocation(MemoryStore(), now_ms=lambda: now_ms), {}, lambda: now_ms)
+    rights = Rights(Revocation(MemoryStore(), now_ms=lambda: now_ms), ring_of(b"k" * 32), {}, lambda: now_ms)
     first, left, later = (Held(person("ann", expires_ms=NOW_MS + 1_000)) for _ in range(3))
     for each in (first, left, later):
         assert each.principal is not None
@@ -137,7 +138,7 @@ async def test_expired_connections_end() -> None:
 async def test_many_end_in_slices() -> None:
     """When thousands are ended at once, others are served in between."""
     now_ms = NOW_MS
-    rights = Rights(Revocation(MemoryStore(), now_ms=lambda: now_ms), {}, lambda: now_ms)
+    rights = Rights(Revocation(MemoryStore(), now_ms=lambda: now_ms), ring_of(b"k" * 32), {}, lambda: now_ms)
     held = [Held(person(f"u{number}"), work_s=0.001) for number in range(50)]
     for each in held:
         assert each.principal is not None

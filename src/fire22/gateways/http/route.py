@@ -126,7 +126,7 @@ class Table:
             row = methods["GET" if request.method == "HEAD" else request.method]
             if row.handler is None:
                 raise AssertionError("a route without a handler was dispatched")
-            caller = self._caller(row, request)
+            caller = await self._caller(row, request)
             if row.query is not None:
                 check_parameters(request, row.query)
             body = await body_of(request, row.body_bytes_max) if row.body_bytes_max else b""
@@ -134,7 +134,7 @@ class Table:
 
         return endpoint
 
-    def _caller(self, row: Route, request: Request) -> Principal | None:
+    async def _caller(self, row: Route, request: Request) -> Principal | None:
         """Who asks, where it may.
 
         Raises:
@@ -146,7 +146,7 @@ class Table:
             if row.is_changing and "origin" in headers and not is_own_page(headers, safe=False):
                 raise AuthError(codes.ORIGIN_FORBIDDEN, "This may be asked only by the server's own page.")
             return None
-        principal = self._service.authenticate(token_of(headers, safe=not row.is_changing))
+        principal = await self._service.identify(token_of(headers, safe=not row.is_changing))
         if not row.machine and self._service.access.kind(principal.role) == "machine":
             raise RequestError(codes.FORBIDDEN, "A machine's token is not for this.")
         if row.who != SIGNED_IN:

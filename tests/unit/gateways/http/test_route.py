@@ -42,14 +42,14 @@ class Handled:
         return Response(status_code=204)
 
 
-def authenticate(token: str | None) -> Principal:
+async def identify(token: str | None) -> Principal:
     """Everybody is known whose token is the name of a role."""
     if token not in ROLES:
         raise AuthError(codes.AUTH_REQUIRED, "Who is asking?")
     return Principal("test", token, "/", 1)
 
 
-SERVICE = cast("Service", SimpleNamespace(access=Access(ROLES), authenticate=authenticate))
+SERVICE = cast("Service", SimpleNamespace(access=Access(ROLES), identify=identify))
 
 
 async def ask(route: Route, token: str = "", *, query: str = "", body: bytes = b"", **headers: str) -> int | str:
