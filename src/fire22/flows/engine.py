@@ -126,8 +126,10 @@ class Engine:
         tables[f"{ENGINE}/{self._breaker.table.name}"] = self._breaker.table  # type: ignore[assignment]
         self._state = State(tables)
         self._any = tuple(handlers.pop("*", ()))
-        self._adapters = {type: adapt for flow in self.flows for type, adapt in flow.adapters().items()}
-        self._handlers = {type: (first, tuple(others)) for type, (first, *others) in handlers.items()}
+        adapters = {type: adapt for flow in self.flows for type, adapt in flow.adapters().items()}
+        self._handlers = {
+            type: (adapters.get(type), first, tuple(others)) for type, (first, *others) in handlers.items()
+        }
         self._own: dict[str, Callable[[Event], None]] = {
             CLOCK: self._clock,
             NOW: self._told_now,
@@ -338,8 +340,7 @@ class Engine:
             except msgspec.MsgspecError as error:
                 return Failure(codes.EVENT_INVALID, str(error))
             fact = Fact(self._seq, at_ms, event, data, future)
-            first, others = handlers
-            adapt = self._adapters.get(event.type)
+            adapt, first, others = handlers
             try:
                 if adapt is not None:
                     fact = adapt(fact)

@@ -278,6 +278,8 @@ class Accounts:
         for _, leaf in sorted(self.leaves.items()):
             sheets: dict[int, AgentDay] = {}
             for customer, account in sorted(leaf.accounts.items()):
+                if not account.days or (min(account.days) >= first and max(account.days) <= today + 1):
+                    continue
                 for day in sorted(day for day in account.days if day < first):
                     old = account.days.pop(day)
                     self.cells.remove(old)
@@ -319,6 +321,8 @@ class Accounts:
         for _, leaf in sorted(self.leaves.items()):
             days: dict[int, AgentDay] = {}
             for customer, account in sorted(leaf.accounts.items()):
+                if not account.days or min(account.days) >= running.hot:
+                    continue
                 moved = 0
                 for day in sorted(day for day in account.days if day < running.hot):
                     kept = account.days.pop(day)

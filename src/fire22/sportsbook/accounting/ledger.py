@@ -22,7 +22,6 @@ from msgspec import UNSET, Struct, UnsetType
 from fire22.core.message import Json
 from fire22.core.scope import customer_path
 from fire22.core.topic import Kind, Topic
-from fire22.flows.backlog import Backlog
 from fire22.flows.base import Fact, Flow, Handler, Refused, Repeated, Table, expect
 from fire22.sportsbook.betting import codes, facts, payments
 from fire22.sportsbook.betting.money import Major
@@ -121,7 +120,6 @@ class Ledger(Flow):
         self._touched: list[Holder] = []
         self._unsaid: list[Holder] = []
         self._unsaid_rows: Table[int] = Table("unsaid", int)
-        self._backlog = Backlog("balances")
         self._moved: dict[str, str] = {}
         self._clocked = False
         self._at_ms = 0
@@ -153,7 +151,6 @@ class Ledger(Flow):
         self._queue.load((key, row) for key, row in self._payments if row.undecided)
         for customer_id, since_ms in self._unsaid_rows:
             self._leave(self._holder(customer_id), since_ms)
-        self._backlog.tell(self.out)
 
     def clock(self) -> None:
         """What a burst has left is said in this group."""
@@ -174,7 +171,6 @@ class Ledger(Flow):
             self._say(holder, at_ms)
         for scope, key, document in self._queue.changes(self._book.money.major):
             self.out.view("payment_queue", scope, key, "update", at_ms, document)
-        self._backlog.tell(self.out)
 
     def _due(self) -> list[Holder]:
         """Whose documents are said in this group, in order; the others it touched are left to the watermark."""
@@ -213,9 +209,9 @@ class Ledger(Flow):
         """The document that is left waits at this scope from now on; at an empty one nowhere."""
         if holder.since_ms is not None and holder.waits_at != scope:
             if holder.waits_at:
-                self._backlog.remove(holder.waits_at, holder.since_ms)
+                self.out.settled("balances", holder.waits_at)
             if scope:
-                self._backlog.add(scope, holder.since_ms)
+                self.out.waits("balances", scope, holder.since_ms)
             holder.waits_at = scope
 
     # What other flows may ask.

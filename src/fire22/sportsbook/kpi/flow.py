@@ -187,6 +187,7 @@ class Kpi(Flow):
         for path, day_after, commission in self._commissions.posted:
             self._add(path, self._periods.starts_ms(day_after) - 1, FigureSums(costs=commission))
         self._sums.rise(self._touched)
+        self._presence.tell()
         for scope in self._liabilities.take_changed():
             figures = self._touched.get(scope) or self._touch(scope)
             liability = self._liabilities.total(scope)
@@ -367,6 +368,7 @@ class Kpi(Flow):
         if at_ms < before.ends_ms:
             return
         self._sums.rise(self._touched)
+        self._presence.tell()
         self._scopes.update(self._touched)
         day, week, month = (self._periods.period(kind, at_ms) for kind in ("day", "week", "month"))
         # After a change of the settings the days meet: none begins before the one before it has ended.
@@ -377,6 +379,7 @@ class Kpi(Flow):
         )  # fmt: skip
         self._running_row.put("now", self._running)
         self._presence.begin_day(start_ms)
+        self._presence.tell()
         bounds = ((start_ms, day.end_ms), (week.start_ms, week.end_ms), (month.start_ms, month.end_ms))
         of_day, of_week, of_month = (self._ahead_within(*each) for each in bounds)
         nothing = Ahead(0, "")

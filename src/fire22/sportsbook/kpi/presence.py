@@ -37,6 +37,7 @@ class Presence:
         self._online = Window(SHOWN)
         self._forgotten: list[Player] = []  # by a window of the two
         self._watermark_ms = self._day_ms = 0
+        self._changed: dict[str, None] = {}  # scopes whose counts are to be told
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
@@ -47,8 +48,16 @@ class Presence:
         """Derive the counts from the kept rows."""
         self._watermark_ms, self._day_ms = watermark_ms, day_ms
         self._seen.restore(self._restored)
-        for scope in (*self._active.counts, *self._online.counts):
-            self._recount(scope)
+        self._changed = dict.fromkeys((*self._active.counts, *self._online.counts))
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the scopes whose counts have changed since the last call: many facts of a group change the same ones."""
+        changed, self._changed = self._changed, {}
+        for scope in changed:
+            figures = self._touch(scope)
+            figures.active = self._active.counts.get(scope, 0)
+            figures.online = self._online.counts.get(scope, 0)
 
     def advance(self, watermark_ms: int) -> None:
         """The windows end with another watermark."""
@@ -82,9 +91,9 @@ class Presence:
                 self._seen.put(one)
         elif at_ms > self._now_ms - ACTIVE_MS:
             for scope in self._active.seen(one, at_ms):
-                figures = self._recount(scope)
+                self._changed[scope] = None
                 if at_ms < self._day_ms:
-                    figures.row.base.active += 1
+                    self._touch(scope).row.base.active += 1
             self._mark(one)
             self._showed(one, customer, at_ms)
 
@@ -99,8 +108,7 @@ class Presence:
         self._left.put(customer, max(at_ms, self._left.get(customer) or 0))
         for one in self._online.players(customer):
             if one.row[SHOWN] <= at_ms:  # it may have come again before it was told that it left
-                for scope in self._online.leave(one):
-                    self._recount(scope)
+                self._changed |= dict.fromkeys(self._online.leave(one))
                 self._forgotten.append(one)
 
     def renamed(self, before: str, customer: str) -> None:
@@ -139,17 +147,10 @@ class Presence:
     def _expire(self, now_ms: int) -> None:
         for window, span_ms in ((self._active, ACTIVE_MS), (self._online, self.online_ms)):
             scopes, gone = window.expire(now_ms - span_ms)
-            for scope in scopes:
-                self._recount(scope)
+            self._changed |= dict.fromkeys(scopes)
             self._forgotten += gone
         for customer in [each for each, left_ms in self._left if left_ms <= now_ms - self.online_ms]:
             self._left.pop(customer)
-
-    def _recount(self, scope: str) -> ScopeFigures:
-        figures = self._touch(scope)
-        figures.active = self._active.counts.get(scope, 0)
-        figures.online = self._online.counts.get(scope, 0)
-        return figures
 
     def _player(self, moved: Moved, customer: str) -> Player:
         one = moved.players.get(customer)
@@ -167,5 +168,5 @@ class Presence:
         """A customer has shown itself: it is online."""
         if at_ms > self._now_ms - self.online_ms and at_ms > (self._left.get(customer) or 0):
             for scope in self._online.seen(one, at_ms):
-                self._recount(scope)
+                self._changed[scope] = None
             self._mark(one)

@@ -130,24 +130,21 @@ class Ticker(Flow):
 
     def _bet(self, bet: OpenWager) -> tuple[Raw | UnsetType, float | UnsetType, Terms | UnsetType]:
         """What a message says of a bet: the legs, their combined odds if it is struck at these, and its terms."""
-        legs, odds = self._legs(bet.legs)
-        return legs, odds if bet.type in PLAIN else UNSET, bet.terms or UNSET
-
-    def _legs(self, legs: tuple[StruckLeg, ...]) -> tuple[Raw | UnsetType, float | UnsetType]:
-        """What a message says of the legs, and their combined odds."""
+        legs = bet.legs
         if len(legs) == 1:
             leg = legs[0]
             known = self._said.get(leg.selection_id)
             if known is None or known[0] is not leg:
                 known = self._encoded(leg)
-            return known[2], known[3]
+            return known[2], known[3] if bet.type in PLAIN else UNSET, bet.terms or UNSET
         if not legs:
-            return UNSET, UNSET
+            return UNSET, UNSET, bet.terms or UNSET
         said = []
         for leg in legs:
             known = self._said.get(leg.selection_id)
             said.append(known[1] if known is not None and known[0] is leg else self._encoded(leg)[1])
-        return Raw(b"[%b]" % b",".join(said)), combined_odds(legs)
+        odds = combined_odds(legs) if bet.type in PLAIN else UNSET
+        return Raw(b"[%b]" % b",".join(said)), odds, bet.terms or UNSET
 
     def _encoded(self, leg: StruckLeg) -> tuple[StruckLeg, bytes, Raw, float]:
         """A leg that is remembered: by itself, alone in a list, and its odds."""
