@@ -53,6 +53,7 @@ def token(
         for flag in may or ():
             if flag not in FLAGS:
                 raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
+        is_new = not data.exists()
         make_folder(data)
         tokens = _tokens(data)
         signed = tokens.sign(
@@ -65,6 +66,13 @@ def token(
             may=tuple(may or ()),
         )
         print(signed)
+        if is_new:
+            err.print(
+                f"There was no folder {data}; a server that is started on it will accept this token.",
+                style="yellow",
+                markup=False,
+                highlight=False,
+            )
         _warn_of_unknown(data / "flows.db", scope)
 
 

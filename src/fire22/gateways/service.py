@@ -162,7 +162,7 @@ class Service:
         self.check_current(principal)
         topic = self.topics.get(target)
         if topic is None or topic.internal:
-            known = ", ".join(name for name, each in self.topics.items() if not each.internal)
+            known = ", ".join(sorted(name for name, each in self.topics.items() if not each.internal))
             raise RequestError(codes.TOPIC_UNKNOWN, f"There is no topic {target[:64]}; there are: {known}.")
         allowed = self.access.scope(principal, topic, scope)
         if not self.hub.knows_scope(allowed):

@@ -97,6 +97,14 @@ def test_a_token_for_a_scope_that_nobody_knows_comes_with_a_warning(data: Path) 
         assert (f"has told of no {scope} yet" in result.stderr) is not known, scope
 
 
+def test_a_token_for_a_folder_that_was_not_there_comes_with_a_warning(tmp_path: Path) -> None:
+    """A mistyped folder is made, and no running server takes its token: that is said, once."""
+    for warned in (True, False):
+        result = fire22("token", "--data", tmp_path / "typo")
+        assert result.exit_code == 0
+        assert ("There was no folder" in result.stderr) is warned
+
+
 def test_a_token_may_name_a_client(tmp_path: Path) -> None:
     """`fire22 token --client` prints a token for one device or installation; an id that none can have is refused."""
     result = fire22("token", "--data", tmp_path / "data", "--client", "till-3")

@@ -14,7 +14,7 @@ export function Exposure({ state, stale }) {
   const all = documentsOf(state, 'exposure');
   const total = all.find(({ key }) => key === '')?.data;
   const markets = all.filter(({ data }) => data.outcomes !== undefined).sort((one, other) => other.data.liability - one.data.liability);
-  return html`<${HeldScreen} items=${markets} title="Exposure" topic="exposure" state=${state} stale=${stale} empty="No open wagers here."
+  return html`<${HeldScreen} items=${markets} title="Exposure" topic="exposure" state=${state} stale=${stale} empty=${total?.grossPotentialPayout ? 'Wagers are open here, on markets that the book does not tell.' : 'No open wagers here.'}
     aside=${html`<${Crumbs} screen="exposure" state=${state} />`}
     render=${(/** @type {import('../hold.js').HeldItem[]} */ rows) => html`
       ${total && html`<${Total} total=${total} />`}
