@@ -50,6 +50,7 @@ from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
 from fire22.security import keychain
 from fire22.security.access import Access
+from fire22.security.audit import Audit
 from fire22.security.keychain import Keychain
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -223,11 +224,12 @@ class Application:
             read_file=self._read_file,
         )
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
+        self.audit = Audit(self.log.append, self._loop, now_ms=now_ms)
         self.service = self._service(access)
         self.connections = Connections(self.service, tasks)
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
-        self.metrics.show(self.log, self.feed, self.runner, self.hub, self.connections, self.clock)
+        self.metrics.show(self.log, self.feed, self.runner, self.hub, self.connections, self.clock, self.audit)
 
     @property
     def shows_all(self) -> bool:
@@ -258,6 +260,7 @@ class Application:
         self.server.should_exit = True
         for stage in self._stages:
             stage.cancel()
+        await self.audit.close()
 
     def close(self) -> None:
         """Close the files, after every task has ended."""
@@ -384,6 +387,7 @@ class Application:
             tokens=self.tokens,
             sign_in=self.sign_in,
             revocation=self.revocation,
+            audit=self.audit,
             topics=self.engine.topics,
             limits=Limits(
                 connections_max=self._connections_max(),

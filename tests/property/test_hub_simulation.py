@@ -54,6 +54,7 @@ from fire22.security.tokens import SignInCodes, Tokens
 from tests.support import virtual_time
 from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.memory_store import MemoryStore
+from tests.support.notes import unaudited
 from tests.support.seeds import seeds
 
 STEPS = 4_000
@@ -666,6 +667,7 @@ class Simulation:
             tokens=tokens,
             sign_in=SignInCodes(),
             revocation=Revocation(MemoryStore(), now_ms=lambda: START_MS),
+            audit=unaudited(),
             topics=TOPICS,
             limits=LIMITS,
             now_ms=lambda: START_MS,

@@ -22,6 +22,7 @@ from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
+from fire22.security.audit import Audit
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
 from fire22.security.tokens import KeyUnknown, SignInCodes, Tokens
@@ -77,6 +78,7 @@ class Service:
     """Authentication, access, subscriptions and publishing for the gateways.
 
     Args:
+        audit: takes notes of who did what.
         desk: performs commands; None where nothing does.
         questions: what can be asked, by name: the topic that the asker must be allowed to follow.
         ask: sends a question to the engine; needed where there are questions.
@@ -94,6 +96,7 @@ class Service:
         tokens: Tokens,
         sign_in: SignInCodes,
         revocation: Revocation,
+        audit: Audit,
         topics: Mapping[str, Topic],
         limits: Limits,
         now_ms: Callable[[], int],
@@ -110,6 +113,7 @@ class Service:
         self.tokens = tokens
         self.sign_in = sign_in
         self.revocation = revocation
+        self.audit = audit
         self.topics = topics
         self.limits = limits
         self.now_ms = now_ms

@@ -1,5 +1,5 @@
 """Who asks, and what they may see and do.
 
 In reading order: `principal.py` (who asks), `tokens.py` (signs and checks tokens), `revocation.py` (rights that end
-before their time), `access.py` (maps a request to a scope).
+before their time), `access.py` (maps a request to a scope), `audit.py` (notes who did what).
 """

@@ -26,6 +26,7 @@ from tests.support import virtual_time
 from tests.support.bare import BareConnection
 from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.memory_store import MemoryStore
+from tests.support.notes import unaudited
 
 NOW_MS = 1_767_225_600_000
 KEY = b"k" * 32
@@ -77,6 +78,7 @@ class Server:
             tokens=Tokens(KEY),
             sign_in=SignInCodes(),
             revocation=Revocation(MemoryStore(), now_ms=lambda: self.now_ms),
+            audit=unaudited(),
             topics=topics(),
             limits=LIMITS,
             now_ms=lambda: self.now_ms,
