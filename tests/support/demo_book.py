@@ -76,10 +76,15 @@ class _Kept:
         path = Path(connection.filename)
         key = (path, connection.pragma("schema_version"), None if domain is None else id(domain))
         if self._reader is None or key != self._key or self._reader.book.replaced():
-            if self._reader is not None:
-                self._reader.close()
+            self.let_go()
             self._reader, self._key = _open(path, domain), key
         return self._reader
+
+    def let_go(self) -> None:
+        """Close it: a mirror has one reader."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
 
 _kept: Final = _Kept()
@@ -127,6 +132,7 @@ def follow(
     path: Path, domain: Domain, stored: Callable[[str], int | None] = _positions.get, folder: Path | None = None
 ) -> Follower:
     """A book in a file and its mirror beside it, opened where the last call has read it to, or a log that says so."""
+    _kept.let_go()
     return Follower(SqliteBook(path, domain.outbox), domain, folder or path.parent, stored)
 
 

@@ -66,7 +66,8 @@ class Orders:
         if change.op != "delete" and change.source == "orders" and row[1] is None:
             return [Unusable(change.at, "orders", str(row[0]), "name", "", "is empty")]
         kept = None if change.op == "delete" else row
-        return [RowChange(change.at, change.source, row[:1], kept, change.op == "insert")]
+        before = change.old[:1] if change.op == "update" and change.old[:1] != row[:1] else None
+        return [RowChange(change.at, change.source, row[:1], kept, change.op == "insert", before)]
 
     def order(self, changes: list[RowChange | Unusable]) -> list[RowChange | Unusable]:
         """Lines go before their order's insert."""

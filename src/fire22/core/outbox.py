@@ -92,6 +92,7 @@ class RowChange(Struct, frozen=True, gc=False):
         fresh: whether the book inserted it (in a place where there may have been another).
         before: the key that the row had until now, where it is another one.
         replaces: whether the book deleted another row with this key in the same transaction.
+        was: the row as it was before; empty where it was none, None where that is not known or does not matter.
     """
 
     at: str
@@ -101,6 +102,7 @@ class RowChange(Struct, frozen=True, gc=False):
     fresh: bool = False
     before: Values | None = None
     replaces: bool = False
+    was: Values | None = None
 
 
 class Unusable(Struct, frozen=True):

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from fire22.core.outbox import BookChange, Domain, RowChange, Unusable, Values, read_layout
-from fire22.sources.mirror.file import Fact, MirrorFile, Position
-from fire22.sources.mirror.rows import MirrorRows
+from fire22.sources.mirror.file import MirrorFile, Position
+from fire22.sources.mirror.rows import MirrorRows, with_was
+from fire22.sources.mirror.seconds import SecondRows
 from fire22.sources.mirror.whole import Scan, WholeBook
 
 
@@ -25,8 +26,11 @@ class Mirror(MirrorFile):
 
     def __init__(self, path: Path, domain: Domain, ambiguous: Collection[str] = ()) -> None:
         super().__init__(path, domain)
-        self._rows = MirrorRows(self, domain, ambiguous)
-        self._whole = WholeBook(self, self._rows, domain)
+        if self.renewed and ambiguous:  # the whole book is compared
+            self.position = msgspec.structs.replace(self.position, generation="")
+        self._seconds = SecondRows(self.connection, ambiguous)
+        self._rows = MirrorRows(self, domain, self._seconds)
+        self._whole = WholeBook(self, self._rows, self._seconds, domain)
         self._columns = {need.name: need.columns for need in domain.outbox.tables}
 
     def apply(self, changes: list[BookChange], position: Position) -> None:
@@ -103,16 +107,8 @@ class Mirror(MirrorFile):
 
     def made(self, change: BookChange) -> list[RowChange | Unusable]:
         """What a change of the book means for the rows here."""
-        return self._domain.rows(self._laid(change))
-
-    def preview(self, changes: list[BookChange]) -> list[Fact]:
-        """The facts that `apply` would make; nothing stays."""
-        after = self.numbers()[1]
-        made = [row for change in changes for row in self.made(change)]
-        with self.tried():
-            for each in self._domain.order(made):
-                self._rows.take(each)
-            return self.facts(after, len(changes) * 1000 + 1000)
+        laid = self._laid(change)
+        return with_was(self._domain, laid, self._domain.rows(laid), self._seconds.tables)
 
     def _laid(self, change: BookChange) -> BookChange:
         """The values in the order that the domain knows."""

@@ -21,6 +21,7 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.errors import StorageError
 from fire22.core.outbox import OUTBOX_SQL, Domain, layout, quoted, read_layout
+from fire22.sources.mirror.seconds import SECONDS_SQL
 
 STATES: Final = """
 CREATE TABLE fire22_state(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -90,6 +91,7 @@ class MirrorFile:
         domain: what is made of the book's rows.
 
     Attributes:
+        renewed: whether what an earlier version kept lacks the second rows of a key (`seconds.py`).
         fresh: whether the book has still to be brought in: the file is new, or its tables are another version's.
         position: how far the book has been read.
         layout: which columns are told of each table, from the position on.
@@ -102,6 +104,7 @@ class MirrorFile:
         self.path = path
         self._domain = domain
         self.connection = apsw.Connection(str(path))
+        self.renewed = False
         self.layout: dict[str, tuple[str, ...]] = {}
         self._stored_layout = self.layout
         self._now = ""
@@ -166,7 +169,7 @@ class MirrorFile:
             self.connection.execute(table.ddl)
         for sql in self._domain.indexes:
             self.connection.execute(sql)
-        self.connection.execute("DELETE FROM fire22_refused")
+        self.connection.execute("DELETE FROM fire22_refused; DELETE FROM fire22_seconds")
         last = self.numbers()[1]
         if first_fact - 1 > last:
             self.connection.execute("DELETE FROM sqlite_sequence WHERE name = 'fire22_outbox'")
@@ -190,7 +193,11 @@ class MirrorFile:
             with self.transaction():
                 self.connection.execute(STATES)
                 self.connection.execute(OUTBOX_SQL)
+                self.connection.execute(SECONDS_SQL)
             return True
+        if "fire22_seconds" not in there:  # of an earlier version
+            self.connection.execute(SECONDS_SQL)
+            self.renewed = True
         if not self.filled or self.state("tables") != self._signature():
             return True
         self._renew_triggers()
@@ -218,7 +225,7 @@ class MirrorFile:
         """What was made by a domain: (kind, name)."""
         rows = self.connection.execute(
             "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger')"
-            " AND name NOT IN ('fire22_state', 'fire22_now', 'fire22_refused', 'fire22_outbox')"
+            " AND name NOT IN ('fire22_state', 'fire22_now', 'fire22_refused', 'fire22_outbox', 'fire22_seconds')"
             " AND name NOT LIKE 'sqlite_%' ORDER BY type DESC"
         )
         return [(str(kind), str(name)) for kind, name in rows.fetchall()]

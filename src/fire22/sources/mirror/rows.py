@@ -10,8 +10,9 @@ from typing import Final, cast
 import apsw
 import msgspec
 
-from fire22.core.outbox import Domain, RowChange, Unusable, Values
+from fire22.core.outbox import BookChange, Domain, RowChange, Unusable, Values
 from fire22.sources.mirror.file import MirrorFile
+from fire22.sources.mirror.seconds import SecondRows
 from fire22.sources.mirror.statements import Statements
 
 UNUSABLE: Final = "system.row_rejected"
@@ -20,14 +21,10 @@ _FATAL: Final = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemErro
 
 
 class MirrorRows:
-    """The rows of one mirror.
+    """The rows of one mirror."""
 
-    Args:
-        ambiguous: the tables of whose key the book may have several rows.
-    """
-
-    def __init__(self, file: MirrorFile, domain: Domain, ambiguous: Collection[str] = ()) -> None:
-        self._ambiguous = frozenset(ambiguous)
+    def __init__(self, file: MirrorFile, domain: Domain, seconds: SecondRows) -> None:
+        self._seconds = seconds
         self._file = file
         self._connection = file.connection
         self._execute = file.connection.cursor().execute
@@ -43,18 +40,64 @@ class MirrorRows:
         self._file.set_now(change.at)
         if isinstance(change, Unusable):
             return not silent and self._refuse(change, again=again)
+        if change.table in self._seconds.tables and not again:
+            return self._take_of_several(change, silent=silent)
+        return self._take(change, again=again, silent=silent)
+
+    def _take_of_several(self, change: RowChange, *, silent: bool) -> bool:
+        """Make a row as it shall be, of whose key the book may have several (`seconds.py` has the table of cases)."""
+        seconds, table, row, was = self._seconds, change.table, change.row, change.was
+        at = change.before or change.key
+        arrives = (change.fresh and not change.replaces) or was == ()
+        if arrives and row is not None:
+            return self._arrive(change, silent=silent)
+        kept = self._first(self.tables[table].select, at)
+        if row is None:
+            if was == ():  # by the mapping's condition it was no row of ours
+                return False
+            if was and seconds.remove(table, at, was):
+                return False
+            return self._leave(change, at, silent=silent)
+        if was and kept != was:
+            if change.before is None and seconds.replace(table, at, was, row):
+                return False
+            if change.before is not None and seconds.remove(table, at, was):
+                return self._arrive(change, silent=silent)
+        if change.before is None:
+            return self._take(change, silent=silent)
+        if self.kept(change) is None:
+            moved = self._take(change, silent=silent)
+            following = seconds.next(table, at)
+            if following is not None:
+                self._take(RowChange(change.at, table, at, following, fresh=True), silent=silent)
+            return moved
+        left = self._leave(change, at, silent=silent)
+        return self._arrive(change, silent=silent) or left
+
+    def _arrive(self, change: RowChange, *, silent: bool) -> bool:
+        """A row comes to a key."""
+        kept = self.kept(change)
+        if kept is None or change.row is None:
+            return self._take(msgspec.structs.replace(change, before=None), silent=silent)
+        self._seconds.add(change.table, change.key, change.row)
+        if silent or kept == change.row:
+            return False
+        return self._refuse(self.second(change, change.table), again=False)
+
+    def _leave(self, change: RowChange, at: Values, *, silent: bool) -> bool:
+        """The first row of a key leaves it; the next one takes its place."""
+        following = self._seconds.next(change.table, at)
+        return self._take(RowChange(change.at, change.table, at, following), silent=silent)
+
+    def _take(self, change: RowChange, *, again: bool = False, silent: bool = False) -> bool:
         statements = self.tables[change.table]
         try:
-            fresh = change.fresh and change.row is not None and change.before is None
-            ambiguous = fresh and change.table in self._ambiguous
-            if fresh and change.row is not None and not ambiguous:
+            if change.fresh and change.row is not None and change.before is None:
                 self._make_room(statements, change)
                 self._execute(statements.insert_new, change.row)
                 if self._connection.changes():
                     return True
             kept = self.kept(change)
-            if kept is not None and kept != change.row and ambiguous and not (again or silent or change.replaces):
-                return self._refuse(self.second(change, change.table), again=False)
             if change.row is None:
                 if kept is not None:
                     self._execute(statements.delete, change.key)
@@ -130,3 +173,22 @@ class MirrorRows:
         ).decode()
         self._execute("INSERT INTO fire22_outbox(type, timestamp, data) VALUES(?, ?, ?)", (UNUSABLE, change.at, data))
         return True
+
+
+def with_was(
+    domain: Domain, change: BookChange, made: list[RowChange | Unusable], tables: Collection[str]
+) -> list[RowChange | Unusable]:
+    """What a change of the book means, with the row as it was before, for tables of whose key the book may have several
+    rows."""
+    if not tables or change.op not in ("update", "delete"):
+        return made
+    earlier = msgspec.structs.replace(change, op="insert", old=(), new=change.old)
+
+    def told(one: RowChange | Unusable) -> RowChange | Unusable:
+        if isinstance(one, Unusable) or one.table not in tables:
+            return one
+        before = domain.rows(earlier, one.table)
+        was = () if not before else before[0].row if isinstance(before[0], RowChange) else None
+        return msgspec.structs.replace(one, was=was)
+
+    return [told(one) for one in made]

@@ -1,5 +1,6 @@
 """No column of the book changes unseen: each is told, set aside, or has its reason."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from fire22.core.event import Event
 from fire22.core.outbox import BookChange
 from fire22.sources.mirror.copy import Mirror
+from fire22.sources.mirror.file import Fact
 from fire22.sources.sqlite.install import install
 from fire22.sportsbook import domain
 from fire22.sportsbook.betting import codes
@@ -157,8 +159,16 @@ class Book:
         ]
         return [
             event(f"b:{each.number}", type=each.type.decode(), at_ms=START_MS, data=json.loads(each.data))
-            for each in self.mirror.preview(changes)
+            for each in self.facts(changes)
         ]
+
+    def facts(self, changes: list[BookChange]) -> list[Fact]:
+        """What the mirror tells of changes; it stays as it is."""
+        after, position = self.mirror.numbers()[1], self.mirror.position
+        with self.mirror.tried(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.mirror, "transaction", contextlib.nullcontext)
+            self.mirror.apply(changes, position)
+            return self.mirror.facts(after, 100_000)
 
     def told(self, sql: str) -> tuple[list[str], list[str]]:
         """What a statement tells, by types of events, and the codes of what was refused of it. It is rolled back."""

@@ -96,6 +96,9 @@ def _merged(changes: list[Made]) -> list[Made]:
         if change.row is None:
             gone[name] = at
         elif change.fresh and name in gone:
-            dropped.add(gone.pop(name))
-            changes[at] = msgspec.structs.replace(change, replaces=True)
+            place = gone.pop(name)
+            left = changes[place]
+            was = left.was if isinstance(left, RowChange) else None
+            dropped.add(place)
+            changes[at] = msgspec.structs.replace(change, replaces=True, was=was)
     return [change for at, change in enumerate(changes) if at not in dropped] if dropped else changes
