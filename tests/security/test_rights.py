@@ -83,6 +83,7 @@ ROUTES: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/query/{name}"): SIGNED_IN,
     ("POST", "/v1/events"): Row(HOUSE),
     ("POST", "/v1/commands/{name}"): SIGNED_IN,
+    ("GET", "/v1/approvals"): SIGNED_IN,
     ("POST", "/v1/dead-letters/{seq}/replay"): Row(NOBODY, HOUSE | {"risk"}),
     ("POST", "/v1/dead-letters/{seq}/dismiss"): Row(NOBODY, HOUSE | {"risk"}),
     ("GET", "/healthz"): ANYBODY,
