@@ -60,6 +60,7 @@ from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
 from fire22.sources.kinds import BookAt
 from fire22.sources.opening import open_book
+from fire22.sources.own_events import append
 from fire22.sources.pipeline import BookSource, Told
 from fire22.sources.reading import Pace
 from fire22.sportsbook import domain
@@ -79,6 +80,8 @@ CONNECTIONS_FEW: Final = 1_000  # with fewer than so many by the system's limit 
 FREEZE_CONNECTIONS: Final = 1_000  # after so many new ones the garbage collector is told to leave what is there alone
 LATE_S: Final = 1.0  # how late, at most, who is late with a request or a token is noticed
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
+AGAIN_S: Final = 0.1  # until what could not be appended at a start is tried again
+LOGGED_S: Final = 60.0  # between two lines of the server's log about the same failure
 PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the health of its stage
 
 
@@ -289,7 +292,10 @@ class Application:
         if wanted != self.engine.configuration and self.runner.stopped is None:
             at_ms = now_ms()
             event = Event(f"configured:{at_ms}", CONFIGURED, "server", to_datetime(at_ms), Raw(wanted))
-            await self.log.append([encode_event(event)])
+            while not await append(self.log, encode_event(event), self._failed("log")):
+                # Not now, or the log has another event under this id.
+                await asyncio.sleep(AGAIN_S)
+                event = msgspec.structs.replace(event, id=f"configured:{now_ms()}")
 
     async def _trim(self) -> None:
         """Retention of the feed."""
@@ -483,6 +489,7 @@ class Application:
         """What is done about a failure of a stage that is tried again; `shown` also in the stage's health."""
         if shown:
             self._problems.setdefault(stage, ("ok", -PROBLEM_S))
+        logged: dict[str, float] = {}
 
         def tell(error: Fire22Error) -> None:
             if shown:
@@ -490,7 +497,11 @@ class Application:
                 met = float("inf") if error.code is codes.STORAGE_CORRUPT else self._loop.time()
                 self._problems[stage] = (error.code.name, met)
             self.metrics.count_error(error.code.name)
-            self.logger.warning("retrying after an error", stage=stage, code=error.code.name, reason=error.message)
+            # What is tried again several times a second is said now and then.
+            if self._loop.time() >= logged.get(error.message, 0.0):
+                logged.clear()
+                logged[error.message] = self._loop.time() + LOGGED_S
+                self.logger.warning("retrying after an error", stage=stage, code=error.code.name, reason=error.message)
 
         return tell
 

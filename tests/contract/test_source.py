@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import apsw
 import pytest
+from msgspec import Raw
 
 from fire22.core.errors import BookError
+from fire22.core.event import Event, encode_event
 from fire22.core.letter import ROW_REJECTED
 from fire22.sources import follower
 from fire22.sources.base import Database
@@ -471,3 +473,31 @@ async def test_a_mirror_that_is_lost_is_made_again(book: Book, tmp_path: Path) -
         book.write("UPDATE orders SET name = 'A' WHERE id = 1")
         async with reading(book, tmp_path, storage) as running:
             assert await running.told(3) == ["made a", "made b", "changed A"]
+
+
+@pytest.mark.parametrize("taken", [("2",), ("1", "3"), ("2", "2:0")])
+async def test_an_id_that_the_log_has_already(book: Book, tmp_path: Path, taken: tuple[str, ...]) -> None:
+    """A fact whose id another event has costs only itself: a dead letter, and those around it are told."""
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(book, tmp_path, storage) as running:
+            book.write(order(9, "first"))
+            [first] = await running.events(1)
+        book_id = first.id.partition(":")[0]
+        others = [
+            encode_event(
+                Event(f"{book_id}:{int(each[0]) + 1}{each[1:]}", "test.made", "test", first.timestamp, Raw(b"1"))
+            )
+            for each in taken
+        ]
+        await storage.log.append(others)
+        book.write(order(1, "a"), order(2, "b"), order(3, "c"))
+        async with reading(book, tmp_path, storage) as running:
+            letters = sum(":" not in each for each in taken) - (len(taken) > 1 and ":" in taken[-1])
+            events = (await running.events(1 + len(others) + 3 - (not letters)))[1 + len(others) :]
+            said = [f"{each.type}" for each in events]
+            assert said.count(ROW_REJECTED) == letters
+            assert said.count("order.made") == 3 - sum(":" not in each for each in taken)
+            assert len(running.rejected) == sum(":" not in each for each in taken)
+            book.write(order(4, "d"))
+            await running.until(lambda: storage.log.last_seq == 1 + len(others) + len(events) + 1)
+            assert running.source.status().problem == ""

@@ -7,9 +7,9 @@ from msgspec import Raw, Struct
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.core.event import EncodedEvent, Event, encode_event, join_event
+from fire22.core.event import EncodedEvent, Event, decode_event, encode_event, join_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
-from fire22.core.times import to_datetime
+from fire22.core.times import to_datetime, to_text
 from fire22.sources.mirror.file import Fact
 from fire22.sources.mirror.rows import UNUSABLE
 
@@ -52,6 +52,40 @@ def event_of(source: str, book_id: str, fact: Fact) -> EncodedEvent | RowRejecte
 def letter_of(source: str, row: RowRejected, at_ms: int) -> EncodedEvent:
     """The event that tells of a row that is none, under the id that the row would have had: it is told once."""
     return encode_event(Event(row.id, ROW_REJECTED, source, to_datetime(at_ms), Raw(_encode(row))))
+
+
+class Conflict(Struct, frozen=True):
+    """An event whose id the log has for another one.
+
+    Args:
+        number: of the fact.
+        event: what tells of it, under an id that no fact has.
+    """
+
+    number: int
+    reason: str
+    event: EncodedEvent
+
+
+def conflict_of(event: EncodedEvent) -> Conflict:
+    """What is told in the place of an event whose id the log has for another one; the same each time."""
+    known = decode_event(event.body)
+    data = bytes(known.data)
+    number = int(event.id.rpartition(":")[2])
+    reason = f"The log has another event with the id {event.id}."
+    row = RowRejected(
+        number,
+        reason,
+        event.id,
+        known.type,
+        to_text(known.at_ms),
+        known.metadata.category,
+        known.metadata.priority,
+        data[:DATA_BYTES_MAX].decode(errors="ignore"),
+        len(data),
+    )
+    letter = Event(f"{event.id}:0", ROW_REJECTED, known.source, known.timestamp, Raw(_encode(row)))
+    return Conflict(number, reason, encode_event(letter))
 
 
 def _text(stored: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from fire22.core import codes
 from fire22.core.errors import Fire22Error
 from fire22.core.event import EncodedEvent
 from fire22.log.base import Log
@@ -11,7 +12,7 @@ async def append(log: Log, event: EncodedEvent, failed: Callable[[Fire22Error], 
     """Append an event that need not be said again: the next one says more.
 
     Args:
-        failed: told about a failure that may pass.
+        failed: told about a failure that may pass, or that concerns this event alone.
 
     Returns:
         The event's number; 0 where it could not be appended now.
@@ -22,7 +23,8 @@ async def append(log: Log, event: EncodedEvent, failed: Callable[[Fire22Error], 
     try:
         answers = await log.append([event])
     except Fire22Error as error:
-        if not error.temporary:
+        # Another event under this id costs this one alone.
+        if not error.temporary and error.code is not codes.ID_CONFLICT:
             raise
         failed(error)
         return 0

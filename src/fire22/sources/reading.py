@@ -22,13 +22,13 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core import codes
-from fire22.core.errors import Fire22Error
+from fire22.core.errors import Fire22Error, RequestError
 from fire22.core.event import EncodedEvent
 from fire22.core.letter import RowRejected
 from fire22.core.outbox import Domain
 from fire22.log.base import SourcePosition
 from fire22.sources.base import Database, HeldError, SourceStatus
-from fire22.sources.events import event_of, letter_of
+from fire22.sources.events import conflict_of, event_of, letter_of
 from fire22.sources.follower import BATCH_ROWS, Follower
 from fire22.sources.mirror.file import Fact
 
@@ -116,6 +116,7 @@ class BookReader:
         self._now_ms = now_ms
         self._status = SourceStatus(database.name)
         self._file: tuple[int, int] | None = None
+        self._sent: list[EncodedEvent] = []  # what is on its way into the log
 
     def run(self) -> None:
         """Read until stopped.
@@ -201,14 +202,14 @@ class BookReader:
                 if follower.is_current:
                     break
         finally:
-            self._host.settle()
+            self._settle()
 
     def _tell(self, follower: Follower, read: Callable[[], list[Fact]]) -> None:
         """Bring facts into the log, to their end."""
         try:
             self._send(follower, read)
         finally:
-            self._host.settle()
+            self._settle()
 
     def _send(self, follower: Follower, read: Callable[[], list[Fact]]) -> None:
         """Hand facts to the log, to their end: the last of them may still be on their way, while the next are read.
@@ -238,6 +239,38 @@ class BookReader:
         return event
 
     def _append(self, follower: Follower, events: list[EncodedEvent], last: int) -> None:
-        self._host.settle()
+        self._settle()
+        self._sent = events
         self._host.append(events, SourcePosition(follower.book.book_id, str(last)))
         follower.position = last
+
+    def _settle(self) -> None:
+        """Until what was handed to the log is durable there; an event whose id the log has for something else costs
+        only itself."""
+        sent, self._sent = self._sent, []
+        try:
+            self._host.settle()
+        except RequestError as error:
+            if error.code is not codes.ID_CONFLICT:
+                raise
+            for event in sent:
+                if not self._append_one(event, event.id):
+                    letter = conflict_of(event)
+                    self._host.rejected(letter.number, letter.reason)
+                    if not self._append_one(letter.event, event.id):
+                        self._host.failed(error)
+
+    def _append_one(self, event: EncodedEvent, id: str) -> bool:
+        """Bring an event into the log; whether its id was free, or that of the same event.
+
+        Args:
+            id: of the fact: `<book id>:<number>`.
+        """
+        try:
+            self._host.append([event], SourcePosition(*id.rsplit(":", 1)))
+            self._host.settle()
+        except RequestError as error:
+            if error.code is not codes.ID_CONFLICT:
+                raise
+            return False
+        return True
