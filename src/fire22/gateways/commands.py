@@ -10,6 +10,7 @@ import msgspec
 from fire22.core import codes
 from fire22.core.command import Command, History, Ping, Publish, Subscribe, Unsubscribe
 from fire22.core.errors import Fire22Error, RequestError
+from fire22.core.message import Json
 from fire22.gateways.replies import page_data, subscribed
 from fire22.gateways.service import Follow, Service
 from fire22.hub.base import LaneKey, Page, Subscriber
@@ -29,6 +30,11 @@ class Caller(Subscriber):
     @abstractmethod
     def is_ending(self) -> bool:
         """Whether it has been closed, or is about to be: nothing is written to it any more."""
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """The network address that it came from; empty where none is known."""
 
     @abstractmethod
     def answer(self, id: int, data: bytes) -> None:
@@ -142,7 +148,20 @@ class Commands:
     def _publish(self, caller: Caller, principal: Principal, command: Publish) -> None:
         """The next command need not wait until the event is durable."""
         appending = self._service.publish(principal, [command.event])
+        if principal.kind != "machine":
+            appending = self._noted(caller, principal, command, appending)
         self._tasks.create_task(_succeeds(caller, command.id, _answer_published(caller, command.id, appending)))
+
+    async def _noted(
+        self, caller: Caller, principal: Principal, command: Publish, appending: Awaitable[list[Appended]]
+    ) -> list[Appended]:
+        """What a person publishes is in the audit trail before it is answered."""
+        appended = await appending
+        after: dict[str, Json] = {"type": command.event.type, "seq": appended[0].seq}
+        audit = self._service.audit
+        audit.note("event.published", principal=principal, address=caller.peer, target=command.event.id, after=after)
+        await audit.durable()
+        return appended
 
     def _go_on(self, caller: Caller, id: int, work: Coroutine[Any, Any, None]) -> None:
         """Perform a command that needs the disk; the next one waits for it."""

@@ -123,7 +123,7 @@ class Connection(Caller):
         transport: what carries it, as the metrics name it.
     """
 
-    __slots__ = ("_address", "_performing", "_taken", "_waiting", "codec", "principal")
+    __slots__ = ("_address", "_peer", "_performing", "_taken", "_waiting", "codec", "principal")
 
     shared: ClassVar[Connections]
     transport: ClassVar[str]
@@ -133,6 +133,7 @@ class Connection(Caller):
         self.codec: Codec = PLAIN
         self.principal: Principal | None = None
         self._address = ""  # where connections are counted by it
+        self._peer = ""  # the address that the audit trail names
         self._waiting: deque[Command] | None = None
         self._performing = False
         # While paused: when it was last seen to have taken something, and the bytes that were left then.
@@ -175,6 +176,7 @@ class Connection(Caller):
         shared.open[self] = None
         shared.count[self.transport] += 1
         shared.accepted += 1
+        self._peer = address
         if address and shared.addresses.each_max:
             self._address = address
             shared.addresses.take(address)
@@ -244,7 +246,7 @@ class Connection(Caller):
         """Say why, and close."""
         if self.is_ending:
             return
-        self.shared.service.count(error)
+        self._count(error)
         message = as_message(error, self.shared.service.now_ms(), kind="connection_error")
         self.write(self.codec.answer(encode_json(message)))
         self.close(error)
@@ -385,7 +387,7 @@ class Connection(Caller):
                 service.check_follows(self.principal, key)
             except RequestError as error:
                 service.hub.unfollow(self, key.topic, key.scope)
-                service.count(error)
+                self._count(error, key.topic)
                 message = as_message(error, service.now_ms(), target=key.topic, scope=key.scope)
                 self.write(self.codec.answer(encode_json(message)))
 
@@ -393,8 +395,17 @@ class Connection(Caller):
         """It is known who asks; `leave` releases the place."""
         self.shared.rights.add(self, principal)
         self.principal = principal
+        self.shared.service.audit.seen(principal, self._peer)
+
+    def _count(self, error: Fire22Error, target: str = "") -> None:
+        self.shared.service.count(error, principal=self.principal, address=self._peer, target=target)
 
     # Answers.
+
+    @property
+    def peer(self) -> str:
+        """See Caller."""
+        return self._peer
 
     def answer(self, id: int, data: bytes) -> None:
         """See Caller."""
@@ -402,7 +413,7 @@ class Connection(Caller):
 
     def answer_error(self, error: Fire22Error, id: int | None) -> None:
         """See Caller."""
-        self.shared.service.count(error)
+        self._count(error)
         self.write(self.codec.answer(encode_json(as_message(error, self.shared.service.now_ms(), id=id))))
 
 

@@ -27,6 +27,7 @@ from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
 from fire22.security.tokens import KeyUnknown, SignInCodes, Tokens
 
+_REFUSALS: Final = frozenset({401, 403, 429})  # statuses of errors that are noted in the audit trail
 # What the server tells itself, and the facts of a book by its id: a client's event under one of these would keep the
 # server's own from being appended.
 _OWN_IDS: Final = re.compile(r"(clock|now|idle|configured|[0-9a-f]{12}):[0-9:]*")
@@ -125,9 +126,21 @@ class Service:
         self.about = about or {}
         self.draining = False
 
-    def count(self, error: Fire22Error) -> None:
-        """Count an error by its code."""
+    def count(
+        self, error: Fire22Error, *, principal: Principal | None = None, address: str = "", target: str = ""
+    ) -> None:
+        """Count an error by its code; a refusal is noted in the audit trail.
+
+        Args:
+            principal: who is answered with it; None where that is not known.
+            address: that the request came from.
+            target: what was asked for.
+        """
         self._count_error(error.code.name)
+        if error.code.status in _REFUSALS:
+            self.audit.note(
+                "request.refused", principal=principal, address=address, target=target, outcome=error.code.name
+            )
 
     def authenticate(self, token: str | None) -> Principal:
         """Who a token says is asking.

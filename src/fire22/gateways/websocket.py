@@ -68,7 +68,7 @@ class WebSocket(TcpConnection):
             self._accept(request)
 
     def _refuse(self, status: int, error: Fire22Error) -> None:
-        self.shared.service.count(error)
+        self.shared.service.count(error, address=self.address)
         body = encode_json(as_message(error, self.shared.service.now_ms(), kind="connection_error"))
         phrase = HTTPStatus(status).phrase
         self.write(handshake.refuse(status, phrase, body, retry_after_s=error.retry_after_s))

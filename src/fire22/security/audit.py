@@ -30,13 +30,16 @@ from fire22.security.principal import Principal
 REPEAT_S: Final = 1.0  # within which identical refusals are one entry
 KINDS_MAX: Final = 100  # of refusals in that time; more are counted by action and code alone
 WAITING_MAX: Final = 10_000  # notes that wait for the log
+SEEN_MAX: Final = 10_000  # users with their addresses whose use is not noted again
 BATCH_MAX: Final = 500  # notes in one append
 RETRY_S: Final = 1.0
 TEXT_MAX: Final = 200  # characters of a text that came from outside
 VALUE_BYTES_MAX: Final = 4 << 10  # of `before` and `after`, as JSON
 LOST: Final = "audit.lost"
 SOURCE: Final = "server"
-_SECRET: Final = re.compile(r"pass(word|wd|phrase)|secret|token|otp|cookie|hash|recovery|(private|api)_?key", re.I)
+_SECRET: Final = re.compile(
+    r"pass(word|wd|phrase)|secret|token|otp|cookie|hash|recovery|(private|api)_?key|^code$", re.IGNORECASE
+)
 _HIDDEN: Final = "***"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -65,6 +68,7 @@ class Audit:
         self._flush_due: asyncio.Handle | None = None
         self._repeats: dict[_Kind, tuple[Audited, int]] = {}  # refusals of this second, and how many are not written
         self._repeats_due: asyncio.Handle | None = None
+        self._seen: dict[tuple[str, str, str], None] = {}
         self._lost = 0  # notes that no entry tells of yet
         self._noted = 0
         self._refused = 0
@@ -115,6 +119,16 @@ class Audit:
         except Exception as error:  # whoever is answered is answered, whatever becomes of the note
             self._lose(1)
             get_logger().error("audit note failed", action=action, exc_info=error)
+
+    def seen(self, principal: Principal, address: str) -> None:
+        """Note that a token or a session is used, once for each address from which it is; never raises."""
+        use = (principal.user, principal.session or principal.jti, address)
+        if use in self._seen:
+            return
+        while len(self._seen) >= SEEN_MAX:
+            del self._seen[next(iter(self._seen))]
+        self._seen[use] = None
+        self.note("access.begun", principal=principal, address=address)
 
     async def durable(self) -> None:
         """Until every note that was taken is on disk, or could not be written now; then it waits in memory."""

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, RequestError
 from fire22.gateways.errors import as_message, http_status
-from fire22.gateways.http.requests import json_response
+from fire22.gateways.http.requests import address_of, json_response
 from fire22.gateways.http.route import Table
 from fire22.gateways.service import Service
 
@@ -36,7 +36,8 @@ def application(service: Service, table: Table, failed: Callable[[Exception], No
         known = _as_fire22(error)
         if known.code is codes.INTERNAL:
             failed(error)
-        service.count(known)
+        caller = getattr(request.state, "caller", None)
+        service.count(known, principal=caller, address=address_of(request), target=request.url.path)
         response = _error(service, known)
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})  # `Allow`, with a 405

@@ -12,7 +12,7 @@ from fire22.core.errors import RequestError
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
 from fire22.gateways.http import archive
-from fire22.gateways.http.requests import JSON, json_response
+from fire22.gateways.http.requests import JSON, address_of, json_response
 from fire22.gateways.http.route import Call
 from fire22.gateways.replies import page_data
 from fire22.gateways.service import Service
@@ -115,6 +115,13 @@ class Reading:
         headers = {"cache-control": "no-cache", "content-disposition": f'attachment; filename="{name}"'}
         if position is not None:
             headers["link"] = archive.next_link(query, position)
+        service.audit.note(
+            "archive.exported",
+            principal=principal,
+            address=address_of(request),
+            target=f"{topic.name} {scope}",
+            after={"from": asked.from_, "to": asked.to or "", "format": asked.format, "documents": len(page)},
+        )
         if asked.format == "csv":
             # A large table is not made while others wait.
             return Response(await asyncio.to_thread(archive.as_csv, page), media_type=archive.CSV, headers=headers)

@@ -29,6 +29,11 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
+def address_of(request: Request) -> str:
+    """The network address that a request came from."""
+    return request.client.host if request.client is not None else ""
+
+
 def check_parameters(request: Request, known: Set[str]) -> None:
     """Refuse parameters of the query that there are not.
 

@@ -15,7 +15,8 @@ from starlette.routing import Route as StarletteRoute
 
 from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
-from fire22.gateways.http.requests import body_of, check_parameters
+from fire22.core.message import Json
+from fire22.gateways.http.requests import address_of, body_of, check_parameters
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SAFE_METHODS, is_own_page, token_of
 from fire22.security.principal import Principal
@@ -46,6 +47,7 @@ class Call(Struct, frozen=True):
         return self.caller
 
 
+NOTED_BYTES_MAX: Final = 4 << 10  # of a command's body that the audit trail keeps
 Handler = Callable[[Call], Awaitable[Response]]
 
 
@@ -127,12 +129,26 @@ class Table:
             if row.handler is None:
                 raise AssertionError("a route without a handler was dispatched")
             caller = await self._caller(row, request)
+            request.state.caller = caller
             if row.query is not None:
                 check_parameters(request, row.query)
             body = await body_of(request, row.body_bytes_max) if row.body_bytes_max else b""
-            return await row.handler(Call(request, caller, body))
+            response = await row.handler(Call(request, caller, body))
+            if caller is not None:
+                await self._note(row, request, caller, body)
+            return response
 
         return endpoint
+
+    async def _note(self, row: Route, request: Request, caller: Principal, body: bytes) -> None:
+        """Bring what was changed into the audit trail before it is answered."""
+        audit, address = self._service.audit, address_of(request)
+        audit.seen(caller, address)
+        if not row.is_changing or (row.who == "publish" and caller.kind == "machine"):
+            return
+        target = f"{row.method} {request.url.path}"
+        audit.note("request.done", principal=caller, address=address, target=target, after=_asked(row, request, body))
+        await audit.durable()
 
     async def _caller(self, row: Route, request: Request) -> Principal | None:
         """Who asks, where it may.
@@ -152,3 +168,14 @@ class Table:
         if row.who != SIGNED_IN:
             self._service.access.check_right(principal, row.who)
         return principal
+
+
+def _asked(row: Route, request: Request, body: bytes) -> dict[str, Json] | None:
+    """What the audit trail keeps of a request: a command's parameters; other bodies may hold what is personal."""
+    name = request.path_params.get("name")
+    if name is None:
+        return None
+    asked: dict[str, Json] = {"idempotencyKey": request.headers.get("idempotency-key", "")}
+    if len(body) > NOTED_BYTES_MAX:
+        return asked | {"bodyBytes": len(body)}
+    return asked | {"parameters": msgspec.json.decode(body) if body.strip() else {}}

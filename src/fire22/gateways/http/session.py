@@ -10,7 +10,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
-from fire22.gateways.http.requests import json_response
+from fire22.gateways.http.requests import address_of, json_response
 from fire22.gateways.http.route import Call
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SESSION_COOKIE
@@ -53,7 +53,9 @@ class Session:
             client=principal.client,
             may=principal.may,
         )
-        response = json_response(self._session(service.authenticate(token)))
+        signed_in = service.authenticate(token)
+        service.audit.note("session.opened", principal=signed_in, address=address_of(call.request))
+        response = json_response(self._session(signed_in))
         response.set_cookie(SESSION_COOKIE, token, max_age=self._session_s, path=None, httponly=True, samesite="strict")
         return response
 

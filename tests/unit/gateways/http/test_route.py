@@ -16,6 +16,7 @@ from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Call, Route, Table
 from fire22.gateways.service import Service
 from fire22.security.access import Access
 from fire22.security.principal import Principal
+from tests.support.notes import unaudited
 
 ROLES = {
     "admin": Role(None, publish=True, operate=True),
@@ -49,12 +50,10 @@ async def identify(token: str | None) -> Principal:
     return Principal("test", token, "/", 1)
 
 
-SERVICE = cast("Service", SimpleNamespace(access=Access(ROLES), identify=identify))
-
-
 async def ask(route: Route, token: str = "", *, query: str = "", body: bytes = b"", **headers: str) -> int | str:
     """The status of a request to a route, or the code of the error that it ends with."""
-    [found] = Table(SERVICE, [route]).starlette()
+    service = cast("Service", SimpleNamespace(access=Access(ROLES), identify=identify, audit=unaudited()))
+    [found] = Table(service, [route]).starlette()
     given = {"host": "book", "authorization": f"Bearer {token}"} | headers
     scope: dict[str, Any] = {
         "type": "http",
@@ -134,7 +133,8 @@ async def test_a_page_of_another_origin_changes_nothing() -> None:
 def test_a_table_with_a_mistake() -> None:
     """Two rows for one address, or a right that there is not, keep the server from starting."""
     route = Route(method="GET", path="/x", handler=Handled(), who=ANYBODY, summary="")
+    service = cast("Service", SimpleNamespace(access=Access(ROLES)))
     with pytest.raises(AssertionError, match="two rows"):
-        Table(SERVICE, [route, route])
+        Table(service, [route, route])
     with pytest.raises(AssertionError, match="no right"):
-        Table(SERVICE, [Route(method="GET", path="/x", handler=Handled(), who="fly", summary="")])
+        Table(service, [Route(method="GET", path="/x", handler=Handled(), who="fly", summary="")])
