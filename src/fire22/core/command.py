@@ -9,13 +9,15 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.event import NO_TEXT, SubmittedEvent
 from fire22.core.message import Json
-from fire22.core.sayable import is_sayable, salvage
+from fire22.core.nesting import BRACKETS_MAX, why_binary_too_much
+from fire22.core.sayable import FEW_BYTES, salvage
 
 LAST_MAX: Final = 500
 RATE_HZ_MIN: Final = 0.1
 RATE_HZ_MAX: Final = 1_000
 INTEGER_MAX: Final = 2**63 - 1  # what SQLite and every codec can hold
 DIGITS_MAX: Final = 18
+COMMAND_BYTES_MAX: Final = 16_384  # of a frame that publishes nothing
 
 
 class _Command(Struct, frozen=True, tag_field="command", tag=str.lower, forbid_unknown_fields=True):
@@ -72,8 +74,19 @@ class Ping(_Command, frozen=True):
 
 Command = Subscribe | Unsubscribe | Auth | History | Publish | Ping
 NAMES: Final = ("subscribe", "unsubscribe", "auth", "history", "publish", "ping")
+_UNKNOWN: Final = f"A frame is an object with a `command` out of: {', '.join(NAMES)}."
 
 _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
+
+
+class _Named(Struct):
+    """What a frame asks for; all else is passed over."""
+
+    id: int = 0
+    command: str = ""
+
+
+_named: Final = msgspec.json.Decoder(_Named)
 
 
 class _Loose(Struct):
@@ -98,6 +111,8 @@ def parse_command(frame: str | bytes) -> Command:
     Raises:
         CommandError: `json_invalid`, `command_unknown`, `command_invalid` or `event_invalid`; names the field.
     """
+    if len(frame) > FEW_BYTES:
+        _check_size(frame)
     try:
         return _decoder.decode(frame)
     except msgspec.ValidationError as error:
@@ -107,6 +122,30 @@ def parse_command(frame: str | bytes) -> Command:
     except RecursionError:
         raise CommandError(codes.JSON_INVALID, "The frame is nested too deep.") from None
     raise _explain(frame, why)
+
+
+def _check_size(frame: str | bytes) -> None:
+    """Refuse a large frame before objects are made of it, by passes over its bytes.
+
+    Raises:
+        CommandError: `json_invalid` or `command_invalid`.
+    """
+    data = frame.encode() if isinstance(frame, str) else frame
+    try:
+        named = _named.decode(data)
+    except msgspec.ValidationError:
+        raise CommandError(codes.COMMAND_UNKNOWN, _UNKNOWN) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # What is wrong with a frame of moderate size is told more exactly.
+        if len(data) > COMMAND_BYTES_MAX:
+            raise CommandError(codes.JSON_INVALID, f"The frame is not a command in JSON: {error}.") from None
+        return
+    if named.command != "publish" and len(data) > COMMAND_BYTES_MAX:
+        message = f"A frame has at most {COMMAND_BYTES_MAX} bytes unless it publishes."
+        raise _answering(CommandError(codes.COMMAND_INVALID, message), named.id)
+    if len(data) > BRACKETS_MAX and data.count(b"[") + data.count(b"{") > BRACKETS_MAX:
+        message = f"The frame holds more than {BRACKETS_MAX} opening brackets."
+        raise _answering(CommandError(codes.EVENT_INVALID, message), named.id)
 
 
 def parse_binary_command(frame: bytes) -> Command:
@@ -120,11 +159,14 @@ def parse_binary_command(frame: bytes) -> Command:
     if not _is_map(frame):
         raise CommandError(codes.JSON_INVALID, "A binary frame holds a map in MessagePack, or a JSON object.")
     said = None
+    why = why_binary_too_much(frame)
+    if why and len(frame) > COMMAND_BYTES_MAX:
+        raise CommandError(codes.JSON_INVALID, f"The frame is refused: {why}.")
     try:
         said = msgspec.msgpack.decode(frame)
-        if is_sayable(said):
+        if not why:
             return parse_command(msgspec.json.encode(said))
-        found = CommandError(codes.JSON_INVALID, "The frame holds a number that JSON does not have.")
+        found = CommandError(codes.JSON_INVALID, f"The frame is refused: {why}.")
     except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
         found = CommandError(codes.JSON_INVALID, f"The frame is not MessagePack: {error}.")
     raise _answering(found, said.get("id") if isinstance(said, dict) else None)
@@ -146,8 +188,7 @@ def _explain(frame: str | bytes, why: str) -> CommandError:
     except RecursionError:
         return CommandError(codes.JSON_INVALID, "The frame is nested too deep.")
     if loose.command is UNSET or loose.command not in NAMES:
-        known = ", ".join(NAMES)
-        found = CommandError(codes.COMMAND_UNKNOWN, f"A frame is an object with a `command` out of: {known}.")
+        found = CommandError(codes.COMMAND_UNKNOWN, _UNKNOWN)
     elif loose.command == "publish" and "`$.event" in why:
         found = CommandError(codes.EVENT_INVALID, f"The event is not valid: {why}.")
     else:

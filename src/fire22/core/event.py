@@ -4,7 +4,6 @@ Field names are the product's public ones (PROTOCOL.md, "Event"). `data` stays t
 was said, and only a flow that knows the type reads it.
 """
 
-import re
 from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Final
@@ -15,6 +14,7 @@ from msgspec import Meta, Raw, Struct
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
+from fire22.core.nesting import DEPTH_MAX, why_too_much
 from fire22.core.sayable import is_grammatical, why_unsayable
 from fire22.core.times import to_ms
 
@@ -28,7 +28,7 @@ class Priority(IntEnum):
     CRITICAL = 3
 
 
-DEPTH_MAX: Final = 64  # of arrays and objects in each other; readers recurse, each with a limit of its own
+EVENT_BYTES_MAX: Final = 1 << 20  # of one event of many that a client sends
 NO_TEXT: Final = "A text holds half of a surrogate pair, which is no text in UTF-8."
 TIME_MS_MAX: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write
 
@@ -111,32 +111,15 @@ class EncodedEvent(Struct, frozen=True):
     body: bytes
 
 
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
-_EMPTY: Final = re.compile(rb"\[\]|\{\}")
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def too_deep(data: bytes | Raw) -> bool:
-    """Whether valid JSON has arrays and objects in each other more than `DEPTH_MAX` deep."""
-    text = bytes(data)
-    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
-        return False
-    brackets = _STRINGS.sub(b"", text).translate(None, _NO_BRACKETS)
-    for _ in range(DEPTH_MAX):  # each round takes the innermost level away
-        if not brackets:
-            return False
-        brackets = _EMPTY.sub(b"", brackets)
-    return bool(brackets)
-
-
 def check_data(data: bytes) -> None:
     """Refuse JSON that a reader or a codec could not take.
 
     Raises:
         ValueError: what is wrong with the field `data`, for a person.
     """
-    if too_deep(data):
-        raise ValueError(f"`data` is nested more than {DEPTH_MAX} deep")
+    why = why_too_much(data)
+    if why:
+        raise ValueError(f"`data` cannot be taken: {why}")
     why = why_unsayable(data)
     if why:
         raise ValueError(f"`data` cannot be delivered: {why}")
@@ -145,6 +128,7 @@ def check_data(data: bytes) -> None:
 _encoder: Final = msgspec.json.Encoder()
 _accepted: Final = msgspec.json.Decoder(Event)
 _submitted: Final = msgspec.json.Decoder(SubmittedEvent)
+_raws: Final = msgspec.json.Decoder(list[Raw])
 _many: Final = msgspec.json.Decoder(list[SubmittedEvent])
 
 
@@ -158,6 +142,11 @@ def decode_event(body: bytes) -> Event:
     return _accepted.decode(body)
 
 
+def _parts(body: bytes) -> list[Raw]:
+    """The elements of an array, or the one value, unread."""
+    return _raws.decode(body) if body.lstrip()[:1] == b"[" else [Raw(body)]
+
+
 def parse_events(body: bytes) -> list[Event]:
     """Read one event or an array of them, as a client sent it.
 
@@ -165,6 +154,8 @@ def parse_events(body: bytes) -> list[Event]:
         RequestError: `json_invalid` or `event_invalid`; the message names the field.
     """
     try:
+        if len(body) > EVENT_BYTES_MAX and any(len(bytes(each)) > EVENT_BYTES_MAX for each in _parts(body)):
+            raise RequestError(codes.EVENT_INVALID, f"An event has at most {EVENT_BYTES_MAX} bytes.")
         if body.lstrip()[:1] == b"[":
             return [*_many.decode(body)]
         return [_submitted.decode(body)]

@@ -170,6 +170,10 @@ class FrameParser:
         self._message: _Partial | None = None
         self._closed = False
 
+    def allow(self, message_bytes_max: int) -> None:
+        """Another limit from the next frame on."""
+        self._message_bytes_max = message_bytes_max
+
     def receive(self, data: bytes) -> Iterator[Incoming]:
         """Read the next chunk; iterate to the end, since the chunk is read while you do.
 

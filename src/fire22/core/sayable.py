@@ -10,6 +10,7 @@ import math
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from fire22.core import codes
 from fire22.core.message import Json, Message, error_message
@@ -17,7 +18,12 @@ from fire22.core.message import Json, Message, error_message
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 _DIGITS_MAX: Final = 400  # more than any number has that can be said
+FEW_BYTES: Final = 4096  # up to here it is the least to do what every codec would do
+_DIGITS: Final = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG: Final = b"0" * 19  # an integer, or a fraction, that may be beyond 64 bits
+_LARGE: Final = (b"e000", b"e+000")  # an exponent of three digits and more; a small number is 0
 _decode: Final = msgspec.json.Decoder().decode
+_skip: Final = msgspec.json.Decoder(Raw).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -27,6 +33,8 @@ def why_unsayable(data: bytes) -> str:
     Raises:
         RecursionError: it is nested too deep to be looked at.
     """
+    if len(data) > FEW_BYTES and _is_plain(data):
+        return ""
     try:
         _encode(_decode(data))
     except OverflowError:
@@ -38,6 +46,18 @@ def why_unsayable(data: bytes) -> str:
     except msgspec.DecodeError:
         return "it holds half of a surrogate pair" if is_grammatical(data) else "it is not JSON"
     return ""
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether JSON is valid and can be said by what its bytes show, without an object for each value."""
+    digits = data.translate(_DIGITS)
+    if _LONG in digits or any(exponent in digits for exponent in _LARGE):
+        return False
+    try:
+        _skip(data)
+        return data.isascii() or bool(data.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def is_grammatical(data: bytes) -> bool:

@@ -36,6 +36,9 @@ class EchoWebSocket(WebSocket):
         self.write(handshake.accept(request, None, agreed))
         self._echoes = True
 
+    def _has_said_enough(self) -> bool:
+        return not self._echoes and super()._has_said_enough()
+
     def _receive_message(self, payload: str | bytes) -> None:
         if not self._echoes:
             super()._receive_message(payload)

@@ -31,9 +31,12 @@ from fire22.gateways.errors import as_message, close_code, http_status
 from fire22.gateways.sign_in import token_of
 from fire22.gateways.tcp import TcpConnection
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
+from fire22.security.principal import Principal
 from fire22.security.tokens import KeyUnknown
 
-AUTH_BYTES_MAX: Final = 16_384  # of a message before anybody is known; a token is smaller
+# Before anybody is known: bytes of a message, also when inflated (a token is smaller), and frames of any kind.
+AUTH_BYTES_MAX: Final = 8_192
+AUTH_FRAMES_MAX: Final = 32
 _CODECS: Final[dict[str, Codec]] = {
     handshake.PLAIN: PLAIN,
     handshake.JSON_BATCH: JSON_BATCH,
@@ -44,7 +47,7 @@ _CODECS: Final[dict[str, Codec]] = {
 class WebSocket(TcpConnection):
     """One connection."""
 
-    __slots__ = ("_parser",)
+    __slots__ = ("_heard", "_parser")
 
     transport = "websocket"
     paths: ClassVar[tuple[str, ...]] = ("/v1/ws",)
@@ -52,6 +55,7 @@ class WebSocket(TcpConnection):
     def __init__(self, **_: Any) -> None:
         super().__init__()
         self._parser: FrameParser | None = None
+        self._heard = 0  # frames before anybody was known
 
     # Opening.
 
@@ -106,9 +110,15 @@ class WebSocket(TcpConnection):
         shares = deflate is not None and deflate.window_bits == WINDOW_BITS_MAX
         self.codec = DEFLATED[codec.name] if shares else codec
         parser = FrameParser if deflate is None else DeflateFrameParser
-        self._parser = parser(self.shared.service.limits.message_bytes_max)
+        self._parser = parser(AUTH_BYTES_MAX)
         self.set_limits()
         self.write(handshake.accept(request, chosen, deflate))
+
+    def _become(self, principal: Principal) -> None:
+        """Who is known may send larger messages."""
+        super()._become(principal)
+        if self._parser is not None:
+            self._parser.allow(self.shared.service.limits.message_bytes_max)
 
     # Frames.
 
@@ -119,7 +129,7 @@ class WebSocket(TcpConnection):
             return
         try:
             for incoming in self._parser.receive(data):
-                if self.is_ending:
+                if self.is_ending or (self.principal is None and self._has_said_enough()):
                     return
                 if isinstance(incoming, Text | Binary):
                     self._receive_message(incoming.payload)
@@ -132,12 +142,16 @@ class WebSocket(TcpConnection):
             self._end(error.close_code, error.message)
             self.silence()
 
+    def _has_said_enough(self) -> bool:
+        """End a connection that says much, and not who it is: nobody unknown may make the server work."""
+        self._heard += 1
+        if self._heard <= AUTH_FRAMES_MAX:
+            return False
+        self._end(CloseCode.POLICY, f"before auth a connection sends at most {AUTH_FRAMES_MAX} frames")
+        self.silence()
+        return True
+
     def _receive_message(self, payload: str | bytes) -> None:
-        if self.principal is None and len(payload) > AUTH_BYTES_MAX:
-            # Nobody may make the server work who has not said who is asking.
-            self._end(CloseCode.TOO_LARGE, f"before auth a message has at most {AUTH_BYTES_MAX} bytes")
-            self.silence()
-            return
         try:
             command = parse_command(payload) if isinstance(payload, str) else parse_binary_command(payload)
         except CommandError as error:

@@ -8,7 +8,6 @@ import pytest
 
 from fire22.core.errors import RequestError
 from fire22.core.event import (
-    DEPTH_MAX,
     Event,
     Metadata,
     Priority,
@@ -16,9 +15,9 @@ from fire22.core.event import (
     encode_event,
     parse_events,
     same_content,
-    too_deep,
 )
 from fire22.core.message import Json
+from fire22.core.nesting import DEPTH_MAX, why_too_much
 from fire22.core.times import to_text
 
 GOOD: dict[str, Json] = {
@@ -186,8 +185,8 @@ def test_depth_is_that_of_the_text() -> None:
                     measure(inner, level + 1)
 
         measure(value, 1)
-        assert too_deep(msgspec.json.encode(value)) is (deepest > DEPTH_MAX)
-    assert not too_deep(b"[" + b"[]," * 10_000 + b"{}]")
+        assert bool(why_too_much(msgspec.json.encode(value))) is (deepest > DEPTH_MAX)
+    assert not why_too_much(b"[" + b"[]," * 10_000 + b"{}]")
 
 
 HEAD = '"id":"a","type":"a.b","source":"s"'

@@ -12,8 +12,9 @@ import pytest
 from msgspec import Raw
 
 from fire22.core.errors import BookError, Fire22Error
-from fire22.core.event import DEPTH_MAX, Event, decode_event, encode_event
+from fire22.core.event import Event, decode_event, encode_event
 from fire22.core.letter import DATA_BYTES_MAX, ROW_REJECTED, RowRejected
+from fire22.core.nesting import DEPTH_MAX
 from fire22.core.outbox import BookChange, Clock, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable
 from fire22.log.base import SourcePosition
 from fire22.sources.follower import Follower
