@@ -52,6 +52,7 @@ from fire22.security import keychain
 from fire22.security.access import Access
 from fire22.security.audit import Audit
 from fire22.security.keychain import Keychain
+from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
 from fire22.security.tokens import SignInCodes
@@ -175,6 +176,8 @@ class Application:
         self.revocation = Revocation(self.store, now_ms=now_ms)
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
+        topics = {name for name, topic in self.engine.topics.items() if not topic.internal}
+        self.permissions = Permissions(self.store, access, topics=topics, commands=domain.grantable())
         if self.feed.begin(self.engine.shape):
             self.logger.info("begins the figures again", reason="this version makes them otherwise")
         self.runner = Runner(
@@ -243,6 +246,7 @@ class Application:
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
         await self.revocation.load()
+        await self.permissions.load()
         self._storage.start()
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
@@ -394,6 +398,7 @@ class Application:
             sign_in=self.sign_in,
             revocation=self.revocation,
             audit=self.audit,
+            permissions=self.permissions,
             topics=self.engine.topics,
             limits=Limits(
                 connections_max=self._connections_max(),

@@ -49,6 +49,7 @@ from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
 from fire22.security.access import Access
+from fire22.security.permissions import Permissions
 from fire22.security.revocation import Revocation
 from fire22.security.tokens import SignInCodes, Tokens
 from tests.support import virtual_time
@@ -57,6 +58,7 @@ from tests.support.memory_store import MemoryStore
 from tests.support.notes import unaudited
 from tests.support.seeds import seeds
 
+ACCESS = Access({"admin": Role(None)})
 STEPS = 4_000
 APPLICATIONS = 6
 HEARTBEAT_S = 2.0
@@ -663,11 +665,12 @@ class Simulation:
         service = Service(
             log=no_log,
             hub=self.loop,
-            access=Access({"admin": Role(None)}),
+            access=ACCESS,
             tokens=tokens,
             sign_in=SignInCodes(),
             revocation=Revocation(MemoryStore(), now_ms=lambda: START_MS),
             audit=unaudited(),
+            permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
             topics=TOPICS,
             limits=LIMITS,
             now_ms=lambda: START_MS,

@@ -20,9 +20,11 @@ from fire22.log.database import connect as connect_file
 from fire22.log.database import storage_errors
 from fire22.observability.logging import configure as configure_logging
 from fire22.security.key_files import own_key
+from fire22.security.permissions import PREFIX as ROLES
 from fire22.security.ring import KeyRing
 from fire22.security.tokens import Rules, Tokens, check_client
 from fire22.sportsbook.domain import FLAGS, roles
+from fire22.store.sqlite import NAME as STORE
 
 TOKEN_HOURS_MAX = 87_600
 ATTEMPTS_MAX = 8  # about half a minute
@@ -45,7 +47,7 @@ def token(
 ) -> None:
     """Print a token for the server that runs on a data folder."""
     with told():
-        if role not in roles(()):
+        if role not in roles(()) and not _is_added(data / STORE, role):
             raise SetupError(codes.CONFIG_INVALID, f"There is no role {role}; there are: {', '.join(roles(()))}.")
         if not 0 < hours <= TOKEN_HOURS_MAX:
             message = f"--hours is more than 0 and at most {TOKEN_HOURS_MAX:,} (ten years), not {hours:g}."
@@ -55,7 +57,7 @@ def token(
                 raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
         is_new = not data.exists()
         make_folder(data)
-        tokens = _tokens(data)
+        tokens = tokens_of(data)
         signed = tokens.sign(
             subject=subject,
             role=role,
@@ -76,6 +78,14 @@ def token(
         _warn_of_unknown(data / "flows.db", scope)
 
 
+def _is_added(file: Path, role: str) -> bool:
+    """Whether an operator has added a role."""
+    if not file.is_file():
+        return False
+    with storage_errors(), contextlib.closing(connect_file(file)) as connection:
+        return connection.execute("SELECT 1 FROM item WHERE key = ?", (f"{ROLES}{role}",)).get is not None
+
+
 def _warn_of_unknown(file: Path, scope: str) -> None:
     """Say so where the book has told of no such agent or customer: a mistyped scope sees nothing at all."""
     if scope == ROOT or not file.is_file():
@@ -89,7 +99,7 @@ def _warn_of_unknown(file: Path, scope: str) -> None:
         )
 
 
-def _tokens(data: Path) -> Tokens:
+def tokens_of(data: Path) -> Tokens:
     """What signs for the server on a data folder, where the environment is the server's."""
     auth = application.load(None).auth
     path = Path(auth.key_file) if auth.key_file else data / "token.key"
@@ -119,7 +129,7 @@ def tail(
         if bearer is None:
             if data is None:
                 raise SetupError(codes.AUTH_REQUIRED, "Name the server's data folder with --data, or give a --token.")
-            tokens = _tokens(data)
+            tokens = tokens_of(data)
             bearer = tokens.sign(subject="tail", role="admin", scope="/", ttl_s=86400, now_ms=application.now_ms())
     run(_tail(url, bearer, topic, scope, attempts, last, delta))
 

@@ -51,6 +51,7 @@ class Connections:
         self.accepted = 0  # since the start
         self.unauthenticated: Deadlines[Connection] = Deadlines(service.limits.auth_timeout_s)
         self.rights = Rights(service.revocation, service.tokens.ring, self.open, service.now_ms)
+        service.permissions.listen(self.role_changed)
         self.addresses = Quota(service.limits.connections_address_max)
         self.loop = asyncio.get_running_loop()
 
@@ -93,6 +94,19 @@ class Connections:
         """Close who has not said in time who it is. Called about every second."""
         for connection in self.unauthenticated.late(self.loop.time()):
             connection.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
+
+    def role_changed(self, role: str) -> None:
+        """End the connections of a role that follow what it may follow no more; they come back, and are judged anew."""
+        sees = self.service.access.sees
+
+        def loses(connection: Connection) -> bool:
+            principal = connection.principal
+            if principal is None or principal.role != role:
+                return False
+            return not all(sees(principal, lane.key.topic) for lane in connection.lanes)
+
+        error = RequestError(codes.RIGHTS_CHANGED, codes.RIGHTS_CHANGED.meaning, retry_after_s=1)
+        self.rights.end((each for each in tuple(self.open) if loses(each)), error)
 
     async def sweep(self) -> None:
         """Close who is gone, or has taken nothing for too long; once a heartbeat or more."""

@@ -175,7 +175,7 @@ class Rights:
     def end_due(self) -> None:
         """End the connections whose tokens have expired."""
         error = AuthError(codes.TOKEN_EXPIRED, "The token has expired; come back with a new one.")
-        self._end(self._expiries.due(self._now_ms()), error)
+        self.end(self._expiries.due(self._now_ms()), error)
 
     def _revoked(self, new: tuple[Revoked, ...]) -> None:
         """See Revocation.listen."""
@@ -190,19 +190,20 @@ class Rights:
                 break
         refuses = self._revocation.refuses
         error = AuthError(codes.TOKEN_REVOKED, "The token or session was ended; sign in again.")
-        self._end((each for each in concerned if each.principal is not None and refuses(each.principal)), error)
+        self.end((each for each in concerned if each.principal is not None and refuses(each.principal)), error)
 
     def _replaced(self) -> None:
         """See KeyRing.listen."""
         error = AuthError(codes.TOKEN_REVOKED, "The key of this token was replaced; get a new token.")
         everybody = [(each, each.principal) for each in self._everybody]
         has = self._ring.has
-        self._end((each for each, who in everybody if who is not None and who.key and not has(who.key)), error)
+        self.end((each for each, who in everybody if who is not None and who.key and not has(who.key)), error)
 
-    def _end(self, holders: Iterator[Holder], error: AuthError) -> None:
+    def end(self, holders: Iterator[Holder], error: Fire22Error) -> None:
+        """End connections, in slices of the loop."""
         until_s = self._loop.time() + SLICE_S
         for holder in holders:
             holder.fail(error)
             if self._loop.time() > until_s:
-                self._loop.call_soon(self._end, holders, error)
+                self._loop.call_soon(self.end, holders, error)
                 return

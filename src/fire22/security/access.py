@@ -18,11 +18,20 @@ class Access:
 
     def __init__(self, roles: Mapping[str, Role]) -> None:
         self._roles = roles
-        self._rights = {"publish": self.check_publish, "operate": self.check_operate}
+        self._rights = {
+            "publish": self.check_publish,
+            "operate": self.check_operate,
+            "administer": self.check_administer,
+        }
 
     def replace(self, roles: Mapping[str, Role]) -> None:
         """Answer by another table from now on."""
         self._roles = roles
+
+    @property
+    def table(self) -> Mapping[str, Role]:
+        """Every role by its name."""
+        return self._roles
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -46,9 +55,8 @@ class Access:
             RequestError: `forbidden`, `topic_forbidden`, `scope_invalid` or `scope_forbidden`. A scope outside the own
                 is refused alike whether it exists or not.
         """
-        role = self._role(principal)
-        listed = principal.topics is None or topic.name in principal.topics
-        if not listed or (role.topics is not None and topic.name not in role.topics):
+        self._role(principal)
+        if not self.sees(principal, topic.name):
             raise RequestError(codes.TOPIC_FORBIDDEN, f"The role {principal.role} does not see {topic.name}.")
         scope = principal.scope if wanted is None else parse_scope(wanted)
         if not covers(principal.scope, scope):
@@ -100,6 +108,22 @@ class Access:
         if not self._role(principal).operate or principal.scope != ROOT:
             message = f"The role {principal.role} in {principal.scope} may not deal with dead letters."
             raise RequestError(codes.FORBIDDEN, message)
+
+    def check_administer(self, principal: Principal) -> None:
+        """Whether roles may be seen and changed. They are of the whole book.
+
+        Raises:
+            RequestError: `forbidden`.
+        """
+        if not self._role(principal).administer or principal.scope != ROOT:
+            message = f"The role {principal.role} in {principal.scope} may not administer."
+            raise RequestError(codes.FORBIDDEN, message)
+
+    def sees(self, principal: Principal, topic: str) -> bool:
+        """Whether a principal may follow a topic, in whatever scope."""
+        role = self._roles.get(principal.role)
+        listed = principal.topics is None or topic in principal.topics
+        return role is not None and listed and (role.topics is None or topic in role.topics)
 
     def _role(self, principal: Principal) -> Role:
         role = self._roles.get(principal.role)

@@ -27,6 +27,7 @@ from fire22.sportsbook.betting.money import Money
 from fire22.sportsbook.betting.periods import KINDS as PERIODS
 from fire22.sportsbook.betting.periods import PeriodKind
 from fire22.sportsbook.desk.commands import COMMANDS as DESK_COMMANDS
+from fire22.sportsbook.desk.commands import FREE_PLAY
 from fire22.sportsbook.desk.execution import Desk, View, is_demo
 from fire22.sportsbook.desk.permits import FLAGS, Grants
 from fire22.sportsbook.exposure.flow import Exposures
@@ -56,6 +57,7 @@ __all__ = [
     "decode",
     "desk",
     "flows",
+    "grantable",
     "problems",
     "report_key",
     "roles",
@@ -124,6 +126,11 @@ def about(settings: Settings) -> dict[str, Json]:
     """What a client is told of the book when it signs in: its currency, and how many decimals its amounts have."""
     currency = settings.book.currency
     return {"currency": currency, "decimals": Money(currency).decimals}
+
+
+def grantable() -> dict[str, bool]:
+    """The commands that a role can be granted, each with whether to users with its flag alone."""
+    return {name: kind.flag is not None for name, kind in DESK_COMMANDS.items()} | {FREE_PLAY: False}
 
 
 def desk(

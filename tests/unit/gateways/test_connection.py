@@ -17,6 +17,7 @@ from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.security.access import Access
 from fire22.security.keys import from_secret
+from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
 from fire22.security.ring import OWN, KeyRing
@@ -28,6 +29,7 @@ from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.memory_store import MemoryStore
 from tests.support.notes import unaudited
 
+ACCESS = Access({"admin": Role(None)})
 NOW_MS = 1_767_225_600_000
 KEY = b"k" * 32
 NEW = b"n" * 32
@@ -74,11 +76,12 @@ class Server:
         service = Service(
             log=cast("Any", None),
             hub=self.hub,
-            access=Access({"admin": Role(None)}),
+            access=ACCESS,
             tokens=Tokens(KEY),
             sign_in=SignInCodes(),
             revocation=Revocation(MemoryStore(), now_ms=lambda: self.now_ms),
             audit=unaudited(),
+            permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
             topics=topics(),
             limits=LIMITS,
             now_ms=lambda: self.now_ms,

@@ -9,11 +9,15 @@ from typing import Final
 
 from msgspec import Struct
 
+from fire22.core.role import Role
 from fire22.gateways.http import archive
 from fire22.gateways.http.files import Files
 from fire22.gateways.http.openapi import COMMANDS, Description
 from fire22.gateways.http.operating import Alive, Health, Operating
 from fire22.gateways.http.reading import HistoryParameters, QueryParameters, Reading, View, ViewParameters
+from fire22.gateways.http.roles import BYTES_MAX as ROLE_BYTES_MAX
+from fire22.gateways.http.roles import Roles
+from fire22.gateways.http.roles import Table as RoleTable
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Route
 from fire22.gateways.http.session import SIGN_IN_BYTES_MAX, Session, SignIn
 from fire22.gateways.http.writing import Dismiss, Done, Published, Replay, Writing
@@ -41,7 +45,7 @@ def rows(
         commands: what the body of each of the domain's commands is read as, by its name.
         version: of the program.
     """
-    reading, writing = Reading(service), Writing(service)
+    reading, writing, roles = Reading(service), Writing(service), Roles(service)
     limits = service.limits
     described = (
         # Who is asking.
@@ -156,6 +160,34 @@ def rows(
             body_bytes_max=limits.events_bytes_max,
             request=Dismiss,
             answer=Done,
+            cost=_WRITE,
+        ),
+        # Who may what.
+        Route(
+            method="GET",
+            path="/v1/roles",
+            handler=roles.all,
+            who="administer",
+            summary="Every role.",
+            answer=RoleTable,
+        ),
+        Route(
+            method="GET",
+            path="/v1/roles/{name}",
+            handler=roles.one,
+            who="administer",
+            summary="One role.",
+            answer=Role,
+        ),
+        Route(
+            method="PUT",
+            path="/v1/roles/{name}",
+            handler=roles.put,
+            who="administer",
+            summary="Change a role, or add one.",
+            body_bytes_max=ROLE_BYTES_MAX,
+            request=Role,
+            answer=Role,
             cost=_WRITE,
         ),
         # Other transports; who asks is said in the handshake or by command.

@@ -1,0 +1,146 @@
+"""Roles at a running server: over HTTP and by the program, and what becomes of those who follow what they lose."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+import uvloop
+
+from fire22 import app
+from fire22.core.message import Json
+from tests.integration.inside import bench_event, make_config, talking
+from tests.integration.test_http import Answer, request
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LOOP_FACTORY = uvloop.new_event_loop
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.Application]:
+    """A server without a book."""
+    async with app.running(make_config(tmp_path_factory.mktemp("roles"))) as running:
+        yield running
+
+
+def token(server: app.Application, role: str, scope: str = "/") -> str:
+    """A token of this server's key."""
+    return server.tokens.sign(subject="ann", role=role, scope=scope, ttl_s=600, now_ms=app.now_ms())
+
+
+async def put(server: app.Application, name: str, role: dict[str, Json], by: str = "admin") -> Answer:
+    """Change a role."""
+    return await request(server, "PUT", f"/v1/roles/{name}", role, token=token(server, by))
+
+
+async def test_a_role_is_added_and_changed(server: app.Application) -> None:
+    """An administrator sees the table, adds a clerk and gives it less, which holds for the next request."""
+    listed = await request(server, "GET", "/v1/roles", token=token(server, "admin"))
+    roles = listed.json["roles"]
+    assert isinstance(roles, dict)
+    assert {"admin", "customer"} <= roles.keys()
+    clerk: dict[str, Json] = {"topics": ["kpi"], "commands": {"balance.adjust": {"aloneMaxMinor": 100_000}}}
+    assert (await request(server, "GET", "/v1/roles/clerk", token=token(server, "admin"))).code == "role_unknown"
+    assert (await put(server, "clerk", clerk)).status == 201
+    found = await request(server, "GET", "/v1/roles/clerk", token=token(server, "admin"))
+    assert (found.json["topics"], found.json["commands"]) == (clerk["topics"], clerk["commands"])
+    mine = token(server, "clerk")
+    assert (await request(server, "GET", "/v1/views/kpi", token=mine)).status == 200
+    assert (await put(server, "clerk", {"topics": []})).status == 200
+    assert (await request(server, "GET", "/v1/views/kpi", token=mine)).code == "topic_forbidden"
+
+
+@pytest.mark.parametrize("role", ["service", "risk", "auditor", "master", "agent", "customer", "cashier"])
+async def test_who_does_not_administer(server: app.Application, role: str) -> None:
+    """No other role sees or changes the table."""
+    for method, path, body in (
+        ("GET", "/v1/roles", None),
+        ("GET", "/v1/roles/admin", None),
+        ("PUT", "/v1/roles/x", {}),
+    ):
+        answer = await request(server, method, path, body, token=token(server, role))
+        assert (answer.status, answer.code) == (403, "forbidden")
+    below = await request(server, "GET", "/v1/roles", token=token(server, "admin", "/M1"))
+    assert below.code == "forbidden"
+
+
+async def test_a_malformed_role(server: app.Application) -> None:
+    """What was meant is not guessed."""
+    assert (await put(server, "clerk2", {"topic": ["kpi"]})).code == "command_invalid"
+    assert (await put(server, "admin", {})).code == "forbidden"
+
+
+async def test_who_follows_what_it_loses(server: app.Application) -> None:
+    """A connection that follows a topic that its role loses ends at once; one that follows others goes on."""
+    assert (await put(server, "watcher", {"topics": ["kpi", "bench"]})).status == 201
+    async with (
+        talking(server, token=token(server, "watcher")) as loses,
+        talking(server, token=token(server, "watcher")) as stays,
+    ):
+        await loses.ask("subscribe", target="kpi")
+        await stays.ask("subscribe", target="bench")
+        assert (await put(server, "watcher", {"topics": ["bench"]})).status == 200
+        error = await loses.message(lambda message: message.type == "connection_error")
+        assert error.code == "rights_changed"
+        assert await stays.ask("ping") is not None
+
+
+async def test_changes_and_refusals_are_noted(server: app.Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit trail has who changed which role from what to what, and who tried and was refused."""
+    notes: list[tuple[str, str, Json, Json, str]] = []
+
+    def note(action: str, **said: Any) -> None:
+        if action in ("role.changed", "command.given", "events.published"):
+            row = (action, said.get("target", ""), said.get("before"), said.get("after"), said.get("outcome", "ok"))
+            notes.append(row)
+
+    monkeypatch.setattr(server.service.audit, "note", note)
+    await put(server, "noted", {"topics": ["kpi"]})
+    await put(server, "noted", {"topics": []})
+    await put(server, "admin", {})
+    mine = token(server, "service", "/M1")
+    event = bench_event("n-1", 1, tags=["to:everyone"])
+    assert (await request(server, "POST", "/v1/events", event, token=mine)).code == "scope_forbidden"
+    answer = await request(server, "POST", "/v1/commands/market.settle", {}, token=mine, Idempotency_Key="k")
+    assert answer.code == "not_supported"
+    shown = [
+        (action, target, before is not None, after is not None, out) for action, target, before, after, out in notes
+    ]
+    assert shown == [
+        ("role.changed", "role:noted", False, True, "ok"),
+        ("role.changed", "role:noted", True, True, "ok"),
+        ("role.changed", "role:admin", False, False, "forbidden"),
+        ("events.published", "", False, False, "scope_forbidden"),
+        ("command.given", "market.settle", False, False, "not_supported"),
+    ]
+
+
+async def program(*arguments: str, said: bytes = b"") -> tuple[int, bytes, bytes]:
+    """What the program does: its status, what it prints and what it reports."""
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fire22", *arguments, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    printed, reported = await running.communicate(said)
+    return running.returncode or 0, printed, reported
+
+
+async def test_the_program_changes_roles(server: app.Application) -> None:
+    """An operator adds a role from a file, sees it, and gets a token for it."""
+    where = ("--url", server.address.url, "--data", str(server.config.folder))
+    role = msgspec.json.encode({"topics": ["bench"]})
+    status, printed, _ = await program("role", "set", "teller", "-", *where, said=role)
+    assert (status, msgspec.json.decode(printed)["topics"]) == (0, ["bench"])
+    _, printed, _ = await program("role", "list", *where)
+    assert b"teller\tstaff\n" in printed
+    assert (await program("role", "show", "teller", *where))[0] == 0
+    status, _, reported = await program("role", "show", "nobody", *where)
+    assert (status, b"role_unknown" in reported) == (1, True)
+    status, printed, _ = await program("token", "--data", str(server.config.folder), "--role", "teller")
+    assert status == 0
+    bearer = printed.decode().strip()
+    assert (await request(server, "GET", "/v1/history/bench", token=bearer)).status == 200
+    assert (await program("token", "--data", str(server.config.folder), "--role", "stranger"))[0] == 1
