@@ -1,8 +1,7 @@
 """What every gateway does with a request, whatever transport it came by."""
 
-import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -253,30 +252,19 @@ class Service:
                 future, `id_conflict`.
         """
         self.check_current(principal)
+        self.access.check_publish(principal)
         users: list[str] = []
-        with self.noting("events.published", principal):
-            self.access.check_publish(principal)
-            for index, event in enumerate(events):
-                self._check(event, index)
-                users += self._addressed(principal, event, index)
+        for index, event in enumerate(events):
+            self._check(event, index)
+            users += self._addressed(principal, event, index)
         if principal.scope == ROOT:
             return self.log.append([encode_event(event) for event in events])
-        return self._publish_within(principal, events, users)
+        return self._publish_within(principal.scope, events, users)
 
-    async def _publish_within(self, principal: Principal, events: Sequence[Event], users: list[str]) -> list[Appended]:
+    async def _publish_within(self, scope: str, events: Sequence[Event], users: list[str]) -> list[Appended]:
         """Append events of who may act on a part of the tree: all that they touch lies there, or nothing is appended.
 
         Nothing else runs between an answer of this process's own flows and the appending.
-        """
-        with self.noting("events.published", principal):
-            events = await self._within(principal.scope, events, users)
-        return await self.log.append([encode_event(event) for event in events])
-
-    async def _within(self, scope: str, events: Sequence[Event], users: list[str]) -> Sequence[Event]:
-        """Events as they are appended for a scope.
-
-        Raises:
-            RequestError: `scope_forbidden`, one touches what is outside; or why nobody can tell.
         """
         events = [_placed(event, scope, index) for index, event in enumerate(events)]
         if self._ask is None:
@@ -292,7 +280,7 @@ class Service:
             raise RequestError(codes.SCOPE_FORBIDDEN, message, details={"index": outside.event})
         if outside.user is not None:
             raise RequestError(codes.SCOPE_FORBIDDEN, f"The user {outside.user[:64]} is outside {scope}.")
-        return events
+        return await self.log.append([encode_event(event) for event in events])
 
     def act(self, principal: Principal, name: str, body: bytes, key: str | None) -> Awaitable[bytes]:
         """Perform a command of the domain, once for each key.
@@ -302,29 +290,10 @@ class Service:
             RequestError: `not_supported`, `command_invalid`, or what the domain says, now or in the future.
         """
         self.check_current(principal)
-        with self.noting("command.given", principal, name):
-            desk = self._book_desk()
-            if key is None:
-                raise RequestError(codes.COMMAND_INVALID, "A command needs an Idempotency-Key header.")
-            acting = desk.act(principal, name, body, key)
-        return self._acted(principal, name, acting)
-
-    async def _acted(self, principal: Principal, name: str, acting: Awaitable[bytes]) -> bytes:
-        """The answer to a command; what became of it is noted."""
-        with self.noting("command.given", principal, name):
-            answer = await acting
-        after = msgspec.json.decode(answer, type=dict[str, Json])
-        self.audit.note("command.given", principal=principal, target=name, after=after)
-        return answer
-
-    @contextlib.contextmanager
-    def noting(self, action: str, principal: Principal, target: str = "") -> Iterator[None]:
-        """Note a refusal of what is tried within."""
-        try:
-            yield
-        except Fire22Error as error:
-            self.audit.note(action, principal=principal, target=target[:200], outcome=error.code.name)
-            raise
+        desk = self._book_desk()
+        if key is None:
+            raise RequestError(codes.COMMAND_INVALID, "A command needs an Idempotency-Key header.")
+        return desk.act(principal, name, body, key)
 
     def _book_desk(self) -> Desk:
         if self._desk is None:

@@ -41,8 +41,7 @@ class Roles:
         """Change a role, or add one; answered once that is durable."""
         name = call.request.path_params["name"]
         service, principal, target = self._service, call.principal, f"role:{name}"
-        with service.noting("role.changed", principal, target):
-            before, role = await self._permissions.put(principal, name, parse(call.body, Role))
+        before, role = await self._permissions.put(principal, name, parse(call.body, Role))
         was = None if before is None else _plain(before)
         service.audit.note("role.changed", principal=principal, target=target, before=was, after=_plain(role))
         return _response(role, status=201 if before is None else 200)
