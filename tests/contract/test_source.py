@@ -23,7 +23,7 @@ from fire22.sources.follower import Follower
 from fire22.sources.kinds import MAKERS, BookAt
 from fire22.sources.mirror.copy import Mirror
 from fire22.sources.pipeline import ThreadedBook
-from fire22.sources.sqlite.install import install
+from fire22.sources.sqlite.install import install, uninstall
 from fire22.sources.sqlite.reader import SqliteReader
 from tests.support import orders
 from tests.support.orders import TABLES, Orders, Running
@@ -47,8 +47,11 @@ class Book(Protocol):
     def changes(self) -> list[int]:
         """The numbers of the changes that are still there."""
 
-    def install(self, *, again: bool = False) -> None:
+    def install(self, *, again: bool = False, book_id: str = "") -> None:
         """Install the triggers."""
+
+    def uninstall(self) -> None:
+        """Remove them, and all that we have in the book."""
 
     def rebuild(self) -> None:
         """Build the table of orders anew, as a migration tool does: its triggers are lost."""
@@ -108,8 +111,11 @@ class SqliteFile:
         with self._opened(self._path) as connection:
             return [int(str(row[0])) for row in connection.execute("SELECT number FROM fire22_changes ORDER BY number")]
 
-    def install(self, *, again: bool = False) -> None:
-        install(self._path, Orders.outbox, again=again)
+    def install(self, *, again: bool = False, book_id: str = "") -> None:
+        install(self._path, Orders.outbox, again=again, book_id=book_id)
+
+    def uninstall(self) -> None:
+        uninstall(self._path)
 
     def rebuild(self) -> None:
         self.write(
@@ -501,3 +507,31 @@ async def test_an_id_that_the_log_has_already(book: Book, tmp_path: Path, taken:
             book.write(order(4, "d"))
             await running.until(lambda: storage.log.last_seq == 1 + len(others) + len(events) + 1)
             assert running.source.status().problem == ""
+
+
+@pytest.mark.parametrize("running_on", [False, True])
+async def test_triggers_that_are_removed_and_installed_again(book: Book, tmp_path: Path, running_on: bool) -> None:
+    """The book has another id then; what the log has of it is not told once more, but the way to go on is."""
+    book.write(order(1, "a"), order(2, "b"), order(3, "c"))
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(book, tmp_path, storage) as running:
+            known = (await running.events(3))[0].id.partition(":")[0]
+            if running_on:
+                book.uninstall()
+                book.install()
+                await running.problem("book_gap")
+        if not running_on:
+            book.uninstall()
+            book.write("UPDATE orders SET name = 'unseen' WHERE id = 3")
+            book.install()
+        async with reading(book, tmp_path, storage) as running:
+            await running.problem("book_gap")
+            assert storage.log.last_seq == 3
+            book.install(book_id=known)
+            book.write(order(4, "d"))
+            told = await running.told(4 if running_on else 5)
+            assert sorted(told[3:]) == (["made d"] if running_on else ["changed unseen", "made d"])
+            await running.problem("")
+            book.write(order(5, "e"))
+            events = await running.events(len(told) + 1)
+            assert {each.id.partition(":")[0] for each in events} == {known}

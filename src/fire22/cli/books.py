@@ -1,6 +1,7 @@
 """The commands for a book: `install-triggers`, `replay`; and what `check` says of one."""
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,9 @@ def install_triggers(
     again: Annotated[
         bool, typer.Option("--again", help="Have the server compare the whole book with its copy.")
     ] = False,
+    book_id: Annotated[
+        str, typer.Option(help="The id that the book had before its triggers were removed; `book_gap` says it.")
+    ] = "",
     mapping: MappingOption = None,
     config: Annotated[
         Path | None,
@@ -100,6 +104,8 @@ def install_triggers(
 ) -> None:
     """Install the triggers and the table of changes in a book, in one transaction; doing it again changes nothing."""
     with told():
+        if book_id and not re.fullmatch("[0-9a-f]{12}", book_id):
+            raise SetupError(codes.CONFIG_INVALID, f"--book-id has 12 digits from 0 to f, not {book_id}.")
         currency = application.load(config).domain.book.currency if config else ""
         mapped = read_book_mapping(mapping, currency) if mapping else None
         if uninstall:
@@ -117,12 +123,12 @@ def install_triggers(
             if mapped and not anyway:
                 _plan(book, mapped)
                 _check_values(book, mapped)
-            report = outbox.install(book, book_of(mapped).outbox, bootstrap=bootstrap, again=again)
+            report = outbox.install(book, book_of(mapped).outbox, bootstrap=bootstrap, again=again, book_id=book_id)
             _print_plan(report.plan)
-            if report.first:
+            if report.first and not book_id:
                 then = "brings in the rows that are there" if bootstrap else "tells what is written from now on"
                 out.print(f"Book {report.book_id}: the server {then}.", highlight=False)
-            elif again or not report.plan.empty:
+            elif again or book_id or not report.plan.empty:
                 out.print(f"Book {report.book_id}: the server compares all of it with what it knows.", highlight=False)
 
 

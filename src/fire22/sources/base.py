@@ -63,6 +63,7 @@ class Standing(Struct, frozen=True):
     """How the changes of a book stand, as of one moment.
 
     Args:
+        book_id: of the installation that is there.
         generation: differs after each installation that changed something: readers then compare the whole book.
         layout: which columns are told of each table, of the changes that come next (`core/outbox.py`, `layout`).
         trimmed_to: the highest number of a change that was trimmed.
@@ -71,6 +72,7 @@ class Standing(Struct, frozen=True):
         empty: whether the book had no rows when it was first connected.
     """
 
+    book_id: str
     generation: str
     layout: str
     trimmed_to: int
@@ -103,7 +105,7 @@ class Reader(Protocol):
         """Whether anything may have been written since the last call; cheap, for it is asked every few milliseconds."""
 
     def replaced(self) -> bool:
-        """Whether another book is at the address now; asked once a second."""
+        """Whether another book is at the address now, or the same with another id; asked once a second."""
 
     def missing(self) -> list[str]:
         """What keeps changes from being seen, such as the names of missing triggers; asked once a second."""

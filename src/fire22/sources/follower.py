@@ -18,6 +18,7 @@ from fire22.core.errors import BookError
 from fire22.core.outbox import BookChange, Domain, RowChange, Unusable, layout
 from fire22.core.times import to_text
 from fire22.sources.base import Database, HeldError, Reader, Standing
+from fire22.sources.mirror.alike import resembles
 from fire22.sources.mirror.copy import Mirror
 from fire22.sources.mirror.file import Fact, MirrorLock, Position
 
@@ -56,6 +57,8 @@ class Follower:
             self.is_current = False
             self._trimmed = self.book.standing().trimmed_to
             stored = stored_position(self.book.book_id)
+            if stored is None:
+                self._refuse_known(folder, domain, stored_position)
             self.position = stored or 0
             if stored is None:
                 _remove(file)  # of another log
@@ -73,6 +76,28 @@ class Follower:
             for name, key in keys.items()
             if not any(each <= {column.lower() for column in key.columns} for each in self.book.unique(key.name))
         )
+
+    def _refuse_known(self, folder: Path, domain: Domain, stored_position: Callable[[str], int | None]) -> None:
+        """Removing the triggers and installing them again gives a book another id: it would be read once more, and
+        what is settled in it counted twice.
+
+        Raises:
+            HeldError: `book_gap`, the log has this book under another id.
+        """
+        for file in sorted(folder.glob("mirror-*.db")):
+            known = file.stem.removeprefix("mirror-")
+            if known == self.book.book_id or stored_position(known) is None:
+                continue
+            with self.book.reading():
+                is_same = resembles(file, domain, self.book.scan)
+            if is_same:
+                title, run = self._database.title, f"`{self._database.again} --book-id {known}`"
+                raise HeldError(
+                    codes.BOOK_GAP,
+                    f"The triggers of {title} were installed anew: its id was {known}, and its rows would count"
+                    f" twice. Run {run} (with `--mapping` where it has one), which lets the server take the book as it"
+                    " stands. Another book, which only looks alike, needs an empty data folder.",
+                )
 
     @property
     def name(self) -> str:
@@ -178,6 +203,8 @@ class Follower:
         mirror = self.mirror
         with self.book.reading():
             standing = self.book.standing()
+            if standing.book_id != self.book.book_id:
+                raise HeldError(codes.BOOK_GAP, f"The triggers of {self._database.title} were installed anew.")
             again = standing.generation != mirror.position.generation
             broken = self._broken(standing)
             if broken and not again:

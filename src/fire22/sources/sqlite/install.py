@@ -152,7 +152,13 @@ def is_current(path: Path, schema: OutboxSchema) -> bool:
 
 
 def install(
-    path: Path, schema: OutboxSchema, *, bootstrap: bool = True, clock: Clock = "wall", again: bool = False
+    path: Path,
+    schema: OutboxSchema,
+    *,
+    bootstrap: bool = True,
+    clock: Clock = "wall",
+    again: bool = False,
+    book_id: str = "",
 ) -> InstallReport:
     """Install the triggers and the table of changes, or bring them up to date; idempotent, in one transaction.
 
@@ -162,6 +168,8 @@ def install(
         bootstrap: whether the rows that are there are brought in by the first reader.
         clock: whose time the book follows, where the schema leaves it open; kept as it was first said.
         again: let readers compare the whole book with what they know, also where nothing had to be changed.
+        book_id: that the book had before its triggers were removed, so that readers know it as the same one; they
+            compare the whole book. Empty leaves it as it is.
 
     Raises:
         BookError: `book_missing`, `book_locked`, `book_readonly`, `book_corrupt`, or `book_schema`.
@@ -169,9 +177,11 @@ def install(
     with _opened(path) as connection, book_errors(path), _transaction(connection):
         todo = plan(connection, schema)
         first = META in todo.tables
-        if not todo.empty or again:
+        if not todo.empty or again or book_id:
             _create_tables(connection, schema, todo)
             _record(connection, schema, clock if schema.clock == "wall" else schema.clock, bootstrap=bootstrap)
+            if book_id:
+                _put(connection, "book_id", book_id)
             _change_triggers(connection, schema, todo)
             _check_triggers(connection, schema)
         return InstallReport(read_meta(connection)["book_id"], todo, first)

@@ -96,6 +96,7 @@ class SqliteReader:
             self._width = _width(self._connection)
             self._version: object = None
             self._schema: object = None
+            self._known: object = None  # for which version of the schema the book's id was looked at
             self._missing: list[str] = []
         except BaseException:
             self._connection.close()
@@ -113,12 +114,19 @@ class SqliteReader:
         return bool(changed)
 
     def replaced(self) -> bool:
-        """Whether another file is at the path now."""
+        """Whether another file is at the path now, or its triggers were removed and installed anew."""
         try:
             found = self._path.stat()
-            return (found.st_dev, found.st_ino) != self.file
         except FileNotFoundError:
             return True
+        if (found.st_dev, found.st_ino) != self.file:
+            return True
+        schema = self._connection.pragma("schema_version")
+        if schema != self._known:
+            self._known = schema
+            outbox = status(self._connection)
+            return bool(outbox.book_id) and outbox.book_id != self.book_id
+        return False
 
     def missing(self) -> list[str]:
         """The triggers that are not as they should be; they are looked at when the schema has changed."""
@@ -142,6 +150,7 @@ class SqliteReader:
         """How the changes stand."""
         meta = read_meta(self._connection)
         return Standing(
+            book_id=meta.get("book_id", ""),
             generation=meta.get("generation", ""),
             layout=meta.get("layout", ""),
             trimmed_to=int(meta["trimmed_to"]),
@@ -224,6 +233,8 @@ class SqliteReader:
         self._connection.set_busy_timeout(TRIM_BUSY_MS)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            if read_meta(self._connection).get("book_id") != self.book_id:
+                return self._trimmed  # the triggers were installed anew a moment ago: the numbers are others
             if self.has_former:
                 self._connection.execute(f"DROP TABLE IF EXISTS {OUTBOX}")
             # As many as do not hold a writer up; the rest follows.
