@@ -412,6 +412,7 @@ class Application:
                 auth_timeout_s=server.auth_timeout_s,
                 heartbeat_s=self.config.hub.heartbeat_s,
                 stall_s=server.stall_s,
+                rates=self.config.limits,
             ),
             now_ms=now_ms,
             check_event=domain.decode,

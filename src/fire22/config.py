@@ -17,6 +17,7 @@ from fire22.core.errors import SetupError
 from fire22.core.strict import Problem, parse_toml, problems, sentence
 from fire22.flows.letters import LettersSettings
 from fire22.flows.relay import RelaySettings
+from fire22.gateways.rates import LimitsConfig
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]  # no setting takes infinity
@@ -159,6 +160,7 @@ class Config(Struct, Generic[Domain], frozen=True):
     relay: RelaySettings = RelaySettings()
     letters: LettersSettings = LettersSettings()
     auth: AuthConfig = AuthConfig()
+    limits: LimitsConfig = LimitsConfig()
 
     @property
     def folder(self) -> Path:

@@ -8,7 +8,7 @@ from fire22.core.position import Position
 from fire22.hub.base import LaneKey, Page, Recipient, Subscriber
 from fire22.hub.codec import PLAIN, Codec
 from fire22.hub.delivery import Delivery
-from fire22.hub.history import BLOCK_RECORDS, Need, Supply
+from fire22.hub.history import BLOCK_RECORDS, Need, Pieces, Supply
 from tests.support.memory_feed import MemoryFeed, topics
 
 NOW_MS = 1_767_225_600_000
@@ -78,6 +78,16 @@ def key(
     """What a subscription asks for."""
     parsed = parse_filter(filter, TOPICS[topic].filterable, topic)
     return LaneKey(topic, scope, parsed, delta, codec.name, max_rate_hz, lossy)
+
+
+def made(pieces: Pieces[Page]) -> Page:
+    """A page that memory holds all of."""
+    while True:
+        try:
+            assert next(pieces) is None
+        except StopIteration as end:
+            page: Page = end.value
+            return page
 
 
 class World:

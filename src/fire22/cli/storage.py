@@ -26,6 +26,7 @@ from fire22.flows.recompute import Recomputed, Wanted, read_wanted, recompute
 from fire22.flows.relay import opened_topics
 from fire22.flows.replay_check import ReplayReport, check_replay
 from fire22.gateways.http import archive
+from fire22.gateways.turns import at_once
 from fire22.log import maintenance
 from fire22.log.database import connect as connect_file
 from fire22.log.database import meta, storage_errors
@@ -268,9 +269,9 @@ def _print_reports(wanted: Wanted, found: Recomputed, format: str, running: str,
             codes.NOT_FOUND, f"There is no report of {wanted.scope} under {wanted.key.rstrip(':')}.{running}"
         )
     if format == "csv":
-        sys.stdout.buffer.write(archive.as_csv(documents))
+        sys.stdout.buffer.write(at_once(archive.as_csv(documents)))
     else:
-        sys.stdout.buffer.write(archive.as_json(wanted.topic, wanted.scope, documents, None) + b"\n")
+        sys.stdout.buffer.write(at_once(archive.as_json(wanted.topic, wanted.scope, documents, None)) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -106,6 +106,12 @@ EPOCH_CHANGED: Final = define(
 OVERLOADED: Final = define(
     "overloaded", "The server takes no more now; come back after `retryAfter`.", status=503, temporary=True
 )
+RATE_LIMITED: Final = define(
+    "rate_limited",
+    "What a connection, user, address or scope may cost is used up; come back after `retryAfter`.",
+    status=429,
+    temporary=True,
+)
 CONNECTIONS_EXCEEDED: Final = define(
     "connections_exceeded",
     "The server, the user or the address holds as many connections as allowed.",

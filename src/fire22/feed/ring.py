@@ -94,7 +94,8 @@ class _Shelf:
         return found
 
     def back(self, before: int) -> Iterator[Record]:
-        for index in range(len(self._records) - 1, self._start - 1, -1):
+        newest = min(bisect_left(self._lasts, before, self._start), len(self._records) - 1)
+        for index in range(newest, self._start - 1, -1):
             record = self._records[index]
             if record is not None and record.offset < before:
                 yield record

@@ -11,8 +11,10 @@ from fire22.core import codes
 from fire22.core.command import Command, History, Ping, Publish, Subscribe, Unsubscribe
 from fire22.core.errors import Fire22Error, RequestError
 from fire22.core.message import Json
+from fire22.gateways.rates import units_of
 from fire22.gateways.replies import page_data, subscribed
 from fire22.gateways.service import Follow, Service
+from fire22.gateways.turns import Pause, Work
 from fire22.hub.base import LaneKey, Page, Subscriber
 from fire22.log.base import Appended
 from fire22.observability.logging import get_logger
@@ -44,24 +46,20 @@ class Caller(Subscriber):
     def answer_error(self, error: Fire22Error, id: int | None) -> None:
         """Say why a command was not performed."""
 
-    @abstractmethod
-    def performed(self) -> None:
-        """A command that went on by itself has been answered: the next one may begin."""
-
 
 class Commands:
     """Performs the commands of all connections.
 
     Args:
-        tasks: where what needs the disk goes on.
+        tasks: where events go on that are not durable yet.
     """
 
     def __init__(self, service: Service, tasks: asyncio.TaskGroup) -> None:
         self._service = service
         self._tasks = tasks
 
-    def perform(self, caller: Caller, principal: Principal, command: Command) -> bool:
-        """Perform a command; whether that is finished, or goes on by itself until `Caller.performed`.
+    def perform(self, caller: Caller, principal: Principal, command: Command) -> Work[float] | None:
+        """Perform a command: at once (None), or in pieces, which give what it has cost beside its request, in units.
 
         Raises:
             Fire22Error: why it is not performed.
@@ -76,23 +74,17 @@ class Commands:
             self._publish(caller, principal, command)
         elif isinstance(command, Ping):
             caller.answer(command.id, _encode(self._service.hub.freshness(caller)))
-        return True
+        return None
 
     # Subscriptions.
 
-    def _subscribe(self, caller: Caller, principal: Principal, command: Subscribe) -> bool:
+    def _subscribe(self, caller: Caller, principal: Principal, command: Subscribe) -> Work[float] | None:
         follow = self._service.follow(principal, command, caller.codec)
         self._check_room(caller, follow.key)
         if follow.resumed is not None and follow.resumed.recovered:
             self._join(caller, command.id, follow, None, follow.resumed.cursor)
-            return True
-        hub = self._service.hub
-        page = hub.snapshot_nowait(follow.topic, follow.key, follow.last)
-        if page is not None:
-            self._join(caller, command.id, follow, page, hub.flushed)
-            return True
-        self._go_on(caller, command.id, self._subscribe_from_storage(caller, command.id, follow))
-        return False
+            return None
+        return self._begin(caller, command.id, follow)
 
     def _check_room(self, caller: Caller, key: LaneKey) -> None:
         """A subscription on the same topic and scope is replaced, and needs none."""
@@ -101,16 +93,14 @@ class Commands:
         if len(followed) >= limit and (key.topic, key.scope) not in followed:
             raise RequestError(codes.SUBSCRIPTIONS_EXCEEDED, f"A connection follows at most {limit}.")
 
-    async def _subscribe_from_storage(self, caller: Caller, id: int, follow: Follow) -> None:
+    def _begin(self, caller: Caller, id: int, follow: Follow) -> Work[float]:
         """The cursor starts where the snapshot ends."""
         hub = self._service.hub
-        page, offset = await hub.snapshot(follow.topic, follow.key, follow.last)
-
-        def join() -> None:
-            self._join(caller, id, follow, page, offset)
-            caller.performed()
-
-        hub.between_flushes(join)
+        page, offset = yield from hub.snapshot(follow.topic, follow.key, follow.last)
+        while hub.flushing:
+            yield Pause(hub.between_flushes)
+        self._join(caller, id, follow, page, offset)
+        return units_of(page.looked, len(page.messages))
 
     def _join(self, caller: Caller, id: int, follow: Follow, snapshot: Page | None, offset: int) -> None:
         if caller.is_ending:
@@ -131,19 +121,14 @@ class Commands:
 
     # What was, and what is new.
 
-    def _history(self, caller: Caller, principal: Principal, command: History) -> bool:
+    def _history(self, caller: Caller, principal: Principal, command: History) -> Work[float]:
         key = self._service.history(principal, command, caller.codec)
-        page = self._service.hub.history_nowait(key, command.before, command.limit)
-        if page is not None:
-            caller.answer(command.id, page_data(page))
-            return True
-        self._go_on(caller, command.id, self._history_from_storage(caller, command, key))
-        return False
+        return self._read_history(caller, command, key)
 
-    async def _history_from_storage(self, caller: Caller, command: History, key: LaneKey) -> None:
-        page = await self._service.hub.history(key, command.before, command.limit)
+    def _read_history(self, caller: Caller, command: History, key: LaneKey) -> Work[float]:
+        page = yield from self._service.hub.history(key, command.before, command.limit)
         caller.answer(command.id, page_data(page))
-        caller.performed()
+        return units_of(page.looked, len(page.messages))
 
     def _publish(self, caller: Caller, principal: Principal, command: Publish) -> None:
         """The next command need not wait until the event is durable."""
@@ -162,15 +147,6 @@ class Commands:
         audit.note("event.published", principal=principal, address=caller.peer, target=command.event.id, after=after)
         await audit.durable()
         return appended
-
-    def _go_on(self, caller: Caller, id: int, work: Coroutine[Any, Any, None]) -> None:
-        """Perform a command that needs the disk; the next one waits for it."""
-
-        async def perform() -> None:
-            if not await _succeeds(caller, id, work):
-                caller.performed()
-
-        self._tasks.create_task(perform())
 
 
 async def _answer_published(caller: Caller, id: int, appending: Awaitable[list[Appended]]) -> None:

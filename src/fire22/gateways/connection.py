@@ -5,10 +5,10 @@ A transport derives its class from `Connection` and adds three things: how the b
 `resume`). All else is here, the same for all: places are counted across transports, so that a user has no more
 connections by using several.
 
-Commands are performed one after the other: the next one waits while a snapshot is read from the disk, while a flush is
-under way, and while the peer does not take its answers. Nothing is read from a peer whose commands wait or that takes
-nothing (`hear`), so what one connection can make the server hold is one chunk of commands and one answer more than
-`outbox_bytes_max`.
+Commands are performed one after the other, in the turns of their user (`turns.py`), and charged to it (`rates.py`).
+The next one waits while a page is read, while a flush is under way, and while the peer does not take its answers.
+Nothing is read from a peer whose commands wait or that takes nothing (`hear`), so what one connection can make the
+server hold is one chunk of commands and one answer more than `outbox_bytes_max`.
 """
 
 import asyncio
@@ -25,16 +25,21 @@ from fire22.gateways.commands import Caller, Commands
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.errors import as_message
 from fire22.gateways.quota import Quota
+from fire22.gateways.rates import Payer, payer_of
 from fire22.gateways.replies import reply
 from fire22.gateways.rights import Rights
 from fire22.gateways.service import Service
+from fire22.gateways.turns import Progress, Work, Worker
 from fire22.hub.base import Recipient
 from fire22.hub.codec import PLAIN, Codec
+from fire22.observability.logging import get_logger
 from fire22.observability.sample import Sample, shed
 from fire22.security.principal import Principal
 from fire22.security.tokens import KeyUnknown
 
 Kind = TypeVar("Kind", bound="Connection")
+COMMAND_UNITS: Final = 1.0  # what a command costs before it is known what it reads
+NOBODY: Final = Payer()
 SLICE_S: Final = 0.002  # a sweep holds the loop no longer than this and one connection more
 
 
@@ -130,7 +135,7 @@ class Connections:
                 await asyncio.sleep(drain_s / slices)
 
 
-class Connection(Caller):
+class Connection(Caller, Worker):
     """One connection. `shared` is set on the classes that `Connections.bind` makes.
 
     Attributes:
@@ -149,7 +154,12 @@ class Connection(Caller):
         self._address = ""  # where connections are counted by it
         self._peer = ""  # the address that the audit trail names
         self._waiting: deque[Command] | None = None
-        self._performing = False
+        self._performing = False  # until it is known who asks
+        self._is_heard = True
+        self._is_ready = False  # its turn will come
+        self._progress: Progress[float] | None = None  # of the command under way
+        self._performed_id = 0
+        self._payer = NOBODY
         # While paused: when it was last seen to have taken something, and the bytes that were left then.
         self._taken: tuple[float, int] | None = None
 
@@ -191,6 +201,7 @@ class Connection(Caller):
         shared.count[self.transport] += 1
         shared.accepted += 1
         self._peer = address
+        self._payer = Payer(connection=str(shared.accepted), address=address)
         if address and shared.addresses.each_max:
             self._address = address
             shared.addresses.take(address)
@@ -230,6 +241,7 @@ class Connection(Caller):
         """The connection is gone: forget it."""
         shared = self.shared
         shared.unauthenticated.remove(self)
+        shared.service.rates.forget(self._payer)
         if self in shared.open:
             del shared.open[self]
             shared.count[self.transport] -= 1
@@ -296,33 +308,86 @@ class Connection(Caller):
     # Commands, in their order.
 
     def _go_on(self) -> None:
-        """Perform the commands that wait, as far as nothing holds them up."""
-        hub = self.shared.service.hub
-        while self._waiting and not (self._performing or self.paused or self.is_ending):
-            if hub.flushing and isinstance(self._waiting[0], Subscribe | Unsubscribe):
-                hub.between_flushes(self._go_on)
-                break
-            self._performing = True
-            self._performing = not self._finish(self._waiting.popleft())
-        if not self._waiting:
-            self._waiting = None
+        """Perform the commands that wait, in the user's turn, as far as nothing holds them up."""
+        if not self._is_ready and self._can_go_on:
+            self._is_ready = True
+            self.shared.service.turns.ready(self._user, self)
         self._set_hearing()
+
+    @property
+    def _can_go_on(self) -> bool:
+        if self._waiting is None or self._performing or self.paused or self.is_ending:
+            return False
+        return self._progress is None or not self._progress.is_waiting
+
+    @property
+    def _user(self) -> str:
+        """Among whom turns are shared: who is unknown counts by its address."""
+        return self.principal.user if self.principal is not None else f"address:{self._payer.address}"
+
+    def step(self, until_s: float) -> bool:
+        """Perform commands until about this time; see Worker."""
+        clock = self.shared.service.turns.clock
+        while self._can_go_on:
+            if not self._perform_next():
+                break
+            if not self._waiting and self._progress is None:
+                self._waiting = None
+            elif clock() >= until_s and self._can_go_on:
+                return True
+        self._is_ready = False
+        self._set_hearing()
+        return False
+
+    def _perform_next(self) -> bool:
+        """Perform the next command, or the next piece of one; False while a flush holds it up."""
+        waiting, hub = self._waiting, self.shared.service.hub
+        if self._progress is not None:
+            self._advance(self._progress)
+        elif waiting:
+            if hub.flushing and isinstance(waiting[0], Subscribe | Unsubscribe):
+                hub.between_flushes(self._go_on)
+                return False
+            command = waiting.popleft()
+            work = self._begin(command)
+            if work is not None:
+                self._performed_id = command.id
+                self._progress = Progress(self.shared.service.turns.reads, self._user, work, self._go_on)
+        return True
+
+    def _advance(self, progress: Progress[float]) -> None:
+        """One piece of the command under way; if it fails, its sender is told, and nobody else notices."""
+        service = self.shared.service
+        try:
+            if not progress.advance():
+                return
+            service.settle(self._payer, progress.result)
+        except Fire22Error as error:
+            self.answer_error(error, self._performed_id)
+        except Exception as error:
+            get_logger().error("command failed", exc_info=error)
+            self.answer_error(RequestError(codes.INTERNAL, codes.INTERNAL.meaning), self._performed_id)
+        self._progress = None
 
     def _set_hearing(self) -> None:
         """Hear the peer, unless its commands wait or it takes nothing."""
-        if not self.is_ending:
-            self.hear(on=not self.paused and self._waiting is None)
+        on = not self.paused and self._waiting is None
+        if on is not self._is_heard and not self.is_ending:
+            self._is_heard = on
+            self.hear(on=on)
 
-    def performed(self) -> None:
-        """See Caller."""
+    def _performed(self) -> None:
+        """A command that went on by itself is done: the next one may begin."""
         self._performing = False
         self._go_on()
 
-    def _finish(self, command: Command) -> bool:
-        """Perform a command; whether it is finished, or goes on by itself."""
+    def _begin(self, command: Command) -> Work[float] | None:
+        """Perform a command, or begin it: the rest of it is returned."""
         try:
+            self.shared.service.charge(self._payer, COMMAND_UNITS)
             if isinstance(command, Auth):
-                return self._authenticate(command.token, command.id)
+                self._performing = not self._authenticate(command.token, command.id)
+                return None
             if self.principal is None:
                 message = "The first command must be auth, or bring the token when connecting."
                 raise AuthError(codes.AUTH_REQUIRED, message)
@@ -334,7 +399,7 @@ class Connection(Caller):
                 self.answer_error(error, command.id)
         except Fire22Error as error:
             self.answer_error(error, command.id)
-        return True
+        return None
 
     def authenticate(self, token: str) -> None:
         """Find out who asks by a token that came when connecting; commands wait for that as for any other.
@@ -368,7 +433,7 @@ class Connection(Caller):
                 self._identified(principal, id)
         except AuthError as error:
             self.fail(error)
-        self.performed()
+        self._performed()
 
     def _identified(self, principal: Principal, id: int | None) -> None:
         """It is known who asks, or anew what they may."""
@@ -409,6 +474,7 @@ class Connection(Caller):
         """It is known who asks; `leave` releases the place."""
         self.shared.rights.add(self, principal)
         self.principal = principal
+        self._payer = payer_of(principal, connection=self._payer.connection, address=self._payer.address)
         self.shared.service.audit.seen(principal, self._peer)
 
     def _count(self, error: Fire22Error, target: str = "") -> None:
@@ -423,7 +489,9 @@ class Connection(Caller):
 
     def answer(self, id: int, data: bytes) -> None:
         """See Caller."""
-        self.write(self.codec.answer(reply(id, self.shared.service.now_ms(), data)))
+        service = self.shared.service
+        left = service.left(self._payer)
+        self.write(self.codec.answer(reply(id, service.now_ms(), data, left)))
 
     def answer_error(self, error: Fire22Error, id: int | None) -> None:
         """See Caller."""

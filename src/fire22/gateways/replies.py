@@ -5,6 +5,7 @@ from msgspec import Raw
 
 from fire22.core.position import Position
 from fire22.core.times import to_text
+from fire22.gateways.rates import Left
 from fire22.gateways.service import Follow
 from fire22.hub.base import Page
 
@@ -40,6 +41,14 @@ def page_data(page: Page) -> bytes:
     return b'{"messages":[%b]%b}' % (page.messages, before)
 
 
-def reply(id: int, now_ms: int, data: bytes) -> bytes:
-    """A reply to a command; `data` is JSON."""
-    return b'{"type":"reply","timestamp":"%b","data":%b,"id":%d}' % (to_text(now_ms).encode(), data, id)
+def reply(id: int, now_ms: int, data: bytes, left: Left | None = None) -> bytes:
+    """A reply to a command; `data` is JSON.
+
+    Args:
+        left: what may still be used; said when it is less than half.
+    """
+    said = b""
+    if left is not None and left.units * 2 < left.units_max:
+        limit = {"name": left.name, "remaining": left.units, "reset": left.reset_s}
+        said = b',"limit":%b' % msgspec.json.encode(limit)
+    return b'{"type":"reply","timestamp":"%b","data":%b,"id":%d%b}' % (to_text(now_ms).encode(), data, id, said)

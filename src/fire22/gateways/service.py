@@ -1,6 +1,7 @@
 """What every gateway does with a request, whatever transport it came by."""
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -18,6 +19,8 @@ from fire22.core.position import Position
 from fire22.core.question import REACH, Ask, Outside, Question
 from fire22.core.scope import ROOT, agent_of, covers, parse_scope
 from fire22.core.topic import Kind, Topic
+from fire22.gateways.rates import Left, LimitsConfig, Payer, Rates
+from fire22.gateways.turns import Turns
 from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
 from fire22.log.base import Appended, Log
@@ -48,6 +51,7 @@ class Limits(Struct, frozen=True):
     auth_timeout_s: float
     heartbeat_s: float
     stall_s: float
+    rates: LimitsConfig = LimitsConfig()
 
 
 class Desk(Protocol):
@@ -86,6 +90,7 @@ class Service:
         ask: sends a question to the engine; needed where there are questions.
         about: what the domain tells of itself to who signs in.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
+        clock: steady, in seconds: what work takes, and how fast what was used up comes back.
         count_error: told about the code of each error that a client is answered with.
     """
 
@@ -109,6 +114,7 @@ class Service:
         questions: Mapping[str, str] | None = None,
         ask: Ask | None = None,
         about: Mapping[str, Json] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.log = log
         self.hub = hub
@@ -128,6 +134,8 @@ class Service:
         self._ask = ask
         self.about = about or {}
         self.draining = False
+        self.rates = Rates(limits.rates)
+        self.turns = Turns(limits.rates.slice_ms / 1000, clock)
 
     def count(
         self, error: Fire22Error, *, principal: Principal | None = None, address: str = "", target: str = ""
@@ -144,6 +152,22 @@ class Service:
             self.audit.note(
                 "request.refused", principal=principal, address=address, target=target, outcome=error.code.name
             )
+
+    def charge(self, payer: Payer, units: float) -> None:
+        """Charge a request, by estimate, before anything is done for it.
+
+        Raises:
+            RequestError: `rate_limited`.
+        """
+        self.rates.take(payer, units, self.turns.clock())
+
+    def settle(self, payer: Payer, units: float) -> None:
+        """Charge what it has cost beyond the estimate."""
+        self.rates.settle(payer, units, self.turns.clock())
+
+    def left(self, payer: Payer) -> Left | None:
+        """The tightest of a payer's limits."""
+        return self.rates.left(payer, self.turns.clock())
 
     def authenticate(self, token: str | None) -> Principal:
         """Who a token says is asking.

@@ -4,8 +4,8 @@ A gateway needs this file and `codec.py`, and nothing else of the hub.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from fire22.core.filter import Filter
 from fire22.core.message import Json
 from fire22.core.position import Position
 from fire22.core.topic import Topic
-from fire22.feed.base import Document, Feed
+from fire22.feed.base import Document, Feed, Record
 from fire22.hub.codec import Codec
 
 if TYPE_CHECKING:
@@ -74,11 +74,19 @@ class Page(Struct, frozen=True):
         messages: finished JSON, joined by commas.
         count: of them.
         below: the offset before which the next page begins; 0 where nothing older is kept.
+        looked: how many messages or documents were looked at for it.
     """
 
     messages: bytes
     count: int
     below: int
+    looked: int = 0
+
+
+Result = TypeVar("Result")
+# What is made in pieces, so that others need not wait for the whole: it yields None where it may pause, and otherwise
+# what reads the records that it needs from storage; these it is sent.
+Pieces = Generator[Callable[[], Awaitable[list[Record]]] | None, list[Record] | None, Result]
 
 
 class Subscriber(ABC):
@@ -199,25 +207,20 @@ class Hub(Protocol):
         """What a connection is answered that asks between two ticks: the time, the watermark of what it is shown, and
         the problem, where there is one."""
 
-    # Pages: `_nowait` gives None where memory does not hold all of one.
+    # Pages, in pieces; see `Pieces`.
 
-    def snapshot_nowait(self, topic: Topic, key: LaneKey, last: int) -> Page | None:
-        """What a new subscription begins with, as of `flushed`: a view's documents, a stream's newest `last`.
+    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Pieces[tuple[Page, int]]:
+        """What a new subscription begins with: a view's documents, a stream's newest `last`; and the offset as of which
+        it is, which is that of the call.
 
-        A view's documents are always in memory."""
-
-    async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
-        """The same, and the offset as of which it is: it may have been read from storage meanwhile.
+        A view's documents are always in memory.
 
         Raises:
             Fire22Error: the storage cannot be read.
         """
 
-    def history_nowait(self, key: LaneKey, before: int | None, limit: int) -> Page | None:
-        """A stream's newest messages below an offset; None is after the newest."""
-
-    async def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
-        """The same.
+    def history(self, key: LaneKey, before: int | None, limit: int) -> Pieces[Page]:
+        """A stream's newest messages below an offset; None is after the newest.
 
         Raises:
             Fire22Error: the storage cannot be read.

@@ -17,11 +17,11 @@ from fire22.core.scope import ROOT, agent_of
 from fire22.core.topic import DIRECT, Kind, Topic
 from fire22.feed.base import Batch, Document, Feed
 from fire22.hub import codec
-from fire22.hub.base import LaneKey, Resumed, Subscriber
+from fire22.hub.base import LaneKey, Page, Resumed, Subscriber
 from fire22.hub.catch_up import CatchUp
 from fire22.hub.edge import LiveEdge
 from fire22.hub.flush import Flush
-from fire22.hub.history import History, Need, Part, Supply
+from fire22.hub.history import History, Need, Pieces, Supply
 from fire22.hub.lanes import Lanes
 from fire22.hub.pacing import Pacing
 from fire22.hub.placement import Placement
@@ -163,14 +163,14 @@ class Delivery:
         """Offset of the newest change of a view's scope, removals included."""
         return self._views.changed_at(topic, scope)
 
-    def snapshot_page(self, topic: Topic, key: LaneKey, last: int) -> Part:
-        """What a new subscription begins with, as of `flushed`, oldest first, as far as memory reaches."""
+    def snapshot_page(self, topic: Topic, key: LaneKey, last: int) -> Pieces[Page]:
+        """What a new subscription begins with, as of `flushed`, oldest first; in pieces."""
         if topic.kind is Kind.VIEW:
             return self.history.documents(key, self._edge.offset)
         return self.history.page(key, self._edge.offset + 1, last)
 
-    def history_page(self, key: LaneKey, before: int | None, limit: int) -> Part:
-        """A stream's newest messages below an offset."""
+    def history_page(self, key: LaneKey, before: int | None, limit: int) -> Pieces[Page]:
+        """A stream's newest messages below an offset; in pieces."""
         newest = self._edge.offset + 1
         return self.history.page(key, newest if before is None else min(before, newest), limit)
 

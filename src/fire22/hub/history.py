@@ -5,7 +5,9 @@ the next by (lane, range of offsets): readers who were cut off together ask for 
 are aligned, so that readers who stand anywhere meet in the same blocks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from itertools import islice
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -21,6 +23,8 @@ from fire22.hub.views import Views, entries_by_key, messages_since
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
 BLOCK_RECORDS = 64
 PAGE_RECORDS_MAX = 20_000  # how far back a page of a rare lane looks in storage
+PIECE_ENTRIES = 64  # of a page, between two pauses ...
+PIECE_BYTES = 64 << 10  # ... or so much of its documents
 _CACHED_BYTES = 400  # what a kept block costs beside its data, about
 
 
@@ -30,6 +34,11 @@ class Need(Struct, frozen=True):
     topic: str
     after: int
     upto: int
+
+
+Result = TypeVar("Result")
+# What is made in pieces: None is a pause; for a Need it is sent the newest BLOCK_RECORDS records below `need.upto`.
+Pieces = Generator[Need | None, list[Record] | None, Result]
 
 
 class Supply(Struct, frozen=True):
@@ -55,17 +64,6 @@ class Block(Struct, frozen=True):
     skipped: Skipped | None = None
 
 
-class Part(Page, frozen=True):
-    """A page as far as memory reaches.
-
-    Args:
-        need: what must be read back from storage for the rest of it: everything below `need.upto`; None where this is
-            all of it.
-    """
-
-    need: Need | None = None
-
-
 class History:
     """Reads what was: encoded blocks, and pages.
 
@@ -85,7 +83,7 @@ class History:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._cache: dict[tuple[LaneKey, int, int], Block] = {}
-        self._pages: dict[tuple[str, str, Filter | None], Part] = {}  # as of one flushed offset
+        self._pages: dict[tuple[str, str, Filter | None], Page] = {}  # as of one flushed offset
         self._pages_at = -1
 
     @property
@@ -186,8 +184,11 @@ class History:
             return block
         return self._cached((lane.key, low, end), block)
 
-    def _items(self, key: LaneKey, records: list[Record], after: int, upto: int) -> list[Item]:
+    def _items(
+        self, key: LaneKey, records: list[Record], after: int, upto: int, before: int | None = None
+    ) -> list[Item]:
         watermark_ms = self._watermark_ms()
+        upto = upto if before is None else min(upto, before - 1)
         return [
             item
             for record in records
@@ -209,71 +210,71 @@ class History:
             self._bytes -= len(self._cache.pop(oldest).data) + _CACHED_BYTES
         return block
 
-    # Those who begin, and those who ask.
+    # Those who begin, and those who ask: in pieces, so that nothing else waits for the whole.
 
-    def documents(self, key: LaneKey, flushed: int) -> Part:
+    def documents(self, key: LaneKey, flushed: int) -> Pieces[Page]:
         """A view's documents that a subscription sees; made once for all who begin between two flushes."""
         name = (key.topic, key.scope, key.filter)
         if self._pages_at != flushed:
             self._pages_at, self._pages = flushed, {}
         page = self._pages.get(name)
         if page is None:
-            documents = self._views.all(key.topic, key.scope)
-            found = [whole_message(each) for each in documents if passes(key.filter, each.body)]
-            page = self._pages[name] = Part(b",".join(found), len(found), 0)
+            documents = list(self._views.all(key.topic, key.scope))  # as of now, whatever is flushed meanwhile
+            found: list[bytes] = []
+            size = 0
+            for number, document in enumerate(documents, start=1):
+                if passes(key.filter, document.body):
+                    found.append(whole_message(document))
+                    size += len(found[-1])
+                if number % PIECE_ENTRIES == 0 or size > PIECE_BYTES:
+                    size = 0
+                    yield None
+            page = Page(b",".join(found), len(found), 0, len(documents))
+            if self._pages_at == flushed:
+                self._pages[name] = page
         return page
 
-    def page(self, key: LaneKey, before: int, last: int) -> Part:
-        """A stream's newest `last` messages below an offset, as far as memory reaches."""
+    def page(self, key: LaneKey, before: int, last: int) -> Pieces[Page]:
+        """A stream's newest `last` messages below an offset."""
         found: list[Item] = []
-        below = before
-        records, all_kept = self._feed.back_nowait(key.topic, before)
-        for record in records:
-            if len(found) >= last:
+        below, looked, from_storage = before, 0, 0
+        is_in_memory = True
+        while len(found) < last and from_storage < PAGE_RECORDS_MAX:
+            if is_in_memory:
+                newest, all_kept = self._feed.back_nowait(key.topic, below)
+                records = list(islice(newest, BLOCK_RECORDS))
+                is_in_memory = bool(records) or all_kept
+                if not is_in_memory:
+                    continue
+            else:
+                records = (yield Need(key.topic, 0, below)) or []
+                from_storage += len(records)
+            if not records:
+                below = 0
                 break
-            found += self._older(key, record, before, last - len(found))
-            below = record.offset
-        if len(found) < last and not all_kept:
-            return self._page_of(key, found, below, Need(key.topic, 0, below))
-        return self._page_of(key, found, found[-1].offset if found and len(found) >= last else 0)
-
-    async def read_on(self, key: LaneKey, part: Part, before: int, limit: int) -> Page:
-        """A page that memory did not hold whole, from storage.
-
-        Args:
-            part: as far as memory reached.
-            before: an offset above all that was asked for.
-            limit: how many messages were asked for.
-
-        Raises:
-            Fire22Error: the storage cannot be read.
-        """
-        found: list[Item] = []
-        wanted = limit - part.count
-        need, below, looked = part.need, part.below, 0
-        while need is not None and len(found) < wanted:
-            records = await self._feed.read_back(key.topic, below, records_max=BLOCK_RECORDS)
             for record in records:
-                if len(found) < wanted:
-                    found += self._older(key, record, before, wanted - len(found))
-                    below = record.offset
-            looked += len(records)
-            if not records or looked >= PAGE_RECORDS_MAX:
-                below = below if records else 0
-                break
-        if len(found) >= wanted and found:
-            below = found[-1].offset
-        older = self._page_of(key, found, below)
-        parts = [each.messages for each in (older, part) if each.messages]
-        return Page(b",".join(parts), part.count + older.count, below)
-
-    def _older(self, key: LaneKey, record: Record, before: int, last: int) -> list[Item]:
-        """The newest messages of a record for a lane, newest first, at most `last`."""
-        return self._items(key, [record], 0, before - 1)[::-1][:last]
-
-    def _page_of(self, key: LaneKey, found: list[Item], below: int, need: Need | None = None) -> Part:
-        """A page of messages that were found newest first."""
-        return Part(b",".join([item.message(key.scope) for item in reversed(found)]), len(found), below, need)
+                for upto in range(len(record.entries), 0, -PIECE_ENTRIES):
+                    first = max(0, upto - PIECE_ENTRIES)
+                    found += self._items(key, [record], record.offset + first - 1, record.offset + upto - 1, before)[
+                        ::-1
+                    ]
+                    looked += upto - first
+                    if looked % PIECE_ENTRIES < upto - first:
+                        yield None
+                    if len(found) >= last:
+                        break
+                below = record.offset
+                if len(found) >= last:
+                    break
+        if len(found) >= last:
+            del found[last:]
+            below = found[-1].offset if found else 0
+        messages: list[bytes] = []
+        for number, item in enumerate(reversed(found), start=1):
+            messages.append(item.message(key.scope))
+            if number % PIECE_ENTRIES == 0:
+                yield None
+        return Page(b",".join(messages), len(messages), below, looked)
 
 
 def _is_for(key: LaneKey, entry: Entry) -> bool:

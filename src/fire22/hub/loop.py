@@ -9,7 +9,7 @@ new connections are refused. What was taken up is let go when flushes take half 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from fire22.core.codes import Code
 from fire22.core.errors import Fire22Error
@@ -17,10 +17,11 @@ from fire22.core.message import Json, Message, encode_json
 from fire22.core.position import Position
 from fire22.core.times import to_text
 from fire22.core.topic import Topic
-from fire22.feed.base import Batch, Document, Feed
-from fire22.hub.base import LaneKey, Page, Resumed, Subscriber
+from fire22.feed.base import Batch, Document, Feed, Record
+from fire22.hub.base import LaneKey, Page, Pieces, Resumed, Subscriber
 from fire22.hub.delivery import Delivery
-from fire22.hub.history import BLOCK_RECORDS, Supply
+from fire22.hub.history import BLOCK_RECORDS, Need, Supply
+from fire22.hub.history import Pieces as MemoryPieces
 from fire22.observability.sample import Sample, lag
 
 SLICE_S = 0.003
@@ -141,27 +142,28 @@ class HubLoop:
         """See Hub."""
         return self._delivery.freshness(subscriber)
 
-    def snapshot_nowait(self, topic: Topic, key: LaneKey, last: int) -> Page | None:
-        """See Hub."""
-        part = self._delivery.snapshot_page(topic, key, last)
-        return part if part.need is None else None
-
-    async def snapshot(self, topic: Topic, key: LaneKey, last: int) -> tuple[Page, int]:
+    def snapshot(self, topic: Topic, key: LaneKey, last: int) -> Pieces[tuple[Page, int]]:
         """See Hub."""
         flushed = self._delivery.flushed
-        part = self._delivery.snapshot_page(topic, key, last)
-        return await self._delivery.history.read_on(key, part, flushed + 1, last), flushed
+        return (yield from self._supplied(self._delivery.snapshot_page(topic, key, last))), flushed
 
-    def history_nowait(self, key: LaneKey, before: int | None, limit: int) -> Page | None:
+    def history(self, key: LaneKey, before: int | None, limit: int) -> Pieces[Page]:
         """See Hub."""
-        part = self._delivery.history_page(key, before, limit)
-        return part if part.need is None else None
+        return (yield from self._supplied(self._delivery.history_page(key, before, limit)))
 
-    async def history(self, key: LaneKey, before: int | None, limit: int) -> Page:
-        """See Hub."""
-        before = self._delivery.flushed + 1 if before is None else before
-        part = self._delivery.history_page(key, before, limit)
-        return await self._delivery.history.read_on(key, part, before, limit)
+    def _supplied(self, pieces: MemoryPieces[Page]) -> Pieces[Page]:
+        """A page that says how what it needs is read."""
+        found: list[Record] | None = None
+        while True:
+            try:
+                need = pieces.send(found)
+            except StopIteration as end:
+                page: Page = end.value
+                return page
+            found = yield None if need is None else self._read_back(need)
+
+    def _read_back(self, need: Need) -> Callable[[], Awaitable[list[Record]]]:
+        return lambda: self._feed.read_back(need.topic, need.upto, records_max=BLOCK_RECORDS)
 
     def enter(self, subscriber: Subscriber) -> None:
         """See Hub."""

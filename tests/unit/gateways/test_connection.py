@@ -71,6 +71,7 @@ class Server:
     def __init__(self, tasks: asyncio.TaskGroup, ring_bytes_max: int) -> None:
         self.feed = MemoryFeed(ring_bytes_max)
         self.now_ms = NOW_MS
+        self.work_s = 0.0
         delivery = Delivery(self.feed, topics(), now_ms=lambda: self.now_ms)
         self.hub = HubLoop(delivery, self.feed, flush_interval_ms=20, flush_bytes_max=5_000, heartbeat_s=25)
         service = Service(
@@ -86,6 +87,7 @@ class Server:
             limits=LIMITS,
             now_ms=lambda: self.now_ms,
             check_event=lambda _type, _data: None,
+            clock=lambda: self.work_s,
         )
         self.connections = Connections(service, tasks)
         self._kind = self.connections.bind(BareConnection)

@@ -26,7 +26,7 @@ def test_each_code(code: Code) -> None:
     assert 400 <= status < 600
     assert may_be_sent(close_code(Fire22Error(code, "")))
     # Whoever may come back with the same request is told by a status that says so.
-    assert (status >= 500) is (code.temporary or code in (codes.STORAGE_CORRUPT, codes.FOLD_STOPPED))
+    assert (status >= 500 or status == 429) is (code.temporary or code in (codes.STORAGE_CORRUPT, codes.FOLD_STOPPED))
 
 
 def test_codes_are_listed_once() -> None:

@@ -1,15 +1,15 @@
 """Snapshots, pages of history, and the encoded blocks that readers who are behind share."""
 
-from fire22.hub.history import BLOCK_OFFSETS, Need
+from fire22.gateways.turns import Turns
+from fire22.hub.history import BLOCK_OFFSETS
 from fire22.hub.loop import HubLoop
 from tests.support import virtual_time
-from tests.support.hub_world import NOW_MS, TOPICS, World, key, offsets_of
+from tests.support.hub_world import NOW_MS, TOPICS, World, key, made, offsets_of
 
 
-def snapshot(world: World, topic: str, last: int, scope: str = "/") -> tuple[list[int | None], Need | None]:
+def snapshot(world: World, topic: str, last: int, scope: str = "/") -> list[int | None]:
     """The offsets of a snapshot."""
-    page = world.hub.snapshot_page(TOPICS[topic], key(topic, scope), last)
-    return offsets_of(page), page.need
+    return offsets_of(made(world.hub.snapshot_page(TOPICS[topic], key(topic, scope), last)))
 
 
 def test_snapshot_and_live_meet(world: World) -> None:
@@ -21,8 +21,7 @@ def test_snapshot_and_live_meet(world: World) -> None:
             world.flush()
         if moment > 1:
             world.wager()
-        offsets, need = snapshot(world, "wagers", 500)
-        assert need is None
+        offsets = snapshot(world, "wagers", 500)
         reader = world.join(key("wagers"))
         if moment == 2:
             world.flush()
@@ -38,10 +37,10 @@ def test_snapshot_is_the_newest(world: World) -> None:
         world.feed.say("wagers", "/M1", {})
         world.feed.commit()
     world.flush()
-    assert snapshot(world, "wagers", 3) == ([18, 19, 20], None)
-    assert snapshot(world, "wagers", 0) == ([], None)
-    assert snapshot(world, "wagers", 2, "/M2") == ([13, 17], None)
-    assert snapshot(world, "wagers", 500, "/M2") == ([1, 5, 9, 13, 17], None)
+    assert snapshot(world, "wagers", 3) == [18, 19, 20]
+    assert snapshot(world, "wagers", 0) == []
+    assert snapshot(world, "wagers", 2, "/M2") == [13, 17]
+    assert snapshot(world, "wagers", 500, "/M2") == [1, 5, 9, 13, 17]
 
 
 def test_snapshot_of_a_view_is_its_documents(world: World) -> None:
@@ -50,9 +49,9 @@ def test_snapshot_of_a_view_is_its_documents(world: World) -> None:
     world.feed.change("desk", "/", {"x": 2}, key="two")
     world.feed.change("desk", "/M1", {"x": 3}, key="one")
     world.feed.commit()
-    assert snapshot(world, "desk", 0) == ([], None)
+    assert snapshot(world, "desk", 0) == []
     world.flush()
-    assert snapshot(world, "desk", 0) == ([1, 2], None)
+    assert snapshot(world, "desk", 0) == [1, 2]
 
 
 def test_snapshot_from_storage() -> None:
@@ -61,13 +60,10 @@ def test_snapshot_from_storage() -> None:
     for _ in range(50):
         world.wager()
     world.flush()
-    offsets, need = snapshot(world, "wagers", 30)
-    assert need is not None
-    assert need.upto == offsets[0]
 
     async def main() -> None:
         loop = HubLoop(world.hub, world.feed, flush_interval_ms=20, flush_bytes_max=1 << 18, heartbeat_s=25)
-        page, at = await loop.snapshot(TOPICS["wagers"], key("wagers"), 30)
+        page, at = await Turns().perform("ann", loop.snapshot(TOPICS["wagers"], key("wagers"), 30))
         assert offsets_of(page) == list(range(21, 51))
         assert at == 50
 
@@ -81,14 +77,14 @@ def test_history_goes_back_page_by_page(world: World) -> None:
     world.flush()
     found, before = [], None
     while True:
-        page = world.hub.history_page(key("wagers", "/M1"), before, 2)
+        page = made(world.hub.history_page(key("wagers", "/M1"), before, 2))
         found.append(offsets_of(page))
         if not page.below:
             break
         before = page.below
     assert found == [[8, 10], [4, 6], [2]]
-    assert offsets_of(world.hub.history_page(key("wagers", "/M1", filter={"status": "open"}), 9, 500)) == [2, 6]
-    assert offsets_of(world.hub.history_page(key("wagers", "/M1"), 10_000, 1)) == [10]
+    assert offsets_of(made(world.hub.history_page(key("wagers", "/M1", filter={"status": "open"}), 9, 500))) == [2, 6]
+    assert offsets_of(made(world.hub.history_page(key("wagers", "/M1"), 10_000, 1))) == [10]
 
 
 def test_blocks_are_shared_and_bounded() -> None:

@@ -10,7 +10,7 @@ from fire22.hub import views
 from fire22.hub.base import Resumed
 from fire22.hub.history import BLOCK_RECORDS
 from fire22.hub.views import Views
-from tests.support.hub_world import TOPICS, World, key, offsets_of, position_of, rows, set_row
+from tests.support.hub_world import TOPICS, World, key, made, offsets_of, position_of, rows, set_row
 from tests.support.memory_feed import EPOCH
 
 
@@ -126,7 +126,7 @@ def test_snapshot_with_a_filter(world: World) -> None:
     set_row(world, "two", {"total": 20})
     set_row(world, "three", {"total": 30})
     set_row(world, "three", None)
-    page = world.hub.snapshot_page(TOPICS["desk"], key("desk", filter={"total": {"gte": 10}}), 0)
+    page = made(world.hub.snapshot_page(TOPICS["desk"], key("desk", filter={"total": {"gte": 10}}), 0))
     assert offsets_of(page) == [2]
 
 

@@ -8,7 +8,7 @@ before it.
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
 
@@ -21,8 +21,10 @@ from fire22.core.errors import RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
 from fire22.feed.base import Archived
+from fire22.gateways.turns import Work
 
 LIMIT_MAX: Final = 10_000
+PIECE_DOCUMENTS: Final = 16  # of a page, between two pauses
 CSV: Final = "text/csv; charset=utf-8; header=present"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -75,7 +77,7 @@ class _Document(Struct):
 class _Page(Struct, omit_defaults=True):
     topic: str
     scope: str
-    documents: list[_Document]
+    documents: Raw
     after: str | None = None
 
 
@@ -109,25 +111,35 @@ def file_name(topic: str, scope: str, asked: Asked) -> str:
     return f"{'_'.join(names)[:150]}.{asked.format}"
 
 
-def as_json(topic: str, scope: str, page: Iterable[Archived], position: str | None) -> bytes:
-    """A page as the body of an answer."""
-    documents = [_Document(each.key, each.revision, to_text(each.at_ms), Raw(each.body)) for each in page]
-    return _encode(_Page(topic, scope, documents, position))
+def as_json(topic: str, scope: str, page: Sequence[Archived], position: str | None) -> Work[bytes]:
+    """A page as the body of an answer, made in pieces."""
+    said: list[bytes] = []
+    for start in range(0, len(page), PIECE_DOCUMENTS):
+        part = page[start : start + PIECE_DOCUMENTS]
+        documents = [_Document(each.key, each.revision, to_text(each.at_ms), Raw(each.body)) for each in part]
+        said.append(_encode(documents)[1:-1])
+        yield None
+    return _encode(_Page(topic, scope, Raw(b"[%b]" % b",".join(said)), position))
 
 
-def as_csv(page: Iterable[Archived]) -> bytes:
-    """A page as a table: the key, the revision, the time, and a column for each field that any document has."""
+def as_csv(page: Sequence[Archived]) -> Work[bytes]:
+    """A page as a table, made in pieces: the key, the revision, the time, and a column for each field that any document
+    has."""
     rows: list[dict[str, str]] = []
     columns: dict[str, None] = dict.fromkeys(("key", "revision", "at"))
-    for each in page:
+    for number, each in enumerate(page, start=1):
         row = {"key": _guarded(each.key), "revision": str(each.revision), "at": to_text(each.at_ms)}
         _flatten(_document.decode(each.body), "", row)
         columns.update(dict.fromkeys(row))
         rows.append(row)
+        if number % PIECE_DOCUMENTS == 0:
+            yield None
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_guarded(name) for name in columns])
-    writer.writerows([row.get(name, "") for name in columns] for row in rows)
+    for start in range(0, len(rows), PIECE_DOCUMENTS):
+        writer.writerows([row.get(name, "") for name in columns] for row in rows[start : start + PIECE_DOCUMENTS])
+        yield None
     return text.getvalue().encode()
 
 

@@ -1,6 +1,6 @@
 """What can be read: snapshots of views, a stream's past, closed periods, and answers to questions."""
 
-import asyncio
+from functools import partial
 
 import msgspec
 from msgspec import Raw, Struct
@@ -11,11 +11,14 @@ from fire22.core.command import History, as_number
 from fire22.core.errors import RequestError
 from fire22.core.times import to_text
 from fire22.core.topic import Kind
+from fire22.feed.base import Archived
 from fire22.gateways.http import archive
 from fire22.gateways.http.requests import JSON, address_of, json_response
 from fire22.gateways.http.route import Call
+from fire22.gateways.rates import units_of
 from fire22.gateways.replies import page_data
 from fire22.gateways.service import Service
+from fire22.gateways.turns import reading
 from fire22.hub.base import LaneKey
 from fire22.hub.codec import PLAIN
 
@@ -72,7 +75,9 @@ class Reading:
         tag = f'"{hub.position(hub.changed_at(name, scope))}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
-        page, offset = await hub.snapshot(topic, LaneKey(name, scope, None, False, PLAIN.name), 0)
+        key = LaneKey(name, scope, None, False, PLAIN.name)
+        page, offset = await service.turns.perform(principal.user, hub.snapshot(topic, key, 0))
+        service.settle(call.payer, units_of(page.looked, len(page.messages)))
         messages = Raw(b"[%b]" % page.messages)
         complete = to_text(hub.complete_ms(name, scope))
         view = View(name, scope, str(hub.position(offset)), complete, messages, hub.problem)
@@ -88,7 +93,9 @@ class Reading:
         except msgspec.ValidationError as error:
             raise RequestError(codes.COMMAND_INVALID, f"The request is not valid: {error}.") from None
         key = service.history(principal, command, PLAIN)
-        page = await service.hub.history(key, command.before, command.limit)
+        work = service.hub.history(key, command.before, command.limit)
+        page = await service.turns.perform(principal.user, work)
+        service.settle(call.payer, units_of(page.looked, len(page.messages)))
         return Response(page_data(page), media_type=JSON, headers={"cache-control": "no-cache"})
 
     async def archive(self, call: Call) -> Response:
@@ -100,7 +107,8 @@ class Reading:
         topic, scope = service.find(principal, request.path_params["topic"], asked.scope)
         if not topic.archived:
             raise RequestError(codes.TOPIC_UNKNOWN, f"{topic.name} has no archive.")
-        found = await service.hub.feed.archived(
+        read = partial(
+            service.hub.feed.archived,
             topic.name,
             scope,
             key_from=asked.from_,
@@ -109,6 +117,7 @@ class Reading:
             after=asked.position,
             limit=asked.limit + 1,
         )
+        found: list[Archived] = await service.turns.perform(principal.user, reading(read))
         page = found[: asked.limit]
         position = archive.after(page) if len(found) > len(page) else None
         name = archive.file_name(topic.name, scope, asked)
@@ -122,10 +131,11 @@ class Reading:
             target=f"{topic.name} {scope}",
             after={"from": asked.from_, "to": asked.to or "", "format": asked.format, "documents": len(page)},
         )
-        if asked.format == "csv":
-            # A large table is not made while others wait.
-            return Response(await asyncio.to_thread(archive.as_csv, page), media_type=archive.CSV, headers=headers)
-        return Response(archive.as_json(topic.name, scope, page, position), media_type=JSON, headers=headers)
+        is_csv = asked.format == "csv"
+        work = archive.as_csv(page) if is_csv else archive.as_json(topic.name, scope, page, position)
+        body = await service.turns.perform(principal.user, work)
+        service.settle(call.payer, units_of(len(found), len(body)))
+        return Response(body, media_type=archive.CSV if is_csv else JSON, headers=headers)
 
     async def query(self, call: Call) -> Response:
         """Answer a question from the flows as they are now; it says what parameters it has beside `scope`."""

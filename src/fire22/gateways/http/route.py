@@ -17,6 +17,7 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
 from fire22.core.message import Json
 from fire22.gateways.http.requests import address_of, body_of, check_parameters
+from fire22.gateways.rates import Payer, payer_of
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SAFE_METHODS, is_own_page, token_of
 from fire22.security.principal import Principal
@@ -33,11 +34,13 @@ class Call(Struct, frozen=True):
         request: its head; the body has been read.
         caller: who asks; None on a route for anybody.
         body: all of it; empty where the route takes none.
+        payer: who is charged for what it costs beyond the row's `cost`.
     """
 
     request: Request
     caller: Principal | None
     body: bytes
+    payer: Payer = Payer()
 
     @property
     def principal(self) -> Principal:
@@ -132,13 +135,24 @@ class Table:
             request.state.caller = caller
             if row.query is not None:
                 check_parameters(request, row.query)
+            payer = _payer(caller, request)
+            self._service.charge(payer, row.cost)
             body = await body_of(request, row.body_bytes_max) if row.body_bytes_max else b""
-            response = await row.handler(Call(request, caller, body))
+            response = await row.handler(Call(request, caller, body, payer))
             if caller is not None:
                 await self._note(row, request, caller, body)
+            self._say_limits(payer, response)
             return response
 
         return endpoint
+
+    def _say_limits(self, payer: Payer, response: Response) -> None:
+        """The tightest limit, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
+        left = self._service.left(payer)
+        if left is not None:
+            burst_s = self._service.limits.rates.burst_s
+            response.headers["ratelimit-policy"] = f'"{left.name}";q={left.units_max};w={round(burst_s)}'
+            response.headers["ratelimit"] = f'"{left.name}";r={left.units};t={left.reset_s}'
 
     async def _note(self, row: Route, request: Request, caller: Principal, body: bytes) -> None:
         """Bring what was changed into the audit trail before it is answered."""
@@ -179,3 +193,8 @@ def _asked(row: Route, request: Request, body: bytes) -> dict[str, Json] | None:
     if len(body) > NOTED_BYTES_MAX:
         return asked | {"bodyBytes": len(body)}
     return asked | {"parameters": msgspec.json.decode(body) if body.strip() else {}}
+
+
+def _payer(caller: Principal | None, request: Request) -> Payer:
+    address = address_of(request)
+    return payer_of(caller, address=address) if caller is not None else Payer(address=address)

@@ -13,6 +13,7 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, Fire22Error
 from fire22.core.role import Role
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Call, Route, Table
+from fire22.gateways.rates import LimitsConfig, Rates
 from fire22.gateways.service import Service
 from fire22.security.access import Access
 from fire22.security.principal import Principal
@@ -50,10 +51,26 @@ async def identify(token: str | None) -> Principal:
     return Principal("test", token, "/", 1)
 
 
-async def ask(route: Route, token: str = "", *, query: str = "", body: bytes = b"", **headers: str) -> int | str:
+def service(user_units_per_s: float = 0) -> Service:
+    """What a table of routes needs of a service, at a moment that does not pass."""
+    limits = LimitsConfig(connection_units_per_s=0, user_units_per_s=user_units_per_s, scope_units_per_s=0, burst_s=10)
+    rates = Rates(limits)
+    found = SimpleNamespace(
+        access=Access(ROLES),
+        identify=identify,
+        audit=unaudited(),
+        charge=lambda payer, units: rates.take(payer, units, 0),
+        left=lambda payer: rates.left(payer, 0),
+        limits=SimpleNamespace(rates=limits),
+    )
+    return cast("Service", found)
+
+
+async def ask(
+    route: Route, token: str = "", *, query: str = "", body: bytes = b"", at: Service | None = None, **headers: str
+) -> int | str:
     """The status of a request to a route, or the code of the error that it ends with."""
-    service = cast("Service", SimpleNamespace(access=Access(ROLES), identify=identify, audit=unaudited()))
-    [found] = Table(service, [route]).starlette()
+    [found] = Table(at or service(), [route]).starlette()
     given = {"host": "book", "authorization": f"Bearer {token}"} | headers
     scope: dict[str, Any] = {
         "type": "http",
@@ -130,11 +147,20 @@ async def test_a_page_of_another_origin_changes_nothing() -> None:
         assert await ask(route, origin="https://book") == 204
 
 
-def test_a_table_with_a_mistake() -> None:
+async def test_a_table_with_a_mistake() -> None:
     """Two rows for one address, or a right that there is not, keep the server from starting."""
     route = Route(method="GET", path="/x", handler=Handled(), who=ANYBODY, summary="")
-    service = cast("Service", SimpleNamespace(access=Access(ROLES)))
     with pytest.raises(AssertionError, match="two rows"):
-        Table(service, [route, route])
+        Table(service(), [route, route])
     with pytest.raises(AssertionError, match="no right"):
-        Table(service, [Route(method="GET", path="/x", handler=Handled(), who="fly", summary="")])
+        Table(service(), [Route(method="GET", path="/x", handler=Handled(), who="fly", summary="")])
+
+
+async def test_a_request_is_charged_before_its_body_is_read() -> None:
+    """Who has used up what it may cost is answered at once; others are served, and the cost is the row's."""
+    handled = Handled()
+    route = Route(method="POST", path="/x", handler=handled, who=SIGNED_IN, summary="", cost=4, body_bytes_max=20)
+    at = service(user_units_per_s=1)
+    assert [await ask(route, "admin", at=at, body=b"x" * 21) for _ in range(2)] == ["message_too_large"] * 2
+    assert await ask(route, "admin", at=at, body=b"x" * 21) == "rate_limited"
+    assert not handled.calls
