@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from fire22.core import codes
-from fire22.core.errors import RequestError
+from fire22.core.errors import RequestError, SetupError
 from fire22.core.role import Role, excess
 from fire22.security.access import Access
 from fire22.security.principal import Principal
-from fire22.store.base import Put, Store
+from fire22.store.base import Item, Put, Store
 
 PREFIX: Final = "role/"
 FIXED: Final = "admin"
@@ -56,9 +56,10 @@ class Permissions:
 
         Raises:
             StorageError: the store cannot be read.
+            SetupError: `config_invalid`, a newer version has written a role in another way.
         """
         rows = await self._store.list(PREFIX, limit=ROLES_MAX)
-        kept = {row.key.removeprefix(PREFIX): msgspec.json.decode(row.value, type=Role) for row in rows}
+        kept = {row.key.removeprefix(PREFIX): _kept(row) for row in rows}
         self._access.replace({**self._access.table, **kept})
 
     def all(self) -> dict[str, Role]:
@@ -134,6 +135,14 @@ class Permissions:
                 raise _invalid(f"There is no command {command[:64]}.")
             if grant.flagged and not self._commands[command]:
                 raise _invalid(f"No token can list anything for {command}, so `flagged` would let nobody use it.")
+
+
+def _kept(row: Item) -> Role:
+    try:
+        return msgspec.json.decode(row.value, type=Role)
+    except msgspec.ValidationError as error:
+        message = f"{row.key} in the store is none that this version reads: {error}."
+        raise SetupError(codes.CONFIG_INVALID, message) from None
 
 
 def _invalid(message: str) -> RequestError:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from fire22.core.errors import RequestError
+from fire22.core.errors import RequestError, SetupError
 from fire22.core.role import Grant, Role, excess
 from fire22.security.access import Access
 from fire22.security.permissions import Permissions
@@ -154,3 +154,6 @@ def test_a_table_of_an_earlier_version(world: World) -> None:
     world.store.rows[key] = msgspec.structs.replace(row, value=msgspec.json.encode(gone))
     world.start()
     assert world.permissions.get("clerk") == gone
+    world.store.rows[key] = msgspec.structs.replace(row, value=b'{"later": 1}')
+    with pytest.raises(SetupError, match="role/clerk"):
+        world.start()
