@@ -48,10 +48,10 @@ from fire22.hub.loop import HubLoop
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
-from fire22.security import keychain
 from fire22.security.access import Access
 from fire22.security.audit import Audit
 from fire22.security.keychain import Keychain
+from fire22.security.machines import Machines
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -68,6 +68,7 @@ from fire22.sportsbook import domain
 from fire22.storage import EmbeddedStorage
 from fire22.store.sqlite import NAME as STORE
 from fire22.store.sqlite import SqliteStore
+from fire22.store.watch import watch
 
 Settings = Config[domain.Settings]
 SECTIONS: Final = Sections(domain.Settings, domain.problems)
@@ -132,21 +133,6 @@ def flow_settings(config: Settings) -> dict[str, Json]:
     return own | config.domain.of_flows()
 
 
-def _keys(config: Settings) -> keychain.Settings:
-    auth = config.auth
-    return keychain.Settings(
-        key_file=config.key_file,
-        keys_folder=Path(auth.keys_folder) if auth.keys_folder else None,
-        jwks_url=auth.jwks_url,
-        jwks_refresh_s=auth.jwks_refresh_s,
-        jwks_stale_s=auth.jwks_stale_s,
-        issuer=auth.issuer,
-        audience=auth.audience,
-        leeway_s=auth.leeway_s,
-        key_overlap_s=auth.key_overlap_s,
-    )
-
-
 class Application:
     """A running server; made by `running`."""
 
@@ -162,7 +148,7 @@ class Application:
         self._loop = asyncio.get_running_loop()
         self.metrics = Metrics(codes.ALL)
         access = Access(domain.roles(config.relay.open_topics))
-        self.keychain = Keychain(_keys(config), kind_of=access.kind, now_ms=now_ms)
+        self.keychain = Keychain(config.auth, config.key_file, kind_of=access.kind, now_ms=now_ms)
         self.tokens = self.keychain.tokens
         self.sign_in = SignInCodes()
         self._storage = EmbeddedStorage(
@@ -174,10 +160,12 @@ class Application:
         )
         self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms)
         self.revocation = Revocation(self.store, now_ms=now_ms)
+        self.machines = Machines(self.store, self.revocation, now_ms=now_ms)
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
         topics = {name for name, topic in self.engine.topics.items() if not topic.internal}
         self.permissions = Permissions(self.store, access, topics=topics, commands=domain.grantable())
+        self._loads = (self.revocation.load, self.machines.load, self.permissions.load)
         if self.feed.begin(self.engine.shape):
             self.logger.info("begins the figures again", reason="this version makes them otherwise")
         self.runner = Runner(
@@ -245,8 +233,8 @@ class Application:
 
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
-        await self.revocation.load()
-        await self.permissions.load()
+        for load in self._loads:
+            await load()
         self._storage.start()
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
@@ -255,6 +243,7 @@ class Application:
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
         stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
+        stages += [watch(self.store, self._loads), self.machines.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -399,6 +388,7 @@ class Application:
             revocation=self.revocation,
             audit=self.audit,
             permissions=self.permissions,
+            machines=self.machines,
             topics=self.engine.topics,
             limits=Limits(
                 connections_max=self._connections_max(),

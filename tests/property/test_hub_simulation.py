@@ -49,6 +49,7 @@ from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.log.base import Appended
 from fire22.security.access import Access
+from fire22.security.machines import Machines
 from fire22.security.permissions import Permissions
 from fire22.security.revocation import Revocation
 from fire22.security.tokens import SignInCodes, Tokens
@@ -668,7 +669,8 @@ class Simulation:
             access=ACCESS,
             tokens=tokens,
             sign_in=SignInCodes(),
-            revocation=Revocation(MemoryStore(), now_ms=lambda: START_MS),
+            revocation=(revocation := Revocation(store := MemoryStore(), now_ms=lambda: START_MS)),
+            machines=Machines(store, revocation, now_ms=lambda: START_MS),
             audit=unaudited(),
             permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
             topics=TOPICS,

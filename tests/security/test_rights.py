@@ -71,12 +71,16 @@ class Row(Struct, frozen=True):
 
 ANYBODY: Final = Row(None)
 SIGNED_IN: Final = Row(EVERYBODY)
+ADMINISTERS: Final = Row(frozenset({"admin"}))
 NOBODY: Final[frozenset[str]] = frozenset()
 
 ROUTES: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/session"): SIGNED_IN,
     ("POST", "/v1/session"): ANYBODY,
     ("DELETE", "/v1/session"): ANYBODY,
+    ("GET", "/v1/tokens"): ADMINISTERS,
+    ("POST", "/v1/tokens"): ADMINISTERS,
+    ("DELETE", "/v1/tokens/{name}"): ADMINISTERS,
     ("GET", "/v1/views/{topic}"): SIGNED_IN,
     ("GET", "/v1/history/{topic}"): SIGNED_IN,
     ("GET", "/v1/archive/{topic}"): SIGNED_IN,

@@ -89,6 +89,7 @@ ID_CONFLICT: Final = define(
     "An event with this id, or a command with this key, and other content was accepted before.",
     status=409,
 )
+NAME_TAKEN: Final = define("name_taken", "There is one of this name already.", status=409)
 NOT_FOUND: Final = define("not_found", "There is nothing at this address.", status=404)
 METHOD_NOT_ALLOWED: Final = define("method_not_allowed", "The address does not take this method.", status=405)
 

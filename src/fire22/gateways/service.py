@@ -26,6 +26,7 @@ from fire22.hub.codec import Codec
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.audit import Audit
+from fire22.security.machines import TOKEN, Machines
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -105,6 +106,7 @@ class Service:
         revocation: Revocation,
         audit: Audit,
         permissions: Permissions,
+        machines: Machines,
         topics: Mapping[str, Topic],
         limits: Limits,
         now_ms: Callable[[], int],
@@ -124,6 +126,7 @@ class Service:
         self.revocation = revocation
         self.audit = audit
         self.permissions = permissions
+        self.machines = machines
         self.topics = topics
         self.limits = limits
         self.now_ms = now_ms
@@ -178,7 +181,10 @@ class Service:
         """
         if not token:
             raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
-        principal = self.tokens.verify(token, now_ms=self.now_ms())
+        if token.startswith(TOKEN):
+            principal = self.machines.verify(token)
+        else:
+            principal = self.tokens.verify(token, now_ms=self.now_ms())
         self.revocation.check(principal)
         return principal
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
-from fire22.core.role import Grant, Kind, Role
+from fire22.core.role import Grant, Kind, Role, excess
 from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.core.topic import Topic
 from fire22.security.principal import Principal
@@ -22,6 +22,7 @@ class Access:
             "publish": self.check_publish,
             "operate": self.check_operate,
             "administer": self.check_administer,
+            "delegate": self.check_delegate,
         }
 
     def replace(self, roles: Mapping[str, Role]) -> None:
@@ -124,6 +125,32 @@ class Access:
         role = self._roles.get(principal.role)
         listed = principal.topics is None or topic in principal.topics
         return role is not None and listed and (role.topics is None or topic in role.topics)
+
+    def check_delegate(self, principal: Principal) -> None:
+        """Whether others may be given rights, within the own scope.
+
+        Raises:
+            RequestError: `forbidden`.
+        """
+        if not self._role(principal).administer:
+            raise RequestError(codes.FORBIDDEN, f"The role {principal.role} may not give rights to others.")
+
+    def check_gives(self, principal: Principal, role: str, scope: str) -> None:
+        """Whether a principal may give a role in a scope: nothing that it does not have itself.
+
+        Raises:
+            RequestError: `command_invalid`, `scope_invalid`, `scope_forbidden` or `forbidden`.
+        """
+        self.check_delegate(principal)
+        wanted = self._roles.get(role)
+        if wanted is None:
+            message = f"There is no role {role[:64]}; there are: {', '.join(self._roles)}."
+            raise RequestError(codes.COMMAND_INVALID, message)
+        if not covers(principal.scope, parse_scope(scope)):
+            raise RequestError(codes.SCOPE_FORBIDDEN, f"The scope {scope} is outside {principal.scope}.")
+        more = excess(self._role(principal), wanted)
+        if more:
+            raise RequestError(codes.FORBIDDEN, f"The role {role} may more than {principal.role}: {more}.")
 
     def _role(self, principal: Principal) -> Role:
         role = self._roles.get(principal.role)

@@ -4,10 +4,8 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
-
-from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError
@@ -20,24 +18,41 @@ from fire22.security.tokens import Rules, Tokens
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
-class Settings(Struct, frozen=True):
+class Settings(Protocol):
     """Where keys come from, and what their tokens must say; see the section `auth` of the configuration."""
 
-    key_file: Path
-    keys_folder: Path | None
-    jwks_url: str
-    jwks_refresh_s: float
-    jwks_stale_s: float
-    issuer: str
-    audience: str
-    leeway_s: float
-    key_overlap_s: float
+    # Read only, so that a frozen struct has them.
+
+    @property
+    def keys_folder(self) -> str: ...
+
+    @property
+    def jwks_url(self) -> str: ...
+
+    @property
+    def jwks_refresh_s(self) -> float: ...
+
+    @property
+    def jwks_stale_s(self) -> float: ...
+
+    @property
+    def issuer(self) -> str: ...
+
+    @property
+    def audience(self) -> str: ...
+
+    @property
+    def leeway_s(self) -> float: ...
+
+    @property
+    def key_overlap_s(self) -> float: ...
 
 
 class Keychain:
     """The keys and the tokens that are checked with them.
 
     Args:
+        key_file: of the server's own key, where the environment has none.
         kind_of: what the users are that hold a role.
         now_ms: the wall clock.
 
@@ -45,13 +60,16 @@ class Keychain:
         SetupError: `config_invalid`.
     """
 
-    def __init__(self, settings: Settings, *, kind_of: Callable[[str], Kind], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, key_file: Path, *, kind_of: Callable[[str], Kind], now_ms: Callable[[], int]
+    ) -> None:
         _check(settings)
         self._now_ms = now_ms
-        self._ring = ring = KeyRing(own_key(settings.key_file), overlap_ms=int(settings.key_overlap_s * 1000))
+        self._ring = ring = KeyRing(own_key(key_file), overlap_ms=int(settings.key_overlap_s * 1000))
         is_given = bool(os.environ.get(VARIABLE))
-        own = None if is_given else settings.key_file
-        self._files = KeyFiles(ring, own=own, folder=settings.keys_folder, now_ms=now_ms)
+        own = None if is_given else key_file
+        folder = Path(settings.keys_folder) if settings.keys_folder else None
+        self._files = KeyFiles(ring, own=own, folder=folder, now_ms=now_ms)
         self._files.load()
         self._jwks: Jwks | None = None
         if settings.jwks_url:

@@ -65,9 +65,10 @@ def open_store(path: Path, *, vfs: str | None = None) -> apsw.Connection:
             check_schema(connection, LAYOUT)
             for table in ("meta", "item"):
                 check_pages(connection, table)
-            count = sum(1 for _ in _items(connection, "", ()))
-            if (missing := _number(connection, "items") - count) != 0:
-                raise damaged("store", f"({missing} rows are missing)")
+            with connection:  # as of one moment: another process may be writing
+                count = sum(1 for _ in _items(connection, "", ()))
+                if (missing := _number(connection, "items") - count) != 0:
+                    raise damaged("store", f"({missing} rows are missing)")
         except BaseException:
             connection.close()
             raise
@@ -99,6 +100,9 @@ class SqliteStore:
         self._writer = Writer(open_store(path, vfs=vfs), loop, group_ms=0)
         self._reader = connect(path, vfs=vfs)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._version = _number(self._reader, "version")  # up to which the writes of others are known
+        self._commits = -1  # SQLite's number of what was committed, at the last look
+        self._own: set[int] = set()  # versions of own writes since then
         self._writer.start()
 
     async def get(self, key: str) -> Item | None:
@@ -122,7 +126,21 @@ class SqliteStore:
         outcome = await self._writer.submit(lambda connection: _write(connection, changes, now_ms))
         if isinstance(outcome, Conflict):
             raise outcome
+        self._own.add(outcome)
         return outcome
+
+    async def changed_elsewhere(self) -> bool:
+        """See `store/watch.py`: there are versions that are not of our own writes."""
+
+        def look(reader: apsw.Connection) -> tuple[int, int]:
+            commits = reader.execute("PRAGMA data_version").get  # the method of this name sees no other connection
+            return commits, self._version if commits == self._commits else _number(reader, "version")
+
+        self._commits, version = await self._read(look)
+        others = any(number not in self._own for number in range(self._version + 1, version + 1))
+        self._version = version
+        self._own = {number for number in self._own if number > version}
+        return others
 
     async def expire(self, *, items_max: int = 500) -> int:
         """Delete rows that have expired."""

@@ -17,6 +17,7 @@ from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.security.access import Access
 from fire22.security.keys import from_secret
+from fire22.security.machines import Machines
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -80,7 +81,8 @@ class Server:
             access=ACCESS,
             tokens=Tokens(KEY),
             sign_in=SignInCodes(),
-            revocation=Revocation(MemoryStore(), now_ms=lambda: self.now_ms),
+            revocation=(revocation := Revocation(store := MemoryStore(), now_ms=lambda: self.now_ms)),
+            machines=Machines(store, revocation, now_ms=lambda: self.now_ms),
             audit=unaudited(),
             permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
             topics=topics(),

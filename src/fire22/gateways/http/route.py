@@ -177,7 +177,7 @@ class Table:
                 raise AuthError(codes.ORIGIN_FORBIDDEN, "This may be asked only by the server's own page.")
             return None
         principal = await self._service.identify(token_of(headers, safe=not row.is_changing))
-        if not row.machine and self._service.access.kind(principal.role) == "machine":
+        if not row.machine and principal.kind == "machine":
             raise RequestError(codes.FORBIDDEN, "A machine's token is not for this.")
         if row.who != SIGNED_IN:
             self._service.access.check_right(principal, row.who)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from fire22.core.role import Role
 from fire22.gateways.http import archive
 from fire22.gateways.http.files import Files
+from fire22.gateways.http.machines import BODY_BYTES_MAX, MachineRoutes, MachineTokens, NewToken, Shown
 from fire22.gateways.http.openapi import COMMANDS, Description
 from fire22.gateways.http.operating import Alive, Health, Operating
 from fire22.gateways.http.reading import HistoryParameters, QueryParameters, Reading, View, ViewParameters
@@ -46,6 +47,7 @@ def rows(
         version: of the program.
     """
     reading, writing, roles = Reading(service), Writing(service), Roles(service)
+    machines = MachineRoutes(service)
     limits = service.limits
     described = (
         # Who is asking.
@@ -71,6 +73,37 @@ def rows(
             handler=session.sign_out,
             who=ANYBODY,
             summary="Sign a browser out.",
+        ),
+        # Tokens of machines.
+        Route(
+            method="GET",
+            path="/v1/tokens",
+            handler=machines.all,
+            who="delegate",
+            summary="The tokens of machines within the own scope, without the tokens themselves.",
+            answer=MachineTokens,
+            machine=False,
+        ),
+        Route(
+            method="POST",
+            path="/v1/tokens",
+            handler=machines.create,
+            who="delegate",
+            summary="Make a token for a machine; it is shown this once.",
+            body_bytes_max=BODY_BYTES_MAX,
+            request=NewToken,
+            answer=Shown,
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/tokens/{name}",
+            handler=machines.revoke,
+            who="delegate",
+            summary="End a machine's token, and every connection by it, at once.",
+            cost=_WRITE,
+            machine=False,
         ),
         # What is read.
         Route(

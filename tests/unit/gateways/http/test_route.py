@@ -48,7 +48,7 @@ async def identify(token: str | None) -> Principal:
     """Everybody is known whose token is the name of a role."""
     if token not in ROLES:
         raise AuthError(codes.AUTH_REQUIRED, "Who is asking?")
-    return Principal("test", token, "/", 1)
+    return Principal("test", token, "/", 1, kind=ROLES[token].kind)
 
 
 def service(user_units_per_s: float = 0) -> Service:
