@@ -5,7 +5,8 @@ Loading that takes longer than the copying. Help, mistakes and a person who watc
 
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,8 @@ from fire22.core import codes
 from fire22.core.errors import Fire22Error, SetupError
 from fire22.log import maintenance
 
-NICE: Final = 5  # the server goes first
+NICE: Final = 5  # the server goes first ...
+NICE_AFTER_S: Final = 1.0  # ... after so long
 
 
 def run(arguments: Sequence[str]) -> bool:
@@ -22,9 +24,8 @@ def run(arguments: Sequence[str]) -> bool:
     if paths is None or sys.stderr.isatty():
         return False
     data, target = paths
-    os.nice(NICE)
     try:
-        maintenance.backup(data / "flows.db", target)
+        maintenance.backup(data / "flows.db", target, yielding())
     except Fire22Error as error:
         _tell(error)
         raise SystemExit(1) from None
@@ -36,6 +37,25 @@ def run(arguments: Sequence[str]) -> bool:
             _tell(SetupError(codes.OUTPUT_FAILED, f"The output cannot be written: {error.strerror}."))
         raise SystemExit(1) from None
     return True
+
+
+def yielding(seconds: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Lets the server go first, for a copy that takes long: one that is over in a moment holds nobody up, and would
+    itself wait for all else on a busy machine.
+
+    Returns:
+        What is called again and again while a copy is made.
+    """
+    began_s = seconds()
+    is_nice = False
+
+    def told(_done: int, _all: int) -> None:
+        nonlocal is_nice
+        if not is_nice and seconds() > began_s + NICE_AFTER_S:
+            is_nice = True
+            os.nice(NICE)
+
+    return told
 
 
 def _tell(error: Fire22Error) -> None:

@@ -40,6 +40,17 @@ def test_a_script_is_told_why_not(data: Path, tmp_path: Path, capsys: pytest.Cap
     assert told.startswith("fire22: There is a file at ") and told.endswith("error code: config_invalid\n")
 
 
+def test_a_copy_that_takes_long_lets_the_server_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short one does not wait for what else the machine does; a long one makes way, once."""
+    asked: list[int] = []
+    monkeypatch.setattr(os, "nice", asked.append)
+    now_s = [100.0]
+    told = copying.yielding(lambda: now_s[0])
+    for now_s[0], nice in ((100.5, []), (101.0, []), (101.1, [copying.NICE]), (200.0, [copying.NICE])):
+        told(1, 2)
+        assert asked == nice
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

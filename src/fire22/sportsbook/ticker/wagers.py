@@ -54,7 +54,7 @@ class Ticker(Flow):
     """Comes after the registry. Each fact of a wager makes one message; what is remembered is only encoded legs."""
 
     name: ClassVar[str] = "wagers"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Ticker(Flow):
         update = WagerUpdate(
             wager.wager_id, wager.status, wager.risk_minor / unit, customer_id, wager.agent_id, "placed",
             wager.wager_number, path, wager.type, wager.to_win_minor / unit, wager.free_play or UNSET, odds,
-            wager.channel, UNSET, UNSET, UNSET, UNSET, legs, terms,
+            wager.channel or UNSET, UNSET, UNSET, UNSET, UNSET, legs, terms,
         )  # fmt: skip
         self.out.stream("wagers", customer_path(path, customer_id), "wager_update", fact.at_ms, _encode(update))
 
@@ -105,7 +105,7 @@ class Ticker(Flow):
 
     def _reopened(self, fact: Fact) -> None:
         wager: facts.WagerReopened = fact.data
-        self._say(fact, wager, "placed", "accepted", wager.channel)
+        self._say(fact, wager, "placed", "accepted", wager.channel or UNSET)
 
     def _modified(self, fact: Fact) -> None:
         self._say(fact, fact.data, "modified", "accepted")

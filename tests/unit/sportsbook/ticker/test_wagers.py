@@ -83,6 +83,11 @@ def test_a_placed_wager(book: Folding) -> None:
     }  # fmt: skip
 
 
+def test_a_wager_without_a_channel(book: Folding) -> None:
+    """A mapped book may not know how a wager came: then nothing is said of it, rather than an empty text."""
+    assert "channel" not in payload(book, "wager.placed", {**PLACED, "channel": ""})
+
+
 def test_a_parlay_shows_its_combined_odds_and_all_legs(book: Folding) -> None:
     """The odds of several legs are their product; a leg on a market that nobody knows says its ids."""
     data = payload(book, "wager.placed", {**PLACED, "type": "parlay", "legs": LEGS})
