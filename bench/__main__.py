@@ -10,6 +10,7 @@ from bench.report import Report, Row, machine, table
 
 NAMES: Final = (
     "log",
+    "tokens",
     "flows",
     "latency",
     "delivery",
