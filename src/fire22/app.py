@@ -243,7 +243,7 @@ class Application:
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
         stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
-        stages += [watch(self.store, self._loads), self.machines.run()]
+        stages += [watch(self.store, self._loads), self.machines.run(), self.revocation.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()

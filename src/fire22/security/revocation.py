@@ -11,6 +11,7 @@ Rows of the store, all below `revoked/`: `token/`, `session/` or `user/` and the
 is a `Revoked`. Those of tokens and sessions expire with what they revoke.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from typing import Final, Literal
@@ -19,11 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core import codes
-from fire22.core.errors import AuthError
+from fire22.core.errors import AuthError, StorageError
+from fire22.observability.logging import get_logger
 from fire22.security.principal import Principal
 from fire22.store.base import Put, Store
 
 PREFIX: Final = "revoked/"
+FORGET_S: Final = 60.0
 PAGE: Final = 500  # rows that are read at once
 
 
@@ -132,6 +135,19 @@ class Revocation:
     async def end_before(self, before_ms: int) -> None:
         """End everything that was issued until then."""
         await self._end(Revoked("all", "", before_ms))
+
+    async def run(self) -> None:
+        """Let go of what would have ended by itself, in memory and in the store, without end."""
+        while True:
+            await asyncio.sleep(FORGET_S)
+            self.forget_expired()
+            try:
+                while await self._store.expire():
+                    pass
+            except StorageError as error:
+                if not error.temporary:
+                    raise
+                get_logger().warning("expired rows are not deleted", code=error.code.name)
 
     def forget_expired(self) -> None:
         """Let go of what would have ended by itself."""
