@@ -37,7 +37,7 @@ from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http.application import application
 from fire22.gateways.http.files import Files
 from fire22.gateways.http.operating import Health, Operating
-from fire22.gateways.http.protocol import HttpProtocol, end_unfinished
+from fire22.gateways.http.protocol import Front, HttpProtocol, end_unfinished
 from fire22.gateways.http.route import Table
 from fire22.gateways.http.routes import rows
 from fire22.gateways.http.session import Session
@@ -448,11 +448,12 @@ class Application:
             self.routes,
             lambda error: self.logger.error("request failed", exc_info=error),
         )
+        self.front = Front(self.service, self.routes.row, self.unfinished)
         return Server(
             uvicorn.Config(
                 app,
                 ws=self.connections.bind(websocket),
-                http=type("BoundHttp", (HttpProtocol,), {"unfinished": self.unfinished}),
+                http=type("BoundHttp", (HttpProtocol,), {"front": self.front}),
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -66,7 +66,11 @@ SCOPE_FORBIDDEN: Final = define("scope_forbidden", "The scope lies outside the t
 # What was asked.
 JSON_INVALID: Final = define("json_invalid", "The frame or body is not JSON in UTF-8.")
 MESSAGE_TOO_LARGE: Final = define("message_too_large", "The message is larger than `message_bytes_max`.", status=413)
-PROTOCOL_ERROR: Final = define("protocol_error", "The peer broke the WebSocket protocol (RFC 6455).")
+URL_TOO_LONG: Final = define("url_too_long", "The address of a request is longer than 8 kB.", status=414)
+HEAD_TOO_LARGE: Final = define("head_too_large", "The head of a request is larger than 16 kB.", status=431)
+PROTOCOL_ERROR: Final = define(
+    "protocol_error", "The peer broke the protocol: HTTP (RFC 9112) or WebSocket (RFC 6455)."
+)
 SUBPROTOCOL_UNKNOWN: Final = define("subprotocol_unknown", "None of the offered subprotocols is spoken here.")
 COMMAND_UNKNOWN: Final = define("command_unknown", "There is no such command.")
 COMMAND_INVALID: Final = define("command_invalid", "A field of the command is missing, unknown, or has a wrong type.")

@@ -12,6 +12,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
+from starlette.routing import compile_path
 
 from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
@@ -118,6 +119,14 @@ class Table:
             if row.who not in (ANYBODY, SIGNED_IN):
                 service.access.check_is_right(row.who)
             methods[row.method] = row
+        self._patterns = [(compile_path(path)[0], methods) for path, methods in self._by_path.items()]
+
+    def row(self, method: str, path: str) -> Route | None:
+        """The route that a request is for; None where there is none."""
+        for pattern, methods in self._patterns:
+            if pattern.fullmatch(path):
+                return methods.get("GET" if method == "HEAD" else method)
+        return None
 
     def starlette(self) -> Iterator[StarletteRoute]:
         """What Starlette dispatches by: one route for each path, with all its methods."""
