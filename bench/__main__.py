@@ -17,6 +17,7 @@ NAMES: Final = (
     "crowd",
     "resume",
     "stopped",
+    "attack",
     "mix",
     "pauses",
     "wire",

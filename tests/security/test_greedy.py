@@ -116,7 +116,7 @@ def test_who_asks_too_much_is_told_when_to_come_back() -> None:
             assert wait_s is not None
             perform(other, 1, "ping")
             assert answers(other) == 1
-            server.work_s += wait_s
+            server.clock_s += wait_s
             perform(greedy, 31, "ping")
             [message] = decode_json(b"[%b]" % b",".join(greedy.take()))
             assert (message.type, message.id) == ("reply", 31)

@@ -91,7 +91,8 @@ class Service:
         ask: sends a question to the engine; needed where there are questions.
         about: what the domain tells of itself to who signs in.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
-        clock: steady, in seconds: what work takes, and how fast what was used up comes back.
+        clock: steady, in seconds: how fast what was used up comes back.
+        worked: what the thread of the loop has worked, in seconds; see `Turns`.
         count_error: told about the code of each error that a client is answered with.
     """
 
@@ -116,7 +117,8 @@ class Service:
         questions: Mapping[str, str] | None = None,
         ask: Ask | None = None,
         about: Mapping[str, Json] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.monotonic,
+        worked: Callable[[], float] = time.thread_time,
     ) -> None:
         self.log = log
         self.hub = hub
@@ -138,7 +140,8 @@ class Service:
         self.about = about or {}
         self.draining = False
         self.rates = Rates(limits.rates)
-        self.turns = Turns(limits.rates.slice_ms / 1000, clock)
+        self.turns = Turns(limits.rates.slice_ms / 1000, worked)
+        self._clock = clock
 
     def count(
         self, error: Fire22Error, *, principal: Principal | None = None, address: str = "", target: str = ""
@@ -162,15 +165,15 @@ class Service:
         Raises:
             RequestError: `rate_limited`.
         """
-        self.rates.take(payer, units, self.turns.clock())
+        self.rates.take(payer, units, self._clock())
 
     def settle(self, payer: Payer, units: float) -> None:
         """Charge what it has cost beyond the estimate."""
-        self.rates.settle(payer, units, self.turns.clock())
+        self.rates.settle(payer, units, self._clock())
 
     def left(self, payer: Payer) -> Left | None:
         """The tightest of a payer's limits."""
-        return self.rates.left(payer, self.turns.clock())
+        return self.rates.left(payer, self._clock())
 
     def authenticate(self, token: str | None) -> Principal:
         """Who a token says is asking.

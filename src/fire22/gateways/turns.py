@@ -126,12 +126,13 @@ class Turns:
 
     Args:
         slice_s: how long one piece of work holds up others; the loop does all else between two of them.
-        clock: steady, in seconds.
+        clock: of the work that this thread has done, in seconds. Time for which other programs have the processor is
+            nobody's.
     """
 
-    def __init__(self, slice_s: float = 0.002, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, slice_s: float = 0.002, clock: Callable[[], float] = time.thread_time) -> None:
         self.clock = clock
-        self.reads = Reads(slice_s, clock)
+        self.reads = Reads(slice_s, time.monotonic)
         self._slice_s = slice_s
         self._queue: FairQueue[Worker] = FairQueue(slice_s)
         self._spent_s = 0.0  # of the slice in this turn of the loop

@@ -73,6 +73,7 @@ class Server:
         self.feed = MemoryFeed(ring_bytes_max)
         self.now_ms = NOW_MS
         self.work_s = 0.0
+        self.clock_s = 0.0
         delivery = Delivery(self.feed, topics(), now_ms=lambda: self.now_ms)
         self.hub = HubLoop(delivery, self.feed, flush_interval_ms=20, flush_bytes_max=5_000, heartbeat_s=25)
         service = Service(
@@ -89,7 +90,8 @@ class Server:
             limits=LIMITS,
             now_ms=lambda: self.now_ms,
             check_event=lambda _type, _data: None,
-            clock=lambda: self.work_s,
+            clock=lambda: self.clock_s,
+            worked=lambda: self.work_s,
         )
         self.connections = Connections(service, tasks)
         self._kind = self.connections.bind(BareConnection)
