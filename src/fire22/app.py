@@ -52,6 +52,7 @@ from fire22.security.access import Access
 from fire22.security.audit import Audit
 from fire22.security.keychain import Keychain
 from fire22.security.machines import Machines
+from fire22.security.people import People
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -161,11 +162,19 @@ class Application:
         self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms)
         self.revocation = Revocation(self.store, now_ms=now_ms)
         self.machines = Machines(self.store, self.revocation, now_ms=now_ms)
+        self.people = People(
+            self.store,
+            self.revocation,
+            kind_of=access.kind,
+            idle_s=config.auth.session_idle_hours * 3600,
+            absolute_s=config.auth.session_hours * 3600,
+            now_ms=now_ms,
+        )
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
         topics = {name for name, topic in self.engine.topics.items() if not topic.internal}
         self.permissions = Permissions(self.store, access, topics=topics, commands=domain.grantable())
-        self._loads = (self.revocation.load, self.machines.load, self.permissions.load)
+        self._loads = (self.revocation.load, self.machines.load, self.permissions.load, self.people.load)
         if self.feed.begin(self.engine.shape):
             self.logger.info("begins the figures again", reason="this version makes them otherwise")
         self.runner = Runner(
@@ -221,6 +230,7 @@ class Application:
         self.audit = Audit(self.log.append, self._loop, now_ms=now_ms)
         self.service = self._service(access)
         self.connections = Connections(self.service, tasks)
+        self.people.sessions.held = self.connections.sessions
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
         self.server = self._server()
         self.metrics.show(self.log, self.feed, self.runner, self.hub, self.connections, self.clock, self.audit)
@@ -244,6 +254,7 @@ class Application:
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
         stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
         stages += [watch(self.store, self._loads), self.machines.run(), self.revocation.run()]
+        stages += [self.people.sessions.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -262,6 +273,7 @@ class Application:
         """Close the files, after every task has ended."""
         if self.desk is not None:
             self.desk.close()
+        self.people.close()
         self.store.close()
         self._storage.close()
 
@@ -386,6 +398,7 @@ class Application:
             tokens=self.tokens,
             sign_in=self.sign_in,
             revocation=self.revocation,
+            people=self.people,
             audit=self.audit,
             permissions=self.permissions,
             machines=self.machines,

@@ -128,7 +128,8 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
         audience: which `aud` tokens must have; the server's own get it. Empty asks for none.
         leeway_s: how far the clocks of others may be from this one, for `exp`, `nbf` and `iat`.
         key_overlap_s: how long tokens of a key are good after it was replaced or removed; with 0 they end at once.
-        session_hours: how long a browser stays signed in.
+        session_hours: how long a browser stays signed in at most.
+        session_idle_hours: after so long without a request or an open connection it is signed out.
     """
 
     key_file: str = ""
@@ -141,6 +142,7 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     leeway_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
     key_overlap_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     session_hours: PositiveFloat = 24.0 * 7
+    session_idle_hours: PositiveFloat = 24.0
 
 
 class Config(Struct, Generic[Domain], frozen=True):

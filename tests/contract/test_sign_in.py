@@ -10,12 +10,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fire22 import app
 from fire22.gateways.sign_in import SESSION_COOKIE
+from fire22.security.principal import Principal
+from fire22.security.sessions import id_of
 from tests.integration.inside import bench_event, make_config, sign, talking
 from tests.integration.test_http import request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOOP_FACTORY = uvloop.new_event_loop
 OWN = "http://127.0.0.1:{port}"
+SECRETS: dict[int, str] = {}  # of a session of each server, by its port
 Ask = Callable[[app.Application, dict[str, str]], Awaitable[str]]
 
 
@@ -23,6 +26,8 @@ Ask = Callable[[app.Application, dict[str, str]], Awaitable[str]]
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.Application]:
     """A server without a book."""
     async with app.running(make_config(tmp_path_factory.mktemp("sign_in"))) as running:
+        admin = Principal("ann", "admin", "/", 0)
+        SECRETS[running.address.port] = await running.people.sessions.open(admin, named=False)
         yield running
 
 
@@ -81,12 +86,29 @@ async def test_a_cookie_without_an_origin(server: app.Application, ask: Ask, ref
 
 
 @EACH_WAY
-@pytest.mark.parametrize("by", ["header", "cookie"])
-async def test_a_token_that_has_ended(server: app.Application, ask: Ask, by: str) -> None:
-    """A token that has ended is told so, however it came."""
-    token = sign(server, ttl_s=-60)
-    headers = {"Authorization": f"Bearer {token}"} if by == "header" else {"Cookie": f"{SESSION_COOKIE}={token}"}
+async def test_a_token_that_has_ended(server: app.Application, ask: Ask) -> None:
+    """A token that has ended is told so."""
+    headers = {"Authorization": f"Bearer {sign(server, ttl_s=-60)}"}
     assert await ask(server, headers | _origin(server, OWN)) == "token_expired"
+
+
+@EACH_WAY
+async def test_a_session_is_no_token_and_a_token_no_session(server: app.Application, ask: Ask) -> None:
+    """What a cookie holds is nothing as a bearer token, and a token is nothing as a cookie."""
+    secret = SECRETS[server.address.port]
+    assert await ask(server, {"Authorization": f"Bearer {secret}"} | _origin(server, OWN)) == "token_invalid"
+    cookie = {"Cookie": f"{SESSION_COOKIE}={sign(server)}"}
+    assert await ask(server, cookie | _origin(server, OWN)) == "token_invalid"
+
+
+@EACH_WAY
+async def test_a_session_that_was_ended(server: app.Application, ask: Ask) -> None:
+    """A session that was ended lets nobody in any more."""
+    secret = await server.people.sessions.open(Principal("bob", "admin", "/", 0), named=False)
+    headers = {"Cookie": f"{SESSION_COOKIE}={secret}"} | _origin(server, OWN)
+    assert await ask(server, headers) == ""
+    await server.people.sessions.end(id_of(secret))
+    assert await ask(server, headers) == "token_invalid"
 
 
 @EACH_WAY
@@ -98,7 +120,7 @@ async def test_a_token_that_is_none(server: app.Application, ask: Ask, token: st
 
 
 def _cookie(server: app.Application) -> dict[str, str]:
-    return {"Cookie": f"x=1; {SESSION_COOKIE}={sign(server)}; y=2"}
+    return {"Cookie": f"x=1; {SESSION_COOKIE}={SECRETS[server.address.port]}; y=2"}
 
 
 def _origin(server: app.Application, origin: str | None) -> dict[str, str]:

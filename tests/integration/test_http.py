@@ -33,6 +33,7 @@ class Answer(Struct):
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> dict[str, Json]:
@@ -84,6 +85,7 @@ async def request(
         int(status.split()[1]),
         {name.lower(): value for name, _, value in (each.partition(": ") for each in fields)},
         rest,
+        tuple(each.partition(": ")[2] for each in fields if each.lower().startswith("set-cookie:")),
     )
 
 
@@ -366,7 +368,7 @@ async def test_sign_in(server: app.Application) -> None:
     assert (answer.json["role"], answer.json["scope"]) == ("admin", "/")
     assert (answer.json["currency"], answer.json["decimals"]) == ("USD", 2)
     cookie = answer.headers["set-cookie"]
-    assert re.match(rf"{SESSION_COOKIE}=[\w.-]+; HttpOnly; Max-Age=7200; SameSite=strict$", cookie)
+    assert re.match(rf"{SESSION_COOKIE}=[\w.-]+; HttpOnly; Max-Age=7200; SameSite=strict", cookie)
     held = cookie.partition(";")[0]
     again = await request(server, "POST", "/v1/session", {"code": code}, token=None)
     assert (again.status, again.code) == (401, "code_invalid")
@@ -374,9 +376,12 @@ async def test_sign_in(server: app.Application) -> None:
     who = await request(server, "GET", "/v1/session", token=None, Cookie=held)
     assert (who.status, who.json) == (200, answer.json)
     assert (await request(server, "GET", "/v1/views/kpi", token=None, Cookie=held)).status == 200
-    out = await request(server, "DELETE", "/v1/session", token=None, Cookie=held)
+    own = {"Cookie": held, "Origin": f"http://127.0.0.1:{server.address.port}"}
+    out = await request(server, "DELETE", "/v1/session", token=None, raw=None, **own)
     assert out.status == 204
     assert re.match(rf'{SESSION_COOKIE}=""; .*Max-Age=0', out.headers["set-cookie"])
+    gone = await request(server, "GET", "/v1/session", token=None, Cookie=held)
+    assert (gone.status, gone.code) == (401, "token_invalid")
 
 
 @pytest.mark.parametrize(
@@ -386,6 +391,9 @@ async def test_sign_in(server: app.Application) -> None:
         (b"{}", 400, "json_invalid"),
         (b'{"code":7}', 400, "json_invalid"),
         (b'{"code":"x","more":1}', 400, "json_invalid"),
+        (b'{"code":"x","name":"ann","password":"y"}', 400, "json_invalid"),
+        (b'{"name":"ann"}', 400, "json_invalid"),
+        (b'{"name":"ann","password":"guess"}', 401, "sign_in_failed"),
         (b'{"code":"guess"}', 401, "code_invalid"),
         (b"[" * 1_000, 400, "json_invalid"),
         (b"x" * 1_025, 413, "message_too_large"),

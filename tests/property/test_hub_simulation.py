@@ -57,6 +57,7 @@ from tests.support import virtual_time
 from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.memory_store import MemoryStore
 from tests.support.notes import unaudited
+from tests.support.people import people
 from tests.support.seeds import seeds
 
 ACCESS = Access({"admin": Role(None)})
@@ -671,6 +672,7 @@ class Simulation:
             sign_in=SignInCodes(),
             revocation=(revocation := Revocation(store := MemoryStore(), now_ms=lambda: START_MS)),
             machines=Machines(store, revocation, now_ms=lambda: START_MS),
+            people=people(),
             audit=unaudited(),
             permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
             topics=TOPICS,

@@ -1,5 +1,6 @@
 """The commands for a data folder: `check`, `report`, `restore`."""
 
+import asyncio
 import contextlib
 import sys
 from contextlib import ExitStack
@@ -32,7 +33,10 @@ from fire22.log.database import connect as connect_file
 from fire22.log.database import meta, storage_errors
 from fire22.log.rows import read_rows
 from fire22.process import locked
+from fire22.security.sessions import forget_all
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
+from fire22.store.sqlite import NAME as STORE
+from fire22.store.sqlite import SqliteStore
 
 LETTERS_SHOWN_MAX = 20
 
@@ -286,4 +290,15 @@ def restore(
         maintenance.check_source(source)  # before a folder is made for it
     with told(), locked(data):
         epoch = maintenance.restore(source, data / "flows.db", replace=replace)
+        if (data / STORE).exists():
+            asyncio.run(_forget_sessions(data / STORE))
         out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)
+
+
+async def _forget_sessions(file: Path) -> None:
+    """A session that was ended since the backup must not come back with it: everybody signs in again."""
+    store = SqliteStore(file, asyncio.get_running_loop(), now_ms=application.now_ms)
+    try:
+        await forget_all(store)
+    finally:
+        store.close()

@@ -48,6 +48,12 @@ TOKEN_REVOKED: Final = define(
 CODE_INVALID: Final = define(
     "code_invalid", "The sign-in code was used already, has expired, or is not of this server run.", status=401
 )
+SIGN_IN_FAILED: Final = define(
+    "sign_in_failed", "The name or the password is wrong, or the user may not sign in.", status=401
+)
+USER_INVALID: Final = define("user_invalid", "The name cannot be a user's, or is taken.", status=409)
+USER_UNKNOWN: Final = define("user_unknown", "There is no such user within the own scope.", status=404)
+PASSWORD_WEAK: Final = define("password_weak", "The password is too short, too long, or one that is guessed first.")
 ORIGIN_FORBIDDEN: Final = define(
     "origin_forbidden", "The session cookie did not come from the server's own page.", status=403
 )

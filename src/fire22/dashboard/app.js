@@ -11,7 +11,7 @@ import { send } from './desk.js';
 import { remedy } from './liveness.js';
 import { loadSamples, saveSamples } from './samples.js';
 import { SCREENS, scopeIn, screenIn } from './screens.js';
-import { codeIn, currentSession, signIn, takeCodeFromAddress } from './sign_in.js';
+import { codeIn, currentSession, signIn, signInByName, takeCodeFromAddress } from './sign_in.js';
 import { initialState, reduce } from './store.js';
 import { render } from './vendor/preact.js';
 import { Page } from './views/page.js';
@@ -72,6 +72,12 @@ const on = {
     if (code === null) return dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'There is no code in this text.' } });
     dispatch({ type: 'sign-in', signIn: { name: 'signed-out', busy: true } });
     void enter(signIn(code), true);
+  },
+  /** @param {string} name @param {string} password */
+  signInByName: (name, password) => {
+    if (!name || !password) return dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'Give a name and a password, or a link.' } });
+    dispatch({ type: 'sign-in', signIn: { name: 'signed-out', busy: true } });
+    void enter(signInByName(name, password), true);
   },
 };
 

@@ -1,4 +1,4 @@
-// Signing in: a one-time code from the link that the server prints becomes a session cookie.
+// Signing in: a name and a password, or a one-time code from the link that the server prints, become a session cookie.
 
 import { address } from './address.js';
 
@@ -36,10 +36,19 @@ export function takeCodeFromAddress() {
  * @returns {Promise<SessionAnswer>}
  */
 export async function signIn(code) {
-  const headers = { 'content-type': 'application/json' };
-  const answer = await ask({ method: 'POST', headers, body: JSON.stringify({ code }) });
+  const answer = await open({ code });
   const session = await currentSession();
   return 'problem' in answer && 'problem' in session ? answer : session;
+}
+
+/** @param {string} name @param {string} password @returns {Promise<SessionAnswer>} */
+export function signInByName(name, password) {
+  return open({ name, password });
+}
+
+/** @param {object} body @returns {Promise<SessionAnswer>} */
+function open(body) {
+  return ask({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 }
 
 /** @returns {Promise<SessionAnswer>} */

@@ -71,6 +71,10 @@ class Connections:
             yield Sample("fire22_connections", "Open connections.", count, {"transport": transport})
         yield shed(self.shed, "connections")
 
+    def sessions(self) -> set[str]:
+        """The ids of the sessions by which connections are open."""
+        return {each.principal.session for each in self.open if each.principal is not None}
+
     # Who is taken.
 
     def refusal(self) -> RequestError | None:

@@ -27,9 +27,11 @@ from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.audit import Audit
 from fire22.security.machines import TOKEN, Machines
+from fire22.security.people import People
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
+from fire22.security.sessions import SessionSecret
 from fire22.security.tokens import KeyUnknown, SignInCodes, Tokens
 
 _REFUSALS: Final = frozenset({401, 403, 429})  # statuses of errors that are noted in the audit trail
@@ -85,6 +87,7 @@ class Service:
     """Authentication, access, subscriptions and publishing for the gateways.
 
     Args:
+        people: users and their sessions.
         audit: takes notes of who did what.
         desk: performs commands; None where nothing does.
         questions: what can be asked, by name: the topic that the asker must be allowed to follow.
@@ -105,6 +108,7 @@ class Service:
         tokens: Tokens,
         sign_in: SignInCodes,
         revocation: Revocation,
+        people: People,
         audit: Audit,
         permissions: Permissions,
         machines: Machines,
@@ -126,6 +130,7 @@ class Service:
         self.tokens = tokens
         self.sign_in = sign_in
         self.revocation = revocation
+        self.people = people
         self.audit = audit
         self.permissions = permissions
         self.machines = machines
@@ -176,7 +181,7 @@ class Service:
         return self.rates.left(payer, self._clock())
 
     def authenticate(self, token: str | None) -> Principal:
-        """Who a token says is asking.
+        """Who a token, or what a session cookie holds, says is asking.
 
         Raises:
             KeyUnknown: `token_invalid`; `identify` may still let it in.
@@ -184,7 +189,9 @@ class Service:
         """
         if not token:
             raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
-        if token.startswith(TOKEN):
+        if isinstance(token, SessionSecret):
+            principal = self.people.sessions.principal(token)
+        elif token.startswith(TOKEN):
             principal = self.machines.verify(token)
         else:
             principal = self.tokens.verify(token, now_ms=self.now_ms())

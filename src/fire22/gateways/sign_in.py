@@ -13,9 +13,13 @@ from typing import Final
 
 from fire22.core import codes
 from fire22.core.errors import AuthError
+from fire22.security.sessions import SessionSecret
 
-# Set without a path, so that a browser keeps it to `/v1/` under whatever path a proxy serves the page.
+# Over plain HTTP it is set without a path, so that a browser keeps it to `/v1/` under whatever path a proxy serves the
+# page. Over TLS no other page, and nobody on the way, can set a cookie of this prefix (RFC 6265bis).
 SESSION_COOKIE: Final = "fire22_sign_in"
+DEVICE_COOKIE: Final = "fire22_device"
+HOST_PREFIX: Final = "__Host-"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -35,10 +39,10 @@ def token_of(headers: Mapping[str, str], *, safe: bool, offered: str | None = No
         return token.strip()
     if offered is not None:
         return offered
-    cookie = _cookie(headers.get("cookie", ""))
-    if cookie is not None and not is_own_page(headers, safe=safe):
+    if SESSION_COOKIE in headers.get("cookie", "") and not is_own_page(headers, safe=safe):
         raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
-    return cookie
+    cookie = cookie_of(headers, SESSION_COOKIE)
+    return None if cookie is None else SessionSecret(cookie)
 
 
 def is_own_page(headers: Mapping[str, str], *, safe: bool) -> bool:
@@ -49,9 +53,19 @@ def is_own_page(headers: Mapping[str, str], *, safe: bool) -> bool:
     return origin.partition("://")[2] == headers.get("host")
 
 
-def _cookie(header: str) -> str | None:
-    for part in header.split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == SESSION_COOKIE:
-            return value
-    return None
+def is_secure(headers: Mapping[str, str]) -> bool:
+    """Whether the browser says that its page came over TLS, also where a proxy ends it."""
+    return headers.get("origin", "").startswith("https://")
+
+
+def cookie_of(headers: Mapping[str, str], name: str) -> str | None:
+    """A cookie of a request, as it is set over TLS or else over plain HTTP.
+
+    A page that came over TLS has no use for the second one: somebody on the way could have set it.
+    """
+    found: dict[str, str] = {}
+    for part in headers.get("cookie", "").split(";"):
+        each, _, value = part.strip().partition("=")
+        found.setdefault(each, value)
+    plain = None if is_secure(headers) else found.get(name)
+    return found.get(HOST_PREFIX + name, plain)

@@ -29,6 +29,7 @@ from tests.support.bare import BareConnection
 from tests.support.memory_feed import MemoryFeed, topics
 from tests.support.memory_store import MemoryStore
 from tests.support.notes import unaudited
+from tests.support.people import people
 
 ACCESS = Access({"admin": Role(None)})
 NOW_MS = 1_767_225_600_000
@@ -84,6 +85,7 @@ class Server:
             sign_in=SignInCodes(),
             revocation=(revocation := Revocation(store := MemoryStore(), now_ms=lambda: self.now_ms)),
             machines=Machines(store, revocation, now_ms=lambda: self.now_ms),
+            people=people(),
             audit=unaudited(),
             permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
             topics=topics(),

@@ -20,7 +20,7 @@ from fire22.gateways.http.roles import BYTES_MAX as ROLE_BYTES_MAX
 from fire22.gateways.http.roles import Roles
 from fire22.gateways.http.roles import Table as RoleTable
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Route
-from fire22.gateways.http.session import SIGN_IN_BYTES_MAX, Session, SignIn
+from fire22.gateways.http.session import PASSWORD_BYTES_MAX, SIGN_IN_BYTES_MAX, NewPassword, Owns, Session, SignIn
 from fire22.gateways.http.writing import Dismiss, Done, Published, Replay, Writing
 from fire22.gateways.service import Service
 
@@ -63,7 +63,7 @@ def rows(
             path="/v1/session",
             handler=session.sign_in,
             who=ANYBODY,
-            summary="Sign a browser in by the code of a one-time link.",
+            summary="Sign a browser in by name and password, or by the code of a one-time link.",
             body_bytes_max=SIGN_IN_BYTES_MAX,
             request=SignIn,
         ),
@@ -104,6 +104,40 @@ def rows(
             summary="End a machine's token, and every connection by it, at once.",
             cost=_WRITE,
             machine=False,
+        ),
+        Route(
+            method="GET",
+            path="/v1/sessions",
+            handler=session.own,
+            who=SIGNED_IN,
+            summary="The sessions of who asks, with the device and place of their last use.",
+            answer=Owns,
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/sessions",
+            handler=session.end_others,
+            who=SIGNED_IN,
+            summary="End all sessions of who asks but the one that asks.",
+            cost=_WRITE,
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/sessions/{id}",
+            handler=session.end_own,
+            who=SIGNED_IN,
+            summary="End a session of who asks, on every connection.",
+            cost=_WRITE,
+        ),
+        Route(
+            method="POST",
+            path="/v1/password",
+            handler=session.change_password,
+            who=SIGNED_IN,
+            summary="Change the own password; all other sessions of the user end.",
+            body_bytes_max=PASSWORD_BYTES_MAX,
+            request=NewPassword,
+            cost=_WRITE,
         ),
         # What is read.
         Route(

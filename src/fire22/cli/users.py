@@ -1,0 +1,181 @@
+"""The commands for people who sign in: `user add`, `passwd`, `disable`, `enable`, `list`, `sessions`, `end`."""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import typer
+
+from fire22 import app as application
+from fire22.cli.terminal import DataOption, make_folder, program, told
+from fire22.core import codes
+from fire22.core.errors import RequestError, SetupError
+from fire22.core.times import to_text
+from fire22.security.passwords import check_new
+from fire22.security.people import People
+from fire22.security.revocation import Revocation
+from fire22.security.users import User
+from fire22.sportsbook.domain import FLAGS, roles
+from fire22.store.sqlite import NAME as STORE
+from fire22.store.sqlite import SqliteStore
+
+Answer = TypeVar("Answer")
+NameArgument = Annotated[str, typer.Argument(help="The user's name.")]
+
+group: Final = typer.Typer(help="Add, list and end the users who sign in by name and password.")
+program.add_typer(group, name="user")
+
+
+@group.command()
+def add(
+    name: NameArgument,
+    data: DataOption,
+    role: Annotated[str, typer.Option(help=f"One of: {', '.join(roles(()))}.")],
+    scope: Annotated[str, typer.Option(help="The sub-tree the user may see: /, /M1/A2.")] = "/",
+    may: Annotated[
+        list[str] | None, typer.Option(help=f"Grant more than the role: {', '.join(FLAGS)}. Can be repeated.")
+    ] = None,
+) -> None:
+    """Add a user; the password is asked for, or read as a line of standard input."""
+    with told():
+        if role not in roles(()) or roles(())[role].kind == "machine":
+            raise SetupError(codes.CONFIG_INVALID, f"{role} is no role of people; there are: {', '.join(roles(()))}.")
+        for flag in may or ():
+            if flag not in FLAGS:
+                raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
+        password = _new_password(name)
+        make_folder(data)
+
+        async def act(people: People) -> None:
+            hashed = await people.passwords.hash(password)
+            await people.users.add(name, role=role, scope=scope, may=tuple(may or ()), password=hashed)
+
+        _with_people(data, act)
+
+
+@group.command()
+def passwd(name: NameArgument, data: DataOption) -> None:
+    """Set a user's password, asked for or read as a line of standard input; all sessions of the user end."""
+    with told():
+        password = _new_password(name)
+
+        async def act(people: People) -> None:
+            _known(people, name)
+            await people.users.set_password(name, await people.passwords.hash(password))
+            await people.sessions.end_all(people.user(_known(people, name)))
+
+        _with_people(data, act)
+
+
+@group.command()
+def disable(name: NameArgument, data: DataOption) -> None:
+    """Let a user sign in no more; all that the user holds ends, on every connection."""
+
+    async def act(people: People) -> None:
+        await people.disable(_known(people, name).name)
+
+    with told():
+        _with_people(data, act)
+
+
+@group.command()
+def enable(name: NameArgument, data: DataOption) -> None:
+    """Let a disabled user sign in again."""
+
+    async def act(people: People) -> None:
+        await people.users.set_disabled(_known(people, name).name, False)
+
+    with told():
+        _with_people(data, act)
+
+
+@group.command("list")
+def list_users(data: DataOption) -> None:
+    """List the users: name, role, scope, how many sessions each has, and whether it is disabled."""
+
+    async def act(people: People) -> list[tuple[User, int]]:
+        return [(user, len(people.sessions.of(people.user(user)))) for user in people.users.all()]
+
+    with told():
+        for user, sessions in _with_people(data, act):
+            print(user.name, user.role, user.scope, sessions, "disabled" if user.disabled else "", sep="\t")
+
+
+@group.command()
+def sessions(name: NameArgument, data: DataOption) -> None:
+    """List a user's sessions: id, last use, end, address, browser."""
+
+    async def act(people: People) -> list[tuple[str, ...]]:
+        found = people.sessions.of(people.user(_known(people, name)))
+        return [(id, to_text(each.used_ms), to_text(each.ends_ms), each.address, each.agent) for id, each in found]
+
+    with told():
+        for row in _with_people(data, act):
+            print(*row, sep="\t")
+
+
+@group.command()
+def end(
+    name: NameArgument,
+    data: DataOption,
+    session: Annotated[str | None, typer.Option(help="The id of one session; without it all of them.")] = None,
+) -> None:
+    """End a user's sessions, or one of them, on every connection."""
+
+    async def act(people: People) -> None:
+        user = people.user(_known(people, name))
+        found = [id for id, _ in people.sessions.of(user) if session in (None, id)]
+        if session is not None and not found:
+            raise RequestError(codes.NOT_FOUND, f"The user {name} has no such session.")
+        for id in found:
+            await people.sessions.end(id)
+
+    with told():
+        _with_people(data, act)
+
+
+def _new_password(name: str) -> str:
+    """From a prompt, or a line of standard input: an argument would be seen by everybody on the machine."""
+    if sys.stdin.isatty():
+        password = getpass.getpass("New password: ")
+        if getpass.getpass("Again: ") != password:
+            raise SetupError(codes.CONFIG_INVALID, "The two are not the same.")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    check_new(password, name)
+    return password
+
+
+def _known(people: People, name: str) -> User:
+    user = people.users.get(name)
+    if user is None:
+        raise RequestError(codes.USER_UNKNOWN, f"There is no user {name}.")
+    return user
+
+
+def _with_people(data: Path, act: Callable[[People], Awaitable[Answer]]) -> Answer:
+    """Do something with the store of a data folder, whether a server runs on it or not."""
+
+    async def main() -> Answer:
+        auth, now_ms = application.load(None).auth, application.now_ms
+        known = roles(())
+        store = SqliteStore(data / STORE, asyncio.get_running_loop(), now_ms=now_ms)
+        people = People(
+            store,
+            Revocation(store, now_ms=now_ms),
+            kind_of=lambda role: known[role].kind if role in known else "staff",
+            idle_s=auth.session_idle_hours * 3600,
+            absolute_s=auth.session_hours * 3600,
+            now_ms=now_ms,
+        )
+        try:
+            await people.load()
+            return await act(people)
+        finally:
+            people.close()
+            store.close()
+
+    return asyncio.run(main())

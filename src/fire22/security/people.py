@@ -1,0 +1,177 @@
+"""Signs people in, by name and password or by a one-time link, whatever the transport."""
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from fire22.core import codes
+from fire22.core.errors import AuthError, RequestError
+from fire22.core.role import Kind
+from fire22.security import passwords
+from fire22.security.passwords import Passwords
+from fire22.security.principal import Principal
+from fire22.security.revocation import Revocation
+from fire22.security.sessions import Sessions, SessionSecret
+from fire22.security.throttle import ADDRESS, USER, Devices, Throttle, prefix_of
+from fire22.security.users import User, Users
+from fire22.store.base import ABSENT, Conflict, Put, Store
+
+DEVICE_KEY: Final = "key/device"  # the row of the key that signs device cookies
+DEVICE_S: Final = 90 * 86_400
+
+
+class Place(Struct, frozen=True):
+    """Where somebody signs in from: the address, how the browser calls itself, and the device cookie it has."""
+
+    address: str = ""
+    agent: str = ""
+    device: str = ""
+
+
+class Entered(Struct, frozen=True):
+    """Who has signed in: what the session cookie holds, and the device cookie; empty where there is none."""
+
+    principal: Principal
+    secret: SessionSecret
+    device: str = ""
+
+    def __repr__(self) -> str:
+        return f"Entered({self.principal!r})"
+
+
+class People:
+    """Users and their sessions.
+
+    Args:
+        idle_s: after which a session ends without use.
+        absolute_s: after which it ends whatever its use.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        revocation: Revocation,
+        *,
+        kind_of: Callable[[str], Kind],
+        idle_s: float,
+        absolute_s: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._revocation = revocation
+        self._kind_of = kind_of
+        self._now_ms = now_ms
+        self.users = Users(store, kind_of=kind_of, now_ms=now_ms)
+        self.sessions = Sessions(
+            store, self.users, revocation, kind_of=kind_of, idle_s=idle_s, absolute_s=absolute_s, now_ms=now_ms
+        )
+        self.passwords = Passwords()
+        self._throttle = Throttle()
+        self._devices = Devices(secrets.token_bytes(32))
+
+    async def load(self) -> None:
+        """Take what the store holds: at the start, and when another process has written to it.
+
+        A user who was disabled, removed or given another password meanwhile has no session any more.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        before = {user.name: user for user in self.users.all()}
+        await self.users.load()
+        await self.sessions.load()
+        for name, user in before.items():
+            now = self.users.get(name)
+            if now is None or now.disabled or now.password != user.password:
+                await self.sessions.end_all(self.user(user))
+            if now is None or (now.disabled and not user.disabled):
+                await self._revocation.end_user(self.user(user))
+        await self._load_key()
+
+    async def _load_key(self) -> None:
+        row = await self._store.get(DEVICE_KEY)
+        if row is None:
+            key = secrets.token_bytes(32)
+            try:
+                await self._store.write(Put(DEVICE_KEY, key, expected=ABSENT))
+            except Conflict:
+                return await self._load_key()
+        else:
+            key = row.value
+        self._devices = Devices(key)
+        return None
+
+    async def enter(self, name: str, password: str, place: Place) -> Entered:
+        """Sign somebody in by name and password. An unknown name takes as long, and is answered, as a wrong password.
+
+        Raises:
+            AuthError: `sign_in_failed`.
+            RequestError: `rate_limited`.
+        """
+        user = self.users.get(name)
+        prefix = prefix_of(place.address)
+        device = self._devices.device(place.device, name)
+        buckets = [(f"device {name} {device}", USER)] if device else [(f"user {name}", USER), (f"at {prefix}", ADDRESS)]
+        self._throttle.take(buckets, now_ms=self._now_ms())
+        encoded = "" if user is None or user.disabled else user.password
+        try:
+            is_right = await self.passwords.check(encoded, password, prefix)
+        except RequestError:
+            self._throttle.give_back(buckets)
+            raise
+        now = self.users.get(name)
+        # The user may have been changed while the password was checked.
+        if not is_right or now is None or now.disabled or now.password != encoded:
+            raise AuthError(codes.SIGN_IN_FAILED, "The name or the password is wrong.")
+        self._throttle.give_back(buckets)
+        secret = await self.sessions.open(
+            Principal(name, now.role, now.scope, 0, None, "", now.may),
+            named=True,
+            agent=place.agent,
+            address=place.address,
+        )
+        return Entered(self.sessions.principal(secret), secret, self._devices.sign(name))
+
+    async def enter_as(self, principal: Principal, place: Place) -> Entered:
+        """Sign in who has come by a one-time link."""
+        secret = await self.sessions.open(principal, named=False, agent=place.agent, address=place.address)
+        return Entered(self.sessions.principal(secret), secret)
+
+    async def change_password(self, principal: Principal, old: str, new: str, address: str) -> None:
+        """Change the own password; all other sessions of the user end.
+
+        Raises:
+            AuthError: `sign_in_failed`, the old one is wrong.
+            RequestError: `user_unknown`, `password_weak` or `rate_limited`.
+        """
+        user = self.users.get(principal.subject)
+        if user is None or self.user(user) != principal.user:
+            raise RequestError(codes.USER_UNKNOWN, "Only who has signed in by name and password has a password.")
+        passwords.check_new(new, user.name)
+        buckets = [(f"change {user.name}", USER)]
+        self._throttle.take(buckets, now_ms=self._now_ms())
+        if not await self.passwords.check(user.password, old, prefix_of(address)):
+            raise AuthError(codes.SIGN_IN_FAILED, "The password is wrong.")
+        self._throttle.give_back(buckets)
+        await self.users.set_password(user.name, await self.passwords.hash(new))
+        await self.sessions.end_all(principal.user, but=principal.session)
+
+    async def disable(self, name: str) -> None:
+        """Let a user sign in no more; all that the user holds ends, on every connection.
+
+        Raises:
+            RequestError: `user_unknown`.
+        """
+        user = self.user(await self.users.set_disabled(name, True))
+        await self._revocation.end_user(user)
+        await self.sessions.end_all(user)
+
+    def close(self) -> None:
+        """End the thread that checks passwords."""
+        self.passwords.close()
+
+    def user(self, user: User) -> str:
+        """A user among all: `agent:M1`."""
+        return f"{self._kind_of(user.role)}:{user.name}"
