@@ -159,3 +159,20 @@ def test_the_empty_id_cannot_end() -> None:
     """Ending the session without an id would end everybody who has none."""
     with pytest.raises(AssertionError, match="empty id"):
         run(made().end_session(""))
+
+
+async def test_expired_rows_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the server runs, what has ended by itself leaves memory and the store."""
+    monkeypatch.setattr("fire22.security.revocation.FORGET_S", 0.001)
+    now_ms = NOW_MS
+    store = MemoryStore(lambda: now_ms)
+    ended = Revocation(store, now_ms=lambda: now_ms)
+    await ended.end_token("t1", until_ms=NOW_MS + 1_000)
+    await ended.end_token("t2")
+    now_ms += 1_000
+    running = asyncio.create_task(ended.run())
+    async with asyncio.timeout(20):
+        while len(store.rows) > 1:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    assert not ended.refuses(AGENT)
