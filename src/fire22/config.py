@@ -19,8 +19,10 @@ from fire22.flows.letters import LettersSettings
 from fire22.flows.relay import RelaySettings
 from fire22.gateways.rates import LimitsConfig
 
-Positive = Annotated[int, Meta(gt=0)]
-PositiveFloat = Annotated[float, Meta(gt=0, le=1e9)]  # no setting takes infinity
+Positive = Annotated[int, Meta(gt=0, le=1 << 30)]  # of what memory holds
+DiskBytes = Annotated[int, Meta(gt=0, le=1 << 50)]
+RetentionHours = Annotated[float, Meta(gt=0, le=1e6)]  # a century
+SessionHours = Annotated[float, Meta(gt=0, le=8_760)]  # a year
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 ENVIRONMENT: Final = "FIRE22_"
 
@@ -50,9 +52,9 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
-    connections_max: Annotated[int, Meta(ge=0)] = 0
-    connections_user_max: Annotated[int, Meta(ge=0)] = 1_000
-    connections_address_max: Annotated[int, Meta(ge=0)] = 0
+    connections_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
+    connections_user_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 1_000
+    connections_address_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     subscriptions_max: Positive = 64
     message_bytes_max: Positive = 1 << 20
     compression: bool = True
@@ -81,7 +83,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     flush_bytes_max: Positive = 256 << 10
     heartbeat_s: Seconds = 25.0
     outbox_bytes_max: Positive = 64 << 10
-    block_bytes_max: Positive = 32 << 20
+    block_bytes_max: DiskBytes = 32 << 20
     shed_ms: Annotated[float, Meta(gt=0, le=60_000)] = 250.0
 
 
@@ -108,9 +110,9 @@ class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
         retention_bytes: the oldest beyond this are deleted.
     """
 
-    ring_bytes_max: Positive = 64 << 20
-    retention_hours: PositiveFloat = 24.0 * 7
-    retention_bytes: Positive = 8 << 30
+    ring_bytes_max: DiskBytes = 64 << 20
+    retention_hours: RetentionHours = 24.0 * 7
+    retention_bytes: DiskBytes = 8 << 30
 
 
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,8 +143,8 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     audience: str = ""
     leeway_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
     key_overlap_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
-    session_hours: PositiveFloat = 24.0 * 7
-    session_idle_hours: PositiveFloat = 24.0
+    session_hours: SessionHours = 24.0 * 7
+    session_idle_hours: SessionHours = 24.0
 
 
 class Config(Struct, Generic[Domain], frozen=True):

@@ -173,3 +173,14 @@ def test_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "fire22.toml"
     path.write_bytes(b"\xef\xbb\xbfdata = 'B\xc3\xbcro'\n")
     assert load(path, {}).data == "Büro"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("auth", "session_hours", 1e9), ("hub", "outbox_bytes_max", 10**18), ("feed", "retention_bytes", 10**18),
+     ("server", "connections_max", 10**18), ("server", "message_bytes_max", 10**18)],
+)  # fmt: skip
+def test_a_number_that_nobody_means(section: str, key: str, value: float) -> None:
+    """A limit that limits nothing is a mistake of who wrote it, and is named."""
+    with pytest.raises(SetupError, match=f"{section}.{key}"):
+        convert({section: {key: value}})

@@ -26,7 +26,8 @@ from fire22.gateways.turns import Work
 LIMIT_MAX: Final = 10_000
 PIECE_DOCUMENTS: Final = 16  # of a page, between two pauses
 CSV: Final = "text/csv; charset=utf-8; header=present"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet may take for the beginning of a formula, in full width too; blanks and controls before it it skips.
+_FORMULA: Final = re.compile(r"[\s\x00-\x1f\x7f\u200b\ufeff]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _AFTER: Final = re.compile(r"([0-9]{1,18}):(.*)", re.DOTALL)
 _encode: Final = msgspec.json.Encoder().encode
@@ -158,4 +159,4 @@ def _cell(value: Json) -> str:
 
 
 def _guarded(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -49,7 +49,24 @@ def test_an_empty_page_as_csv() -> None:
     assert at_once(archive.as_csv([])) == b"key,revision,at\r\n"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\x00=1",
+        " =1",
+        "\u00a0=1",
+        "\ufeff=1",
+        "\uff1d1",
+        "\uff201",
+    ],
+)
 def test_no_text_is_a_formula(text: str) -> None:
     """A customer's name cannot run in the spreadsheet of the book; a negative number stays one."""
     [_, row] = table(document("k", {"name": text, "value": -1}))
