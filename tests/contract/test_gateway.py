@@ -18,6 +18,7 @@ from fire22 import app
 from fire22.core.event import encode_event, parse_events
 from fire22.core.message import Json, Message
 from fire22.core.position import Position
+from fire22.gateways.rates import LimitsConfig, Rates
 from tests.integration.inside import WAIT_S, bench_event, make_book, make_config, until
 from tests.support.transports import TRANSPORTS, Can, Peer, Refused, Transport
 
@@ -406,3 +407,19 @@ async def test_publishing(server: app.Application, transport: Transport) -> None
         assert await peer.refused("publish", event=spoken | {"type": "system.clock"}) == "event_invalid"
     async with transport.connect(server, token(server, role="agent", scope="/M1/A1")) as peer:
         assert await peer.refused("publish", event=spoken) == "forbidden"
+
+
+@each(Can.SNAPSHOT)
+async def test_who_asks_too_much(
+    server: app.Application, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has used up what a user may cost is told to come back later, on every transport; others are served."""
+    await say(server, "a")
+    limits = LimitsConfig(connection_units_per_s=0, user_units_per_s=0.01, scope_units_per_s=0, burst_s=300)
+    monkeypatch.setattr(server.service, "rates", Rates(limits))
+    async with transport.connect(server, token(server)) as peer, transport.connect(server, token(server)) as other:
+        with contextlib.suppress(AssertionError):  # until it is refused
+            for _ in range(5):
+                await peer.ask("subscribe", target="one", last=1)
+        assert await peer.refused("subscribe", target="one", last=1) == "rate_limited"
+        await other.ask("subscribe", target="one", last=1)
