@@ -6,6 +6,7 @@ import fcntl
 import resource
 import signal
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -114,6 +115,13 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+def tighten(folder: Path) -> None:
+    """Let nobody but its owner into a data folder, nor read the files that an earlier version left readable."""
+    for path, mode in ((folder, 0o700), *((file, 0o600) for file in folder.iterdir() if file.is_file())):
+        with contextlib.suppress(PermissionError, FileNotFoundError):  # another's, or gone meanwhile
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & mode)
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a data folder for this process alone; the lock goes with the process, however it ends.
@@ -123,6 +131,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tighten(folder)
         file = (folder / "flows.lock").open("w")
     except OSError as error:
         raise StorageError(

@@ -1,6 +1,7 @@
 """Attacks on sessions of a running server: fixation, forged requests, sessions that outlive their end."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from fire22 import app
 from fire22.core.message import Json
 from fire22.gateways.sign_in import DEVICE_COOKIE, HOST_PREFIX, SESSION_COOKIE
-from tests.integration.inside import WAIT_S, make_config, talking
+from tests.integration.inside import WAIT_S, make_config, talking, until
 from tests.integration.test_http import Answer, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -125,3 +126,34 @@ async def test_own_sessions_are_listed_with_device_and_place(server: app.Applica
     assert isinstance(rows, list)
     [mine] = [row for row in rows if isinstance(row, dict) and row["current"]]
     assert (mine["agent"], mine["address"]) == ("Netscape", "127.0.0.1")
+
+
+async def test_the_programs_commands_act_beside_the_server(server: app.Application) -> None:
+    """A user who is added from the terminal signs in, and one who is disabled there loses what is open."""
+
+    async def run(*arguments: str, line: str = "") -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "fire22",
+            "user",
+            *arguments,
+            "--data",
+            server.config.data,
+            stdin=asyncio.subprocess.PIPE,
+        )
+        await process.communicate(line.encode())
+        assert process.returncode == 0
+
+    await run("add", "eve", "--role", "admin", line=f"{PASSWORD}\n")
+    await until(lambda: server.people.users.get("eve"))
+    body: Json = {"name": "eve", "password": PASSWORD}
+    answer = await request(server, "POST", "/v1/session", body, token=None, raw=None, **origin(server))
+    headers = {"Cookie": cookie(answer)} | origin(server)
+    async with talking(server, token=None, headers=headers) as talk:
+        await talk.ask("ping")
+        await run("disable", "eve")
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await talk.receive()

@@ -38,7 +38,7 @@ class Layout(Struct, frozen=True):
     format: int
     schema: str
     migrations: Mapping[int, Callable[[apsw.Connection], None]] = {}
-    mode: int = 0o644
+    mode: int = 0o600
 
 
 def create(path: Path, layout: Layout, fill: Callable[[apsw.Connection, Path], None], vfs: str | None = None) -> None:
