@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -515,8 +516,14 @@ async def sweep_many(count: int) -> tuple[int, int]:
     """Sweep over so many; how many were seen, and how often others had a turn meanwhile."""
     seen: list[Swept] = []
     revocation = Revocation(MemoryStore(), now_ms=lambda: 0)
-    members = {"limits": Nothing(), "now_ms": staticmethod(lambda: 0), "revocation": revocation}
-    service: Any = type("Service", (), members)
+    listened = SimpleNamespace(listen=lambda _: None)
+    service: Any = SimpleNamespace(
+        limits=Nothing(),
+        now_ms=lambda: 0,
+        revocation=revocation,
+        tokens=SimpleNamespace(ring=listened),
+        permissions=listened,
+    )
     async with asyncio.TaskGroup() as tasks:
         shared = Connections(service, tasks)
         connections: Any = {Swept(seen): None for _ in range(count)}

@@ -12,7 +12,7 @@ import uvloop
 
 from fire22 import app
 from fire22.core.message import Json
-from tests.integration.inside import make_config, talking
+from tests.integration.inside import bench_event, make_config, talking
 from tests.integration.test_http import Answer, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -74,7 +74,7 @@ async def test_a_malformed_role(server: app.Application) -> None:
 
 
 async def test_who_follows_what_it_loses(server: app.Application) -> None:
-    """A connection that follows a topic that its role loses ends at once; one that follows others goes on."""
+    """A subscription to a topic that its role loses ends at once and is named; the connection goes on."""
     assert (await put(server, "watcher", {"topics": ["kpi", "bench"]})).status == 201
     async with (
         talking(server, token=token(server, "watcher")) as loses,
@@ -83,9 +83,34 @@ async def test_who_follows_what_it_loses(server: app.Application) -> None:
         await loses.ask("subscribe", target="kpi")
         await stays.ask("subscribe", target="bench")
         assert (await put(server, "watcher", {"topics": ["bench"]})).status == 200
-        error = await loses.message(lambda message: message.type == "connection_error")
-        assert error.code == "rights_changed"
-        assert await stays.ask("ping") is not None
+        error = await loses.message(lambda message: message.type == "error")
+        assert (error.code, error.target, error.scope) == ("topic_forbidden", "kpi", "/")
+        assert await loses.refused("unsubscribe", target="kpi") == "not_subscribed"
+        assert await stays.ask("unsubscribe", target="bench") is not None
+
+
+async def test_a_masked_field(server: app.Application) -> None:
+    """What a role may not see is in nothing that it reads, and it cannot ask for it by a filter either."""
+    masks: dict[str, Json] = {"bench": ["number"], "wagers": ["customerId"]}
+    role: dict[str, Json] = {"topics": ["bench", "wagers"], "masks": masks}
+    assert (await put(server, "narrow", role)).status == 201
+    async with talking(server, token=token(server, "narrow")) as sees_less, talking(server) as sees:
+        await sees_less.ask("subscribe", target="bench")
+        await sees.ask("subscribe", target="bench")
+        for number in (1, 2):
+            event = bench_event(f"masked-{number}", {"number": number, "text": "seen"})
+            await sees.ask("publish", event=event)
+            masked, whole = await sees_less.update(), await sees.update()
+            assert whole.data == {"number": number, "text": "seen"}
+            assert masked.data == ({"text": "seen"} if number == 1 else whole.data)
+            # From here on it may see all: the subscription that is open goes on with that.
+            assert (await put(server, "narrow", role | {"masks": {} if number == 1 else masks})).status == 200
+        answer = await request(server, "GET", "/v1/history/bench?limit=2", token=token(server, "narrow"))
+        assert b"seen" in answer.body and b"number" not in answer.body
+        filter: dict[str, Json] = {"customerId": "C1"}
+        await sees.ask("subscribe", target="wagers", filter=filter)
+        assert await sees_less.refused("subscribe", target="wagers", filter=filter) == "filter_field_unknown"
+        assert await sees_less.refused("history", target="wagers", filter=filter) == "filter_field_unknown"
 
 
 async def test_changes_are_noted(server: app.Application, monkeypatch: pytest.MonkeyPatch) -> None:

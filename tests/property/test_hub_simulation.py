@@ -391,7 +391,7 @@ class Letterbox:
 
     def __init__(self, truth: Truth, user: str) -> None:
         self._truth = truth
-        self._targets = (f"user:{user}", f"client:{user}-phone", "everyone")
+        self._targets = (f"user:staff:{user}", f"client:{user}-phone", "everyone")
         self._from: int | None = None  # everything after here has to come; None until that is known
         self._seen: set[int] = set()
 
@@ -745,7 +745,7 @@ class Simulation:
     def address(self) -> None:
         """A message for somebody."""
         user = f"u{self.chance.randrange(APPLICATIONS)}"
-        target = self.chance.choice(["everyone", f"user:{user}", f"client:{user}-phone", "user:nobody"])
+        target = self.chance.choice(["everyone", f"user:staff:{user}", f"client:{user}-phone", "user:staff:nobody"])
         self.feed.say(DIRECT, "/", {"n": self.chance.randrange(100)}, target=target)
 
 

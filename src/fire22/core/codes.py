@@ -61,12 +61,6 @@ FORBIDDEN: Final = define("forbidden", "The role does not allow this.", status=4
 TOPIC_FORBIDDEN: Final = define("topic_forbidden", "The role does not allow this topic.", status=403)
 ROLE_UNKNOWN: Final = define("role_unknown", "There is no such role.", status=404)
 ROLE_INVALID: Final = define("role_invalid", "No role can be like this; the message says why.")
-RIGHTS_CHANGED: Final = define(
-    "rights_changed",
-    "The role may no longer follow what the connection followed; come back and ask for the rest.",
-    status=503,
-    temporary=True,
-)
 SCOPE_FORBIDDEN: Final = define("scope_forbidden", "The scope lies outside the token's own.", status=403)
 
 # What was asked.

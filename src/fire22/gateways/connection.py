@@ -105,17 +105,17 @@ class Connections:
             connection.fail(AuthError(codes.AUTH_REQUIRED, "No token came in time; send it with the auth command."))
 
     def role_changed(self, role: str) -> None:
-        """End the connections of a role that follow what it may follow no more; they come back, and are judged anew."""
-        sees = self.service.access.sees
+        """Hold what connections of a role follow to what it may see now, in slices of the loop."""
+        of_role = (each for each in tuple(self.open) if each.principal is not None and each.principal.role == role)
+        self._hold(of_role)
 
-        def loses(connection: Connection) -> bool:
-            principal = connection.principal
-            if principal is None or principal.role != role:
-                return False
-            return not all(sees(principal, lane.key.topic) for lane in connection.lanes)
-
-        error = RequestError(codes.RIGHTS_CHANGED, codes.RIGHTS_CHANGED.meaning, retry_after_s=1)
-        self.rights.end((each for each in tuple(self.open) if loses(each)), error)
+    def _hold(self, connections: "Iterator[Connection]") -> None:
+        until_s = self.loop.time() + SLICE_S
+        for connection in connections:
+            self.service.hub.between_flushes(connection.hold_to_rights)
+            if self.loop.time() > until_s:
+                self.loop.call_soon(self._hold, connections)
+                return
 
     async def sweep(self) -> None:
         """Close who is gone, or has taken nothing for too long; once a heartbeat or more."""
@@ -456,18 +456,23 @@ class Connection(Caller, Worker):
         else:
             self.shared.rights.remove(self, before)
             self._become(principal)
-            self.shared.service.hub.between_flushes(self.end_forbidden)
+            self.shared.service.hub.between_flushes(self.hold_to_rights)
         if id is not None:
             self.answer(id, b"{}")
 
-    def end_forbidden(self) -> None:
-        """End the subscriptions that the principal may not have any more, and say which. Not within a flush."""
+    def hold_to_rights(self) -> None:
+        """Hold the subscriptions to what the principal may see now. Not within a flush.
+
+        One that it may not have any more ends, and is named; one of which it sees other fields goes on with those.
+        """
         service = self.shared.service
         if self.principal is None or self.is_ending:
             return
         for key in [lane.key for lane in self.lanes]:
             try:
-                service.check_follows(self.principal, key)
+                mask = service.check_follows(self.principal, key)
+                if mask != key.mask:
+                    service.hub.mask(self, key, mask)
             except RequestError as error:
                 service.hub.unfollow(self, key.topic, key.scope)
                 self._count(error, key.topic)

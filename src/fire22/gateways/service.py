@@ -23,6 +23,7 @@ from fire22.gateways.rates import Left, LimitsConfig, Payer, Rates
 from fire22.gateways.turns import Turns
 from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
+from fire22.hub.mask import Mask, masked_bytes
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.audit import Audit
@@ -240,19 +241,27 @@ class Service:
         if command.lossy and topic.kind is not Kind.STREAM:
             message = f"{topic.name} is a view: its changes are merged and none is left out; `lossy` is for streams."
             raise RequestError(codes.COMMAND_INVALID, message)
-        filter = parse_filter(command.filter, topic.filterable, topic.name)
+        mask = self.access.mask(principal, topic.name)
+        filter = parse_filter(command.filter, _seen(topic.filterable, mask), topic.name)
         delta = command.delta and topic.kind is Kind.VIEW
-        key = LaneKey(topic.name, scope, filter, delta, codec.name, command.max_rate_hz or 0.0, command.lossy)
+        rate_hz = command.max_rate_hz or 0.0
+        key = LaneKey(topic.name, scope, filter, delta, codec.name, rate_hz, command.lossy, mask=mask)
         resumed = self.hub.resume(topic, Position.parse(command.after)) if command.after is not None else None
         return Follow(topic, key, command.last, resumed)
 
-    def check_follows(self, principal: Principal, key: LaneKey) -> None:
-        """Whether a principal may go on following what it follows.
+    def check_follows(self, principal: Principal, key: LaneKey) -> Mask:
+        """The mask under which a principal may go on following what it follows.
 
         Raises:
             RequestError: what Access refuses.
         """
-        self.access.scope(principal, self.topics[key.topic], key.scope)
+        topic = self.topics[key.topic]
+        self.access.scope(principal, topic, key.scope)
+        mask = self.access.mask(principal, topic.name)
+        if key.filter is not None and any(each.field in mask for each in key.filter.conditions):
+            message = f"The role {principal.role} no longer sees what its filter on {topic.name} asks for."
+            raise RequestError(codes.FILTER_INVALID, message)
+        return mask
 
     def history(self, principal: Principal, command: History, codec: Codec) -> LaneKey:
         """Check a request for older messages; what they are read with.
@@ -264,8 +273,9 @@ class Service:
         if topic.kind is not Kind.STREAM:
             message = f"{topic.name} is a view: it has documents and no messages to go back to."
             raise RequestError(codes.COMMAND_INVALID, message)
-        filter = parse_filter(command.filter, topic.filterable, topic.name)
-        return LaneKey(topic.name, scope, filter, False, codec.name)
+        mask = self.access.mask(principal, topic.name)
+        filter = parse_filter(command.filter, _seen(topic.filterable, mask), topic.name)
+        return LaneKey(topic.name, scope, filter, False, codec.name, mask=mask)
 
     def query(
         self, principal: Principal, name: str, scope: str | None, parameters: Mapping[str, Sequence[str]]
@@ -281,7 +291,9 @@ class Service:
             known = ", ".join(self._questions)
             raise RequestError(codes.NOT_FOUND, f"There is no query {name[:64]}; there are: {known or 'none'}.")
         _, allowed = self.find(principal, topic, scope)
-        return self._ask(Question(name, allowed, parameters))
+        mask = self.access.mask(principal, topic)
+        answer = self._ask(Question(name, allowed, parameters))
+        return _masked(answer, mask) if mask else answer
 
     def publish(self, principal: Principal, events: Sequence[Event]) -> Awaitable[list[Appended]]:
         """Append events, all or none; done once they are durable.
@@ -424,6 +436,15 @@ def _placed(event: Event, scope: str, index: int) -> Event:
         raise RequestError(codes.SCOPE_FORBIDDEN, message, details={"index": index})
     metadata = msgspec.structs.replace(event.metadata, scope=said or scope)
     return msgspec.structs.replace(event, metadata=metadata)
+
+
+async def _masked(answer: Awaitable[bytes], mask: Mask) -> bytes:
+    return masked_bytes(await answer, mask)
+
+
+def _seen(fields: tuple[str, ...], mask: Mask) -> tuple[str, ...]:
+    """A filter on what is masked would answer questions about what is not to be seen."""
+    return tuple(each for each in fields if each not in mask) if mask else fields
 
 
 def _refuse_reserved(command: Subscribe) -> None:

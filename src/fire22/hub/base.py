@@ -16,6 +16,7 @@ from fire22.core.position import Position
 from fire22.core.topic import Topic
 from fire22.feed.base import Document, Feed, Record
 from fire22.hub.codec import Codec
+from fire22.hub.mask import UNMASKED, Mask
 
 if TYPE_CHECKING:
     from fire22.hub.lane import Cohort, Lane, Skipped
@@ -32,6 +33,7 @@ class LaneKey(Struct, frozen=True):
         max_rate_hz: how often the lane is written to at most; 0 is every flush.
         lossy: whether messages of a stream may be left out.
         to: of what is addressed to single connections: the targets; empty for everything that is subscribed to.
+        mask: fields of the payload that are left out.
     """
 
     topic: str
@@ -42,6 +44,7 @@ class LaneKey(Struct, frozen=True):
     max_rate_hz: float = 0.0
     lossy: bool = False
     to: tuple[str, ...] = ()
+    mask: Mask = UNMASKED
 
 
 class Recipient(Struct, frozen=True):
@@ -253,6 +256,9 @@ class Hub(Protocol):
 
     def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
         """Remove a subscription; whether there was one. Not while `flushing`."""
+
+    def mask(self, subscriber: Subscriber, key: LaneKey, mask: Mask) -> None:
+        """Go on with a subscription under another mask; a view's documents come once more. Not while `flushing`."""
 
     def between_flushes(self, act: Callable[[], None]) -> None:
         """Do what changes a connection's subscriptions: now, or right after the flush that is under way; in order."""

@@ -90,7 +90,7 @@ class CatchUp:
                 after = max(cursor, subscriber.critical_sent_to)
                 items = [item for item in lane.recent_critical if item.offset > after]
                 watermark_ms = self._edge.watermark_ms
-                fresh = [item.message(lane.key.scope) for item in items if not item.is_expired(watermark_ms)]
+                fresh = [lane.message(item) for item in items if not item.is_expired(watermark_ms)]
                 if fresh:
                     self._statistics.messages += len(fresh)
                     subscriber.write(lane.codec.pack(fresh))

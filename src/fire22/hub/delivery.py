@@ -10,6 +10,8 @@ messages that follow it meet without a gap or a repeat.
 
 from collections.abc import Callable, Iterator, Mapping
 
+from msgspec.structs import replace
+
 from fire22.core import codes
 from fire22.core.message import Json
 from fire22.core.position import Position
@@ -23,6 +25,7 @@ from fire22.hub.edge import LiveEdge
 from fire22.hub.flush import Flush
 from fire22.hub.history import History, Need, Pieces, Supply
 from fire22.hub.lanes import Lanes
+from fire22.hub.mask import Mask
 from fire22.hub.pacing import Pacing
 from fire22.hub.placement import Placement
 from fire22.hub.recipients import Recipients
@@ -245,6 +248,21 @@ class Delivery:
         found = self._placement.drop(cursors, topic, scope)
         self._placement.place(subscriber, cursors)
         return found
+
+    def mask(self, subscriber: Subscriber, key: LaneKey, mask: Mask) -> None:
+        """Go on with a subscription under another mask. Not while `flushing` and live.
+
+        A view's documents come whole: what the reader has of them was seen through the other mask.
+        """
+        cursors = self._placement.cursors(subscriber)
+        cursor = next(cursor for lane, cursor in cursors.items() if lane.key == key)
+        self._placement.drop(cursors, key.topic, key.scope)
+        lane = self._lanes.take(replace(key, mask=mask), subscriber.codec)
+        cursors[lane] = cursor
+        if self._topics[key.topic].kind is Kind.VIEW:
+            cursors[lane] = self.history.horizon(key.topic)
+            subscriber.needs_snapshot = {*(subscriber.needs_snapshot or ()), lane}
+        self._placement.place(subscriber, cursors)
 
     # What the loop drives; the generators yield wherever they may pause.
 

@@ -10,6 +10,7 @@ from fire22.core.message import Json, message_tail, stream_head
 from fire22.core.patch import diff
 from fire22.core.times import to_text
 from fire22.feed.base import Document, Entry
+from fire22.hub.mask import UNMASKED, Mask, masked_bytes
 
 EVERYONE: Final = "everyone"
 CRITICAL: Final = 3  # the priority of what overtakes
@@ -21,7 +22,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, Json]).decode
 class Item:
     """One message of a stream, on its way to some lanes."""
 
-    __slots__ = ("_fields", "_head", "_message", "_scope", "entry", "offset", "topic")
+    __slots__ = ("_fields", "_head", "_mask", "_message", "_scope", "entry", "offset", "topic")
 
     def __init__(self, offset: int, topic: str, entry: Entry) -> None:
         self.offset = offset
@@ -30,7 +31,8 @@ class Item:
         self._fields: Mapping[str, Json] | None = None
         self._head: bytes | None = None
         self._scope = ""
-        self._message = b""  # the message as the scope above saw it
+        self._mask = UNMASKED
+        self._message = b""  # the message as the scope above saw it through that mask
 
     @property
     def fields(self) -> Mapping[str, Json]:
@@ -39,11 +41,12 @@ class Item:
             self._fields = _decode(self.entry.data)
         return self._fields
 
-    def message(self, scope: str) -> bytes:
-        """The message as the followers of a scope see it."""
-        if self._scope != scope:
-            self._message = self._start + message_tail(self.topic, scope, self.offset, priority=self.entry.priority)
-            self._scope = scope
+    def message(self, scope: str, mask: Mask = UNMASKED) -> bytes:
+        """The message as the followers of a scope see it, through their mask."""
+        if self._scope != scope or self._mask != mask:
+            start = self._head_of(masked_bytes(self.entry.data, mask)) if mask else self._start
+            self._message = start + message_tail(self.topic, scope, self.offset, priority=self.entry.priority)
+            self._scope, self._mask = scope, mask
         return self._message
 
     def addressed(self) -> bytes:
@@ -54,8 +57,11 @@ class Item:
     @property
     def _start(self) -> bytes:
         if self._head is None:
-            self._head = stream_head(self.entry.type, to_text(self.entry.at_ms)) + self.entry.data
+            self._head = self._head_of(self.entry.data)
         return self._head
+
+    def _head_of(self, data: bytes) -> bytes:
+        return stream_head(self.entry.type, to_text(self.entry.at_ms)) + data
 
     def is_expired(self, watermark_ms: int) -> bool:
         """Whether it is no longer to be delivered, by the feed's own clock."""

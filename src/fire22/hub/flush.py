@@ -15,12 +15,16 @@ from fire22.hub.edge import LiveEdge
 from fire22.hub.encoding import CRITICAL, Change, Item
 from fire22.hub.lane import Cohort, Lane, Skipped
 from fire22.hub.lanes import Lanes
+from fire22.hub.mask import Mask, masked_document
 from fire22.hub.pacing import Pacing
 from fire22.hub.placement import Placement
 from fire22.hub.recipients import Recipients
 from fire22.hub.statistics import Statistics
 from fire22.hub.ticks import Ticks
 from fire22.hub.views import Views
+
+# A change: topic, scope, key, the offset of the document before it, and the mask that it is seen through.
+_Known = tuple[str, str, str, int, Mask]
 
 OVERTAKE_BYTES: Final = 16 << 10  # what waits before a critical message, for it to be worth a write of its own
 MEMBERS_AT_ONCE: Final = 64
@@ -90,7 +94,7 @@ class Flush:
             if addressed:
                 yield from self._write_addressed(addressed, waiting)
             self._statistics.flushes += 1
-            changes: dict[tuple[str, str, str, int], Change] = {}
+            changes: dict[_Known, Change] = {}
             for lane, changed in lanes.items():
                 lane.encoded = self._changes(lane, changed, changes) if changed else self._messages(lane)
                 yield
@@ -176,31 +180,30 @@ class Flush:
         items = [item for item in items if not item.is_expired(watermark_ms) and item.offset not in lane.sent_early]
         if lane.key.lossy and len(items) > 1 and lane.written_to is None and (lane.interval_s or edge.load >= 2):
             items = self._newest(lane, items)
-        scope = lane.key.scope
         if lane.sent_early or lane.written_to is not None:
             written_to = edge.written_to(lane)
             # Who joins where the lane has been written to has yet to get what was sent before its turn.
-            lane.sent_early |= {item.offset: item.message(scope) for item in items if item.offset > written_to}
+            lane.sent_early |= {item.offset: lane.message(item) for item in items if item.offset > written_to}
             still_early = {offset: message for offset, message in lane.sent_early.items() if offset > written_to}
             lane.tick_due = len(still_early) < len(lane.sent_early)
             lane.sent_early = still_early
-        return [
-            lane.encode_critical(each) if each.entry.priority >= CRITICAL else each.message(scope) for each in items
-        ]
+        return [lane.encode_critical(each) if each.entry.priority >= CRITICAL else lane.message(each) for each in items]
 
     def _changes(
         self,
         lane: Lane,
         changed: Mapping[str, Document | None],
-        changes: dict[tuple[str, str, str, int], Change],
+        changes: dict[_Known, Change],
     ) -> list[bytes]:
         key = lane.key
         messages: list[bytes] = []
         for name, before in changed.items():
-            known = (key.topic, key.scope, name, -1 if before is None else before.offset)
+            known = (key.topic, key.scope, name, -1 if before is None else before.offset, key.mask)
             change = changes.get(known)
             if change is None:
-                change = changes[known] = Change(before, self._views.get(key.topic, key.scope, name))
+                seen = None if before is None else masked_document(before, key.mask)
+                after = masked_document(self._views.get(key.topic, key.scope, name), key.mask)
+                change = changes[known] = Change(seen, after)
             message = change.message(key.filter, delta=key.delta)
             if message is not None:
                 messages.append(message)

@@ -18,6 +18,7 @@ from fire22.feed.base import Entry, Feed, Record
 from fire22.hub.base import LaneKey, Page
 from fire22.hub.encoding import Item, passes, whole_message
 from fire22.hub.lane import Lane, Skipped
+from fire22.hub.mask import Mask, masked_document
 from fire22.hub.views import Views, entries_by_key, messages_since
 
 BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
@@ -83,7 +84,7 @@ class History:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._cache: dict[tuple[LaneKey, int, int], Block] = {}
-        self._pages: dict[tuple[str, str, Filter | None], Page] = {}  # as of one flushed offset
+        self._pages: dict[tuple[str, str, Filter | None, Mask], Page] = {}  # as of one flushed offset
         self._pages_at = -1
 
     @property
@@ -146,7 +147,11 @@ class History:
         kept = self._cache.get((key, cursor, -upto))
         if kept is None:
             messages = messages_since(
-                self._views.changed_since(key.topic, key.scope, cursor, {}), key.filter, delta=False, patches=None
+                self._views.changed_since(key.topic, key.scope, cursor, {}),
+                key.filter,
+                key.mask,
+                delta=False,
+                patches=None,
             )
             kept = self._cached((key, cursor, -upto), self._pack(lane, messages, upto))
         return kept
@@ -157,7 +162,7 @@ class History:
         changed = self._views.changed_since(key.topic, key.scope, cursor, lane.changed)
         whole = records is not None and len(records) < BLOCK_RECORDS
         patches = entries_by_key(records, key.scope, cursor, upto) if records is not None and whole else None
-        messages = messages_since(changed, key.filter, delta=key.delta, patches=patches)
+        messages = messages_since(changed, key.filter, key.mask, delta=key.delta, patches=patches)
         return self._cached((key, cursor, upto), self._pack(lane, messages, upto))
 
     def _stream_block(self, lane: Lane, cursor: int, records: list[Record], upto: int) -> Block:
@@ -177,7 +182,7 @@ class History:
             return kept
         items = self._items(lane.key, records, cursor, end)
         addressed = bool(lane.key.to)
-        messages = [item.addressed() if addressed else item.message(lane.key.scope) for item in items]
+        messages = [item.addressed() if addressed else item.message(lane.key.scope, lane.key.mask) for item in items]
         block = self._pack(lane, messages, end)
         # What will expire is not the same for the next reader; what is addressed has only one.
         if addressed or any(item.entry.expires_ms for item in items):
@@ -214,7 +219,7 @@ class History:
 
     def documents(self, key: LaneKey, flushed: int) -> Pieces[Page]:
         """A view's documents that a subscription sees; made once for all who begin between two flushes."""
-        name = (key.topic, key.scope, key.filter)
+        name = (key.topic, key.scope, key.filter, key.mask)
         if self._pages_at != flushed:
             self._pages_at, self._pages = flushed, {}
         page = self._pages.get(name)
@@ -224,7 +229,7 @@ class History:
             size = 0
             for number, document in enumerate(documents, start=1):
                 if passes(key.filter, document.body):
-                    found.append(whole_message(document))
+                    found.append(whole_message(masked_document(document, key.mask)))
                     size += len(found[-1])
                 if number % PIECE_ENTRIES == 0 or size > PIECE_BYTES:
                     size = 0
@@ -271,7 +276,7 @@ class History:
             below = found[-1].offset if found else 0
         messages: list[bytes] = []
         for number, item in enumerate(reversed(found), start=1):
-            messages.append(item.message(key.scope))
+            messages.append(item.message(key.scope, key.mask))
             if number % PIECE_ENTRIES == 0:
                 yield None
         return Page(b",".join(messages), len(messages), below, looked)

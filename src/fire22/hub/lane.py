@@ -1,6 +1,6 @@
 """Lanes and cohorts: what connections share.
 
-A lane is (topic, scope, filter, delta, codec, rate, lossy). Its new messages are encoded and framed once for each
+A lane is (topic, scope, filter, delta, codec, rate, lossy, mask). Its new messages are encoded and framed once for each
 flush. A cohort is the set of live connections that follow the same lanes; they share the joined bytes too.
 """
 
@@ -120,4 +120,8 @@ class Lane:
         if self.recent_critical is None:
             self.recent_critical = deque(maxlen=CRITICAL_MAX)
         self.recent_critical.append(item)
-        return item.message(self.key.scope)
+        return self.message(item)
+
+    def message(self, item: Item) -> bytes:
+        """A message of a stream as the lane's followers see it."""
+        return item.message(self.key.scope, self.key.mask)

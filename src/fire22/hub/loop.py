@@ -22,6 +22,7 @@ from fire22.hub.base import LaneKey, Page, Pieces, Resumed, Subscriber
 from fire22.hub.delivery import Delivery
 from fire22.hub.history import BLOCK_RECORDS, Need, Supply
 from fire22.hub.history import Pieces as MemoryPieces
+from fire22.hub.mask import Mask
 from fire22.observability.sample import Sample, lag
 
 SLICE_S = 0.003
@@ -195,6 +196,12 @@ class HubLoop:
     def unfollow(self, subscriber: Subscriber, topic: str, scope: str) -> bool:
         """See Hub."""
         return self._delivery.unfollow(subscriber, topic, scope)
+
+    def mask(self, subscriber: Subscriber, key: LaneKey, mask: Mask) -> None:
+        """See Hub."""
+        self._delivery.mask(subscriber, key, mask)
+        if subscriber.cursors is not None:
+            self._may_catch_up.set()
 
     def between_flushes(self, act: Callable[[], None]) -> None:
         """See Hub."""

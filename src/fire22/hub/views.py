@@ -10,6 +10,7 @@ from fire22.core.message import Json
 from fire22.core.patch import compose
 from fire22.feed.base import Document, Entry, Record
 from fire22.hub.encoding import fields_of, passes, patch_message, removal_message, whole_message
+from fire22.hub.mask import Mask, masked_document, masked_fields
 
 REMOVED_MAX: Final = 10_000  # removed documents of a topic that are remembered; older readers take a snapshot
 
@@ -92,7 +93,12 @@ class Views:
 
 
 def messages_since(
-    documents: Iterable[Document], filter: Filter | None, *, delta: bool, patches: dict[str, list[Entry]] | None
+    documents: Iterable[Document],
+    filter: Filter | None,
+    mask: Mask,
+    *,
+    delta: bool,
+    patches: dict[str, list[Entry]] | None,
 ) -> list[bytes]:
     """The messages that bring a reader who is behind up to date.
 
@@ -101,14 +107,14 @@ def messages_since(
         patches: by key, the entries since where the reader stands; None where these are not at hand.
     """
     messages = (
-        _message_since(document, filter, delta=delta, entries=patches[document.key] if patches is not None else None)
-        for document in documents
+        _message_since(each, filter, mask, delta=delta, entries=patches[each.key] if patches is not None else None)
+        for each in documents
     )
     return [message for message in messages if message is not None]
 
 
 def _message_since(
-    document: Document, filter: Filter | None, *, delta: bool, entries: Sequence[Entry] | None
+    document: Document, filter: Filter | None, mask: Mask, *, delta: bool, entries: Sequence[Entry] | None
 ) -> bytes | None:
     first = entries[0] if entries else None
     if not passes(filter, document.body):
@@ -116,7 +122,7 @@ def _message_since(
         unknown = first is None
         held = first is not None and first.base > 0 and (filter is None or filter.matches(fields_of(first.was)))
         return removal_message(document) if unknown or held else None
-    whole = whole_message(document)
+    whole = whole_message(masked_document(document, mask))
     if not delta or first is None or not entries or not first.base:
         return whole
     if filter is not None and not filter.matches(fields_of(first.was)):
@@ -124,7 +130,7 @@ def _message_since(
     patch = _composed(entries)
     if patch is None:
         return whole
-    composed = patch_message(document, patch, first.base)
+    composed = patch_message(document, masked_fields(patch, mask), first.base)
     return composed if len(composed) < len(whole) else whole
 
 

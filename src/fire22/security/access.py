@@ -64,6 +64,10 @@ class Access:
             raise RequestError(codes.SCOPE_FORBIDDEN, f"The scope {scope} is outside {principal.scope}.")
         return scope
 
+    def mask(self, principal: Principal, topic: str) -> frozenset[str]:
+        """The fields of a topic's messages that a principal does not see."""
+        return self._role(principal).masks.get(topic, frozenset())
+
     def check_is_right(self, right: str) -> None:
         """A right that a route asks for is one that there is.
 

@@ -117,7 +117,7 @@ class Permissions:
         """Whether it can be a role here.
 
         Raises:
-            RequestError: `role_invalid` or `not_supported`.
+            RequestError: `role_invalid`.
         """
         if not _NAME.fullmatch(name):
             raise _invalid("A role's name has 1 to 64 small letters, digits, - and _, and begins with a letter.")
@@ -125,9 +125,7 @@ class Permissions:
             raise _invalid(f"There are {ROLES_MAX} roles already.")
         if before is not None and before.kind != role.kind:
             raise _invalid(f"The users of {name} are of the kind {before.kind}, and stay so.")
-        if role.masks:
-            raise RequestError(codes.NOT_SUPPORTED, "Masks are not served by this version.")
-        for topic in sorted(role.topics or ()):
+        for topic in sorted({*(role.topics or ()), *role.masks}):
             if topic not in self._topics:
                 raise _invalid(f"There is no topic {topic[:64]}.")
         for command, grant in role.commands.items():

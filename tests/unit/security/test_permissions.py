@@ -89,7 +89,7 @@ def test_a_change_counts_at_once_and_survives(world: World) -> None:
         ("clerk", Role(frozenset({"nothing"})), "role_invalid"),
         ("clerk", Role(commands={"nothing": Grant()}), "role_invalid"),
         ("clerk", Role(commands={"wager.settle": Grant(flagged=True)}), "role_invalid"),
-        ("clerk", Role(frozenset({"kpi"}), masks={"kpi": frozenset({"name"})}), "not_supported"),
+        ("clerk", Role(frozenset({"kpi"}), masks={"nothing": frozenset({"name"})}), "role_invalid"),
     ],
 )
 def test_what_is_no_role(world: World, name: str, role: Role, code: str) -> None:

@@ -1,9 +1,11 @@
 """What can be read: snapshots of views, a stream's past, closed periods, and answers to questions."""
 
 from functools import partial
+from zlib import crc32
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from fire22.core import codes
@@ -21,6 +23,7 @@ from fire22.gateways.service import Service
 from fire22.gateways.turns import reading
 from fire22.hub.base import LaneKey
 from fire22.hub.codec import PLAIN
+from fire22.hub.mask import Mask, masked_bytes
 
 
 class ViewParameters(Struct):
@@ -72,10 +75,11 @@ class Reading:
         if topic.kind is not Kind.VIEW:
             raise RequestError(codes.TOPIC_UNKNOWN, f"{name} is a stream, not a view; subscribe to it.")
         hub = service.hub
-        tag = f'"{hub.position(hub.changed_at(name, scope))}"'
+        mask = service.access.mask(principal, name)
+        tag = f'"{hub.position(hub.changed_at(name, scope))}{_mark(mask)}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
-        key = LaneKey(name, scope, None, False, PLAIN.name)
+        key = LaneKey(name, scope, None, False, PLAIN.name, mask=mask)
         page, offset = await service.turns.perform(principal.user, hub.snapshot(topic, key, 0))
         service.settle(call.payer, units_of(page.looked, len(page.messages)))
         messages = Raw(b"[%b]" % page.messages)
@@ -118,7 +122,8 @@ class Reading:
             limit=asked.limit + 1,
         )
         found: list[Archived] = await service.turns.perform(principal.user, reading(read))
-        page = found[: asked.limit]
+        mask = service.access.mask(principal, topic.name)
+        page = [replace(each, body=masked_bytes(each.body, mask)) for each in found[: asked.limit]]
         position = archive.after(page) if len(found) > len(page) else None
         name = archive.file_name(topic.name, scope, asked)
         headers = {"cache-control": "no-cache", "content-disposition": f'attachment; filename="{name}"'}
@@ -144,3 +149,8 @@ class Reading:
         parameters = {name: asked.getlist(name) for name in asked if name != "scope"}
         answer = await self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)
         return Response(answer, media_type=JSON, headers={"cache-control": "no-cache"})
+
+
+def _mark(mask: Mask) -> str:
+    """What tells the ETags of two masks apart."""
+    return f"-{crc32(' '.join(sorted(mask)).encode()):08x}" if mask else ""
