@@ -15,6 +15,7 @@ from bench.report import Report, Row, alternate
 from bench.wagers import Invented
 from fire22.config import LogConfig
 from fire22.core.event import EncodedEvent
+from fire22.log.cipher import PLAIN, Cipher
 from fire22.log.file import open_file
 from fire22.log.sqlite import SqliteLog
 from fire22.log.writer import Writer
@@ -38,10 +39,11 @@ def measure(*, quick: bool) -> Report:
     """Appends of one and of a hundred events, against the standard library in groups of a hundred and one by one."""
     events = list(Invented(seed=1).events(10_000 if quick else 50_000))
     rounds = 1 if quick else 3
-    single, hundred, grouped, alone = alternate(
+    single, hundred, encrypted, grouped, alone = alternate(
         rounds,
         lambda: _ours(events, SINGLE),
         lambda: _ours(events, HUNDRED),
+        lambda: _ours(events, HUNDRED, Cipher([bytes(32)])),
         lambda: _peer(events, PEER_GROUP),
         lambda: _peer(events[:ONE_BY_ONE_MAX], 1),
     )
@@ -56,6 +58,10 @@ def measure(*, quick: bool) -> Report:
                 f"durable events a second, {HUNDRED.appenders} concurrent appends of 100",
                 hundred, "more", 30_000, grouped, f"sqlite3, groups of {PEER_GROUP}",
             ),
+            Row(
+                f"the same, encrypted at rest ({HUNDRED.appenders} concurrent appends of 100)",
+                encrypted, "more", 30_000, hundred, "the row above, not encrypted",
+            ),
         ),
         (
             f"{len(events):,} events of {size:.0f} bytes; ours is the log as the server runs it, one event loop "
@@ -65,14 +71,14 @@ def measure(*, quick: bool) -> Report:
     )  # fmt: skip
 
 
-def _ours(events: list[EncodedEvent], load: Load) -> float:
+def _ours(events: list[EncodedEvent], load: Load, cipher: Cipher = PLAIN) -> float:
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_append_all(Path(folder) / "flows.db", events, load))
+        return runner.run(_append_all(Path(folder) / "flows.db", events, load, cipher))
 
 
-async def _append_all(path: Path, events: list[EncodedEvent], load: Load) -> float:
+async def _append_all(path: Path, events: list[EncodedEvent], load: Load, cipher: Cipher) -> float:
     loop = asyncio.get_running_loop()
-    connection = open_file(path)
+    connection = open_file(path, cipher=cipher)
     writer = Writer(connection, loop, group_ms=LogConfig().group_ms)
     log = SqliteLog(writer, connection, path, loop)
     writer.start()

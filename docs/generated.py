@@ -201,6 +201,7 @@ def error_codes() -> str:
 # Codes that no request is answered with: they end a command of the program, or are seen in `/readyz` and the log.
 _NO_ANSWER: Final = frozenset({
     codes.MESSAGE_UNSAYABLE, codes.PEER_GONE, codes.FLOW_FAILED, codes.STORAGE_FORMAT, codes.STORAGE_IN_USE,
+    codes.ENCRYPTION_KEY_MISSING,
     codes.FEED_MOVED, codes.BOOK_GAP, codes.BOOK_TRIGGERS_MISSING, codes.CONFIG_INVALID, codes.MAPPING_INVALID,
     codes.INPUT_INVALID, codes.OUTPUT_FAILED, codes.PORT_IN_USE,
 })  # fmt: skip

@@ -45,6 +45,7 @@ from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
+from fire22.log.cipher import read_cipher
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
@@ -158,6 +159,7 @@ class Application:
             group_ms=config.log.group_ms,
             pending_max=config.log.pending_max,
             ring_bytes_max=config.feed.ring_bytes_max,
+            cipher=read_cipher(config.encryption.key_file),
         )
         self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms)
         self.revocation = Revocation(self.store, now_ms=now_ms)

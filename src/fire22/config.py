@@ -147,6 +147,17 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     session_idle_hours: SessionHours = 24.0
 
 
+class EncryptionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Encryption at rest of what the log's file holds.
+
+    Args:
+        key_file: holds the keys, 64 hexadecimal digits a line, the newest last; empty is no encryption. The variable
+            FIRE22_ENCRYPTION_KEYS in the environment takes its place, with spaces or commas between the keys.
+    """
+
+    key_file: str = ""
+
+
 class Config(Struct, Generic[Domain], frozen=True):
     """All of it.
 
@@ -164,6 +175,7 @@ class Config(Struct, Generic[Domain], frozen=True):
     relay: RelaySettings = RelaySettings()
     letters: LettersSettings = LettersSettings()
     auth: AuthConfig = AuthConfig()
+    encryption: EncryptionConfig = EncryptionConfig()
     limits: LimitsConfig = LimitsConfig()
 
     @property

@@ -7,7 +7,9 @@ import asyncio
 from pathlib import Path
 
 from fire22.feed.sqlite import SqliteFeed
+from fire22.log.cipher import PLAIN, Cipher
 from fire22.log.file import open_file, set_stopped
+from fire22.log.rows import check_key
 from fire22.log.sqlite import SqliteLog
 from fire22.log.writer import Writer
 
@@ -23,9 +25,10 @@ class EmbeddedStorage:
         pending_max: events that may wait for the disk.
         ring_bytes_max: memory for the recent part of the feed.
         vfs: the name of SQLite's file layer; None is its own.
+        cipher: what the bodies of the rows are encrypted with.
 
     Raises:
-        StorageError: see `open_file`.
+        StorageError: see `open_file`; `encryption_key_missing`.
     """
 
     def __init__(
@@ -37,8 +40,10 @@ class EmbeddedStorage:
         pending_max: int,
         ring_bytes_max: int,
         vfs: str | None = None,
+        cipher: Cipher = PLAIN,
     ) -> None:
-        self.connection = open_file(path, vfs=vfs)
+        self.connection = open_file(path, vfs=vfs, cipher=cipher)
+        check_key(self.connection)
         self.writer = Writer(self.connection, loop, group_ms=group_ms)
         self.log = SqliteLog(self.writer, self.connection, path, loop, pending_max=pending_max, vfs=vfs)
         self.feed = SqliteFeed(self.writer, self.connection, path, loop, ring_bytes_max=ring_bytes_max, vfs=vfs)

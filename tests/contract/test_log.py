@@ -14,6 +14,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.event import EncodedEvent
 from fire22.log.base import Appended, Group, Log, SourcePosition
+from fire22.log.cipher import PLAIN, Cipher
 from tests.support.storage import Storage, encoded
 
 
@@ -31,12 +32,12 @@ class Opened(Protocol):
 Open = Callable[..., AbstractAsyncContextManager[Opened]]
 
 
-def open_sqlite(folder: Path) -> Open:
+def open_sqlite(folder: Path, cipher: Cipher = PLAIN) -> Open:
     """Opens the log on one SQLite file, as often as it is called."""
 
     @contextlib.asynccontextmanager
     async def open(*, pending_max: int = 100_000) -> AsyncIterator[Opened]:
-        storage = Storage(folder / "flows.db", pending_max=pending_max)
+        storage = Storage(folder / "flows.db", pending_max=pending_max, cipher=cipher)
         storage.start()
         try:
             yield storage
@@ -46,7 +47,12 @@ def open_sqlite(folder: Path) -> Open:
     return open
 
 
-OPENERS = {"sqlite": open_sqlite}
+def open_encrypted(folder: Path) -> Open:
+    """The same, of a file whose rows are encrypted."""
+    return open_sqlite(folder, Cipher([bytes(32)]))
+
+
+OPENERS = {"sqlite": open_sqlite, "encrypted": open_encrypted}
 
 
 @pytest.fixture(params=sorted(OPENERS))

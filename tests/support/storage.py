@@ -16,6 +16,7 @@ from fire22.feed.rows import read_archive, read_documents, read_records, read_st
 from fire22.flows.engine import Engine
 from fire22.flows.runner import Runner
 from fire22.log.base import Group
+from fire22.log.cipher import PLAIN, Cipher
 from fire22.log.database import connect, query
 from fire22.log.file import SEALED
 from fire22.log.seal import seal
@@ -31,6 +32,7 @@ class Storage(EmbeddedStorage):
     Args:
         group_ms: how long appends gather company.
         vfs: the name of the VFS that every connection uses.
+        cipher: of the file.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Storage(EmbeddedStorage):
         pending_max: int = 100_000,
         ring_bytes_max: int = 64 << 20,
         vfs: str | None = None,
+        cipher: Cipher = PLAIN,
     ) -> None:
         super().__init__(
             path,
@@ -49,6 +52,7 @@ class Storage(EmbeddedStorage):
             pending_max=pending_max,
             ring_bytes_max=ring_bytes_max,
             vfs=vfs,
+            cipher=cipher,
         )
         _, rows, documents = self.feed.load()
         self.state, self.documents = list(rows), list(documents)
@@ -94,9 +98,12 @@ async def opened(
     pending_max: int = 100_000,
     ring_bytes_max: int = 64 << 20,
     vfs: str | None = None,
+    cipher: Cipher = PLAIN,
 ) -> AsyncIterator[Storage]:
     """A running log and feed on `path`, closed in the end."""
-    storage = Storage(path, group_ms=group_ms, pending_max=pending_max, ring_bytes_max=ring_bytes_max, vfs=vfs)
+    storage = Storage(
+        path, group_ms=group_ms, pending_max=pending_max, ring_bytes_max=ring_bytes_max, vfs=vfs, cipher=cipher
+    )
     storage.start()
     try:
         yield storage
@@ -142,9 +149,9 @@ def encoded(id: str, *, type: str = "test.happened", at_ms: int = START_MS, data
     return encode_event(event(id, type=type, at_ms=at_ms, data=data))
 
 
-def stored_groups(path: Path) -> list[Group]:
+def stored_groups(path: Path, cipher: Cipher = PLAIN) -> list[Group]:
     """Every commit group in the file."""
-    reader = LogReader(path)
+    reader = LogReader(path, cipher=cipher)
     try:
         found: list[Group] = []
         while more := reader.groups(found[-1].last if found else 0, 1000):
@@ -179,9 +186,9 @@ def feed_bytes(connection: apsw.Connection) -> list[tuple[object, ...]]:
     return [*records, *documents, *sorted(archive), *sorted(read_state(connection))]
 
 
-def read_feed(path: Path) -> list[tuple[object, ...]]:
+def read_feed(path: Path, cipher: Cipher = PLAIN) -> list[tuple[object, ...]]:
     """The same of a file that nobody has open."""
-    connection = connect(path)
+    connection = connect(path, cipher=cipher)
     try:
         return feed_bytes(connection)
     finally:

@@ -12,6 +12,7 @@ from fire22.feed.rows import read_checkpoint, read_documents, read_state
 from fire22.flows.base import Flow
 from fire22.flows.faults import FoldStopped
 from fire22.flows.horizon import CLOCK
+from fire22.log.cipher import read_cipher
 from fire22.log.database import connect, meta
 from fire22.log.rows import read_rows
 from fire22.log.sqlite import LogReader
@@ -71,8 +72,9 @@ def compare_figures(follower: Follower, settings: Settings, *, balances: bool, l
 def _read(follower: Follower, settings: Settings) -> Known | None:
     """The stored figures; None where this version has to make them again, or cannot make anything of them."""
     engine = application.build_engine(settings.relay.open_topics)
-    connection = connect(settings.storage)
-    log = LogReader(settings.storage)
+    cipher = read_cipher(settings.encryption.key_file)
+    connection = connect(settings.storage, cipher=cipher)
+    log = LogReader(settings.storage, cipher=cipher)
     try:
         if meta(connection, "shape") != engine.shape:
             return None

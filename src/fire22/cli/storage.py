@@ -29,9 +29,11 @@ from fire22.flows.replay_check import ReplayReport, check_replay
 from fire22.gateways.http import archive
 from fire22.gateways.turns import at_once
 from fire22.log import maintenance
+from fire22.log.cipher import Cipher, read_cipher
 from fire22.log.database import connect as connect_file
 from fire22.log.database import meta, storage_errors
-from fire22.log.rows import read_rows
+from fire22.log.rekey import outdated
+from fire22.log.rows import check_key, read_rows
 from fire22.process import locked
 from fire22.security.sessions import forget_all
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
@@ -79,9 +81,12 @@ def check(
             with ExitStack() as stack:
                 is_alone = _hold(stack, settings, needed=repair or reconcile)
                 report = (
-                    _check_storage(settings, repair=repair) if is_alone else maintenance.check_beside(settings.storage)
+                    _check_storage(settings, repair=repair)
+                    if is_alone
+                    else maintenance.check_beside(settings.storage, _cipher(settings))
                 )
                 out.print(f"log: ok, {report.events:,} events; feed: ok, {report.records:,} records", highlight=False)
+                _tell_encryption(settings)
                 _tell_stopped(settings)
                 _list_letters(settings)
                 if reconcile and settings.domain.book.path:
@@ -136,10 +141,25 @@ def _tell_stopped(settings: Settings) -> None:
         out.print(line, highlight=False, markup=False)
 
 
+def _cipher(settings: Settings) -> Cipher:
+    return read_cipher(settings.encryption.key_file)
+
+
+def _tell_encryption(settings: Settings) -> None:
+    """Whether the rows can be read with the keys, and how many are not encrypted by the newest."""
+    cipher = _cipher(settings)
+    with storage_errors(), contextlib.closing(connect_file(settings.storage, cipher=cipher)) as connection:
+        check_key(connection)
+        if cipher.is_active:
+            count = outdated(connection)
+            rest = f"{count:,} rows are not encrypted by the newest key; `fire22 rekey` does that" if count else "ok"
+            out.print(f"encryption: {rest}", highlight=False, soft_wrap=True)
+
+
 def _check_storage(settings: Settings, *, repair: bool) -> maintenance.StorageReport:
     """Read the log's file whole; make again from the log what follows from it, where that is damaged and asked for."""
     try:
-        return maintenance.check(settings.storage)
+        return maintenance.check(settings.storage, _cipher(settings))
     except StorageError as error:
         if not repair or error.code is not codes.STORAGE_CORRUPT:
             raise
@@ -150,14 +170,15 @@ def _check_storage(settings: Settings, *, repair: bool) -> maintenance.StorageRe
             settings.storage,
             application.build_engine(_open_topics(settings)),
             lambda done, events: progress.update(task, completed=done, total=events),
+            _cipher(settings),
         )
     out.print(f"repaired; the damaged file is kept as {settings.storage.name}{DAMAGED}", highlight=False)
-    return maintenance.check(settings.storage)
+    return maintenance.check(settings.storage, _cipher(settings))
 
 
 def _list_letters(settings: Settings) -> None:
     """Dead letters are no damage of the file, but no figure has seen them."""
-    connection = apsw.Connection(str(settings.storage), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = connect_file(settings.storage, cipher=_cipher(settings))
     try:
         documents = read_documents(connection, letter.TOPIC)
     finally:
@@ -173,7 +194,7 @@ def _list_letters(settings: Settings) -> None:
 
 
 def _check_replay(settings: Settings) -> None:
-    with maintenance.one_moment(settings.storage) as connection:
+    with maintenance.one_moment(settings.storage, _cipher(settings)) as connection:
         result = _replayed(connection, settings.relay.open_topics)
     out.print(f"replay: {result.events:,} events give the {result.records:,} kept records, byte for byte")
 
@@ -194,7 +215,7 @@ def _replayed(connection: apsw.Connection, configured: tuple[str, ...]) -> Repla
 
 def _open_topics(settings: Settings) -> tuple[str, ...]:
     """Those of the configuration, and those that the last server had."""
-    with storage_errors(), contextlib.closing(connect_file(settings.storage)) as connection:
+    with storage_errors(), contextlib.closing(connect_file(settings.storage, cipher=_cipher(settings))) as connection:
         opened = opened_topics(read_rows(connection))
     return tuple(dict.fromkeys((*settings.relay.open_topics, *(opened[-1] if opened else ()))))
 
@@ -225,7 +246,7 @@ def report(
         if not file.is_file():
             raise SetupError(codes.NOT_FOUND, f"There is no log at {file}.")
         with storage_errors():
-            connection = connect_file(file)
+            connection = connect_file(file, cipher=_cipher(settings))
             try:
                 found = _recomputed(connection, wanted) if anew else Recomputed(0, read_wanted(connection, wanted), [])
                 running = "" if found.documents else _running(connection, wanted.scope, kind, key, settings.folder)
@@ -254,10 +275,11 @@ def _recomputed(connection: apsw.Connection, wanted: Wanted) -> Recomputed:
 
 def _running(connection: apsw.Connection, scope: str, kind: PeriodKind, key: str, data: Path) -> str:
     """A sentence on the period that still runs, where it is the one that was asked for."""
-    body = connection.execute("SELECT body FROM document WHERE topic = 'kpi' LIMIT 1").get  # all know the same periods
-    if not body:
+    bodies = (each.body for each in read_documents(connection, "kpi") if each.body is not None)
+    body = next(bodies, None)  # all know the same periods
+    if body is None:
         return ""
-    now = msgspec.json.decode(body, type=_KeyFigures).periods[kind].key
+    now = msgspec.convert(body, type=_KeyFigures).periods[kind].key
     if not now.startswith(key):
         return ""
     where = f"`fire22 tail kpi --data {data}{'' if scope == ROOT else f' --scope {scope}'}`"

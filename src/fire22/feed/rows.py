@@ -26,6 +26,7 @@ from fire22.feed.base import (
     decode_entries,
     encode_entries,
 )
+from fire22.log.cipher import cipher_of
 from fire22.log.database import meta, query, set_meta, storage_errors
 from fire22.log.file import feed_begins, new_epoch
 from fire22.log.seal import damaged, seal
@@ -60,55 +61,58 @@ def write(
             f"The feed is at message {offset} of event {seq}, "
             f"not at {batch.expected} of {batch.expected_seq} as expected.",
         )
-    if batch.records:
-        connection.executemany(
-            "INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(_feed_rows(connection, batch.records, bodies))
-        )
+    cipher = cipher_of(connection)
+    records = list(_feed_rows(connection, batch.records, bodies))
+    if records:
+        connection.executemany("INSERT INTO feed VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", records)
     for changed in rows:
         _write_state(connection, changed)
     if documents:
         connection.executemany(
             "REPLACE INTO document VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (*of, seal(body, "document", *of), body)
+                (*of, seal(stored, "document", *of), stored)
                 for d, body in zip(batch.documents, documents, strict=True)
                 for of in ((d.topic, d.scope, d.key, d.type, d.offset, d.at_ms),)
+                for stored in (body if body == REMOVED else cipher.close(body, "document", *of),)
             ),
         )
     if batch.archived:
         connection.executemany(
             "REPLACE INTO archive VALUES(?, ?, ?, ?, ?, ?, ?)",
             (
-                (*of, seal(a.body, "archive", *of), a.body)
+                (*of, seal(stored, "archive", *of), stored)
                 for a in batch.archived
                 for of in ((a.topic, a.scope, a.key, a.revision, a.at_ms),)
+                for stored in (cipher.close(a.body, "archive", *of),)
             ),
         )
-    size = int(meta(connection, "feed_bytes") or 0) + sum(map(len, bodies))
+    size = int(meta(connection, "feed_bytes") or 0) + sum(len(row[-1]) for row in records)
     stands = {"seq": batch.seq, "offset": batch.offset, "watermark_ms": batch.watermark_ms, "feed_bytes": size}
     set_meta(connection, **stands, **{_NEWEST + record.topic: record.last for record in batch.records})
 
 
 def _feed_rows(
     connection: apsw.Connection, records: tuple[Record, ...], bodies: list[bytes]
-) -> Iterator[tuple[str | int | bytes, ...]]:
+) -> Iterator[tuple[int, str, int, int, int, int, int, int, int, bytes]]:
     """The rows of a batch's records; each topic has at most one."""
+    cipher = cipher_of(connection)
     for r, body in zip(records, bodies, strict=True):
         prev = int(meta(connection, _NEWEST + r.topic) or 0)
         of = (r.offset, r.topic, r.seq, r.index, r.count, r.at_ms, len(r.entries), prev)
-        yield *of, seal(body, "feed", *of), body
+        stored = cipher.close(body, "feed", *of)
+        yield *of, seal(stored, "feed", *of), stored
 
 
 def _write_state(connection: apsw.Connection, rows: Rows) -> None:
     """Write the changed rows of one table: its part of the seal is the same for all."""
-    table, sealed = rows.table, _sealed_table(rows.table)
+    table, sealed, cipher = rows.table, _sealed_table(rows.table), cipher_of(connection)
+    values = [(key, value) for key, value in rows.changed if value is not None]
+    if cipher.is_active:
+        values = [(key, cipher.close(value, "state", table, key)) for key, value in values]
     connection.executemany(
         "REPLACE INTO state VALUES(?, ?, ?, ?)",
-        (
-            (table, key, crc32(value, crc32(key.encode(), sealed)), value)
-            for key, value in rows.changed
-            if value is not None
-        ),
+        ((table, key, crc32(value, crc32(key.encode(), sealed)), value) for key, value in values),
     )
     gone = [(table, key) for key, value in rows.changed if value is None]
     if gone:
@@ -172,11 +176,16 @@ def read_documents(connection: apsw.Connection, topic: str | None = None) -> lis
     where = "" if topic is None else "WHERE topic = ?"
     select = f"SELECT topic, scope, key, type, offset, at_ms, crc, body FROM document {where}"
     found: list[Document] = []
+    cipher = cipher_of(connection)
     for *of, crc, body in query(connection, select, () if topic is None else (topic,)):
         if seal(body, "document", *of) != crc:
             raise damaged("document", " ".join(of[:3]))
         topic_of, scope, key, type, offset, at_ms = of
-        found.append(Document(topic_of, scope, key, type, offset, at_ms, _document_decoder.decode(body)))
+        found.append(
+            Document(
+                topic_of, scope, key, type, offset, at_ms, _document_decoder.decode(cipher.open(body, "document", *of))
+            )
+        )
     return found
 
 
@@ -186,14 +195,14 @@ def read_state(connection: apsw.Connection) -> Iterator[StateRow]:
     Raises:
         StorageError: `storage_corrupt` names the damaged row.
     """
-    current, sealed = "", _sealed_table("")
+    current, sealed, cipher = "", _sealed_table(""), cipher_of(connection)
     with storage_errors():
         for table, key, crc, value in query(connection, 'SELECT "table", key, crc, value FROM state'):
             if table != current:
                 current, sealed = table, _sealed_table(table)
             if not isinstance(value, bytes) or crc32(value, crc32(key.encode(), sealed)) != crc:
                 raise damaged("state", f"{table} {key}")
-            yield table, key, value
+            yield table, key, cipher.open(value, "state", table, key)
 
 
 class Chained(NamedTuple):
@@ -235,11 +244,14 @@ def read_chain(connection: apsw.Connection, where: str, arguments: tuple[str | i
 
 
 def _read_feed(connection: apsw.Connection, where: str, arguments: tuple[str | int, ...]) -> Iterator[Chained]:
+    cipher = cipher_of(connection)
     for *of, crc, body in query(connection, _SELECT + where, arguments):
         if seal(body, "feed", *of) != crc:
             raise damaged("feed", of[0])
         offset, topic, seq, index, count, at_ms, _, prev = of
-        yield Chained(Record(offset, topic, seq, index, count, at_ms, decode_entries(body)), prev)
+        yield Chained(
+            Record(offset, topic, seq, index, count, at_ms, decode_entries(cipher.open(body, "feed", *of))), prev
+        )
 
 
 def read_archive(
@@ -251,11 +263,12 @@ def read_archive(
         StorageError: `storage_corrupt` names the damaged document.
     """
     select = "SELECT topic, scope, key, revision, at_ms, crc, body FROM archive "
+    cipher = cipher_of(connection)
     for *of, crc, body in query(connection, select + where, arguments):
         if seal(body, "archive", *of) != crc:
             raise damaged("archive", " ".join(map(str, of[:4])))
         topic, scope, key, revision, at_ms = of
-        yield Archived(topic, scope, key, revision, at_ms, body)
+        yield Archived(topic, scope, key, revision, at_ms, cipher.open(body, "archive", *of))
 
 
 def trim(connection: apsw.Connection, before_ms: int, bytes_max: int, records_max: int) -> tuple[int, int | None]:

@@ -27,6 +27,7 @@ from fire22.feed.base import (
     after_all,
 )
 from fire22.feed.ring import Ring
+from fire22.log.cipher import cipher_of
 from fire22.log.database import connect, meta, storage_errors
 from fire22.log.seal import damaged
 from fire22.log.writer import Writer
@@ -64,6 +65,7 @@ class SqliteFeed:
         self._reader: apsw.Connection | None = None
         self.damage: StorageError | None = None  # what reading has met
         self._connection = connection
+        self._cipher = cipher_of(connection)
         self._ring_bytes_max = ring_bytes_max
         self._listeners: list[Callable[[Batch], None]] = []
         self._read_start()
@@ -263,7 +265,7 @@ class SqliteFeed:
         def run() -> Found:
             with storage_errors():
                 if self._reader is None:
-                    self._reader = connect(self._path, vfs=self._vfs)
+                    self._reader = connect(self._path, vfs=self._vfs, cipher=self._cipher)
                 self._reader.execute("BEGIN")  # one state of the file, whatever is written meanwhile
                 try:
                     return ask(self._reader)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import StorageError
+from fire22.log.cipher import PLAIN, Cipher
 from fire22.log.seal import REPAIR, RESTORE, damaged, seal
 
 BUSY_TIMEOUT_MS: Final = 5000
@@ -68,9 +69,16 @@ def create(path: Path, layout: Layout, fill: Callable[[apsw.Connection, Path], N
     sync(path.parent)
 
 
-def connect(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+class Connection(apsw.Connection):
+    """A connection that knows what the bodies of its rows are encrypted with; see `cipher_of`."""
+
+    cipher: Cipher = PLAIN
+
+
+def connect(path: Path, *, vfs: str | None = None, cipher: Cipher = PLAIN) -> Connection:
     """A connection with the settings that every user of the file needs."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    connection = Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    connection.cipher = cipher
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA synchronous=FULL")
     return connection

@@ -15,6 +15,7 @@ from zlib import crc32
 
 import apsw
 
+from fire22.log.cipher import PLAIN, Cipher, cipher_of
 from fire22.log.database import (
     META,
     Layout,
@@ -63,6 +64,7 @@ CREATE TABLE document(
 """
 LOG_TABLES: Final = ("meta", "source", "log")
 FEED_TABLES: Final = ("feed", "document", "state", "archive")
+ENCRYPTED: Final = ("log", *FEED_TABLES)  # whose bodies are encrypted where there is a key
 MIGRATIONS: Final[dict[int, Callable[[apsw.Connection], None]]] = {  # from format n to n + 1
     1: lambda connection: None,  # the archive came; it follows from the log, as does all that the next step makes anew
     2: lambda connection: None,  # the state was kept by flow, then by table
@@ -75,7 +77,7 @@ def layout() -> Layout:
     return Layout(APPLICATION_ID, FORMAT, LOG + FEED, MIGRATIONS)
 
 
-def open_file(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+def open_file(path: Path, *, vfs: str | None = None, cipher: Cipher = PLAIN) -> apsw.Connection:
     """Open the log's file for its one writer; create it where there is none.
 
     Raises:
@@ -85,7 +87,7 @@ def open_file(path: Path, *, vfs: str | None = None) -> apsw.Connection:
         if not path.exists():
             create(path, layout(), _fill, vfs)
         check_size(path)
-        connection = connect(path, vfs=vfs)
+        connection = connect(path, vfs=vfs, cipher=cipher)
         try:
             check_format(connection, path, layout())
             check_content(connection, path)
@@ -166,16 +168,20 @@ def check_content(connection: apsw.Connection, path: Path) -> None:
 
 
 def verify(connection: apsw.Connection, table: str, where: str = "") -> int:
-    """Compare each row of a table with its seal; returns how many there were.
+    """Compare each row of a table with its seal, and decrypt it if there is a key; returns how many there were.
 
     Raises:
-        StorageError: `storage_corrupt`, naming the table and the row.
+        StorageError: `storage_corrupt`, naming the table and the row; `encryption_key_missing`, there is another key.
     """
     key, sealed, body = SEALED[table]
+    cipher = cipher_of(connection)
+    decrypts = cipher.is_active and table in ENCRYPTED
     count = 0
     for *of, crc, content in query(connection, f"SELECT {sealed}, crc, {body} FROM {table} {where}"):
         if seal(content, table, *of) != crc:
             raise damaged(table, " ".join(map(str, of[:key])))
+        if decrypts:
+            cipher.open(content, table, *of)
         count += 1
     return count
 

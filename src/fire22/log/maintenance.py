@@ -30,9 +30,10 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
-from fire22.log.database import check_pages, connect, meta, query, set_meta, storage_errors, sync
+from fire22.log.cipher import PLAIN, Cipher
+from fire22.log.database import Connection, check_pages, connect, meta, query, set_meta, storage_errors, sync
 from fire22.log.file import FEED_TABLES, FORMAT, LOG_TABLES, check_content, new_epoch, open_file, verify
-from fire22.log.rows import read_rows
+from fire22.log.rows import stored_rows
 from fire22.log.seal import RESTORE, damaged
 
 EXTRACT_ROWS: Final = 10_000  # in one transaction
@@ -109,7 +110,7 @@ def _beside(backup: Path, name: str) -> Path:
 
 
 @contextmanager
-def _pinned(log: Path, files: list[Path]) -> Iterator[tuple[dict[Path, apsw.Connection], bool]]:
+def _pinned(log: Path, files: list[Path]) -> Iterator[tuple[dict[Path, Connection], bool]]:
     """A reader of each file, all of one moment; and whether the log's reads nothing but its file.
 
     Of one moment: nothing was committed between the first and the last. Its file alone: the write-ahead log was in it
@@ -240,7 +241,7 @@ def extract(source: Path, target: Path) -> int:
         verify(old, "source")
         new.executemany("INSERT INTO source VALUES(?, ?, ?)", query(old, "SELECT * FROM source"))
         events = 0
-        rows = read_rows(old)
+        rows = stored_rows(old)
         while some := list(islice(rows, EXTRACT_ROWS)):
             with new:
                 new.executemany("INSERT INTO log VALUES(?, ?, ?, ?, ?)", some)
@@ -320,17 +321,17 @@ def _restore_companions(source: Path, target: Path) -> None:
         sync(target.parent)
 
 
-def check(path: Path) -> StorageReport:
+def check(path: Path, cipher: Cipher = PLAIN) -> StorageReport:
     """Read everything: the pages, the seals, the numbers. Nobody else has the file open.
 
     Raises:
         StorageError: `storage_corrupt` names what is damaged.
     """
-    with storage_errors(), closing(open_file(path)) as connection:
+    with storage_errors(), closing(open_file(path, cipher=cipher)) as connection:
         return _check_all(connection)
 
 
-def check_beside(path: Path) -> StorageReport:
+def check_beside(path: Path, cipher: Cipher = PLAIN) -> StorageReport:
     """The same while a server runs on the file: as of one moment, and nothing is written.
 
     Meanwhile SQLite cannot take the write-ahead log back, as in a backup.
@@ -338,7 +339,7 @@ def check_beside(path: Path) -> StorageReport:
     Raises:
         StorageError: `storage_corrupt`; `storage_format`, the server is of another version.
     """
-    with storage_errors(), one_moment(path) as connection:
+    with storage_errors(), one_moment(path, cipher) as connection:
         version = connection.pragma("user_version")
         if version != FORMAT:
             raise StorageError(codes.STORAGE_FORMAT, f"{path.name} has storage format {version}, not {FORMAT}.")
@@ -346,9 +347,9 @@ def check_beside(path: Path) -> StorageReport:
 
 
 @contextmanager
-def one_moment(path: Path) -> Iterator[apsw.Connection]:
+def one_moment(path: Path, cipher: Cipher = PLAIN) -> Iterator[apsw.Connection]:
     """A connection that reads the file as it is now, whatever is written meanwhile."""
-    with closing(connect(path)) as connection:
+    with closing(connect(path, cipher=cipher)) as connection:
         connection.execute("BEGIN; SELECT 1 FROM sqlite_schema")
         try:
             yield connection

@@ -5,14 +5,15 @@ from typing import Any, Final, cast
 
 import apsw
 
+from fire22.log.cipher import Cipher, cipher_of
 from fire22.log.database import query
 from fire22.log.seal import damaged, seal
 
 SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
 
 
-def read_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
-    """The rows of the log after seq `after`, in order: each as it was written, and none missing.
+def stored_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
+    """The rows of the log after seq `after`, in order: each as it is stored, and none missing.
 
     Raises:
         StorageError: `storage_corrupt` names the row that is damaged or missing.
@@ -23,6 +24,27 @@ def read_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int
             raise damaged("log", after + 1)
         after = row[0]
         yield cast("tuple[int, int, str, int, bytes]", row)
+
+
+def read_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
+    """The same, each with the event's JSON.
+
+    Raises:
+        StorageError: `storage_corrupt` names the row that is damaged or missing; `encryption_key_missing`.
+    """
+    open = cipher_of(connection).open
+    for seq, group, id, crc, body in stored_rows(connection, after):
+        yield seq, group, id, crc, open(body, "log", seq, group, id)
+
+
+def check_key(connection: apsw.Connection) -> None:
+    """Whether the newest event can be read with the connection's keys.
+
+    Raises:
+        StorageError: `encryption_key_missing`, `storage_corrupt`.
+    """
+    for seq, group, id, _, body in query(connection, f"{SELECT} ORDER BY seq DESC LIMIT 1"):
+        cipher_of(connection).open(body, "log", seq, group, id)
 
 
 def check_row(row: tuple[Any, ...]) -> None:
@@ -36,6 +58,7 @@ def check_row(row: tuple[Any, ...]) -> None:
         raise damaged("log", seq)
 
 
-def sealed_row(seq: int, group: int, id: str, body: bytes) -> tuple[int, int, str, int, bytes]:
+def sealed_row(cipher: Cipher, seq: int, group: int, id: str, body: bytes) -> tuple[int, int, str, int, bytes]:
     """The row of an event."""
+    body = cipher.close(body, "log", seq, group, id)
     return seq, group, id, seal(body, "log", seq, group, id), body

@@ -18,6 +18,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.event import EncodedEvent, same_content
 from fire22.log.base import Appended, Group, SourcePosition
+from fire22.log.cipher import PLAIN, Cipher, cipher_of
 from fire22.log.database import connect, query, storage_errors
 from fire22.log.file import sealed_source
 from fire22.log.rows import SELECT, check_row, read_rows, sealed_row
@@ -50,7 +51,7 @@ class SqliteLog:
     ) -> None:
         self._writer = writer
         self._loop = loop
-        self._reader = LogReader(path, vfs=vfs)
+        self._reader = LogReader(path, vfs=vfs, cipher=cipher_of(connection))
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         with storage_errors():
             newest = connection.execute("SELECT max(seq) FROM log").get
@@ -148,9 +149,10 @@ class SqliteLog:
         first = self._next
         group = first - len(self._open)
         before = connection.total_changes()
+        cipher = cipher_of(connection)
         connection.executemany(
             "INSERT OR IGNORE INTO log VALUES(?, ?, ?, ?, ?)",
-            (sealed_row(seq, group, event.id, event.body) for seq, event in enumerate(events, start=first)),
+            (sealed_row(cipher, seq, group, event.id, event.body) for seq, event in enumerate(events, start=first)),
         )
         if connection.total_changes() - before == len(events):
             result = [Appended(event.id, seq, False) for seq, event in enumerate(events, start=first)]
@@ -166,6 +168,7 @@ class SqliteLog:
 
     def _insert_new(self, connection: apsw.Connection, events: Sequence[EncodedEvent], group: int) -> list[Appended]:
         """The same for a call that holds repeats: all are looked up before the first is written."""
+        cipher = cipher_of(connection)
         result: list[Appended] = []
         new: dict[str, tuple[int, EncodedEvent]] = {}
         for event in events:
@@ -173,7 +176,9 @@ class SqliteLog:
             if row is not None:
                 check_row(row)
             known = new.get(event.id)
-            body: bytes | None = known[1].body if known else row[4] if row else None
+            body: bytes | None = known[1].body if known else None
+            if row is not None:
+                body = cipher.open(row[4], "log", *row[:3])
             if body is not None and not same_content(body, event.body):
                 raise RequestError(
                     codes.ID_CONFLICT,
@@ -190,7 +195,7 @@ class SqliteLog:
                 new[event.id] = (seq, event)
         connection.executemany(
             "INSERT INTO log VALUES(?, ?, ?, ?, ?)",
-            (sealed_row(seq, group, event.id, event.body) for seq, event in new.values()),
+            (sealed_row(cipher, seq, group, event.id, event.body) for seq, event in new.values()),
         )
         self._next += len(new)
         self._open.extend(event.body for _, event in new.values())
@@ -200,9 +205,10 @@ class SqliteLog:
 class LogReader:
     """Reads groups from the file on a connection of its own, in one thread at a time."""
 
-    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, path: Path, *, vfs: str | None = None, cipher: Cipher = PLAIN) -> None:
         self._path = path
         self._vfs = vfs
+        self._cipher = cipher
         self._connection: apsw.Connection | None = None
 
     def groups(self, after: int, events_max: int) -> list[Group]:
@@ -242,7 +248,7 @@ class LogReader:
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
-            self._connection = connect(self._path, vfs=self._vfs)
+            self._connection = connect(self._path, vfs=self._vfs, cipher=self._cipher)
         return self._connection
 
 

@@ -1,0 +1,35 @@
+"""The command `rekey`, for encryption at rest."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from fire22 import app as application
+from fire22.cli.settings import override
+from fire22.cli.terminal import ConfigOption, err, out, program, told
+from fire22.core import codes
+from fire22.core.errors import SetupError
+from fire22.log.cipher import read_cipher
+from fire22.log.rekey import rekey as encrypt_anew
+from fire22.process import locked
+
+
+@program.command()
+def rekey(
+    config: ConfigOption = None, data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None
+) -> None:
+    """Encrypt by the newest key whatever in the log's file is not; no server may run on it."""
+    with told():
+        settings = override(application.load(config), data, None, None, None, ())
+        if not settings.storage.is_file():
+            raise SetupError(codes.NOT_FOUND, f"There is no log at {settings.storage}.")
+        with locked(settings.folder), Progress(console=err, transient=True) as progress:
+            task = progress.add_task("Encrypting", total=None)
+            count = encrypt_anew(
+                settings.storage,
+                read_cipher(settings.encryption.key_file),
+                lambda done: progress.update(task, completed=done),
+            )
+        out.print(f"Encrypted {count:,} rows by the newest key; earlier backups hold them as they were.")
