@@ -19,7 +19,9 @@ help:
 	@echo "make demo    run an invented book and the server on it  (DATA= HOST= PORT= RATE= SEED=)"
 	@echo "make test    run the tests                              (TESTS='tests/unit/log'  JOBS=0)"
 	@echo "make soak    run those with more seeds and longer histories (TESTS= JOBS=)"
-	@echo "make check   lint, types, documents"
+	@echo "make check   lint, types, documents, dangerous calls, secrets"
+	@echo "make audit-libraries   known faults of the pinned libraries (needs a network)"
+	@echo "make sbom    what the server is made of, as CycloneDX   (build/sbom.json)"
 	@echo "make docs    build the documents                        (build/docs/site/index.html)"
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
 	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
@@ -40,12 +42,40 @@ soak: .venv/dev.stamp
 docs: .venv/docs.stamp
 	@$(BIN)/python -m docs
 
-check: .venv/dev.stamp docs
+check: .venv/dev.stamp docs check-security
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory check-js; \
 	else echo "JavaScript types are not checked: npm is missing (apt-get install -y npm)"; fi
+
+# Dangerous calls, secrets that are about to be committed, and requirements without a hash. Needs no network.
+# Bandit warns of each part of a text that a `nosec` stands behind; its warnings are shown where it fails.
+# Only files with a word that a detector of secrets looks for are given to it, which takes a tenth of the time.
+WORDS := passw|secret|pwd|key_?pass|(api|auth|service|account|db|database|priv|private|client)_?key
+SHAPES := PRIVATE|eyJ|AKIA|gh[pousr]_|://[^/ ]+:[^/ ]+@
+INVENTED := ':!*/vendor/*' ':!tests/vectors' ':!*package-lock.json' ':!requirements' ':!.secrets.baseline'
+
+.PHONY: check-security audit-libraries sbom
+check-security: .venv/dev.stamp
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src 2>/dev/null \
+		|| $(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
+	@git grep -lzIiE '$(WORDS)|$(SHAPES)' -- . $(INVENTED) \
+		| xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	@$(BIN)/python -m pytest --quiet tests/test_requirements.py
+
+# Looks up every pinned library in the advisories of PyPI: needs a network. It fails where one cannot be looked up.
+audit-libraries: .venv/security.stamp
+	@echo "Looking up the pinned libraries in the advisories of PyPI (needs a network) ..."
+	@for file in requirements/*.txt; do \
+		echo "$$file"; $(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$file || exit 1; done
+
+# What the server is made of, as CycloneDX: build/sbom.json.
+sbom: .venv/security.stamp
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-format JSON --output-file build/sbom.json requirements/server.txt
+	@echo build/sbom.json
 
 .PHONY: check-js
 check-js: clients/js/node_modules/.package-lock.json

@@ -18,7 +18,7 @@ import fire22
 from fire22.core import codes
 from fire22.core.errors import SetupError, StorageError
 
-EVERYWHERE: Final = ("", "0.0.0.0", "::")
+EVERYWHERE: Final = ("", "0.0.0.0", "::")  # nosec B104  # names what an operator is warned of
 DESCRIPTORS_MAX: Final = 1 << 20  # where the system has no limit
 
 

@@ -164,7 +164,7 @@ async def test_every_route_and_every_role_has_a_row(server: app.Application) -> 
 
 async def test_nobody_gets_in_where_one_must_be_signed_in(server: app.Application, client: httpx2.AsyncClient) -> None:
     """Without a token, with one that is none, and with one of another server."""
-    other = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhIiwicm9sZSI6ImFkbWluIn0.c2lnbmF0dXJl"
+    other = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"  # pragma: allowlist secret
     for row in server.routes.rows:
         if row.handler is None:
             continue

@@ -17,7 +17,7 @@ from tests.integration.test_http import Answer, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOOP_FACTORY = uvloop.new_event_loop
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

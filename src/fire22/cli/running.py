@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-import subprocess
+import subprocess  # nosec B404  # starts this program alone
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,7 +106,7 @@ def _simulator(book: Path, options: list[str]) -> Iterator[None]:
     """An outside process that writes to the book; it ends with this one, however this one ends."""
     command = [sys.executable, "-m", "fire22.sportsbook.demo.simulator", "--book", str(book), *options]
     # Its own group, so that Ctrl-C in the terminal reaches only the server, which then ends it.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)  # nosec B603  # no shell, and this program's own arguments
     try:
         yield
     finally:

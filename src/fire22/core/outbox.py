@@ -34,9 +34,9 @@ OUTBOX_SQL: Final = (
 )
 NOW_SQL: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"  # known to every SQLite, and cannot fail
 
-LAYOUT_SQL: Final = f"INSERT INTO fire22_changes(at, source, op, n0) VALUES({NOW_SQL}, '', 'layout', ?)"
+LAYOUT_SQL: Final = f"INSERT INTO fire22_changes(at, source, op, n0) VALUES({NOW_SQL}, '', 'layout', ?)"  # nosec B608  # names are quoted, the rest is constant
 # One parameter: the RFC 3339 time before which everything has been written.
-CLOCK_SQL: Final = f"INSERT INTO fire22_changes(at, source, op, n0) VALUES({NOW_SQL}, '', 'clock', ?)"
+CLOCK_SQL: Final = f"INSERT INTO fire22_changes(at, source, op, n0) VALUES({NOW_SQL}, '', 'clock', ?)"  # nosec B608  # names are quoted, the rest is constant
 
 
 class TableNeed(Struct, frozen=True):
@@ -242,7 +242,7 @@ def triggers(tables: Sequence[TableNeed]) -> list[tuple[str, str]]:
                     name,
                     f"CREATE TRIGGER {quoted(name)} AFTER {op.upper()} ON {quoted(need.name)} {when}BEGIN"
                     f" INSERT INTO fire22_changes(at, source, op, {', '.join(places)})"
-                    f" VALUES({NOW_SQL}, {literal(need.name)}, '{op}', {', '.join(copies)}); END",
+                    f" VALUES({NOW_SQL}, {literal(need.name)}, '{op}', {', '.join(copies)}); END",  # nosec B608  # names are quoted, the rest is constant
                 )
             )
     return made

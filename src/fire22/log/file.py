@@ -177,7 +177,7 @@ def verify(connection: apsw.Connection, table: str, where: str = "") -> int:
     cipher = cipher_of(connection)
     decrypts = cipher.is_active and table in ENCRYPTED
     count = 0
-    for *of, crc, content in query(connection, f"SELECT {sealed}, crc, {body} FROM {table} {where}"):
+    for *of, crc, content in query(connection, f"SELECT {sealed}, crc, {body} FROM {table} {where}"):  # nosec B608  # constants of this module
         if seal(content, table, *of) != crc:
             raise damaged(table, " ".join(map(str, of[:key])))
         if decrypts:

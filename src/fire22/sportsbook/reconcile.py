@@ -27,17 +27,17 @@ _OWN: Final = "coalesce(w.currency, :currency) = :currency"
 _CUSTOMER: Final = "CAST(coalesce((SELECT c.code FROM customers c WHERE c.id = {0}), {0}) AS TEXT)"
 _OF_CUSTOMERS: Final = f"""
 SELECT {_CUSTOMER.format("w.customer_id")}, count(*), sum(w.risk_cents), sum(w.to_win_cents)
-FROM wagers w WHERE {_OPEN} AND {_OWN} GROUP BY w.customer_id"""
+FROM wagers w WHERE {_OPEN} AND {_OWN} GROUP BY w.customer_id"""  # nosec B608  # constants, values are bound
 _OF_MARKETS: Final = f"""
 SELECT CAST(market AS TEXT), count(*), sum(risk) FROM (
   SELECT DISTINCT w.id, coalesce(l.market_id, s.market_id) AS market, w.risk_cents AS risk
   FROM wagers w JOIN wager_legs l ON l.wager_id = w.id LEFT JOIN selections s ON s.id = l.selection_id
   WHERE {_OPEN} AND {_OWN})
-WHERE market IS NOT NULL GROUP BY market"""
+WHERE market IS NOT NULL GROUP BY market"""  # nosec B608  # constants, values are bound
 _BALANCES: Final = "SELECT CAST(code AS TEXT), balance_cents FROM customers"
-_FOREIGN_WAGERS: Final = f"SELECT CAST(w.id AS TEXT) FROM wagers w WHERE {_OPEN} AND NOT {_OWN}"
+_FOREIGN_WAGERS: Final = f"SELECT CAST(w.id AS TEXT) FROM wagers w WHERE {_OPEN} AND NOT {_OWN}"  # nosec B608  # constants, values are bound
 _FOREIGN_CUSTOMERS: Final = " UNION ".join(
-    f"SELECT {_CUSTOMER.format(f'w.{id}')} FROM {table} w WHERE w.currency <> :currency"
+    f"SELECT {_CUSTOMER.format(f'w.{id}')} FROM {table} w WHERE w.currency <> :currency"  # nosec B608  # constants, values are bound
     for table, id in (
         ("customers", "id"),
         ("wagers", "customer_id"),
@@ -49,7 +49,7 @@ _WITHOUT_LEGS: Final = f"""
 SELECT CAST(w.id AS TEXT), w.wager_number, w.type FROM wagers w
 WHERE ({_OPEN} OR w.status IN ('requested', 'review'))
   AND NOT EXISTS (SELECT 1 FROM wager_legs l WHERE l.wager_id = w.id)
-ORDER BY w.wager_number"""
+ORDER BY w.wager_number"""  # nosec B608  # constants, values are bound
 WHATS: Final = ("open wagers", "risk of the open wagers", "to-win of the open wagers")
 
 

@@ -14,7 +14,7 @@ from fire22.security.throttle import ADDRESS, USER, Devices, Throttle, prefix_of
 from tests.support.memory_store import MemoryStore
 from tests.support.people import people as made
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
 HERE = Place("192.0.2.1", "Firefox")
 
 

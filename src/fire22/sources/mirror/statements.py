@@ -24,12 +24,12 @@ class Statements:
         is_key = " AND ".join(f"{quoted(name)} IS {named[name]}" for name in keys)
         name = quoted(table.name)
         columns = ", ".join(quoted(each) for each in table.columns)
-        self.select = f"SELECT {columns} FROM {name} WHERE {is_key}"
-        self.delete = f"DELETE FROM {name} WHERE {is_key}"
-        self.clear = f"DELETE FROM {name}"
+        self.select = f"SELECT {columns} FROM {name} WHERE {is_key}"  # nosec B608  # names are quoted, values are bound
+        self.delete = f"DELETE FROM {name} WHERE {is_key}"  # nosec B608  # names are quoted, values are bound
+        self.clear = f"DELETE FROM {name}"  # nosec B608  # names are quoted, values are bound
         self._derived = derived = {each: _named(sql, named) for each, sql in table.derived.items()}
         into = ", ".join(quoted(each) for each in (*table.columns, *derived))
-        self.insert = f"INSERT INTO {name}({into}) VALUES({', '.join((*named.values(), *derived.values()))})"
+        self.insert = f"INSERT INTO {name}({into}) VALUES({', '.join((*named.values(), *derived.values()))})"  # nosec B608  # names are quoted, values are bound
         # Does nothing where there is such a row.
         self.insert_new = f"{self.insert} ON CONFLICT({', '.join(map(quoted, keys))}) DO NOTHING"
         moved = " OR ".join(f"{quoted(each)} IS NOT {named[each]}" for each in table.follows) or "0"
@@ -40,11 +40,11 @@ class Statements:
         self._is_key = is_key
         was = " AND ".join(f"{quoted(each)} IS ?{len(table.columns) + place}" for place, each in enumerate(keys, 1))
         moved_keys = [f"{quoted(each)} = {named[each]}" for each in keys]
-        self.move = f"UPDATE {name} SET {', '.join((*moved_keys, *sets))} WHERE {was}"
+        self.move = f"UPDATE {name} SET {', '.join((*moved_keys, *sets))} WHERE {was}"  # nosec B608  # names are quoted, values are bound
         chosen = ", ".join(quoted(each) for each in keys)
         same = " AND ".join(f"{quoted(each)} IS ?{place}" for place, each in enumerate(keys, 2))
         self.others = [
-            (table.columns.index(each), f"SELECT {chosen} FROM {name} WHERE {quoted(each)} = ?1 AND NOT ({same})")
+            (table.columns.index(each), f"SELECT {chosen} FROM {name} WHERE {quoted(each)} = ?1 AND NOT ({same})")  # nosec B608  # names are quoted, values are bound
             for each in table.unique
         ]
         marks = ", ".join("?" for _ in keys)
@@ -52,7 +52,7 @@ class Statements:
         matched = " AND ".join(f"s.k{place} IS t.{quoted(each)}" for place, each in enumerate(keys))
         self.unseen = (
             f"SELECT {', '.join(f't.{quoted(each)}' for each in keys)} FROM {name} t"
-            f" WHERE NOT EXISTS (SELECT 1 FROM temp.seen s WHERE {matched})"
+            f" WHERE NOT EXISTS (SELECT 1 FROM temp.seen s WHERE {matched})"  # nosec B608  # names are quoted, values are bound
         )
 
     def update(self, kept: Values, row: Values) -> tuple[str, Values]:
@@ -75,7 +75,7 @@ class Statements:
         sets = [f"{quoted(each)} = ?{place + 1}" for each, place in zip(columns, places, strict=True)]
         if not set(columns).isdisjoint(self.table.follows):
             sets += [f"{quoted(each)} = {sql}" for each, sql in self._derived.items()]
-        sql = f"UPDATE {quoted(self.table.name)} SET {', '.join(sets)} WHERE {self._is_key}"
+        sql = f"UPDATE {quoted(self.table.name)} SET {', '.join(sets)} WHERE {self._is_key}"  # nosec B608  # names are quoted, values are bound
         return sql, max(map(int, _PARAMETER.findall(sql)))
 
 

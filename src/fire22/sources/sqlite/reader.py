@@ -201,7 +201,7 @@ class SqliteReader:
 
     def scan(self, table: str, columns: tuple[str, ...]) -> Iterator[Values]:
         """Every row of a table of the book."""
-        sql = f"SELECT {_guarded([quoted(name) for name in columns])} FROM {quoted(table)}"
+        sql = f"SELECT {_guarded([quoted(name) for name in columns])} FROM {quoted(table)}"  # nosec B608  # names are quoted
         with book_errors(self._path):  # it is read while the mirror is written
             for row in cast("Iterator[Values]", self._connection.execute(sql)):
                 yield _decoded(row, self._encoding)

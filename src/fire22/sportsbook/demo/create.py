@@ -30,5 +30,5 @@ def create_demo(
     Raises:
         SetupError: `config_invalid`, there is a file at `path`.
     """
-    opening = catalogue.opening(Random(seed), now_ms, size)
+    opening = catalogue.opening(Random(seed), now_ms, size)  # nosec B311  # the demo repeats itself by its seed
     create_book(path, install=install, clock=clock, rows=catalogue.sports_rows(), opening=opening)

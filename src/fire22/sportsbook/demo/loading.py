@@ -91,7 +91,7 @@ def wagers_of(
         " l.odds_american, l.odds_decimal, s.result, s.void_factor, s.dead_heat"
         " FROM wagers w JOIN wager_legs l ON l.wager_id = w.id JOIN selections s ON s.id = l.selection_id"
         f" WHERE w.status = 'accepted'{'' if id is None else ' AND w.id = ?'}"
-        " ORDER BY w.accepted_at, w.wager_number, l.leg_no",
+        " ORDER BY w.accepted_at, w.wager_number, l.leg_no",  # nosec B608  # constants
         () if id is None else (id,),
     )
     for id_, customer, risk, to_win, free_play, type, terms, market_id, selection, american, odds, *result in rows:

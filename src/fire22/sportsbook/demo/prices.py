@@ -32,7 +32,7 @@ PULL_NOISE: Final = 0.01
 
 def truth(market_id: str, kind: str, outcomes: int) -> list[float]:
     """The true probabilities of a market's outcomes, in their order; they sum to 1."""
-    draw = Random(f"truth:{market_id}")
+    draw = Random(f"truth:{market_id}")  # nosec B311  # the demo repeats itself by its seed
     if outcomes == 2:
         even = kind in ("spread", "total")
         first = min(max(draw.gauss(0.5, 0.025), 0.4), 0.6) if even else draw.uniform(0.28, 0.72)

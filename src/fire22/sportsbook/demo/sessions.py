@@ -127,4 +127,4 @@ class Sessions:
 
     def _activity(self, customer: KnownCustomer) -> float:
         habit = players.HABITS.get(customer.segment, players.HABITS["regular"])
-        return habit.active * min(Random(f"activity:{customer.id}").paretovariate(1.5), 8)
+        return habit.active * min(Random(f"activity:{customer.id}").paretovariate(1.5), 8)  # nosec B311  # the demo repeats itself by its seed

@@ -65,7 +65,7 @@ class Simulation:
         size: Size = SMALL,
         tell: Callable[[Note], None] = lambda _: None,
     ) -> None:
-        rng = Random(seed)
+        rng = Random(seed)  # nosec B311  # the demo repeats itself by its seed
         self._world = world
         self.customers = {each.id: each for each in world.customers}
         self._now_ms = now_ms

@@ -41,7 +41,7 @@ _INDEXES: Final = (
 )
 _CLOCK: Final = tuple(
     f"CREATE TRIGGER fire22_clock_{event} AFTER {event.upper()} ON clock{when} BEGIN"
-    " INSERT INTO fire22_outbox(type, timestamp, data) VALUES('system.clock', NEW.at, '{}'); END"
+    " INSERT INTO fire22_outbox(type, timestamp, data) VALUES('system.clock', NEW.at, '{}'); END"  # nosec B608  # constants
     for event, when in (("insert", ""), ("update", " WHEN NEW.at IS NOT OLD.at"))
 )
 _CLOCK_NOW: Final = "INSERT INTO fire22_outbox(type, timestamp, data) SELECT 'system.clock', at, '{}' FROM clock"
@@ -53,7 +53,7 @@ _PATHS: Final = (
     " UPDATE agents SET path = NEW.path || substr(path, length(OLD.path) + 1)"
     " WHERE substr(path, 1, length(OLD.path) + 1) = OLD.path || '/' AND id <> NEW.id; END",
     "CREATE TRIGGER fire22_levels AFTER UPDATE OF path ON agents BEGIN"
-    f" UPDATE agents SET level = {_LEVEL.format('path')} WHERE level <> {_LEVEL.format('path')}; END",
+    f" UPDATE agents SET level = {_LEVEL.format('path')} WHERE level <> {_LEVEL.format('path')}; END",  # nosec B608  # constants
 )
 
 
@@ -139,7 +139,7 @@ def _derived(name: str, columns: tuple[str, ...]) -> tuple[dict[str, str], tuple
         follows = ("path",) if "path" in columns else ("parent_id", "code")
     elif name == "wagers":
         agent = ":agent_id" if "agent_id" in columns else _AGENT
-        made = {"agent_id": _AGENT, "agent_path": f"coalesce((SELECT path FROM agents WHERE id = {agent}), '/')"}
+        made = {"agent_id": _AGENT, "agent_path": f"coalesce((SELECT path FROM agents WHERE id = {agent}), '/')"}  # nosec B608  # constants
         follows = ("customer_id", *(("agent_id",) if "agent_id" in columns else ()))
     return {each: sql for each, sql in made.items() if each not in columns}, follows
 

@@ -51,9 +51,9 @@ EXPRESSIONS: Final[dict[str, str]] = {
     ),
     "customer": (
         f"'customerId', CAST(@.code AS TEXT), 'agentId', {_AGENT_CODE},"
-        " 'path', coalesce((SELECT path FROM agents WHERE id = @.agent_id), '/')"
+        " 'path', coalesce((SELECT path FROM agents WHERE id = @.agent_id), '/')"  # nosec B608  # constants
     ),
-    "home": f"'agentId', {_AGENT_CODE}, 'path', coalesce((SELECT path FROM agents WHERE id = @.agent_id), '/')",
+    "home": f"'agentId', {_AGENT_CODE}, 'path', coalesce((SELECT path FROM agents WHERE id = @.agent_id), '/')",  # nosec B608  # constants
     "nature": f"'name', @.name, 'segment', @.segment, 'betFactor', {_FACTOR}",
     "profile": (
         f"'name', @.name, 'status', @.status, 'segment', @.segment, 'betFactor', {_FACTOR},"
@@ -76,7 +76,7 @@ EXPRESSIONS: Final[dict[str, str]] = {
         " 'liabilityLimitMinor', max(0, @.liability_limit_cents),"
         " 'selections', json((SELECT json_group_array(json_object('selectionId', CAST(o.id AS TEXT), 'name', o.name,"
         " 'odds', o.odds_decimal)) FROM (SELECT * FROM selections s WHERE s.market_id = @.id AND s.odds_decimal > 1"
-        " ORDER BY s.id) o))))"
+        " ORDER BY s.id) o))))"  # nosec B608  # constants
     ),
     "kind_of": (
         "'eventId', CAST(@.event_id AS TEXT), 'type', @.type, 'period', @.period, 'line', @.line,"
@@ -123,15 +123,15 @@ EXPRESSIONS: Final[dict[str, str]] = {
     ),
     "holding": (
         "(SELECT max(s.revision) FROM settlements s WHERE s.wager_id = @.id"
-        f" AND s.revision > coalesce(({_ROLLED_BACK}), 0))"
+        f" AND s.revision > coalesce(({_ROLLED_BACK}), 0))"  # nosec B608  # constants
     ),
     "returned": (
         "(SELECT s.return_cents FROM settlements s WHERE s.wager_id = @.id"
-        f" AND s.revision > coalesce(({_ROLLED_BACK} AND r.version <= @.version), 0) ORDER BY s.revision DESC LIMIT 1)"
+        f" AND s.revision > coalesce(({_ROLLED_BACK} AND r.version <= @.version), 0) ORDER BY s.revision DESC LIMIT 1)"  # nosec B608  # constants
     ),
     "gone": (
         "coalesce((SELECT strftime('%Y-%m-%dT%H:%M:%fZ', g.at) FROM wager_changes g"
-        f" WHERE g.wager_id = @.id AND g.version = @.version + 1), {_NOW})"
+        f" WHERE g.wager_id = @.id AND g.version = @.version + 1), {_NOW})"  # nosec B608  # constants
     ),
     # Whether an update of a wager makes another one of it: of other terms, of another owner, and so that what it did is
     # taken back and done again. An owner's number is part of whose it is.

@@ -106,12 +106,12 @@ class _Known:
         """Whether there is such a row; of a table that the book lacks nobody knows."""
         if table not in self._tables:
             return True
-        return self._connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (key,)).get is not None
+        return self._connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (key,)).get is not None  # nosec B608  # names are quoted or those of the own schema
 
 
 def _rows(connection: apsw.Connection, reader: TableReader) -> Iterator[Values]:
     columns = ", ".join(quoted(name) for name in reader.places)
-    return cast("Iterator[Values]", connection.execute(f"SELECT {columns} FROM {quoted(reader.table.table)}"))
+    return cast("Iterator[Values]", connection.execute(f"SELECT {columns} FROM {quoted(reader.table.table)}"))  # nosec B608  # names are quoted or those of the own schema
 
 
 def _holds(reader: TableReader, row: Values) -> bool:
@@ -123,7 +123,7 @@ def _holds(reader: TableReader, row: Values) -> bool:
 
 def _look(connection: apsw.Connection, reader: TableReader, known: _Known, counts: _Counts, rows_max: int) -> None:
     table = reader.table.table
-    rows = cast("int", connection.execute(f"SELECT count(*) FROM {quoted(table)}").get)
+    rows = cast("int", connection.execute(f"SELECT count(*) FROM {quoted(table)}").get)  # nosec B608  # names are quoted or those of the own schema
     step = -(-rows // rows_max) or 1
     judges = [_Judge(reader, each, known) for each in reader.readers]
     of_every_row = [each for each in judges if each.of_every_row]
