@@ -189,6 +189,9 @@ def test_commands_in_the_documents_exist(line: str) -> None:
     """What the documents say to type is understood by the program, option by option."""
     name, *arguments = shlex.split(line)[1:]
     command = programs()[name]
+    commands = getattr(command, "commands", None)
+    if commands is not None:  # a group, such as `audit`
+        command = commands[arguments.pop(0)]
     known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
     for argument in arguments:
         if argument.startswith("-"):

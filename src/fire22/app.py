@@ -31,6 +31,7 @@ from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.flows.questions import Questions
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
+from fire22.flows.trail import Trail
 from fire22.gateways.connection import Connections
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
@@ -51,6 +52,7 @@ from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
 from fire22.security.access import Access
 from fire22.security.audit import Audit
+from fire22.security.heads import Heads
 from fire22.security.keychain import Keychain
 from fire22.security.machines import Machines
 from fire22.security.people import People
@@ -120,7 +122,7 @@ def build_engine(open_topics: tuple[str, ...]) -> Engine:
     """
 
     def flows() -> tuple[Flow, ...]:
-        return (*domain.flows(), Relay(open_topics))
+        return (*domain.flows(), Trail(), Relay(open_topics))
 
     made = flows()
     for topic in (letter.TOPIC, *(topic.name for flow in made[:-1] for topic in flow.topics)):
@@ -230,6 +232,7 @@ class Application:
         )
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
         self.audit = Audit(self.log.append, self._loop, now_ms=now_ms)
+        self.heads = Heads(config.folder, self._audited, self.log.append, now_ms=now_ms)
         self.service = self._service(access)
         self.connections = Connections(self.service, tasks)
         self.people.sessions.held = self.connections.sessions
@@ -256,7 +259,7 @@ class Application:
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
         stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
         stages += [watch(self.store, self._loads), self.machines.run(), self.revocation.run()]
-        stages += [self.people.sessions.run()]
+        stages += [self.people.sessions.run(), self.heads.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -370,6 +373,12 @@ class Application:
             if not error.temporary:  # a lock goes away; the source waits for that
                 raise
         return source
+
+    def _audited(self) -> tuple[int, bytes, bytes]:
+        """How many audit entries are folded, the root of their tree, and the end of their chain."""
+        (trail,) = (flow for flow in self.engine.flows if isinstance(flow, Trail))
+        frontier = trail.frontier
+        return frontier.size, frontier.root, frontier.chain
 
     def _document(self, topic: str, scope: str, key: str) -> Mapping[str, Json] | None:
         """A document as clients see it now."""

@@ -1,11 +1,23 @@
 """Tests for what a running server brings into its audit trail."""
 
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
 
 from fire22 import app
 from fire22.core.audit import AUDITED, Audited, decode_audited
+from fire22.core.errors import StorageError
 from fire22.core.event import decode_event
 from fire22.core.message import Json
+from fire22.flows import audit_check
+from fire22.flows.trail import key_of
+from fire22.log.rows import read_rows, sealed_row
+from fire22.log.seal import seal
+from fire22.security.heads import is_signed, load_signing_key, public_key, signed_head
 from tests.integration.inside import make_book, make_config, sign, talking, until
 from tests.integration.test_http import request
 
@@ -64,4 +76,108 @@ async def test_a_bad_token_is_in_the_trail(tmp_path: Path) -> None:
         "token_invalid",
         "127.0.0.1",
         "",
+    )
+
+
+Rows = list[tuple[str, bytes]]
+
+
+async def audited(folder: Path, count: int) -> Path:
+    """The file of a server that has noted so much, with a signed head."""
+    async with app.running(make_config(folder)) as server:
+        for number in range(count):
+            server.audit.note("user.changed", target=f"user {number}", after={"limit": None, "number": number})
+        await server.audit.durable()
+        await until(lambda: server.engine.checkpoint.seq >= server.log.last_seq and server.shows_all)
+        await server.heads.sign()
+        return server.config.storage
+
+
+def verify(file: Path, key: str | None = None) -> None:
+    """As `fire22 audit verify` does it."""
+    with closing(apsw.Connection(str(file))) as connection:
+        audit_check.check(connection, audit_check.read(connection), is_signed=is_signed, key=key)
+
+
+def tamper(file: Path, change: Callable[[Rows], None]) -> None:
+    """Write the log anew, otherwise, with seals that fit."""
+    with closing(apsw.Connection(str(file))) as connection:
+        rows = [(id, body) for _, _, id, _, body in read_rows(connection)]
+        change(rows)
+        connection.execute("DELETE FROM log")
+        connection.executemany(
+            "INSERT INTO log VALUES(?, ?, ?, ?, ?)",
+            (sealed_row(seq, seq, id, body) for seq, (id, body) in enumerate(rows, 1)),
+        )
+
+
+def place(rows: Rows, number: int) -> int:
+    """Where an entry is."""
+    return [index for index, (_, body) in enumerate(rows) if b'"system.audited"' in body][number - 1]
+
+
+def flipped(rows: Rows) -> None:
+    """Somebody changes what an entry says."""
+    at = place(rows, 5)
+    rows[at] = rows[at][0], rows[at][1].replace(b"user 4", b"user 9")
+
+
+def dropped(rows: Rows) -> None:
+    """Somebody removes an entry."""
+    del rows[place(rows, 5)]
+
+
+def reordered(rows: Rows) -> None:
+    """Somebody exchanges two."""
+    one, other = place(rows, 5), place(rows, 8)
+    rows[one], rows[other] = rows[other], rows[one]
+
+
+def inserted(rows: Rows) -> None:
+    """Somebody adds one."""
+    id, body = rows[place(rows, 9)]
+    rows.insert(place(rows, 5), (f"{id}x", body.replace(id.encode(), id.encode() + b"x")))
+
+
+@pytest.mark.parametrize("change", [flipped, dropped, reordered, inserted])
+async def test_what_is_changed_in_the_log_is_found(tmp_path: Path, change: Callable[[Rows], None]) -> None:
+    """Whoever changes, removes, reorders or adds an entry is found, by the number of the first that does not fit."""
+    file = await audited(tmp_path / "data", 12)
+    verify(file, public_key(tmp_path / "data"))
+    tamper(file, change)
+    with pytest.raises(StorageError, match="Audit entry 5 "):
+        verify(file)
+
+
+async def test_what_is_changed_together_with_its_documents_is_found_by_a_head(tmp_path: Path) -> None:
+    """Who makes the documents anew as well cannot sign: the entries under the head do not fit it."""
+    file = await audited(tmp_path / "data", 12)
+    tamper(file, flipped)
+    with closing(apsw.Connection(str(file))) as connection:
+        for entry in audit_check.read(connection).entries:
+            hashes = {"hash": entry.hash.hex(), "chain": entry.chain.hex()}
+            archived(connection, entry.number, msgspec.json.encode(hashes))
+    with pytest.raises(StorageError, match="An audit entry from 1 to 12 is not what it was"):
+        verify(file)
+
+
+async def test_a_head_by_another_key_is_found(tmp_path: Path) -> None:
+    """Who signs with a key of their own is found by whoever knows the trail's."""
+    file = await audited(tmp_path / "data", 3)
+    with closing(apsw.Connection(str(file))) as connection:
+        found = audit_check.read(connection)
+        kept = signed_head(load_signing_key(tmp_path), 3, found.tree.root(), found.entries[-1].chain)
+        audit_check.check(connection, found, is_signed=is_signed, kept=kept)
+        with pytest.raises(StorageError, match="the head that was kept"):
+            audit_check.check(connection, found, is_signed=is_signed, key=public_key(tmp_path / "data"), kept=kept)
+    assert (tmp_path / "data" / "audit.key").stat().st_mode & 0o777 == 0o600
+
+
+def archived(connection: apsw.Connection, number: int, body: bytes) -> None:
+    """Put a document in the place of an entry's, with a seal that fits."""
+    key, scope = key_of(number), "/"
+    at_ms = connection.execute("SELECT at_ms FROM archive WHERE topic = 'audit' AND key = ?", (key,)).get
+    crc = seal(body, "archive", "audit", scope, key, 1, at_ms)
+    connection.execute(
+        "UPDATE archive SET crc = ?, body = ? WHERE topic = 'audit' AND scope = ? AND key = ?", (crc, body, scope, key)
     )

@@ -9,9 +9,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from fire22.core.event import Event
 from fire22.core.scope import ROOT
 
+TOPIC: Final = "audit"
 AUDITED: Final = "system.audited"
+HEAD: Final = "system.audit_head"
 OK: Final = "ok"
 
 Count = Annotated[int, Meta(gt=0)]
@@ -51,6 +54,24 @@ class Audited(Struct, frozen=True, rename="camel", omit_defaults=True):
     count: Count = 1
 
 
+class Head(Struct, frozen=True):
+    """All entries so far in one hash, with a signature; the `data` of `system.audit_head`.
+
+    Args:
+        size: how many entries there are.
+        root: of their Merkle tree (RFC 9162); hexadecimal, as are all hashes here.
+        chain: of the last entry.
+        key: the public key, Ed25519.
+        signature: of `head_bytes`.
+    """
+
+    size: Annotated[int, Meta(ge=0)]
+    root: str
+    chain: str
+    key: str
+    signature: str = ""
+
+
 _decode: Final = msgspec.json.Decoder(Audited).decode
 
 
@@ -61,3 +82,13 @@ def decode_audited(data: bytes | Raw) -> Audited:
         msgspec.MsgspecError: it is none; names the field.
     """
     return _decode(data)
+
+
+def entry_bytes(event: Event) -> bytes:
+    """What is hashed of an entry: the id and the time of its event, and its data as they are in the log."""
+    return b"%b\n%d\n%b" % (event.id.encode(), event.at_ms, bytes(event.data))
+
+
+def head_bytes(head: Head) -> bytes:
+    """What is signed of a head."""
+    return f"fire22 audit head 1\n{head.size}\n{head.root}\n{head.chain}\n".encode()

@@ -5,5 +5,5 @@ In reading order: `principal.py` (who asks), `tokens.py` (signs and checks token
 they come from), `keychain.py` (all of that together), `machines.py` (tokens with a name and a purpose), `revocation.py`
 (rights that end before their time), `passwords.py`, `throttle.py` (slows guessing down), `users.py`, `sessions.py`,
 `people.py` (signs people in), `access.py` (maps a request to a scope), `permissions.py` (the table of roles, as an
-operator changes it), `audit.py` (notes who did what).
+operator changes it), `audit.py` (notes who did what), `heads.py` (signs how many notes there are and their hash).
 """

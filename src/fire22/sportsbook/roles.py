@@ -16,6 +16,7 @@ _EARNS: Final = frozenset({"commission"})
 _EXPOSURE: Final = frozenset({"exposure"})  # what the book may lose is for who runs it and its sub-trees
 _ALERTS: Final = frozenset({"alerts"})
 _LETTERS: Final = frozenset({"dead_letters"})
+_AUDIT: Final = frozenset({"audit"})  # who did what
 
 PLACING: Final = ("wager.place",)
 FREE_PLAY: Final = "wager.place_free"  # what it takes, beside `wager.place`, to let a customer bet the house's money
@@ -70,7 +71,7 @@ def roles(open_topics: tuple[str, ...]) -> dict[str, Role]:
         ),
         "service": Role(None, publish=True, address=True, operate=True, kind="machine", commands=_grants(_HOUSE)),
         "risk": Role(sees | _LETTERS, operate=True, commands=_grants(_RISK, _DECIDES) | _APPROVES),
-        "auditor": Role(sees | _LETTERS | _EARNS),
+        "auditor": Role(sees | _LETTERS | _EARNS | _AUDIT),
         "master": Role(sees | _EARNS, kind="agent", commands=_MASTER),
         "agent": Role(sees | _EARNS, kind="agent", commands=_AGENT),
         "customer": Role(watches, kind="customer", commands=_grants((*PLACING, *ASKING))),
