@@ -53,6 +53,7 @@ SEES: Final[dict[str, frozenset[str]]] = {
     "commission": HOUSE | {"auditor", "master", "agent"},
     **dict.fromkeys(("exposure", "alerts"), _RUNS),
     "dead_letters": HOUSE | {"risk", "auditor"},
+    "audit": HOUSE | {"auditor"},
 }
 
 
