@@ -15,6 +15,7 @@ from fire22.core.event import decode_event
 from fire22.core.message import Json
 from fire22.flows import audit_check
 from fire22.flows.trail import key_of
+from fire22.log.cipher import PLAIN
 from fire22.log.rows import read_rows, sealed_row
 from fire22.log.seal import seal
 from fire22.security.heads import is_signed, load_signing_key, public_key, signed_head
@@ -107,7 +108,7 @@ def tamper(file: Path, change: Callable[[Rows], None]) -> None:
         connection.execute("DELETE FROM log")
         connection.executemany(
             "INSERT INTO log VALUES(?, ?, ?, ?, ?)",
-            (sealed_row(seq, seq, id, body) for seq, (id, body) in enumerate(rows, 1)),
+            (sealed_row(PLAIN, seq, seq, id, body) for seq, (id, body) in enumerate(rows, 1)),
         )
 
 

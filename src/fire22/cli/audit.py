@@ -11,15 +11,20 @@ import apsw
 import msgspec
 import typer
 
-from fire22.cli.terminal import DataOption, out, program, told
+from fire22 import app as application
+from fire22.cli.settings import override
+from fire22.cli.terminal import ConfigOption, out, program, told
 from fire22.core import codes
 from fire22.core.audit import Audited, Head
 from fire22.core.errors import SetupError
 from fire22.core.times import to_text
 from fire22.flows import audit_check
 from fire22.flows.audit_check import Entry, Read
+from fire22.log.cipher import read_cipher
 from fire22.log.maintenance import one_moment
 from fire22.security.heads import is_signed, public_key
+
+DataOption = Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")]
 
 audit = typer.Typer(no_args_is_help=True, help="Verify and export the audit trail of a data folder.")
 program.add_typer(audit, name="audit")
@@ -28,32 +33,37 @@ _encode = msgspec.json.Encoder().encode
 
 @audit.command()
 def verify(
-    data: DataOption,
+    config: ConfigOption = None,
+    data: DataOption = None,
     head: Annotated[Path | None, typer.Option(help="A head that `audit head` printed before, kept elsewhere.")] = None,
     key: Annotated[
         str | None, typer.Option(help="The public key (hexadecimal) of the trail; by default that of the folder.")
     ] = None,
 ) -> None:
     """Recompute the audit trail from the log, and compare it with its documents and signed heads."""
-    with told(), _trail(data) as (connection, found):
+    with told(), _trail(config, data) as (connection, found, folder):
         kept = None if head is None else _read_head(head)
-        audit_check.check(connection, found, is_signed=is_signed, key=key or public_key(data), kept=kept)
+        audit_check.check(connection, found, is_signed=is_signed, key=key or public_key(folder), kept=kept)
         signed = max((each.size for _, each in found.heads), default=0)
         line = f"audit: ok, {len(found.entries):,} entries, {signed:,} of them under {len(found.heads):,} signed heads"
         out.print(line, highlight=False)
 
 
 @audit.command()
-def head(data: DataOption) -> None:
+def head(config: ConfigOption = None, data: DataOption = None) -> None:
     """Print the newest signed head, to be kept elsewhere."""
-    with told(), _trail(data) as (_, found):
+    with told(), _trail(config, data) as (_, found, _):
         print(_encode(_newest(found)).decode())
 
 
 @audit.command()
-def proof(data: DataOption, number: Annotated[int, typer.Argument(min=1, help="Of the entry.")]) -> None:
+def proof(
+    number: Annotated[int, typer.Argument(min=1, help="Of the entry.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
     """Print an entry with the proof that the newest signed head includes it (RFC 9162)."""
-    with told(), _trail(data) as (_, found):
+    with told(), _trail(config, data) as (_, found, _):
         newest = _newest(found)
         if number > newest.size:
             raise SetupError(codes.NOT_FOUND, f"The newest signed head is of {newest.size} entries.")
@@ -62,11 +72,12 @@ def proof(data: DataOption, number: Annotated[int, typer.Argument(min=1, help="O
 
 @audit.command()
 def export(
-    data: DataOption,
+    config: ConfigOption = None,
+    data: DataOption = None,
     format: Annotated[str, typer.Option(help="json (a line for each entry, with its proof) or csv.")] = "json",
 ) -> None:
     """Print every entry; with proofs for those that a signed head includes."""
-    with told(), _trail(data) as (_, found):
+    with told(), _trail(config, data) as (_, found, _):
         if format not in ("json", "csv"):
             raise SetupError(codes.CONFIG_INVALID, f"--format is json or csv, not {format}.")
         newest = _newest(found) if found.heads else None
@@ -84,12 +95,12 @@ def export(
 
 
 @contextmanager
-def _trail(data: Path) -> Iterator[tuple[apsw.Connection, Read]]:
-    file = data / "flows.db"
-    if not file.is_file():
-        raise SetupError(codes.NOT_FOUND, f"There is no log at {file}.")
-    with one_moment(file) as connection:
-        yield connection, audit_check.read(connection)
+def _trail(config: Path | None, data: Path | None) -> Iterator[tuple[apsw.Connection, Read, Path]]:
+    settings = override(application.load(config), data, None, None, None, ())
+    if not settings.storage.is_file():
+        raise SetupError(codes.NOT_FOUND, f"There is no log at {settings.storage}.")
+    with one_moment(settings.storage, read_cipher(settings.encryption.key_file)) as connection:
+        yield connection, audit_check.read(connection), settings.folder
 
 
 def _newest(found: Read) -> Head:
