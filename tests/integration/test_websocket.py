@@ -23,11 +23,13 @@ from fire22.core.frames import (
     Close,
     Incoming,
     Opcode,
+    Pong,
     ServerFrameParser,
     Text,
     close_frame,
     frame_head,
     masked,
+    ping_frame,
     text_frame,
 )
 from fire22.core.message import Json, Message, decode_json
@@ -778,3 +780,16 @@ async def test_who_has_not_signed_in_makes_no_work(server: app.Application, size
         peer.send(masked(close_frame(1000, ""), b"abcd"))
         ended = next(frame for frame in await peer.rest() if isinstance(frame, Close))
         assert ended.code == code
+
+
+async def test_a_flood_of_tiny_frames(tmp_path: Path) -> None:
+    """Who sends 20,000 pings and fragments at once gets each answer, in turns; another user is answered long before."""
+    async with own(tmp_path) as server, raw(server) as peer, talking(server) as good:
+        token = server.tokens.sign(subject="greedy", role="admin", scope="/", ttl_s=600, now_ms=app.now_ms())
+        await peer.open(server, token=token)
+        fragment = masked(frame_head(Opcode.CONTINUATION, 0, final=False), b"abcd")
+        start = masked(frame_head(Opcode.TEXT, 0, final=False), b"abcd")
+        peer.send(start + (masked(ping_frame(b"!"), b"abcd") + fragment) * 10_000 + masked(close_frame(), b"abcd"))
+        await good.ask("ping")
+        answered = await peer.rest()
+        assert len([frame for frame in answered if isinstance(frame, Pong)]) == 10_000

@@ -38,6 +38,7 @@ class BareConnection(Connection):
 
     Attributes:
         ended_by: why the server has ended it.
+        is_heard: whether the server reads what its peer sends.
     """
 
     transport = "bare"
@@ -46,6 +47,7 @@ class BareConnection(Connection):
         super().__init__()
         self.codec = TEXTS
         self.ended_by: Fire22Error | None = None
+        self.is_heard = True
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         self._is_ending = False
@@ -81,6 +83,7 @@ class BareConnection(Connection):
 
     def hear(self, *, on: bool) -> None:
         """The peer calls `perform`, which keeps what has to wait."""
+        self.is_heard = on
 
     def close(self, error: Fire22Error) -> None:
         """See Connection."""

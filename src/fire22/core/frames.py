@@ -175,7 +175,11 @@ class FrameParser:
         self._message_bytes_max = message_bytes_max
 
     def receive(self, data: bytes) -> Iterator[Incoming]:
-        """Read the next chunk; iterate to the end, since the chunk is read while you do.
+        """Read the next chunk; iterate to the end, since the chunk is read while you do. Raises as `pieces`."""
+        return (incoming for incoming in self.pieces(data) if incoming is not None)
+
+    def pieces(self, data: bytes) -> Iterator[Incoming | None]:
+        """Read the next chunk frame by frame, to the end: None for each frame that completes no message.
 
         What came whole before a violation in the same chunk is yielded first, and then the violation is raised. After
         a violation or the peer's close frame everything further is ignored.
@@ -196,8 +200,7 @@ class FrameParser:
             except FrameError:
                 self._close()
                 raise
-            if incoming is not None:
-                yield incoming
+            yield incoming
 
     def _close(self) -> None:
         self._closed = True

@@ -7,8 +7,9 @@ connections by using several.
 
 Commands are performed one after the other, in the turns of their user (`turns.py`), and charged to it (`rates.py`).
 The next one waits while a page is read, while a flush is under way, and while the peer does not take its answers.
-Nothing is read from a peer whose commands wait or that takes nothing (`hear`), so what one connection can make the
-server hold is one chunk of commands and one answer more than `outbox_bytes_max`.
+What has come is read in those turns too, command by command: a chunk of many small ones holds nobody up. Nothing more
+is taken from a peer whose commands wait or that takes nothing (`hear`), so what one connection can make the server hold
+is one chunk of input, one command, and one answer more than `outbox_bytes_max`.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ from fire22.security.tokens import KeyUnknown
 
 Kind = TypeVar("Kind", bound="Connection")
 COMMAND_UNITS: Final = 1.0  # what a command costs before it is known what it reads
+PIECE_UNITS: Final = 0.05  # what a piece of input costs that is no command: a ping, a part of a message
 NOBODY: Final = Payer()
 SLICE_S: Final = 0.002  # a sweep holds the loop no longer than this and one connection more
 
@@ -146,7 +148,7 @@ class Connection(Caller, Worker):
         transport: what carries it, as the metrics name it.
     """
 
-    __slots__ = ("_address", "_peer", "_performing", "_taken", "_waiting", "codec", "principal")
+    __slots__ = ("_address", "_next", "_peer", "_performing", "_taken", "_waiting", "codec", "principal")
 
     shared: ClassVar[Connections]
     transport: ClassVar[str]
@@ -157,7 +159,8 @@ class Connection(Caller, Worker):
         self.principal: Principal | None = None
         self._address = ""  # where connections are counted by it
         self._peer = ""  # the address that the audit trail names
-        self._waiting: deque[Command] | None = None
+        self._waiting: deque[Iterator[Command | None]] | None = None  # input, as it is read
+        self._next: Command | None = None  # was read, and is held up
         self._performing = False  # until it is known who asks
         self._is_heard = True
         self._is_ready = False  # its turn will come
@@ -221,12 +224,21 @@ class Connection(Caller, Worker):
             shared.service.hub.identify(self)
 
     def perform(self, command: Command) -> None:
-        """Perform a command, after those that wait."""
+        """Perform a command, after what waits."""
+        self.read(iter((command,)))
+
+    def read(self, commands: Iterator[Command | None]) -> None:
+        """Perform the commands of what the peer has sent, after what waits.
+
+        Args:
+            commands: reads on with each step, in the user's turns; None is a piece that is no command, and has been
+                dealt with.
+        """
         if self._waiting is None:
-            self._waiting = deque((command,))
+            self._waiting = deque((commands,))
             self._go_on()
         else:
-            self._waiting.append(command)
+            self._waiting.append(commands)
 
     def pause(self) -> None:
         """The peer takes less than it is sent: the hub makes it catch up at its own pace, and we hear it no more."""
@@ -244,6 +256,7 @@ class Connection(Caller, Worker):
     def leave(self) -> None:
         """The connection is gone: forget it."""
         shared = self.shared
+        self._waiting = self._next = None
         shared.unauthenticated.remove(self)
         shared.service.rates.forget(self._payer)
         if self in shared.open:
@@ -335,7 +348,7 @@ class Connection(Caller, Worker):
         while self._can_go_on:
             if not self._perform_next():
                 break
-            if not self._waiting and self._progress is None:
+            if not self._waiting and self._next is None and self._progress is None:
                 self._waiting = None
             elif clock() >= until_s and self._can_go_on:
                 return True
@@ -345,19 +358,42 @@ class Connection(Caller, Worker):
 
     def _perform_next(self) -> bool:
         """Perform the next command, or the next piece of one; False while a flush holds it up."""
-        waiting, hub = self._waiting, self.shared.service.hub
+        hub = self.shared.service.hub
         if self._progress is not None:
             self._advance(self._progress)
-        elif waiting:
-            if hub.flushing and isinstance(waiting[0], Subscribe | Unsubscribe):
-                hub.between_flushes(self._go_on)
-                return False
-            command = waiting.popleft()
-            work = self._begin(command)
-            if work is not None:
-                self._performed_id = command.id
-                self._progress = Progress(self.shared.service.turns.reads, self._user, work, self._go_on)
+            return True
+        command = self._next if self._next is not None else self._read_next()
+        self._next = None
+        if command is None:
+            return True
+        if hub.flushing and isinstance(command, Subscribe | Unsubscribe):
+            self._next = command
+            hub.between_flushes(self._go_on)
+            return False
+        work = self._begin(command)
+        if work is not None:
+            self._performed_id = command.id
+            self._progress = Progress(self.shared.service.turns.reads, self._user, work, self._go_on)
         return True
+
+    def _read_next(self) -> Command | None:
+        """Read the next piece of what has come; None where that is no command."""
+        waiting = self._waiting
+        if not waiting:
+            return None
+        try:
+            command = next(waiting[0])
+        except StopIteration:
+            waiting.popleft()
+            return None
+        except Exception as error:  # it costs its sender the connection, and nobody else
+            get_logger().error("input could not be read", exc_info=error)
+            waiting.clear()
+            self.fail(RequestError(codes.INTERNAL, codes.INTERNAL.meaning))
+            return None
+        if command is None:
+            self.shared.service.settle(self._payer, PIECE_UNITS)
+        return command
 
     def _advance(self, progress: Progress[float]) -> None:
         """One piece of the command under way; if it fails, its sender is told, and nobody else notices."""
@@ -384,6 +420,14 @@ class Connection(Caller, Worker):
         """A command that went on by itself is done: the next one may begin."""
         self._performing = False
         self._go_on()
+
+    def refuse_input(self, error: RequestError, id: int | None) -> None:
+        """Say what is wrong with input that is no command; it costs what a command costs."""
+        try:
+            self.shared.service.charge(self._payer, COMMAND_UNITS)
+        except RequestError as limited:
+            error = limited
+        self.answer_error(error, id)
 
     def _begin(self, command: Command) -> Work[float] | None:
         """Perform a command, or begin it: the rest of it is returned."""

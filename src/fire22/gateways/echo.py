@@ -5,6 +5,7 @@ It has no token, no subprotocol and no rate limit, and takes messages of up to 1
 
 from typing import Any, ClassVar, Final
 
+from fire22.core.command import Command
 from fire22.core.deflate import deflate
 from fire22.core.frames import DeflateFrameParser, FrameParser, Opcode, binary_frame, deflated_frame, text_frame
 from fire22.gateways import handshake
@@ -39,13 +40,13 @@ class EchoWebSocket(WebSocket):
     def _has_said_enough(self) -> bool:
         return not self._echoes and super()._has_said_enough()
 
-    def _receive_message(self, payload: str | bytes) -> None:
+    def _receive_message(self, payload: str | bytes) -> Command | None:
         if not self._echoes:
-            super()._receive_message(payload)
-            return
+            return super()._receive_message(payload)
         opcode = Opcode.TEXT if isinstance(payload, str) else Opcode.BINARY
         data = payload.encode() if isinstance(payload, str) else payload
         if self._window_bits:
             self.write(deflated_frame(opcode, deflate(data, self._window_bits)))
         else:
             self.write(text_frame(data) if opcode is Opcode.TEXT else binary_frame(data))
+        return None

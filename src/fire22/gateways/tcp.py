@@ -37,7 +37,7 @@ class TcpConnection(asyncio.Protocol, Connection):
 
     @abstractmethod
     def receive(self, data: bytes) -> None:
-        """What the peer has sent; answers that are written meanwhile go out in one call."""
+        """What the peer has sent: handed to `Connection.read`, which reads it in the user's turns."""
 
     # What the transport calls.
 
@@ -47,11 +47,7 @@ class TcpConnection(asyncio.Protocol, Connection):
 
     def data_received(self, data: bytes) -> None:
         """See `receive`."""
-        self._gathered = []
-        try:
-            self.receive(data)
-        finally:
-            self._let_go()
+        self.receive(data)
 
     def eof_received(self) -> bool:
         """The peer will send no more: end."""
@@ -75,6 +71,14 @@ class TcpConnection(asyncio.Protocol, Connection):
     def shutdown(self) -> None:
         """uvicorn's request to end."""
         self.restart(retry_after_s=1)
+
+    def step(self, until_s: float) -> bool:
+        """See Worker; what is answered meanwhile goes out in few calls."""
+        self._gathered = []
+        try:
+            return super().step(until_s)
+        finally:
+            self._let_go()
 
     # What is written.
 
@@ -118,7 +122,7 @@ class TcpConnection(asyncio.Protocol, Connection):
         return slow
 
     def _let_go(self) -> None:
-        """Write what was gathered while one piece of input was dealt with: answers to many commands in one call."""
+        """Write what was gathered in one turn: answers to many commands in one call."""
         gathered, self._gathered = self._gathered, None
         if gathered:
             self.write(b"".join(gathered))

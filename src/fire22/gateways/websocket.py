@@ -5,12 +5,13 @@ out of the way from then on. The object is also the hub's Subscriber, so an idle
 and its transport, and nothing else.
 """
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from fire22.core import codes
 from fire22.core.codes import Close as CloseCode
-from fire22.core.command import CommandError, parse_binary_command, parse_command
+from fire22.core.command import Command, CommandError, parse_binary_command, parse_command
 from fire22.core.deflate import WINDOW_BITS_MAX
 from fire22.core.errors import AuthError, Fire22Error, RequestError
 from fire22.core.frames import (
@@ -126,17 +127,23 @@ class WebSocket(TcpConnection):
         """The request first, then frames."""
         if self._parser is None:
             self._open(data)
-            return
+        else:
+            self.read(self._commands(self._parser, data))
+
+    def _commands(self, parser: FrameParser, data: bytes) -> Iterator[Command | None]:
+        """The commands of a chunk; None for each frame that is none."""
         try:
-            for incoming in self._parser.receive(data):
+            for incoming in parser.pieces(data):
                 if self.is_ending or (self.principal is None and self._has_said_enough()):
                     return
                 if isinstance(incoming, Text | Binary):
-                    self._receive_message(incoming.payload)
-                elif isinstance(incoming, Ping):
+                    yield self._receive_message(incoming.payload)
+                    continue
+                if isinstance(incoming, Ping):
                     self.write(pong_frame(incoming.payload))
                 elif isinstance(incoming, Close):
                     self._answer_close(incoming)
+                yield None
         except FrameError as error:
             self.shared.service.count(error)
             self._end(error.close_code, error.message)
@@ -151,13 +158,13 @@ class WebSocket(TcpConnection):
         self.silence()
         return True
 
-    def _receive_message(self, payload: str | bytes) -> None:
+    def _receive_message(self, payload: str | bytes) -> Command | None:
+        """The command in a message; what is none is answered."""
         try:
-            command = parse_command(payload) if isinstance(payload, str) else parse_binary_command(payload)
+            return parse_command(payload) if isinstance(payload, str) else parse_binary_command(payload)
         except CommandError as error:
-            self.answer_error(error, error.id)
-            return
-        self.perform(command)
+            self.refuse_input(error, error.id)
+            return None
 
     # Ends.
 

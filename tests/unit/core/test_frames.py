@@ -185,6 +185,12 @@ def test_large_message_in_pieces() -> None:
     assert read(FrameParser(LIMIT), chunks) == ([Binary(payload)], None)
 
 
+def test_each_frame_is_a_piece() -> None:
+    """Who reads a chunk can stop after each frame, also within a message of many fragments."""
+    data = frame(Opcode.TEXT, b"a", final=False) + frame(0, final=False) * 3 + frame(Opcode.PING) + frame(0, b"b")
+    assert list(FrameParser(LIMIT).pieces(data)) == [None] * 4 + [Ping(b""), Text("ab")]
+
+
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535])
 def test_close_codes_refused(code: int) -> None:
     """A close code that must not be on the wire is refused, and never sent."""

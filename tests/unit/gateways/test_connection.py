@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, cast
 
 import msgspec
 
-from fire22.core.command import parse_command
+from fire22.core.command import Command, parse_command
 from fire22.core.message import Json, decode_json
 from fire22.core.role import Role
 from fire22.gateways.connection import Connections
+from fire22.gateways.rates import Payer
 from fire22.gateways.service import Limits, Service
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
@@ -169,6 +170,60 @@ def test_commands_keep_their_order() -> None:
                 await asyncio.sleep(1)
                 answered += taken(connection)
             assert answered == [1, 2, 3, 4]
+
+    run(main())
+
+
+def test_input_is_read_in_turns() -> None:
+    """A chunk of many small commands and pings is read slice by slice: others go on meanwhile, and its order stays."""
+
+    async def main() -> None:
+        async with running() as server:
+            greedy, good = server.connect("ann"), server.connect("bob")
+            read = []
+
+            def chunk() -> Iterator[Command | None]:
+                for number in range(100):
+                    server.work_s += 0.000_5
+                    read.append(number)
+                    yield parse_command(b'{"id":%d,"command":"ping"}' % number) if number % 50 == 0 else None
+
+            greedy.read(chunk())
+            assert len(read) <= 5  # slices of 2 ms
+            heard_meanwhile = greedy.is_heard
+            assert not heard_meanwhile
+            perform(good, 7, "ping")
+            greedy.read(iter((parse_command(b'{"id":100,"command":"ping"}'),)))
+            await asyncio.sleep(0)
+            assert len(read) <= 15
+            assert taken(good) == [7]
+            await asyncio.sleep(1)
+            assert len(read) == 100
+            assert taken(greedy) == [0, 50, 100]
+            assert greedy.is_heard
+            left = server.connections.service.left(Payer(user="staff:ann"))
+            assert left is not None
+            assert left.units_max - left.units >= 7  # three commands, and 98 pieces that are none
+
+    run(main())
+
+
+def test_input_that_cannot_be_read() -> None:
+    """A failure while input is read costs its sender the connection, and nobody else anything."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection, other = server.connect("ann"), server.connect("bob")
+
+            def chunk() -> Iterator[Command | None]:
+                yield None
+                raise KeyError("unexpected")
+
+            connection.read(chunk())
+            perform(other, 1, "ping")
+            assert connection.ended_by is not None
+            assert connection.ended_by.code.name == "internal"
+            assert taken(other) == [1]
 
     run(main())
 
