@@ -4,13 +4,13 @@
 import { connect } from '../client/index.js';
 
 import { webSocketAddress } from './address.js';
+import { ask, outcomeOf } from './desk.js';
 import { freshness } from './freshness.js';
 import { setDecimals } from './format.js';
 import { html } from './html.js';
-import { send } from './desk.js';
 import { remedy } from './liveness.js';
 import { loadSamples, saveSamples } from './samples.js';
-import { SCREENS, scopeIn, screenIn } from './screens.js';
+import { SCREENS, isOffered, scopeIn, screenIn } from './screens.js';
 import { codeIn, currentSession, signIn, signInByName, takeCodeFromAddress } from './sign_in.js';
 import { initialState, reduce } from './store.js';
 import { render } from './vendor/preact.js';
@@ -23,6 +23,7 @@ const UNREACHABLE_RETRY_MS = 3000;
 const SAVE_MS = 10_000;
 const SESSION_CHECK_MS = 5000;
 const NOTICE_MS = 8000;
+const READ_MS = 5000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById('page'));
 let state = initialState(Date.now());
@@ -50,14 +51,35 @@ function paint() {
 }
 
 const on = {
-  /** @param {string} path  of an address of the server @param {object} body @param {string} done  what to say when it is done */
-  send: (path, body, done) => {
+  /**
+   * Have the server act, and say what became of it.
+   *
+   * @param {string} path  of an address of the server
+   * @param {object | undefined} body
+   * @param {string} done  what to say when it is done
+   * @param {string} [method]
+   * @returns {Promise<import('./desk.js').Answer>}
+   */
+  send: async (path, body, done, method = 'POST') => {
     dispatch({ type: 'notice', notice: null });
-    return send(path, body).then((problem) => {
-      const notice = { text: problem ?? done, problem: problem !== null };
-      dispatch({ type: 'notice', notice });
-      setTimeout(() => state.notice === notice && dispatch({ type: 'notice', notice: null }), NOTICE_MS);
-    });
+    const answer = await ask(method, path, body);
+    const problem = 'problem' in answer;
+    const notice = { text: problem ? answer.problem : outcomeOf(answer.data, done), problem };
+    dispatch({ type: 'notice', notice });
+    setTimeout(() => state.notice === notice && dispatch({ type: 'notice', notice: null }), NOTICE_MS);
+    if (problem && answer.status === 401) void checkSession();
+    read();
+    return answer;
+  },
+  /** @param {import('./views/confirm.js').Question | null} question */
+  ask: (question) => dispatch({ type: 'question', question }),
+  /** @param {import('./store.js').Secret | null} secret */
+  show: (secret) => dispatch({ type: 'secret', secret }),
+  signOut: async () => {
+    const answer = await ask('DELETE', '/v1/session');
+    if ('problem' in answer) return dispatch({ type: 'notice', notice: { text: answer.problem, problem: true } });
+    leave();
+    signedOut({ note: 'You have signed out.' });
   },
   dismissNotice: () => dispatch({ type: 'notice', notice: null }),
   pause: () => dispatch({ type: 'pause' }),
@@ -69,36 +91,42 @@ const on = {
   /** @param {string} text  a link or a code */
   signIn: (text) => {
     const code = codeIn(text);
-    if (code === null) return dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'There is no code in this text.' } });
-    dispatch({ type: 'sign-in', signIn: { name: 'signed-out', busy: true } });
-    void enter(signIn(code), true);
+    if (code === null) return signedOut({ way: 'link', problem: 'There is no code in this text.' });
+    signedOut({ way: 'link', busy: true });
+    void enter(signIn(code), 'link');
   },
   /** @param {string} name @param {string} password */
   signInByName: (name, password) => {
-    if (!name || !password) return dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'Give a name and a password, or a link.' } });
-    dispatch({ type: 'sign-in', signIn: { name: 'signed-out', busy: true } });
-    void enter(signInByName(name, password), true);
+    if (!name || !password) return signedOut({ way: 'password', problem: name ? 'Type the password as well.' : 'Type a name and a password.' });
+    signedOut({ way: 'password', busy: true });
+    void enter(signInByName(name, password), 'password');
   },
 };
 
+/** @param {import('./store.js').SignedOut} how */
+function signedOut(how) {
+  dispatch({ type: 'sign-in', signIn: { name: 'signed-out', ...how } });
+}
+
 /**
  * @param {Promise<import('./sign_in.js').SessionAnswer>} asked
- * @param {boolean} tried  a code was offered; without one, not being signed in is nothing to complain about
+ * @param {'link' | 'password'} [way]  that was tried; without one, not being signed in is nothing to complain about
  */
-async function enter(asked, tried) {
+async function enter(asked, way) {
   const answer = await asked;
   if ('user' in answer) {
     setDecimals(answer.user.decimals ?? 2);
     dispatch({ type: 'sign-in', signIn: { name: 'signed-in', user: answer.user } });
     return follow(answer.user);
   }
-  if (answer.status === 0 || answer.status >= 500) {
+  const { problem, status, retryAfterS } = answer;
+  if (!way && (status === 0 || status >= 500)) {
     dispatch({ type: 'sign-in', signIn: { name: 'unreachable' } });
-    setTimeout(() => void enter(currentSession(), false), UNREACHABLE_RETRY_MS);
+    setTimeout(() => void enter(currentSession()), UNREACHABLE_RETRY_MS);
     return;
   }
-  const problem = answer.status === 401 && !tried ? undefined : answer.problem;
-  dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem } });
+  if (!way && status === 401) return signedOut({});
+  signedOut({ way, problem, ...(status === 429 && { retryMs: Date.now() + 1000 * (retryAfterS ?? 1) }) });
 }
 
 /** @param {import('./store.js').User} user */
@@ -149,6 +177,23 @@ function show() {
   dispatch({ type: 'screen', screen: name, scope });
   const topic = SCREENS.find((screen) => screen.name === name)?.topic;
   if (topic) followView(topic, scope);
+  read();
+}
+
+/** Read what the screen shows that is not followed, and what waits for this person. */
+function read() {
+  if (document.hidden || !client) return;
+  const paths = SCREENS.filter((screen) => screen.reads && (screen.name === state.screen || (screen.counts && isOffered(screen, state))))
+    .flatMap(({ reads }) => reads ?? []);
+  for (const path of new Set(paths)) void readOne(path, client);
+}
+
+/** @param {string} path @param {import('/client/client.js').Client} mine */
+async function readOne(path, mine) {
+  const answer = await ask('GET', path);
+  if (client !== mine) return;
+  const isLost = 'problem' in answer && answer.status === 0; // the connection says it; what is shown stays
+  if (!isLost || !(path in state.answers)) dispatch({ type: 'answer', path, answer });
 }
 
 /** @param {import('/client/client.js').Client} from @param {'wagers' | 'activity'} topic @param {number} last */
@@ -175,7 +220,7 @@ async function checkSession() {
   const answer = await currentSession();
   if (!('problem' in answer) || answer.status !== 401) return;
   leave();
-  dispatch({ type: 'sign-in', signIn: { name: 'signed-out', problem: 'Your session has ended. Sign in again to go on.' } });
+  signedOut({ note: 'Your session has ended. Sign in again to go on where you were.' });
 }
 
 /** A quiet book sends a tick only every heartbeat; asking tells sooner whether its figures still are of now, and whether the server is. */
@@ -207,6 +252,7 @@ setInterval(() => {
   if (document.title !== title) document.title = title;
 }, CLOCK_MS);
 setInterval(save, SAVE_MS);
+setInterval(read, READ_MS);
 const measure = () => dispatch({ type: 'width', width: window.innerWidth });
 measure();
 window.addEventListener('resize', measure);
@@ -214,4 +260,4 @@ window.addEventListener('pagehide', save);
 window.addEventListener('hashchange', () => (window.location.hash.startsWith('#code=') ? window.location.reload() : show()));
 
 const code = takeCodeFromAddress();
-void enter(code === null ? currentSession() : signIn(code), code !== null);
+void enter(code === null ? currentSession() : signIn(code), code === null ? undefined : 'link');

@@ -1,21 +1,37 @@
-// Asks the server to act: a command on the book, or what is to become of a fact that was set aside.
+// Asks the server over HTTP: what it knows, and to act.
 
 import { address } from './address.js';
 
 /**
- * @param {string} path  of an address of the server
- * @param {object} body
- * @returns {Promise<string | null>}  what went wrong, as a sentence; null when it is done
+ * @typedef {{data: any} | Refusal} Answer
+ * @typedef {{problem: string, status: number, code?: string, retryAfterS?: number}} Refusal  status 0: no answer at all
  */
-export async function send(path, body) {
+
+/**
+ * @param {string} method  of HTTP
+ * @param {string} path  of an address of the server
+ * @param {object} [body]
+ * @returns {Promise<Answer>}
+ */
+export async function ask(method, path, body) {
+  /** @type {Record<string, string>} */ const headers = {};
+  if (body) headers['content-type'] = 'application/json';
   // A new key for each click: the same click sent twice acts once, another click is another act.
-  const headers = { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() };
+  if (method === 'POST') headers['idempotency-key'] = crypto.randomUUID();
   try {
-    const response = await fetch(address(path, document.baseURI), { method: 'POST', headers, body: JSON.stringify(body), credentials: 'same-origin', cache: 'no-store' });
-    if (response.ok) return null;
-    const answer = await response.json().catch(() => ({}));
-    return answer.message ?? `The server answered ${response.status}.`;
+    const init = { method, headers, body: body && JSON.stringify(body), credentials: /** @type {const} */ ('same-origin'), cache: /** @type {const} */ ('no-store') };
+    const response = await fetch(address(path, document.baseURI), init);
+    const data = await response.json().catch(() => null);
+    if (response.ok) return { data };
+    const retryAfterS = Number(response.headers.get('retry-after')) || undefined;
+    return { problem: data?.message ?? `The server answered ${response.status}.`, status: response.status, code: data?.code, retryAfterS };
   } catch {
-    return 'The server cannot be reached; nothing was done.';
+    return { problem: method === 'GET' ? 'The server cannot be reached.' : 'The server cannot be reached; nothing was done.', status: 0 };
   }
+}
+
+/** What to say of something that was done; of a command that waits, that it has not been. @param {any} data  answered @param {string} done */
+export function outcomeOf(data, done) {
+  if (data?.status !== 'pending' || !data.approvalId) return done;
+  return 'Nothing has been done yet: it is above the amount that you may decide alone, and waits for another person (Approvals).';
 }

@@ -38,6 +38,12 @@ export function formatMinor(minor) {
   return formatMoney(minor / 10 ** decimals);
 }
 
+/** What a person typed as an amount, in the currency's smallest unit; NaN where it is none. @param {string} text */
+export function minorOf(text) {
+  const plain = text.replaceAll(',', '');
+  return /^\d+(\.\d+)?$/.test(plain) ? Math.round(Number(plain) * 10 ** decimals) : Number.NaN;
+}
+
 /** @param {number} value */
 export function formatCount(value) {
   return withMinus(count, value);

@@ -1,11 +1,17 @@
-// The screens of the page: what each follows, and which is shown. The address's fragment names it, so that a link and the back
-// button work.
+// The screens of the page: what each follows or reads, who is offered it, and which is shown. The address's fragment names it, so
+// that a link and the back button work.
+
+import { isOwn } from './approvals.js';
 
 /**
  * @typedef {object} Screen
  * @property {string} name  in the address
  * @property {string} title
  * @property {string} [topic]  the view it shows; the overview follows several of its own
+ * @property {string[]} [reads]  addresses of the server that it shows; read when it is shown, and again while it is
+ * @property {string} [right]  that it takes
+ * @property {string} [command]  the user must be able to give
+ * @property {boolean} [inside]  reached from `Administration`, and not by a tab of its own
  * @property {boolean} [counts]  its documents are counted beside the title, so its topic is followed from the start
  */
 
@@ -17,7 +23,21 @@ export const SCREENS = [
   { name: 'figures', title: 'Weekly figures', topic: 'figures' },
   { name: 'cashier', title: 'Cashier', topic: 'payment_queue', counts: true },
   { name: 'letters', title: 'Dead letters', topic: 'dead_letters', counts: true },
+  { name: 'approvals', title: 'Approvals', reads: ['/v1/approvals'], command: 'approval.approve', counts: true },
+  { name: 'users', title: 'Users', reads: ['/v1/users'], right: 'delegate', inside: true },
+  { name: 'sessions', title: 'Sessions', reads: ['/v1/signed-in'], right: 'delegate', inside: true },
+  { name: 'roles', title: 'Roles', reads: ['/v1/roles'], right: 'administer', inside: true },
+  { name: 'tokens', title: 'Machine tokens', reads: ['/v1/tokens'], right: 'delegate', inside: true },
+  { name: 'account', title: 'Account', reads: ['/v1/sessions'] },
 ];
+
+/** Whether a user is offered a screen. @param {Screen} screen @param {import('./store.js').State} state */
+export function isOffered({ topic, right, command }, { refused, signIn }) {
+  if (signIn.name !== 'signed-in') return false;
+  const { rights = [], commands = [] } = signIn.user;
+  if (topic && refused[topic]?.code === 'topic_forbidden') return false;
+  return (!right || rights.includes(right)) && (!command || commands.includes(command));
+}
 
 /** The screen that an address's fragment names; the overview where it names none. @param {string} hash */
 export function screenIn(hash) {
@@ -34,6 +54,15 @@ export function scopeIn(hash) {
 /** @param {string} name @param {string} [scope] */
 export function hashOf(name, scope = '') {
   return `#/${name}${scope === '/' ? '' : scope.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+/** How many things on a screen ask for this person's attention. @param {Screen} screen @param {import('./store.js').State} state */
+export function countOn({ topic, reads, counts }, state) {
+  if (!counts) return 0;
+  if (topic) return countOf(topic, state.views[topic]?.documents ?? {});
+  const answer = reads && state.answers[reads[0]];
+  const waiting = answer && 'data' in answer ? answer.data.approvals : [];
+  return waiting.filter((/** @type {any} */ each) => !isOwn(each, state)).length;
 }
 
 /**

@@ -1,8 +1,8 @@
 // Signing in: a name and a password, or a one-time code from the link that the server prints, become a session cookie.
 
-import { address } from './address.js';
+import { ask } from './desk.js';
 
-/** @typedef {{user: import('./store.js').User} | {problem: string, status: number}} SessionAnswer  status 0: no answer at all */
+/** @typedef {{user: import('./store.js').User} | import('./desk.js').Refusal} SessionAnswer */
 
 /** The code in a link's fragment or in what a person pasted; null where there is none. @param {string} text */
 export function codeIn(text) {
@@ -48,22 +48,16 @@ export function signInByName(name, password) {
 
 /** @param {object} body @returns {Promise<SessionAnswer>} */
 function open(body) {
-  return ask({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return session('POST', body);
 }
 
 /** @returns {Promise<SessionAnswer>} */
 export function currentSession() {
-  return ask({ method: 'GET' });
+  return session('GET');
 }
 
-/** @param {RequestInit} request @returns {Promise<SessionAnswer>} */
-async function ask(request) {
-  try {
-    const response = await fetch(address('/v1/session', document.baseURI), { ...request, credentials: 'same-origin', cache: 'no-store' });
-    const body = await response.json().catch(() => ({}));
-    if (response.ok) return { user: body };
-    return { status: response.status, problem: body.message ?? `The server answered ${response.status}.` };
-  } catch {
-    return { status: 0, problem: 'The server cannot be reached.' };
-  }
+/** @param {string} method @param {object} [body] @returns {Promise<SessionAnswer>} */
+async function session(method, body) {
+  const answer = await ask(method, '/v1/session', body);
+  return 'data' in answer ? { user: answer.data } : answer;
 }

@@ -14,8 +14,21 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /** @typedef {import('/client/types.js').Recovery} Recovery */
 /** @typedef {import('/client/types.js').ServerError} ServerError */
 
-/** @typedef {{subject: string, role: string, scope: string, expiresAt?: string, commands?: string[], currency?: string, decimals?: number}} User */
-/** @typedef {{name: 'checking'} | {name: 'signed-out', problem?: string, busy?: boolean} | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
+/**
+ * @typedef {object} User
+ * @property {string} subject
+ * @property {string} role
+ * @property {string} scope
+ * @property {string} [expiresAt]
+ * @property {string[]} [commands]  that the user may give
+ * @property {string[]} [rights]
+ * @property {Record<string, string>} [gives]  the roles that the user may give to others, each with its kind
+ * @property {boolean} [hasPassword]
+ * @property {string} [currency]
+ * @property {number} [decimals]
+ */
+/** @typedef {{problem?: string, note?: string, busy?: boolean, way?: 'password' | 'link', retryMs?: number}} SignedOut  retryMs: not before */
+/** @typedef {{name: 'checking'} | ({name: 'signed-out'} & SignedOut) | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
 /** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number, readToMs?: number, problem?: string}} TickState */
 
 /**
@@ -34,6 +47,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 
 /** @typedef {{loaded: boolean, documents: Record<string, any>}} View  documents by key */
 /** @typedef {{text: string, problem: boolean}} Notice */
+/** @typedef {{title: string, text: string, secret: string}} Secret  shown once */
 
 /**
  * @typedef {object} State
@@ -54,6 +68,9 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {Record<string, View>} views  by topic
  * @property {Notice | null} notice  what became of something that was asked for
  * @property {Record<string, ServerError>} refused  by topic
+ * @property {Record<string, import('./desk.js').Answer>} answers  what was read, by the server's address of it
+ * @property {import('./views/confirm.js').Question | null} question  that is open
+ * @property {Secret | null} secret
  * @property {number} lastRow
  */
 
@@ -72,6 +89,9 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'view', topic: string, loaded: boolean}
  *   | {type: 'screen', screen: string, scope: string | null}
  *   | {type: 'notice', notice: Notice | null}
+ *   | {type: 'answer', path: string, answer: import('./desk.js').Answer}
+ *   | {type: 'question', question: import('./views/confirm.js').Question | null}
+ *   | {type: 'secret', secret: Secret | null}
  *   | {type: 'recovered', topic: string, recovery: Recovery}
  *   | {type: 'refused', topic: string, error: ServerError}
  *   | {type: 'pause'} | {type: 'resume'} | {type: 'point', is: boolean}} Action
@@ -101,6 +121,9 @@ export function initialState(nowMs) {
     views: {},
     notice: null,
     refused: {},
+    answers: {},
+    question: null,
+    secret: null,
     lastRow: 0,
   };
 }
@@ -108,7 +131,7 @@ export function initialState(nowMs) {
 /** @param {State} state @param {Action} action @returns {State} */
 export function reduce(state, action) {
   switch (action.type) {
-    case 'sign-in': return { ...state, signIn: action.signIn };
+    case 'sign-in': return signedIn(state, action.signIn);
     case 'connection': return connected(state, action.connection);
     case 'tick': return ticked(state, action);
     case 'watermark': return asked(state, action);
@@ -120,14 +143,23 @@ export function reduce(state, action) {
     case 'message': return action.topic === 'wagers' ? wager(state, action.message) : activity(state, action.message);
     case 'view': return viewed(state, action);
     case 'document': return documented(state, action);
-    case 'screen': return holding({ ...state, screen: action.screen, scope: action.scope }, state.wagers.paused, false);
+    case 'screen': return holding({ ...state, screen: action.screen, scope: action.scope, question: null }, state.wagers.paused, false);
     case 'notice': return { ...state, notice: action.notice };
+    case 'answer': return { ...state, answers: { ...state.answers, [action.path]: action.answer } };
+    case 'question': return { ...state, question: action.question };
+    case 'secret': return { ...state, secret: action.secret };
     case 'recovered': return recovered(state, action.topic, action.recovery);
     case 'refused': return { ...state, refused: { ...state.refused, [action.topic]: action.error } };
     case 'pause': return holding(state, true, state.wagers.pointed);
     case 'resume': return holding(state, false, state.wagers.pointed);
     case 'point': return holding(state, state.wagers.paused, action.is);
   }
+}
+
+/** Whoever signs in next sees nothing that was of the last one; the address stays. @param {State} state @param {SignIn} signIn @returns {State} */
+function signedIn(state, signIn) {
+  const { nowMs, width, screen, scope } = state;
+  return signIn.name === 'signed-out' ? { ...initialState(nowMs), width, screen, scope, signIn } : { ...state, signIn };
 }
 
 /** @param {State} state @param {State['connection']} connection @returns {State} */

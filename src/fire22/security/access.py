@@ -85,6 +85,25 @@ class Access:
         """
         self._rights[right](principal)
 
+    def rights(self, principal: Principal) -> tuple[str, ...]:
+        """The names of the rights that a principal has."""
+
+        def has(right: str) -> bool:
+            try:
+                self.check_right(principal, right)
+            except RequestError:
+                return False
+            return True
+
+        return tuple(right for right in self._rights if has(right))
+
+    def gives(self, principal: Principal) -> Mapping[str, Kind]:
+        """The roles that a principal may give to others, each with what its users are."""
+        own = self._roles.get(principal.role)
+        if own is None or not own.administer:
+            return {}
+        return {name: role.kind for name, role in self._roles.items() if not excess(own, role)}
+
     def check_publish(self, principal: Principal) -> None:
         """Whether events may be appended.
 

@@ -146,8 +146,8 @@ class People:
             AuthError: `sign_in_failed`, the old one is wrong.
             RequestError: `user_unknown`, `password_weak` or `rate_limited`.
         """
-        user = self.users.get(principal.subject)
-        if user is None or self.user(user) != principal.user:
+        user = self._own(principal)
+        if user is None:
             raise RequestError(codes.USER_UNKNOWN, "Only who has signed in by name and password has a password.")
         passwords.check_new(new, user.name)
         buckets = [(f"change {user.name}", USER)]
@@ -158,6 +158,14 @@ class People:
         await self.users.set_password(user.name, await self.passwords.hash(new))
         await self.sessions.end_all(principal.user, but=principal.session)
 
+    def has_password(self, principal: Principal) -> bool:
+        """Whether somebody is a user who signs in by name and password."""
+        return self._own(principal) is not None
+
+    def _own(self, principal: Principal) -> User | None:
+        user = self.users.get(principal.subject)
+        return user if user is not None and self.user(user) == principal.user else None
+
     async def disable(self, name: str) -> None:
         """Let a user sign in no more; all that the user holds ends, on every connection.
 
@@ -167,6 +175,17 @@ class People:
         user = self.user(await self.users.set_disabled(name, True))
         await self._revocation.end_user(user)
         await self.sessions.end_all(user)
+
+    async def change_rights(self, name: str, role: str, scope: str) -> User:
+        """Give a user another role of the same kind, or another scope; all that the user holds ends.
+
+        Raises:
+            RequestError: `user_unknown`, `scope_invalid`.
+        """
+        changed = await self.users.set_rights(name, role, scope)
+        await self._revocation.end_user(self.user(changed))
+        await self.sessions.end_all(self.user(changed))
+        return changed
 
     def close(self) -> None:
         """End the thread that checks passwords."""

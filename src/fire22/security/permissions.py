@@ -62,6 +62,16 @@ class Permissions:
         kept = {row.key.removeprefix(PREFIX): _kept(row) for row in rows}
         self._access.replace({**self._access.table, **kept})
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """That a role can be given."""
+        return tuple(sorted(self._topics))
+
+    @property
+    def commands(self) -> Mapping[str, bool]:
+        """That a role can be given, each with whether it can be for users with the command's flag alone."""
+        return dict(self._commands)
+
     def all(self) -> dict[str, Role]:
         """Every role by its name."""
         return dict(self._access.table)

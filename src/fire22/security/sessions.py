@@ -152,13 +152,16 @@ class Sessions:
             raise AuthError(codes.TOKEN_INVALID, "There is no such session; sign in.")
         if self._until_ms(session) <= self._now_ms():
             raise AuthError(codes.TOKEN_EXPIRED, "The session has ended; sign in again.")
-        role, scope, may = session.role, session.scope, session.may
         if session.named:
             user = self._users.get(session.subject)
             if user is None or user.disabled:
                 raise AuthError(codes.TOKEN_REVOKED, "The session was ended; sign in again.")
-            role, scope, may = user.role, user.scope, user.may
         self._touch(id, session)
+        return self._whose(id, session)
+
+    def _whose(self, id: str, session: Session) -> Principal:
+        user = self._users.get(session.subject) if session.named else None
+        role, scope, may = (user or session).role, (user or session).scope, (user or session).may
         return Principal(
             session.subject,
             role,
@@ -181,6 +184,16 @@ class Sessions:
             if f"{self._kind_of(session.role)}:{session.subject}" == user and self._until_ms(session) > now_ms
         ]
         return sorted(own, key=lambda each: -each[1].used_ms)
+
+    def all(self) -> Sequence[tuple[str, Principal, Session]]:
+        """All sessions with their ids and whose they are, the latest used first."""
+        now_ms = self._now_ms()
+        found = [
+            (id, self._whose(id, session), session)
+            for id, session in self._sessions.items()
+            if self._until_ms(session) > now_ms
+        ]
+        return sorted(found, key=lambda each: -each[2].used_ms)
 
     async def end(self, id: str) -> None:
         """End a session, here and on every connection; none, where there is none."""

@@ -130,6 +130,14 @@ class Users:
         """
         return await self._change(name, disabled=disabled)
 
+    async def set_rights(self, name: str, role: str, scope: str) -> User:
+        """Give a user another role of the same kind, or another scope. What was granted beyond the role goes.
+
+        Raises:
+            RequestError: see `set_password`; `scope_invalid`.
+        """
+        return await self._change(name, role=role, scope=parse_scope(scope), may=())
+
     async def _change(self, name: str, **fields: object) -> User:
         found = self._users.get(name)
         if found is None:

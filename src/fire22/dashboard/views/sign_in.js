@@ -1,34 +1,79 @@
-import { html } from '../html.js';
+// Signing in by name and password, or by a one-time link; what went wrong stands above the field to mend.
 
-/** @param {{signIn: import('../store.js').SignIn, on: Record<string, any>}} props */
-export function SignIn({ signIn, on }) {
-  const { problem = '', busy = false } = signIn.name === 'signed-out' ? signIn : {};
-  const submit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const form = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
-    const link = String(form.get('link') ?? '');
-    if (link) on.signIn(link);
-    else on.signInByName(String(form.get('name') ?? ''), String(form.get('password') ?? ''));
-  };
-  return html`<main class="sign-in">
-    <form onSubmit=${submit}>
-      <img src="assets/icon.svg" alt="" width="44" height="44" />
-      <h1>Sign in to Fire22 Flows</h1>
-      <label for="name">Name</label>
-      <input id="name" name="name" type="text" autocomplete="username" spellcheck="false" autocapitalize="off" autofocus
-        aria-describedby="problem" aria-invalid=${problem ? 'true' : 'false'} />
-      <label for="password">Password</label>
-      <input id="password" name="password" type="password" autocomplete="current-password" aria-describedby="problem"
-        aria-invalid=${problem ? 'true' : 'false'} />
-      <p>Or paste the sign-in link that the server prints when it starts, or open it in this browser. It works once, and only for a short time.</p>
-      <label for="link">Link or code</label>
-      <input id="link" name="link" type="text" autocomplete="off" spellcheck="false" autocapitalize="off"
-        placeholder="http://…/#code=…" aria-describedby="problem" aria-invalid=${problem ? 'true' : 'false'} />
-      <p id="problem" class="problem" role="alert">${problem}</p>
-      <button type="submit" class="button button-main" disabled=${busy}>${busy ? 'Signing in …' : 'Sign in'}</button>
-      <p class="dim">No password yet? Whoever runs the server finds the link in the terminal where it was started.</p>
-    </form>
-  </main>`;
+import { html } from '../html.js';
+import { Component } from '../vendor/preact.js';
+
+/** @typedef {import('../store.js').SignedOut} SignedOut */
+/** @typedef {{signIn: import('../store.js').SignIn, nowMs: number, on: Record<string, any>}} Props */
+
+/** @extends {Component<Props>} */
+export class SignIn extends Component {
+  /** @param {Props} props */
+  constructor(props) {
+    super(props);
+    /** @type {HTMLElement | null} */ this.place = null;
+  }
+
+  componentDidMount() {
+    this.find('name')?.focus();
+  }
+
+  /** Who was refused goes on at the field that is wrong. @param {Props} before */
+  componentDidUpdate(before) {
+    const was = outOf(before.signIn);
+    const { problem, way } = outOf(this.props.signIn);
+    if (!problem || was.problem === problem && !was.busy) return;
+    const field = this.find(way === 'link' ? 'link' : this.find('name')?.value ? 'password' : 'name');
+    if (way !== 'link' && field && field.id === 'password') field.value = '';
+    field?.focus();
+  }
+
+  /** @param {string} id @returns {HTMLInputElement | null} */
+  find(id) {
+    return this.place?.querySelector(`#${id}`) ?? null;
+  }
+
+  render() {
+    const { signIn, nowMs, on } = this.props;
+    const { problem = '', note = '', busy = false, way = 'password', retryMs = 0 } = outOf(signIn);
+    const waitS = Math.ceil((retryMs - nowMs) / 1000);
+    const isWaiting = retryMs > 0 && waitS > 0;
+    const isShut = busy || isWaiting;
+    const field = (/** @type {SignedOut['way']} */ of) => ({ 'aria-describedby': `problem-${of}`, 'aria-invalid': problem && way === of ? 'true' : 'false', spellcheck: false, autocapitalize: 'off', maxlength: 256 });
+    const button = (/** @type {SignedOut['way']} */ of, /** @type {string} */ text, /** @type {string} */ look) => html`<button type="submit" class=${`button ${look}`} aria-disabled=${isShut ? 'true' : undefined}>${busy && way === of ? 'Signing in …' : isWaiting ? `Try again in ${waitS} s` : text}</button>`;
+    const submit = (/** @type {(values: FormData) => void} */ act) => (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault();
+      if (!isShut) act(new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)));
+    };
+    return html`<main class="sign-in" ref=${(/** @type {HTMLElement | null} */ place) => { this.place = place; }}>
+      <div class="sign-in-box">
+        <img src="assets/icon.svg" alt="" width="44" height="44" />
+        <h1>Sign in to Fire22 Flows</h1>
+        ${note && html`<p class="sign-in-note" role="status">${note}</p>`}
+        <form aria-label="Sign in with a password" onSubmit=${submit((values) => on.signInByName(String(values.get('name')).trim(), String(values.get('password'))))}>
+          <label for="name">Name</label>
+          <input id="name" name="name" type="text" autocomplete="username" ...${field('password')} />
+          <label for="password">Password</label>
+          <input id="password" name="password" type="password" autocomplete="current-password" ...${field('password')} />
+          <p id="problem-password" class="problem" role="alert">${way === 'password' && problem}</p>
+          ${button('password', 'Sign in', 'button-main')}
+        </form>
+        <p class="or"><span>or with a link</span></p>
+        <form aria-label="Sign in with a link" onSubmit=${submit((values) => on.signIn(String(values.get('link'))))}>
+          <label for="link">One-time link or its code</label>
+          <input id="link" name="link" type="text" autocomplete="off" placeholder="http://…/#code=…" ...${{ ...field('link'), maxlength: 4096 }} />
+          <p id="problem-link" class="problem" role="alert">${way === 'link' && problem}</p>
+          ${button('link', 'Use the link', '')}
+          <p class="dim">The server prints it in the terminal when it starts. It works once, and only for a short time.</p>
+        </form>
+      </div>
+    </main>`;
+  }
+}
+
+/** @param {import('../store.js').SignIn} signIn @returns {SignedOut} */
+function outOf(signIn) {
+  return signIn.name === 'signed-out' ? signIn : {};
 }
 
 /** @param {{text: string}} props */

@@ -2,24 +2,32 @@
 
 import { formatCount } from '../format.js';
 import { html } from '../html.js';
-import { SCREENS, countOf, hashOf } from '../screens.js';
+import { SCREENS, countOn, hashOf, isOffered } from '../screens.js';
 
 /** @typedef {import('../store.js').State} State */
 
-/** Screens that the role does not see are left out. @param {{state: State}} props */
+/** What the user is not offered is left out. @param {{state: State}} props */
 export function Tabs({ state }) {
-  const shown = SCREENS.filter(({ topic }) => !topic || state.refused[topic]?.code !== 'topic_forbidden');
+  const offered = SCREENS.filter((screen) => isOffered(screen, state));
+  const inside = offered.filter((screen) => screen.inside);
+  const account = offered.filter(({ name }) => name === 'account');
+  const own = offered.filter((screen) => !screen.inside && !account.includes(screen));
+  const isInside = inside.some(({ name }) => name === state.screen);
   return html`<nav class="tabs" aria-label="Screens">
-    ${shown.map(({ name, title, topic, counts }) => html`<a key=${name} href=${hashOf(name)} aria-current=${state.screen === name ? 'page' : undefined}>
-      ${title}${counts && topic && html`<${Badge} topic=${topic} view=${state.views[topic]} />`}
-    </a>`)}
-  </nav>`;
+    ${own.map((screen) => html`<${Tab} key=${screen.name} screen=${screen} state=${state} />`)}
+    ${inside.length > 0 && html`<a key="administration" href=${hashOf(inside[0].name)} aria-current=${isInside ? 'true' : undefined}>Administration</a>`}
+    ${account.map((screen) => html`<${Tab} key=${screen.name} screen=${screen} state=${state} />`)}
+  </nav>
+  ${isInside && html`<nav class="tabs tabs-inside" aria-label="Administration">
+    ${inside.map((screen) => html`<${Tab} key=${screen.name} screen=${screen} state=${state} />`)}
+  </nav>`}`;
 }
 
-/** @param {{topic: string, view?: import('../store.js').View}} props */
-function Badge({ topic, view }) {
-  const count = view ? countOf(topic, view.documents) : 0;
-  return count ? html`<span class="badge">${formatCount(count)}</span>` : null;
+/** @param {{screen: import('../screens.js').Screen, state: State}} props */
+function Tab({ screen, state }) {
+  const { name, title } = screen;
+  const count = countOn(screen, state);
+  return html`<a href=${hashOf(name)} class=${`tab-${name}`} aria-current=${state.screen === name ? 'page' : undefined}>${title}${count > 0 && html`<span class="badge">${formatCount(count)}</span>`}</a>`;
 }
 
 /** @param {{notice: State['notice'], on: Record<string, any>}} props */

@@ -17,9 +17,16 @@ BYTES_MAX: Final = 64 << 10
 
 
 class Table(Struct):
-    """Every role by its name."""
+    """Every role by its name.
+
+    Args:
+        topics: that a role can be given.
+        commands: likewise, each with whether a role can grant it to users with its flag alone.
+    """
 
     roles: Mapping[str, Role]
+    topics: tuple[str, ...]
+    commands: Mapping[str, bool]
 
 
 class Roles:
@@ -31,7 +38,7 @@ class Roles:
 
     async def all(self, call: Call) -> Response:
         """Every role."""
-        return _response(Table(self._permissions.all()))
+        return _response(Table(self._permissions.all(), self._permissions.topics, self._permissions.commands))
 
     async def one(self, call: Call) -> Response:
         """One role."""

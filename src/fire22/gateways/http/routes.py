@@ -21,6 +21,8 @@ from fire22.gateways.http.roles import Roles
 from fire22.gateways.http.roles import Table as RoleTable
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Route
 from fire22.gateways.http.session import PASSWORD_BYTES_MAX, SIGN_IN_BYTES_MAX, NewPassword, Owns, Session, SignIn
+from fire22.gateways.http.users import BODY_BYTES_MAX as USER_BYTES_MAX
+from fire22.gateways.http.users import AllSignedIn, NewUser, ShownUser, ShownUsers, UserChange, UserRoutes
 from fire22.gateways.http.writing import Dismiss, Done, Published, Replay, Writing
 from fire22.gateways.service import Service
 
@@ -47,7 +49,7 @@ def rows(
         version: of the program.
     """
     reading, writing, roles = Reading(service), Writing(service), Roles(service)
-    machines = MachineRoutes(service)
+    machines, users = MachineRoutes(service), UserRoutes(service)
     limits = service.limits
     described = (
         # Who is asking.
@@ -138,6 +140,77 @@ def rows(
             body_bytes_max=PASSWORD_BYTES_MAX,
             request=NewPassword,
             cost=_WRITE,
+        ),
+        # Users, and who is signed in.
+        Route(
+            method="GET",
+            path="/v1/users",
+            handler=users.all,
+            who="delegate",
+            summary="The users within the own scope.",
+            answer=ShownUsers,
+            machine=False,
+        ),
+        Route(
+            method="POST",
+            path="/v1/users",
+            handler=users.add,
+            who="delegate",
+            summary="Add a user; the first password is shown this once.",
+            body_bytes_max=USER_BYTES_MAX,
+            request=NewUser,
+            answer=ShownUser,
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="PATCH",
+            path="/v1/users/{name}",
+            handler=users.change,
+            who="delegate",
+            summary="Change a user's role or scope, or disable the user; what is open ends at once.",
+            body_bytes_max=USER_BYTES_MAX,
+            request=UserChange,
+            answer=ShownUser,
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="POST",
+            path="/v1/users/{name}/password",
+            handler=users.reset_password,
+            who="delegate",
+            summary="Give a user a new first password, shown this once; all sessions of the user end.",
+            answer=ShownUser,
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/users/{name}/sessions",
+            handler=users.end_sessions,
+            who="delegate",
+            summary="End all sessions of a user, on every connection.",
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="GET",
+            path="/v1/signed-in",
+            handler=users.signed_in,
+            who="delegate",
+            summary="The sessions of everybody within the own scope.",
+            answer=AllSignedIn,
+            machine=False,
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/signed-in/{id}",
+            handler=users.end_one,
+            who="delegate",
+            summary="End a session of somebody, on every connection.",
+            cost=_WRITE,
+            machine=False,
         ),
         # What is read.
         Route(

@@ -175,6 +175,9 @@ class Session:
             "scope": principal.scope,
             "expiresAt": to_text(principal.expires_ms),
             "commands": list(self._service.commands(principal)),
+            "rights": list(self._service.access.rights(principal)),
+            "gives": dict(self._service.access.gives(principal)),
+            "hasPassword": self._service.people.has_password(principal),
             **self._service.about,
         }
 

@@ -101,6 +101,7 @@ class Held(Struct, frozen=True):
             "command": self.command,
             "body": msgspec.json.decode(self.body),
             "entity": self.entity,
+            "customer": self.customer,
             "amountMinor": self.amount_minor,
             "before": msgspec.json.decode(self.before),
             "after": msgspec.json.decode(self.after),
