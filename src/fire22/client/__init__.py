@@ -3,7 +3,7 @@
 In reading order: `client.py` (one connection that comes back by itself), `subscription.py`, `direct.py` and
 `history.py` (what an application holds of it), `state.py` (what the connection is doing), `errors.py`; inside:
 `connection.py` (one WebSocket after the other), `reading.py` (a frame's messages), `inbox.py` (what was not taken yet),
-`answers.py` (commands that wait), `clock.py`.
+`answers.py` (commands that wait), `clock.py`. By itself: `sealed.py` (messages that the server cannot read).
 """
 
 from fire22.client.client import Client, connect
