@@ -347,6 +347,8 @@ def notes(column: Column) -> str:
         said.append("may be negative")
     if column.empty:
         said.append("a row may have none")
+    if column.personal:
+        said.append("personal: its values are told in no message")
     if column.extra:
         said.append("instead of a table of its own")
     return "; ".join(said)

@@ -4,6 +4,8 @@ import contextlib
 import io
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import TextIO, cast
 
 import structlog
@@ -35,7 +37,7 @@ def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _without_values,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -44,6 +46,31 @@ def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
     )
     # uvicorn's own lines: only what is wrong.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def _without_values(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The traceback of an error in place of the error: where it was and of which kind, without what it says.
+
+    The message of an exception may hold what was worked on, such as a customer's name. What the system says of a file
+    or a socket holds none of that.
+    """
+    given = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given
+    if isinstance(error, BaseException):
+        line["exception"] = "\n".join(_told(error))
+    return line
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    """An error's traceback, after those of what it came from."""
+    if (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        yield from _told(cause)
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+    said = f": {error}" if isinstance(error, OSError) else ""
+    yield f"{type(error).__module__}.{type(error).__qualname__}{said}"
+    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _told(inner)
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:

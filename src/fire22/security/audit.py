@@ -40,6 +40,10 @@ SOURCE: Final = "server"
 _SECRET: Final = re.compile(
     r"pass(word|wd|phrase)|secret|token|otp|cookie|hash|recovery|(private|api)_?key|^code$", re.IGNORECASE
 )
+# What a command may say of a person beyond the id.
+_PERSONAL: Final = re.compile(
+    r"^(ip|(full|first|last|sur)_?name|e_?mail|(tele)?phone|mobile|device|iban|address|birth.*)$", re.IGNORECASE
+)
 _HIDDEN: Final = "***"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -105,7 +109,8 @@ class Audit:
             principal: who acts; None where that is not known.
             address: that the request came from.
             target: what is acted on.
-            before, after: what is changed; what is named as a secret (`password`, `token` …) is left out at any depth.
+            before, after: what is changed; what is named as a secret (`password`, `token` …) or as personal (`ip`,
+                `email` …) is left out at any depth.
             outcome: `ok`, or the code of the error that the actor is answered with.
         """
         try:
@@ -262,7 +267,10 @@ def _written(value: Mapping[str, Json] | None) -> Raw | UnsetType:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _HIDDEN if _SECRET.search(name) else _without_secrets(inner) for name, inner in value.items()}
+        return {
+            name: _HIDDEN if _SECRET.search(name) or _PERSONAL.search(name) else _without_secrets(inner)
+            for name, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_without_secrets(inner) for inner in value]
     return value

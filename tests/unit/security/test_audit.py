@@ -96,12 +96,12 @@ def test_secrets_are_left_out_at_any_depth() -> None:
         trail.note(
             "user.changed",
             before={"passwordHash": "argon2", "name": "anna"},  # pragma: allowlist secret
-            after={"a": [{"totp_secret": "x"}], "apiKey": "y"},  # pragma: allowlist secret
+            after={"a": [{"totp_secret": "x"}], "apiKey": "y", "ip": "10.1.2.3"},  # pragma: allowlist secret
         )
 
     (entry,) = noting(use).told
     assert entry["before"] == {"passwordHash": "***", "name": "anna"}
-    assert entry["after"] == {"a": [{"totp_secret": "***"}], "apiKey": "***"}
+    assert entry["after"] == {"a": [{"totp_secret": "***"}], "apiKey": "***", "ip": "***"}
 
 
 def test_what_is_large_is_left_out_and_its_size_is_said() -> None:

@@ -229,6 +229,28 @@ def test_a_code_that_is_not_mapped_becomes_a_dead_letter(foreign: apsw.Connectio
     assert [type for type, _ in heard(foreign)] == ["wager.settled"]
 
 
+def test_what_is_personal_is_told_in_no_message(foreign: apsw.Connection) -> None:
+    """A dead letter and a check name the row and the column of a person's data, and never what it says.
+
+    Personal are the columns that always are, those that the mapping marks, and what is worked out from them.
+    """
+    tables = mapping().tables
+    stake = ColumnMapping(column="Stake", personal=True)
+    bets = msgspec.structs.replace(tables["wagers"], columns=tables["wagers"].columns | {"risk_cents": stake})
+    marked = msgspec.structs.replace(mapping(), tables=tables | {"wagers": bets})
+    install(Path(foreign.filename), book(marked).outbox)
+    heard(foreign, book(marked))
+    foreign.execute(bet(Stake="0171 2345", State="O"))
+    foreign.execute("INSERT INTO Players VALUES(8, 'P8', CAST('Jane Roe' AS BLOB), 7, 'A', 0, 0, 0, ?, ?)", (NOON, NOON))
+    letters = [data for type, data in heard(foreign, book(marked)) if type == UNUSABLE]
+    assert [each["value"] for each in letters] == ["***", "***"], letters
+    assert {each["column"] for each in letters} == {"Stake", "FullName"}
+    found = [each for each in unmapped(foreign, marked) if each.column in ("Stake", "FullName") or "Stake" in each.column]
+    assert found
+    assert {each.value for each in found} == {"***"}
+    assert "0171" not in repr((letters, found)) and "4a616e65" not in repr((letters, found))
+
+
 @pytest.mark.parametrize("amount", ["5,50", "1 200.00", "$7.25", "", "12a", "--5", b"\x01", "9" * 5000])
 def test_a_text_that_is_no_number_is_no_amount(foreign: apsw.Connection, amount: Any) -> None:
     """Also inside an expression, and in a row that comes later: `abs('5,50')` is not 500."""

@@ -28,6 +28,7 @@ class Column(Struct, frozen=True):
         derived: whether it can be worked out from other columns.
         extra: whether the demo book has no such column.
         signed: whether an amount may be negative.
+        personal: whether it says something of a person beyond the id: its values are told in no message.
         rowid: whether the rowid of the book's table stands for it where it is not mapped.
     """
 
@@ -41,6 +42,7 @@ class Column(Struct, frozen=True):
     extra: bool = False
     signed: bool = False
     rowid: bool = False
+    personal: bool = False
 
 
 WAGER_STATES: Final = (
@@ -56,6 +58,7 @@ _MONEY: Final = Column("money", required=True)
 _ODDS: Final = Column("odds", required=True)
 _ACTIVE: Final = Column("text", "active")
 _MAY_BE_EMPTY: Final = Column("text", "", empty=True)
+_PERSONAL: Final = Column("text", "", empty=True, personal=True)
 _NO_TIME: Final = Column("time", empty=True)
 _CURRENCY: Final = Column("currency", empty=True)  # of a row's amounts, ISO 4217; empty where it is the book's
 _NOTHING: Final = Column("money", 0, signed=True)
@@ -70,7 +73,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
     "agents": {
         "id": _KEY,
         "code": _LABEL,
-        "name": _MAY_BE_EMPTY,
+        "name": _PERSONAL,
         "parent_id": Column("key", refers="agents", empty=True, extra=True),
         "path": Column("path", derived=True),
         "level": Column("integer", derived=True),
@@ -81,7 +84,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "id": _KEY,
         "code": _LABEL,
         "agent_id": _refers("agents", required=False),
-        "name": _MAY_BE_EMPTY,
+        "name": _PERSONAL,
         "status": _ACTIVE,
         "segment": _MAY_BE_EMPTY,
         "bet_factor": Column("number", 1.0),
@@ -112,7 +115,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
     "access_logs": {
         "id": _ROW,
         "customer_id": _refers("customers"),
-        "ip": _MAY_BE_EMPTY,
+        "ip": _PERSONAL,
         "action": Column("code", required=True, codes=("login", "logout")),
         "at": Column("time", required=True),
     },
@@ -159,7 +162,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "to_win_cents": _MONEY,
         "is_freeplay": Column("flag", 0),
         "channel": _MAY_BE_EMPTY,
-        "ip": _MAY_BE_EMPTY,
+        "ip": _PERSONAL,
         "status": Column("code", required=True, codes=WAGER_STATES),
         "version": Column("integer", 1),
         "accepted_at": Column("time", required=True),

@@ -30,7 +30,8 @@ order; a report of changes and the change; a settlement and the wager's status. 
 than its wager is a change of the wager.
 
 A value that cannot be ours (`5,50` as an amount, a code that is not listed, a text where a number should be) makes a
-dead letter of its row, which names table, column and value, and moves no figure. Amounts may be REAL: 12.1 is 12.10,
+dead letter of its row, which names table, column and value, and moves no figure. The value of a personal column is not
+said: a name, an IP address, and what the mapping marks with `personal = true`. Amounts may be REAL: 12.1 is 12.10,
 and where a sum of floats is off by less than a millionth of the minor unit, it is taken for what was meant. What really
 has a fraction of a minor unit is refused; `sql = "round({row}.Stake, 2)"` says that it shall be rounded.
 """
@@ -69,6 +70,7 @@ class ColumnMapping(Struct, frozen=True, forbid_unknown_fields=True):
         money: unit of the amounts.
         time: how times are written.
         odds: how prices are written.
+        personal: whether it says something of a person beyond the id: its values are told in no message.
     """
 
     column: Name | None = None
@@ -79,6 +81,7 @@ class ColumnMapping(Struct, frozen=True, forbid_unknown_fields=True):
     money: MoneyUnit | None = None
     time: TimeFormat | None = None
     odds: OddsFormat | None = None
+    personal: bool = False
 
 
 class TableMapping(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ leaves by its condition is gone; one whose key changes is another one. A value t
 it would be in.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
@@ -25,6 +26,8 @@ from fire22.sportsbook.book.schema.operations import Result
 CLOCK: Final = "clock"
 CLOCK_END: Final = to_text(CLOCK_END_MS)
 ROWID: Final = "rowid"
+HIDDEN: Final = "***"  # in the place of a personal value
+_OF_ROW: Final = re.compile(r'\{row\}\.(?:"([^"]+)"|(\w+))')
 CURRENCIES_MAX: Final = 500  # whose readers are kept
 # Of one row of the book: a leg comes before its wager and leaves after it, a settlement comes and leaves after it.
 _WITHIN: Final = {"wager_legs": 0, "selections": 0, "wagers": 1, "markets": 1, "settlements": 2}
@@ -100,6 +103,15 @@ class TableReader:
         self.where = self._expression(self.table.where) if self.table.where else None
         changed = [each for each in self.readers if each.name in ("updated_at", "settled_at")]
         self.changed = changed[0] if changed else None
+        self._personal = personal_columns(mapping, self.table.table)
+
+    def hides(self, told: str) -> bool:
+        """Whether a value may be personal.
+
+        Args:
+            told: the book's column that it is of, or the expression that it is worked out by.
+        """
+        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", told) for name in self._personal)
 
     def row(self, values: Values) -> Values | None:
         """Our row; None where its condition does not hold.
@@ -164,6 +176,20 @@ class TableReader:
         made = Expression(text)
         made.bind(list(self.places))
         return made
+
+
+def personal_columns(mapping: BookMapping, table: str) -> frozenset[str]:
+    """The columns of one of the book's tables that hold something of a person, whichever table of ours takes it."""
+    found: set[str] = set()
+    for ours, mapped in mapping.tables.items():
+        for name in mapped.columns if mapped.table == table else ():
+            column = mapped.column(name)
+            if column is None or not (column.personal or TABLES[ours][name].personal):
+                continue
+            if column.column is not None:
+                found.add(column.column)
+            found.update(quoted or plain for quoted, plain in _OF_ROW.findall(column.sql or ""))
+    return frozenset(found)
 
 
 def compiled(readers: Sequence[ColumnReader]) -> Callable[[Values], Values]:
@@ -322,7 +348,8 @@ class BookRows:
                 parts.append(str(each.read(change.new)))
             except BadValueError:
                 parts.append("?")
-        return Unusable(change.at, reader.table.table, "/".join(parts), error.column, error.value, error.why)
+        value = HIDDEN if error.value and reader.hides(error.column or reader.table.where) else error.value
+        return Unusable(change.at, reader.table.table, "/".join(parts), error.column, value, error.why)
 
 
 def _clock(change: BookChange, at: Value) -> RowChange | Unusable:

@@ -17,7 +17,7 @@ from fire22.sportsbook.betting.bounds import MINOR_MAX, NUMBER_MAX, ODDS_MAX
 from fire22.sportsbook.book.schema.columns import ORDER, TABLES, Column
 from fire22.sportsbook.book.schema.mapping import BookMapping
 from fire22.sportsbook.book.schema.numbers import BadValueError
-from fire22.sportsbook.book.schema.rows import CLOCK, ColumnReader, TableReader, mapped_column, needs
+from fire22.sportsbook.book.schema.rows import CLOCK, HIDDEN, ColumnReader, TableReader, mapped_column, needs
 
 ROWS_MAX: Final = 100_000  # of each table
 LEVELS_MAX: Final = 9  # one more than a path may have, so that a circle gives a path that is refused
@@ -140,7 +140,8 @@ def _look(connection: apsw.Connection, reader: TableReader, known: _Known, count
                 count, first = seen.get(theirs, (0, _called(reader, row)))
                 seen[theirs] = (count + 1, first)
             if why:
-                counts.add(table, judge.theirs, theirs, _called(reader, row), why)
+                told = HIDDEN if reader.hides(judge.theirs) else theirs
+                counts.add(table, judge.theirs, told, _called(reader, row), why)
     for value in [*keys.twice[:1]] * len(keys.twice):
         counts.add(table, keys.columns, value, value, "is the key of rows that differ")
     for column, seen in labels.items():
