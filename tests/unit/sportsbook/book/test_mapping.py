@@ -241,11 +241,12 @@ def test_what_is_personal_is_told_in_no_message(foreign: apsw.Connection) -> Non
     install(Path(foreign.filename), book(marked).outbox)
     heard(foreign, book(marked))
     foreign.execute(bet(Stake="0171 2345", State="O"))
-    foreign.execute("INSERT INTO Players VALUES(8, 'P8', CAST('Jane Roe' AS BLOB), 7, 'A', 0, 0, 0, ?, ?)", (NOON, NOON))
+    player = "INSERT INTO Players VALUES(8, 'P8', CAST('Jane Roe' AS BLOB), 7, 'A', 0, 0, 0, ?, ?)"
+    foreign.execute(player, (NOON, NOON))
     letters = [data for type, data in heard(foreign, book(marked)) if type == UNUSABLE]
     assert [each["value"] for each in letters] == ["***", "***"], letters
     assert {each["column"] for each in letters} == {"Stake", "FullName"}
-    found = [each for each in unmapped(foreign, marked) if each.column in ("Stake", "FullName") or "Stake" in each.column]
+    found = [each for each in unmapped(foreign, marked) if "Stake" in each.column or each.column == "FullName"]
     assert found
     assert {each.value for each in found} == {"***"}
     assert "0171" not in repr((letters, found)) and "4a616e65" not in repr((letters, found))
