@@ -489,13 +489,23 @@ async def test_addresses(server: app.Application, method: str, path: str, status
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/v1/session", "/assets/app.js", "/client/index.js"])
 async def test_security_headers(server: app.Application, path: str) -> None:
-    """Every answer keeps a browser from guessing types, leaking addresses, or loading anything foreign."""
+    """Every answer keeps a browser from guessing types, leaking addresses, loading anything foreign, or keeping data."""
     headers = (await request(server, "GET", path, token=None)).headers
+    of_the_page = path == "/" or path.endswith(".js")
+    assert headers["cache-control"] == ("no-cache" if of_the_page else "no-store")
+    assert "object-src 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert "default-src 'self'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "server" not in headers
+
+
+@pytest.mark.parametrize("path", ["/v1/views/kpi", "/v1/history/wagers", "/v1/roles", "/v1/tokens", "/metrics"])
+async def test_figures_stay_out_of_caches(server: app.Application, path: str) -> None:
+    """Whoever uses the browser next finds nobody's figures in its cache."""
+    answer = await request(server, "GET", path)
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
 
 
 async def test_page(server: app.Application) -> None:

@@ -18,11 +18,13 @@ from fire22.gateways.http.route import Table
 from fire22.gateways.service import Service
 
 _HEADERS: Final = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'none'",
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+# Names, money and secrets stay out of every cache, the browser's too; the page's own files say otherwise.
+_UNCACHED: Final = (b"cache-control", b"no-store")
 
 
 def application(service: Service, table: Table, failed: Callable[[Exception], None]) -> ASGIApp:
@@ -76,7 +78,9 @@ def _with_headers(app: ASGIApp) -> ASGIApp:
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *extra]
+                sent = message["headers"]
+                kept = () if any(name == _UNCACHED[0] for name, _ in sent) else (_UNCACHED,)
+                message["headers"] = [*sent, *kept, *extra]
             await send(message)
 
         # What went wrong has been answered and reported; uvicorn need not print it as well.

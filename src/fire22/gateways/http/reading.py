@@ -85,7 +85,7 @@ class Reading:
         messages = Raw(b"[%b]" % page.messages)
         complete = to_text(hub.complete_ms(name, scope))
         view = View(name, scope, str(hub.position(offset)), complete, messages, hub.problem)
-        return json_response(view, headers={"etag": tag, "cache-control": "no-cache"})
+        return json_response(view, headers={"etag": tag})
 
     async def history(self, call: Call) -> Response:
         """A page of a stream's past, as the history command gives it."""
@@ -100,7 +100,7 @@ class Reading:
         work = service.hub.history(key, command.before, command.limit)
         page = await service.turns.perform(principal.user, work)
         service.settle(call.payer, units_of(page.looked, len(page.messages)))
-        return Response(page_data(page), media_type=JSON, headers={"cache-control": "no-cache"})
+        return Response(page_data(page), media_type=JSON)
 
     async def archive(self, call: Call) -> Response:
         """A page of what is kept for ever of a topic, under the same check as its messages."""
@@ -126,7 +126,7 @@ class Reading:
         page = [replace(each, body=masked_bytes(each.body, mask)) for each in found[: asked.limit]]
         position = archive.after(page) if len(found) > len(page) else None
         name = archive.file_name(topic.name, scope, asked)
-        headers = {"cache-control": "no-cache", "content-disposition": f'attachment; filename="{name}"'}
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
         if position is not None:
             headers["link"] = archive.next_link(query, position)
         service.audit.note(
@@ -148,7 +148,7 @@ class Reading:
         asked = request.query_params
         parameters = {name: asked.getlist(name) for name in asked if name != "scope"}
         answer = await self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)
-        return Response(answer, media_type=JSON, headers={"cache-control": "no-cache"})
+        return Response(answer, media_type=JSON)
 
 
 def _mark(mask: Mask) -> str:
