@@ -489,7 +489,7 @@ async def test_addresses(server: app.Application, method: str, path: str, status
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/v1/session", "/assets/app.js", "/client/index.js"])
 async def test_security_headers(server: app.Application, path: str) -> None:
-    """Every answer keeps a browser from guessing types, leaking addresses, loading anything foreign, or keeping data."""
+    """Answers keep a browser from guessing types, leaking addresses, loading anything foreign, or keeping data."""
     headers = (await request(server, "GET", path, token=None)).headers
     of_the_page = path == "/" or path.endswith(".js")
     assert headers["cache-control"] == ("no-cache" if of_the_page else "no-store")
