@@ -295,6 +295,28 @@ def test_the_tests_of_the_invariants_are_there(path: str) -> None:
     assert (ROOT / path).exists()
 
 
+ASVS = TEXTS["security/asvs.md"]
+PROOFS = sorted(set(re.findall(r"`(tests/[\w./-]+::\w+)`", ASVS)))
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+def test_the_tests_of_the_requirements_are_there(proof: str) -> None:
+    """Who doubts that a requirement on security is met finds the test that proves it, and can run it by its name."""
+    path, _, name = proof.partition("::")
+    assert re.search(rf"^(?:async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), name
+
+
+def test_every_requirement_has_a_proof_or_says_what_is_missing() -> None:
+    """No row is left open, none comes twice, and the sums above the table are those of its rows."""
+    found = [row for row in rows(ASVS) if len(row) == 3 and re.fullmatch(r"\d+\.\d+\.\d+", row[0])]
+    assert len({row[0] for row in found}) == len(found)
+    assert all(row[2] for row in found)
+    missing = sum(row[2].startswith("missing") for row in found)
+    tested = sum(bool(re.match(r"`tests/", row[2])) for row in found)
+    sums = [int(number) for number in re.findall(r"\d+", ASVS.split("\nOf ", 1)[1].partition("\n\n")[0])]
+    assert sums == [len(found), tested, len(found) - tested - missing, missing]
+
+
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES])
 def test_every_risk_rule_is_described(rule: str) -> None:
     """A risk manager reads what each rule looks for."""
