@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "security": {"core", "store"},
     "observability": {"core"},
     # What wires them is a file each.
-    "config": {"core", "flows", "gateways"},
+    "config": {"core", "flows", "gateways", "security"},
     "process": {"core"},
     "storage": {"feed", "log"},
     "copying": {"core", "log"},

@@ -37,6 +37,7 @@ from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http.application import application
 from fire22.gateways.http.files import Files
+from fire22.gateways.http.oidc import OidcRoutes
 from fire22.gateways.http.operating import Health, Operating
 from fire22.gateways.http.protocol import Front, HttpProtocol, end_unfinished
 from fire22.gateways.http.route import Table
@@ -55,6 +56,7 @@ from fire22.security.audit import Audit
 from fire22.security.heads import Heads
 from fire22.security.keychain import Keychain
 from fire22.security.machines import Machines
+from fire22.security.oidc import provided
 from fire22.security.people import People
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
@@ -233,6 +235,9 @@ class Application:
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
         self.audit = Audit(self.log.append, self._loop, now_ms=now_ms)
         self.heads = Heads(config.folder, self._audited, self.log.append, now_ms=now_ms)
+        self.oidc = provided(
+            config.oidc, self.people, self.store, url=self.address.url, roles=lambda: access.table, now_ms=now_ms
+        )
         self.service = self._service(access)
         self.connections = Connections(self.service, tasks)
         self.people.sessions.held = self.connections.sessions
@@ -250,6 +255,8 @@ class Application:
         """Start every stage, from the log to the gateways, and listen."""
         for load in self._loads:
             await load()
+        if self.oidc is not None:
+            self.oidc.check()
         self._storage.start()
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
@@ -412,6 +419,7 @@ class Application:
             people=self.people,
             audit=self.audit,
             permissions=self.permissions,
+            oidc=self.oidc,
             machines=self.machines,
             topics=self.engine.topics,
             limits=Limits(
@@ -457,9 +465,11 @@ class Application:
 
     def _server(self) -> Server:
         websocket = EchoWebSocket if self.config.server.echo else WebSocket
+        session_s = int(self.config.auth.session_hours * 3600)
         routes = rows(
             self.service,
-            session=Session(self.service, int(self.config.auth.session_hours * 3600)),
+            session=Session(self.service, session_s),
+            oidc=OidcRoutes(self.service, session_s),
             operating=Operating(self.metrics.text, CONTENT_TYPE, self.health),
             files=Files(*page_folders()),
             websockets=websocket.paths,

@@ -18,6 +18,7 @@ from fire22.core.strict import Problem, parse_toml, problems, sentence
 from fire22.flows.letters import LettersSettings
 from fire22.flows.relay import RelaySettings
 from fire22.gateways.rates import LimitsConfig
+from fire22.security.provider import OidcConfig
 
 Positive = Annotated[int, Meta(gt=0, le=1 << 30)]  # of what memory holds
 DiskBytes = Annotated[int, Meta(gt=0, le=1 << 50)]
@@ -176,6 +177,7 @@ class Config(Struct, Generic[Domain], frozen=True):
     letters: LettersSettings = LettersSettings()
     auth: AuthConfig = AuthConfig()
     encryption: EncryptionConfig = EncryptionConfig()
+    oidc: OidcConfig = OidcConfig()
     limits: LimitsConfig = LimitsConfig()
 
     @property

@@ -51,6 +51,18 @@ CODE_INVALID: Final = define(
 SIGN_IN_FAILED: Final = define(
     "sign_in_failed", "The name or the password is wrong, or the user may not sign in.", status=401
 )
+PROVIDER_REFUSED: Final = define(
+    "provider_refused",
+    "The provider has not signed the user in, or none of the user's groups has a role here.",
+    status=403,
+)
+PROVIDER_UNAVAILABLE: Final = define(
+    "provider_unavailable",
+    "The provider that people sign in with does not answer as it must.",
+    status=503,
+    temporary=True,
+)
+LOGOUT_INVALID: Final = define("logout_invalid", "The provider's logout token is not good, or was used before.")
 USER_INVALID: Final = define("user_invalid", "The name cannot be a user's, or is taken.", status=409)
 USER_UNKNOWN: Final = define("user_unknown", "There is no such user within the own scope.", status=404)
 PASSWORD_WEAK: Final = define("password_weak", "The password is too short, too long, or one that is guessed first.")

@@ -28,6 +28,7 @@ from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.audit import Audit
 from fire22.security.machines import TOKEN, Machines
+from fire22.security.oidc import Oidc
 from fire22.security.people import People
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
@@ -95,6 +96,7 @@ class Service:
         ask: sends a question to the engine; needed where there are questions.
         about: what the domain tells of itself to who signs in.
         check_event: raises msgspec.ValidationError where the domain knows the event's type and its data does not fit.
+        oidc: signs people in with another provider; None where none is configured.
         clock: steady, in seconds: how fast what was used up comes back.
         worked: what the thread of the loop has worked, in seconds; see `Turns`.
         count_error: told about the code of each error that a client is answered with.
@@ -124,6 +126,7 @@ class Service:
         about: Mapping[str, Json] | None = None,
         clock: Callable[[], float] = time.monotonic,
         worked: Callable[[], float] = time.thread_time,
+        oidc: Oidc | None = None,
     ) -> None:
         self.log = log
         self.hub = hub
@@ -135,6 +138,7 @@ class Service:
         self.audit = audit
         self.permissions = permissions
         self.machines = machines
+        self.oidc = oidc
         self.topics = topics
         self.limits = limits
         self.now_ms = now_ms

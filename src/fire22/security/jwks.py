@@ -9,17 +9,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import httpx2
-import msgspec
-
 from fire22.observability.logging import get_logger
+from fire22.security.fetching import FetchFailed, fetch
 from fire22.security.keys import Key, KeyRefused, from_set
 from fire22.security.ring import KeyRing
 
 SOURCE: Final = "jwks"
-BYTES_MAX: Final = 256 << 10
 UNKNOWN_S: Final = 30.0  # between two fetches for names that are not known
-FETCH_S: Final = 5.0  # a fetch takes no longer
 RETRY_S: Final = 10.0  # after one that has failed
 
 
@@ -35,7 +31,7 @@ class Jwks:
 
     def __init__(self, ring: KeyRing, url: str, *, refresh_s: float, stale_s: float, now_ms: Callable[[], int]) -> None:
         self._ring = ring
-        self._url = url
+        self.url = url
         self._refresh_s = refresh_s
         self._stale_s = stale_s
         self._now_ms = now_ms
@@ -78,33 +74,16 @@ class Jwks:
 
     async def _fetch(self) -> bool:
         try:
-            async with asyncio.timeout(FETCH_S):
-                keys = await self._get()
-        except Exception as error:  # whatever a stranger's answer does to a library must not end the server
-            reason = str(error) if isinstance(error, KeyRefused) else type(error).__name__
-            self._logger.warning("the issuer's keys cannot be fetched", reason=reason)
+            keys = self._usable(await fetch(self.url))
+        except (FetchFailed, KeyRefused) as error:
+            self._logger.warning("the issuer's keys cannot be fetched", reason=str(error))
             return False
         self._fetched_s = asyncio.get_running_loop().time()
         if self._ring.replace(SOURCE, keys, self._now_ms()):
             self._logger.info("the issuer's keys changed", kids=[key.kid for key in keys])
         return True
 
-    async def _get(self) -> list[Key]:
-        body = bytearray()
-        async with (
-            httpx2.AsyncClient(timeout=FETCH_S, follow_redirects=False) as client,
-            client.stream("GET", self._url, headers={"accept": "application/json"}) as response,
-        ):
-            if response.status_code != 200:
-                raise KeyRefused(f"the answer is {response.status_code}")
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > BYTES_MAX:
-                    raise KeyRefused(f"the answer has more than {BYTES_MAX} bytes")
-        try:
-            found = msgspec.json.decode(body, type=dict[str, object])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise KeyRefused("the answer is not JSON") from None
+    def _usable(self, found: dict[str, object]) -> list[Key]:
         keys, refused = from_set(found, source=SOURCE)
         for reason in refused:
             self._logger.info("a key of the issuer is not used", reason=reason)

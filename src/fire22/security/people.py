@@ -13,7 +13,7 @@ from fire22.security import passwords
 from fire22.security.passwords import Passwords
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
-from fire22.security.sessions import Sessions, SessionSecret
+from fire22.security.sessions import Provided, Sessions, SessionSecret
 from fire22.security.throttle import ADDRESS, USER, Devices, Throttle, prefix_of
 from fire22.security.users import User, Users
 from fire22.store.base import ABSENT, Conflict, Put, Store
@@ -138,6 +138,29 @@ class People:
         """Sign in who has come by a one-time link."""
         secret = await self.sessions.open(principal, named=False, agent=place.agent, address=place.address)
         return Entered(self.sessions.principal(secret), secret)
+
+    async def enter_from(self, principal: Principal, provided: Provided, place: Place) -> Entered:
+        """Sign in whom another provider has signed in.
+
+        Raises:
+            AuthError: `provider_refused`, the name is of somebody who signs in by password, and whose rights these
+                would be.
+        """
+        if self.users.get(principal.subject) is not None:
+            message = "Somebody of this name signs in with a password; ask an administrator."
+            raise AuthError(codes.PROVIDER_REFUSED, message)
+        secret = await self.sessions.open(
+            principal, named=False, agent=place.agent, address=place.address, provided=provided
+        )
+        return Entered(self.sessions.principal(secret), secret)
+
+    async def end_from(self, provided: Provided) -> list[Principal]:
+        """End the sessions of whom a provider has signed out, on every connection; whose they were."""
+        ended: list[Principal] = []
+        for id in self.sessions.of_provider(provided):
+            ended.append(self.sessions.shown(id))
+            await self.sessions.end(id)
+        return ended
 
     async def change_password(self, principal: Principal, old: str, new: str, address: str) -> None:
         """Change the own password; all other sessions of the user end.

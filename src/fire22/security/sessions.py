@@ -15,7 +15,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -36,10 +36,36 @@ WRITE_S: Final = 30.0
 AGENT_MAX: Final = 200  # characters that are kept of a browser's name for itself
 
 
+How = Literal["password", "link", "provider", ""]
+
+
 class SessionSecret(str):
     """What a session cookie holds. It is no token, and no token is one."""
 
     __slots__ = ()
+
+
+class Provided(Struct, frozen=True, omit_defaults=True):
+    """Whom a provider has signed in; see OpenID Connect Core 1.0, section 2.
+
+    Args:
+        issuer: the provider.
+        sub: the user's id there; in a logout token it may be empty, which is any.
+        sid: of the session there; empty where the provider names none.
+    """
+
+    issuer: str
+    sub: str
+    sid: str = ""
+
+    def names(self, other: "Provided | None") -> bool:
+        """Whether what a logout token says is of this sign-in; without a session's id it is of every one of a user."""
+        return (
+            other is not None
+            and self.issuer == other.issuer
+            and (not self.sub or self.sub == other.sub)
+            and (self.sid == other.sid or not self.sid or bool(self.sub and not other.sid))
+        )
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
@@ -52,6 +78,8 @@ class Session(Struct, frozen=True, omit_defaults=True):
         used_ms: when it was used last.
         agent: how the browser calls itself.
         address: that it was used from last.
+        how: its user signed in; empty in rows of earlier versions.
+        provided: whom the provider has signed in, where one has.
     """
 
     subject: str
@@ -65,6 +93,8 @@ class Session(Struct, frozen=True, omit_defaults=True):
     client: str = ""
     agent: str = ""
     address: str = ""
+    how: How = ""
+    provided: Provided | None = None
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -119,7 +149,15 @@ class Sessions:
             if id not in before and id not in self._sessions and not self._revocation.refuses(_shown(id, session)):
                 self._sessions[id] = session
 
-    async def open(self, principal: Principal, *, named: bool, agent: str = "", address: str = "") -> SessionSecret:
+    async def open(
+        self,
+        principal: Principal,
+        *,
+        named: bool,
+        agent: str = "",
+        address: str = "",
+        provided: Provided | None = None,
+    ) -> SessionSecret:
         """Begin a session; what its cookie holds."""
         now_ms = self._now_ms()
         secret = SessionSecret(secrets.token_urlsafe(SECRET_BYTES))
@@ -135,6 +173,8 @@ class Sessions:
             principal.client,
             agent[:AGENT_MAX],
             address,
+            "provider" if provided is not None else "password" if named else "link",
+            provided,
         )
         await self._store.write(Put(PREFIX + id_of(secret), _encode(session), self._until_ms(session)))
         self._sessions[id_of(secret)] = session
@@ -194,6 +234,14 @@ class Sessions:
             if self._until_ms(session) > now_ms
         ]
         return sorted(found, key=lambda each: -each[2].used_ms)
+
+    def of_provider(self, said: Provided) -> Sequence[str]:
+        """The ids of the sessions that a provider's logout token names."""
+        return [id for id, session in self._sessions.items() if said.names(session.provided)]
+
+    def shown(self, id: str) -> Principal:
+        """Whose a session is, for the audit trail."""
+        return self._whose(id, self._sessions[id])
 
     async def end(self, id: str) -> None:
         """End a session, here and on every connection; none, where there is none."""

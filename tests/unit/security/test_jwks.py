@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from fire22.security import jwks
+from fire22.security import fetching, jwks
 from fire22.security.jwks import Jwks
 from fire22.security.ring import ring_of
 
@@ -118,7 +118,7 @@ async def test_bad_answers() -> None:
         assert await keys.fetch()
         one = issuer.body
         for status, body in (
-            (b"200 OK", b" " * (jwks.BYTES_MAX + 1)),
+            (b"200 OK", b" " * (fetching.BYTES_MAX + 1)),
             (b"200 OK", b"[" * 100_000),
             (b"200 OK", b"\xff"),
             (b"200 OK", b'{"keys":5}'),
@@ -157,5 +157,5 @@ async def test_nobody_answers() -> None:
     """An issuer that cannot be reached is no error of the server."""
     async with issuing() as issuer:
         keys = made(issuer)
-        keys._url = "http://127.0.0.1:1/keys"
+        keys.url = "http://127.0.0.1:1/keys"
         assert not await keys.fetch()

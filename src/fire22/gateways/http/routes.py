@@ -13,6 +13,7 @@ from fire22.core.role import Role
 from fire22.gateways.http import archive
 from fire22.gateways.http.files import Files
 from fire22.gateways.http.machines import BODY_BYTES_MAX, MachineRoutes, MachineTokens, NewToken, Shown
+from fire22.gateways.http.oidc import CALLBACK, LOGOUT, LOGOUT_BYTES_MAX, START, OidcRoutes, Ways
 from fire22.gateways.http.openapi import COMMANDS, Description
 from fire22.gateways.http.operating import Alive, Health, Operating
 from fire22.gateways.http.reading import HistoryParameters, QueryParameters, Reading, View, ViewParameters
@@ -35,6 +36,7 @@ def rows(
     service: Service,
     *,
     session: Session,
+    oidc: OidcRoutes,
     operating: Operating,
     files: Files,
     websockets: Iterable[str],
@@ -75,6 +77,43 @@ def rows(
             handler=session.sign_out,
             who=ANYBODY,
             summary="Sign a browser out.",
+        ),
+        # Signing in with another provider.
+        Route(
+            method="GET",
+            path="/v1/session/ways",
+            handler=oidc.ways,
+            who=ANYBODY,
+            summary="How people can sign in here.",
+            answer=Ways,
+        ),
+        Route(
+            method="GET",
+            path=START,
+            handler=oidc.start,
+            who=ANYBODY,
+            summary="Begin to sign in with another provider; a redirect to it.",
+            cost=_WRITE,
+            changes=True,
+        ),
+        Route(
+            method="GET",
+            path=CALLBACK,
+            handler=oidc.callback,
+            who=ANYBODY,
+            summary="Sign in who comes back from the provider; a page that goes on to the server's own.",
+            open_parameters=True,
+            cost=_WRITE,
+            changes=True,
+        ),
+        Route(
+            method="POST",
+            path=LOGOUT,
+            handler=oidc.logout,
+            who=ANYBODY,
+            summary="Where the provider says who has signed out there (OpenID Connect Back-Channel Logout).",
+            body_bytes_max=LOGOUT_BYTES_MAX,
+            cost=_WRITE,
         ),
         # Tokens of machines.
         Route(

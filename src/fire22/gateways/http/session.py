@@ -47,6 +47,7 @@ class Own(Struct, rename="camel"):
         current: whether it is the one that asks.
         agent: how the browser calls itself.
         address: that it was used from last.
+        how: one signed in: `password`, `link` or `provider`; empty in sessions of earlier versions.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Own(Struct, rename="camel"):
     ends_at: str
     agent: str
     address: str
+    how: str
 
 
 class Owns(Struct):
@@ -121,6 +123,7 @@ class Session:
                 to_text(each.ends_ms),
                 each.agent,
                 each.address,
+                each.how,
             )
             for id, each in self._service.people.sessions.of(principal.user)
         ]
