@@ -33,6 +33,7 @@ demo: .venv/server.stamp
 	@$(BIN)/fire22 demo --data "$(DATA)" --host "$(HOST)" --port "$(PORT)" --rate "$(RATE)" --seed "$(SEED)"
 
 test: .venv/dev.stamp
+	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory tests/oidc/node_modules/.package-lock.json; fi
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(TESTS)
 
 soak: .venv/dev.stamp
@@ -83,6 +84,11 @@ check-js: clients/js/node_modules/.package-lock.json
 
 clients/js/node_modules/.package-lock.json: clients/js/package-lock.json
 	cd clients/js && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The OpenID provider that the tests sign in with.
+tests/oidc/node_modules/.package-lock.json: tests/oidc/package-lock.json
+	cd tests/oidc && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 format: .venv/dev.stamp
@@ -147,7 +153,7 @@ mutants: .venv/dev.stamp
 	@$(BIN)/python -m tests.mutants $(ONLY)
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis clients/js/node_modules
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis clients/js/node_modules tests/oidc/node_modules
 
 # The Autobahn WebSocket suite (517 cases, about 15 minutes) against the echo endpoint; AUTOBAHN names its runner.
 AUTOBAHN ?= ../shared/tools/autobahn
