@@ -157,15 +157,16 @@ class Application:
         self.keychain = Keychain(config.auth, config.key_file, kind_of=access.kind, now_ms=now_ms)
         self.tokens = self.keychain.tokens
         self.sign_in = SignInCodes()
+        cipher = read_cipher(config.encryption.key_file)
         self._storage = EmbeddedStorage(
             config.storage,
             self._loop,
             group_ms=config.log.group_ms,
             pending_max=config.log.pending_max,
             ring_bytes_max=config.feed.ring_bytes_max,
-            cipher=read_cipher(config.encryption.key_file),
+            cipher=cipher,
         )
-        self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms)
+        self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms, cipher=cipher)
         self.revocation = Revocation(self.store, now_ms=now_ms)
         self.machines = Machines(self.store, self.revocation, now_ms=now_ms)
         self.people = People(

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from fire22.log.cipher import PLAIN, Cipher
 from fire22.store.base import ABSENT, CHANGES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, Conflict, Delete, Item, Put, Store
 from fire22.store.sqlite import SqliteStore
 
@@ -26,12 +27,12 @@ class Clock:
 Open = Callable[[], AbstractAsyncContextManager[Store]]
 
 
-def open_sqlite(folder: Path, clock: Clock) -> Open:
+def open_sqlite(folder: Path, clock: Clock, cipher: Cipher = PLAIN) -> Open:
     """Opens the store in one SQLite file, as often as it is called."""
 
     @contextlib.asynccontextmanager
     async def open() -> AsyncIterator[Store]:
-        store = SqliteStore(folder / "store.db", asyncio.get_running_loop(), now_ms=clock)
+        store = SqliteStore(folder / "store.db", asyncio.get_running_loop(), now_ms=clock, cipher=cipher)
         try:
             yield store
         finally:
@@ -40,7 +41,12 @@ def open_sqlite(folder: Path, clock: Clock) -> Open:
     return open
 
 
-OPENERS = {"sqlite": open_sqlite}
+def open_encrypted(folder: Path, clock: Clock) -> Open:
+    """The same, of a file whose values are encrypted."""
+    return open_sqlite(folder, clock, Cipher([bytes(32)]))
+
+
+OPENERS = {"sqlite": open_sqlite, "encrypted": open_encrypted}
 
 
 @pytest.fixture

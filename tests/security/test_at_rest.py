@@ -19,7 +19,11 @@ from fire22.flows.replay_check import check_replay
 from fire22.log import maintenance
 from fire22.log.cipher import PLAIN, VARIABLE, Cipher, read_cipher
 from fire22.log.database import connect, query
+from fire22.log.file import open_file
 from fire22.log.rekey import rekey
+from fire22.store.base import Put
+from fire22.store.sqlite import SqliteStore
+from fire22.store.sqlite import rekey as rekey_store
 from tests.support.histories import OPEN_TOPICS, History
 from tests.support.storage import folding, opened, read_feed, reseal, stored_groups, wait_folded
 
@@ -163,6 +167,36 @@ def test_commands_say_that_the_key_is_missing(tmp_path: Path, monkeypatch: pytes
     assert "`fire22 rekey`" in fire22("check", "--data", data)[1]
     assert fire22("rekey", "--data", data)[0] == 0
     assert "encryption: ok" in fire22("check", "--data", data)[1]
+
+
+def test_the_store_holds_no_secret_of_a_user(tmp_path: Path) -> None:
+    """What is kept of users, sessions and machines is encrypted too, at once or by `rekey`, also in a backup.
+
+    A restore ends sessions, for which it has to read them: without the key it is refused before anything is done.
+    """
+    path, clock = tmp_path / "data" / "store.db", iter(range(1, 1_000))
+    path.parent.mkdir()
+
+    async def put(cipher: Cipher, key: str) -> None:
+        store = SqliteStore(path, asyncio.get_running_loop(), now_ms=lambda: next(clock), cipher=cipher)
+        await store.write(Put(key, b'{"totp":"JBSWY3DPEHPK3PXP"}'))
+        item = await store.get(key)
+        assert item is not None and item.value == b'{"totp":"JBSWY3DPEHPK3PXP"}'
+        store.close()
+
+    asyncio.run(put(PLAIN, "user/staff:ann"))
+    assert in_folder(tmp_path, {b"JBSWY3DPEHPK3PXP"})
+    assert (rekey_store(path, KEY), rekey_store(path, KEY)) == (1, 0)
+    asyncio.run(put(KEY, "user/staff:bob"))
+    open_file(path.with_name("flows.db"), cipher=KEY).close()
+    maintenance.backup(path.with_name("flows.db"), tmp_path / "copy.db")
+    assert not in_folder(tmp_path, {b"JBSWY3DPEHPK3PXP"})
+    result = CliRunner().invoke(program, ["restore", "--data", str(tmp_path / "fresh"), str(tmp_path / "copy.db")])
+    assert "error code: encryption_key_missing" in result.output
+    assert not (tmp_path / "fresh").exists()
+    with pytest.raises(StorageError) as refused:
+        asyncio.run(put(Cipher([NEW]), "user/staff:eve"))
+    assert refused.value.code is codes.ENCRYPTION_KEY_MISSING
 
 
 def test_keys_are_read_and_never_told(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from fire22.core.message import encode_json
 from fire22.core.role import Kind
 from fire22.core.scope import ROOT, is_customer, parse_scope
 from fire22.core.times import to_text
+from fire22.log.cipher import read_cipher
 from fire22.log.database import connect as connect_file
 from fire22.log.database import storage_errors
 from fire22.observability.logging import configure as configure_logging
@@ -192,7 +193,13 @@ def _with_machines(data: Path, act: Callable[[Machines], Awaitable[Answer]]) -> 
     """Do something with the store of a data folder, whether a server runs on it or not."""
 
     async def main() -> Answer:
-        store = SqliteStore(data / STORE, asyncio.get_running_loop(), now_ms=application.now_ms)
+        cipher = read_cipher(application.load(None).encryption.key_file)
+        store = SqliteStore(
+            data / STORE,
+            asyncio.get_running_loop(),
+            now_ms=application.now_ms,
+            cipher=cipher,
+        )
         try:
             machines = Machines(store, Revocation(store, now_ms=application.now_ms), now_ms=application.now_ms)
             await machines.load()

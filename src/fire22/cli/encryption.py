@@ -14,22 +14,23 @@ from fire22.core.errors import SetupError
 from fire22.log.cipher import read_cipher
 from fire22.log.rekey import rekey as encrypt_anew
 from fire22.process import locked
+from fire22.store.sqlite import NAME as STORE
+from fire22.store.sqlite import rekey as encrypt_store
 
 
 @program.command()
 def rekey(
     config: ConfigOption = None, data: Annotated[Path | None, typer.Option("--data", help="Overrides `data`.")] = None
 ) -> None:
-    """Encrypt by the newest key whatever in the log's file is not; no server may run on it."""
+    """Encrypt by the newest key whatever in the log's file and the store is not; no server may run on it."""
     with told():
         settings = override(application.load(config), data, None, None, None, ())
         if not settings.storage.is_file():
             raise SetupError(codes.NOT_FOUND, f"There is no log at {settings.storage}.")
         with locked(settings.folder), Progress(console=err, transient=True) as progress:
             task = progress.add_task("Encrypting", total=None)
-            count = encrypt_anew(
-                settings.storage,
-                read_cipher(settings.encryption.key_file),
-                lambda done: progress.update(task, completed=done),
-            )
+            cipher = read_cipher(settings.encryption.key_file)
+            count = encrypt_anew(settings.storage, cipher, lambda done: progress.update(task, completed=done))
+            if (store := settings.folder / STORE).is_file():
+                count += encrypt_store(store, cipher)
         out.print(f"Encrypted {count:,} rows by the newest key; earlier backups hold them as they were.")

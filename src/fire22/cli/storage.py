@@ -39,6 +39,7 @@ from fire22.security.sessions import forget_all
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
 from fire22.store.sqlite import NAME as STORE
 from fire22.store.sqlite import SqliteStore
+from fire22.store.sqlite import check_key as check_store_key
 
 LETTERS_SHOWN_MAX = 20
 
@@ -306,20 +307,24 @@ def restore(
     data: DataOption,
     source: Annotated[Path, typer.Argument(help="A file that `fire22 backup` wrote.")],
     replace: Annotated[bool, typer.Option("--replace", help="Move an existing log aside first.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Put a backup in place; clients notice by its new epoch and take a snapshot."""
     with told():
         maintenance.check_source(source)  # before a folder is made for it
+        cipher = _cipher(application.load(config))
+        if (store := source.with_name(f"{source.name}.{STORE}")).is_file():
+            check_store_key(store, cipher)  # or its sessions could not be ended
     with told(), locked(data):
         epoch = maintenance.restore(source, data / "flows.db", replace=replace)
         if (data / STORE).exists():
-            asyncio.run(_forget_sessions(data / STORE))
+            asyncio.run(_forget_sessions(data / STORE, cipher))
         out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)
 
 
-async def _forget_sessions(file: Path) -> None:
+async def _forget_sessions(file: Path, cipher: Cipher) -> None:
     """A session that was ended since the backup must not come back with it: everybody signs in again."""
-    store = SqliteStore(file, asyncio.get_running_loop(), now_ms=application.now_ms)
+    store = SqliteStore(file, asyncio.get_running_loop(), now_ms=application.now_ms, cipher=cipher)
     try:
         await forget_all(store)
     finally:

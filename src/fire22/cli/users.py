@@ -14,6 +14,7 @@ from fire22.cli.terminal import DataOption, make_folder, program, told
 from fire22.core import codes
 from fire22.core.errors import RequestError, SetupError
 from fire22.core.times import to_text
+from fire22.log.cipher import read_cipher
 from fire22.security.passwords import check_new
 from fire22.security.people import People
 from fire22.security.revocation import Revocation
@@ -162,7 +163,13 @@ def _with_people(data: Path, act: Callable[[People], Awaitable[Answer]]) -> Answ
     async def main() -> Answer:
         auth, now_ms = application.load(None).auth, application.now_ms
         known = roles(())
-        store = SqliteStore(data / STORE, asyncio.get_running_loop(), now_ms=now_ms)
+        cipher = read_cipher(application.load(None).encryption.key_file)
+        store = SqliteStore(
+            data / STORE,
+            asyncio.get_running_loop(),
+            now_ms=now_ms,
+            cipher=cipher,
+        )
         people = People(
             store,
             Revocation(store, now_ms=now_ms),

@@ -155,7 +155,7 @@ STORAGE_FAILED: Final = define(
 )
 STORAGE_CORRUPT: Final = define("storage_corrupt", "The log's file is damaged or half written.", status=500)
 ENCRYPTION_KEY_MISSING: Final = define(
-    "encryption_key_missing", "The log's file is encrypted by a key that `[encryption]` does not name."
+    "encryption_key_missing", "A file of the data folder is encrypted by a key that `[encryption]` does not name."
 )
 STORAGE_FORMAT: Final = define("storage_format", "The log's file has a storage format this version does not know.")
 STORAGE_IN_USE: Final = define("storage_in_use", "Another server runs on this data folder.")

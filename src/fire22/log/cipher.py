@@ -1,8 +1,9 @@
-"""Encryption at rest: what the rows of the log's file hold is AES-256-GCM under the book's key, where there is one.
+"""Encryption at rest: the rows of `flows.db` and `store.db` are AES-256-GCM under the book's key, where there is one.
 
-An encrypted body is 0xC1 (which begins neither JSON nor MessagePack), the key's id (4 bytes), a salt (8), a nonce (12),
-and the ciphertext with its tag (16): 41 bytes more than the text. The associated data is the row's table and all that
-its seal covers beside the body, the event's id or the document's key among it, so a row in another's place is refused.
+An encrypted body is 0xC1, the key's id (4 bytes), a salt (8), a nonce (12), and the ciphertext with its tag (16): 41
+bytes more than the text. Neither JSON nor MessagePack begins with 0xC1; another body that does is escaped. The
+associated data is the row's table and all that its seal covers beside the body, the event's id or the document's key
+among it, so a row in another's place is refused.
 
 A key has an id, the beginning of its SHA-256. Rows are encrypted by a key that is derived (HKDF-SHA-256) from the
 newest one and a random salt; another salt is taken at each start and after 2^28 rows, because random nonces of 96 bits
@@ -37,6 +38,7 @@ NONCE_BYTES: Final = 12
 ROWS_MAX: Final = 1 << 28  # of one salt
 _PREFIX: Final = len(MARK) + ID_BYTES
 _HEAD: Final = _PREFIX + SALT_BYTES
+ESCAPED: Final = MARK + bytes(ID_BYTES)  # before a body that is not encrypted and begins with the mark itself
 _KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -77,7 +79,7 @@ class Cipher:
             of: its key, and what else it holds that its seal covers, in order.
         """
         if not self._newest:
-            return body
+            return body if body[:1] != MARK else ESCAPED + body
         if not self._left or self._sealing is None:
             salt = os.urandom(SALT_BYTES)
             self._sealing = self.prefix + salt, self._derived(self._newest + salt)
@@ -95,6 +97,8 @@ class Cipher:
         """
         if body[:1] != MARK:
             return body
+        if body.startswith(ESCAPED):
+            return body[_PREFIX:]
         from cryptography.exceptions import InvalidTag
 
         key = self._opened.get(body[len(MARK) : _HEAD]) or self._derived(body[len(MARK) : _HEAD])
@@ -113,7 +117,10 @@ class Cipher:
         key = self._keys.get(name[:ID_BYTES])
         if key is None:
             which = name[:ID_BYTES].hex()
-            message = f"The log is encrypted by the key {which}; name its file in `[encryption]`, or set {VARIABLE}."
+            message = (
+                f"A file of the data folder is encrypted by the key {which}: name the key's file in `[encryption]`, or"
+                f" set {VARIABLE}."
+            )
             raise StorageError(codes.ENCRYPTION_KEY_MISSING, message)
         derived = HKDF(SHA256(), 32, salt=name[ID_BYTES:], info=b"fire22 rows").derive(key)
         found = self._opened[name] = AESGCM(derived)

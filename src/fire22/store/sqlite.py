@@ -11,12 +11,14 @@ verified when the file is opened: a revocation that a damaged page hides would g
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 from typing import Final, TypeVar
 
 import apsw
 
+from fire22.log.cipher import PLAIN, Cipher, cipher_of
 from fire22.log.database import (
     META,
     Layout,
@@ -49,17 +51,18 @@ _SELECT: Final = "SELECT key, version, expires_ms, crc, value FROM item "
 _ALIVE: Final = "(expires_ms = 0 OR expires_ms > ?1)"
 
 
-def open_store(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+def open_store(path: Path, *, vfs: str | None = None, cipher: Cipher = PLAIN) -> apsw.Connection:
     """Open the store's file for its one writer, and read it whole; create it where there is none.
 
     Raises:
-        StorageError: `storage_corrupt`, `storage_format`, `storage_full`, or `storage_failed`.
+        StorageError: `storage_corrupt`, `storage_format`, `storage_full`, `storage_failed`, or
+            `encryption_key_missing`.
     """
     with storage_errors():
         if not path.exists():
             create(path, LAYOUT, lambda connection, _: set_meta(connection, version=0, items=0), vfs)
         check_size(path)
-        connection = connect(path, vfs=vfs)
+        connection = connect(path, vfs=vfs, cipher=cipher)
         try:
             check_format(connection, path, LAYOUT)
             check_schema(connection, LAYOUT)
@@ -82,6 +85,7 @@ class SqliteStore:
         path: the file; it is created where there is none.
         now_ms: the clock.
         vfs: the name of SQLite's file layer; None is its own.
+        cipher: what the values are encrypted with.
 
     Raises:
         StorageError: see `open_store`.
@@ -94,11 +98,12 @@ class SqliteStore:
         *,
         now_ms: Callable[[], int],
         vfs: str | None = None,
+        cipher: Cipher = PLAIN,
     ) -> None:
         self._loop = loop
         self._now_ms = now_ms
-        self._writer = Writer(open_store(path, vfs=vfs), loop, group_ms=0)
-        self._reader = connect(path, vfs=vfs)
+        self._writer = Writer(open_store(path, vfs=vfs, cipher=cipher), loop, group_ms=0)
+        self._reader = connect(path, vfs=vfs, cipher=cipher)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._version = _number(self._reader, "version")  # up to which the writes of others are known
         self._commits = -1  # SQLite's number of what was committed, at the last look
@@ -161,11 +166,12 @@ class SqliteStore:
         return await self._loop.run_in_executor(self._reading, run)
 
 
-def _items(connection: apsw.Connection, where: str, values: tuple[str | int, ...]) -> Iterator[Item]:
+def _items(connection: apsw.Connection, where: str, values: tuple[str | int | bytes, ...]) -> Iterator[Item]:
+    cipher = cipher_of(connection)
     for key, version, expires_ms, crc, value in query(connection, _SELECT + where, values):
         if not isinstance(value, bytes) or seal(value, "store", key, version, expires_ms) != crc:
             raise damaged("store", key)
-        yield Item(key, value, version, expires_ms)
+        yield Item(key, cipher.open(value, "store", key, version, expires_ms), version, expires_ms)
 
 
 def _number(connection: apsw.Connection, name: str) -> int:
@@ -189,15 +195,51 @@ def _write(connection: apsw.Connection, changes: tuple[Put | Delete, ...], now_m
     version, items = _number(connection, "version") + 1, _number(connection, "items")
     for each in changes:
         if isinstance(each, Put):
-            crc = seal(each.value, "store", each.key, version, each.expires_ms)
-            row = (each.key, version, each.expires_ms, crc, each.value)
-            connection.execute("REPLACE INTO item VALUES(?, ?, ?, ?, ?)", row)
+            _put(connection, each.key, version, each.expires_ms, each.value)
             items += each.key not in before
         elif each.key in before:
             connection.execute("DELETE FROM item WHERE key = ?", (each.key,))
             items -= 1
     set_meta(connection, version=version, items=items)
     return version
+
+
+def _put(connection: apsw.Connection, key: str, version: int, expires_ms: int, value: bytes) -> None:
+    stored = cipher_of(connection).close(value, "store", key, version, expires_ms)
+    row = (key, version, expires_ms, seal(stored, "store", key, version, expires_ms), stored)
+    connection.execute("REPLACE INTO item VALUES(?, ?, ?, ?, ?)", row)
+
+
+def rekey(path: Path, cipher: Cipher) -> int:
+    """Encrypt by the newest key whatever is not, as `log/rekey.py` does; nobody else has the file open.
+
+    Returns:
+        How many rows that were.
+
+    Raises:
+        StorageError: see `open_store`.
+    """
+    with storage_errors(), closing(open_store(path, cipher=cipher)) as connection:
+        connection.execute("PRAGMA secure_delete=ON")
+        outdated = "WHERE substr(value, 1, ?) != ?"
+        items = list(_items(connection, outdated, (len(cipher.prefix), cipher.prefix)))
+        with connection:
+            for item in items:
+                _put(connection, item.key, item.version, item.expires_ms, item.value)
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return len(items)
+
+
+def check_key(path: Path, cipher: Cipher) -> None:
+    """Whether every row of a file can be read with the keys.
+
+    Raises:
+        StorageError: `encryption_key_missing`, `storage_corrupt`.
+    """
+    with storage_errors(), closing(connect(path, cipher=cipher)) as connection:
+        for _ in _items(connection, "", ()):
+            pass
 
 
 def _expire(connection: apsw.Connection, now_ms: int, items_max: int) -> int:
