@@ -25,7 +25,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.
 @pytest.mark.parametrize("path", ["/", "/v1/views/kpi", "/v1/session"])
 async def test_no_request_is_sent_back(server: app.Application, method: str, path: str) -> None:
     """A method that nobody needs is refused, and shows a page nothing of the headers that the browser added."""
-    answer = await request(server, method, path, X_Secret="hidden-in-a-header")
+    answer = await request(server, method, path, X_Mark="hidden-in-a-header")
     assert answer.status in (400, 404, 405)
     assert b"hidden-in-a-header" not in answer.body
 
