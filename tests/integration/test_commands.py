@@ -16,6 +16,7 @@ import uvloop
 
 from fire22 import app
 from fire22.core.role import Grant, Role
+from fire22.gateways.http.writing import COMMAND_BYTES_MAX
 from fire22.sportsbook import domain
 from fire22.sportsbook.book import database
 from tests.integration.inside import Talk, make_book, make_config, talking, until
@@ -302,10 +303,12 @@ async def test_what_http_refuses(server: app.Application, shop: Shop) -> None:
     assert (await act(server, "wager.place", shop.wager(), "k", token=token(server, "auditor"))).code == "forbidden"
     assert (await request(server, "POST", path, shop.wager(), token=None, Idempotency_Key="k")).status == 401
     assert (await request(server, "GET", path)).status == 405
-    large = await request(
-        server, "POST", path, raw=b" " * (server.config.server.message_bytes_max + 1), Idempotency_Key="k"
-    )
+    large = await request(server, "POST", path, raw=b" " * (COMMAND_BYTES_MAX + 1), Idempotency_Key="k")
     assert (large.status, large.code) == (413, "message_too_large")
+    for many in (b"[" * 70 + b"]" * 70, b"[" + b"1," * 20_000 + b"1]"):
+        refused = await request(server, "POST", path, raw=many, Idempotency_Key="k")
+        assert (refused.status, refused.code) == (400, "command_invalid")
+        assert b"cannot be taken" in refused.body
 
 
 async def test_a_book_that_somebody_else_writes(server: app.Application, shop: Shop) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from fire22 import app
 from fire22.core.message import Json, Message
+from fire22.gateways.http.writing import DISMISS_BYTES_MAX
 from tests.integration.inside import make_book, make_config, sign, talking, until
 from tests.integration.test_http import request
 
@@ -249,6 +250,8 @@ async def test_deep_data_and_broken_bodies_are_refused(server: app.Application, 
     assert (await request(server, "POST", path, raw=b"{")).code == "json_invalid"
     assert (await request(server, "POST", path, raw=b'{"data": ' + b"[" * 90_000)).status == 400
     assert letters(server)[str(found["eventId"])]["attempts"] == 1
+    dismiss = f"/v1/dead-letters/{found['seq']}/dismiss"
+    assert (await request(server, "POST", dismiss, raw=b" " * (DISMISS_BYTES_MAX + 1))).status == 413
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from random import Random
 
-import pytest
-
 from fire22.core.event import Event
 from fire22.flows.base import Flow
 from fire22.flows.relay import Relay
 from fire22.sportsbook import domain
 from tests.support.folding import Folding
 from tests.support.histories import OPEN_TOPICS, History
+from tests.support.seeds import seeds
 
 
 def flows() -> tuple[Flow, ...]:
@@ -21,12 +20,12 @@ def flows() -> tuple[Flow, ...]:
 def groups(seed: int) -> Iterator[list[Event]]:
     """A history in groups of random size."""
     random = Random(f"groups {seed}")
-    events = iter(History(seed).take(600))
+    events = iter(History(seed).take(300))
     while group := [each for _, each in zip(range(random.randint(1, 6)), events, strict=False)]:
         yield group
 
 
-@pytest.mark.parametrize("seed", range(24))
+@seeds(6, 24)
 def test_a_restart_changes_neither_the_feed_nor_the_rows(seed: int) -> None:
     """A crash at any moment leaves the same bytes as none: else a replay of the log would say that they are damaged."""
     undisturbed, restarted = Folding(flows), Folding(flows)

@@ -4,9 +4,10 @@ Field names are the product's public ones (PROTOCOL.md, "Event"). `data` stays t
 was said, and only a flow that knows the type reads it.
 """
 
+from collections.abc import Generator
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -129,7 +130,7 @@ _encoder: Final = msgspec.json.Encoder()
 _accepted: Final = msgspec.json.Decoder(Event)
 _submitted: Final = msgspec.json.Decoder(SubmittedEvent)
 _raws: Final = msgspec.json.Decoder(list[Raw])
-_many: Final = msgspec.json.Decoder(list[SubmittedEvent])
+_TOO_DEEP: Final = f"The event is nested more than {DEPTH_MAX} deep."
 
 
 def encode_event(event: Event) -> EncodedEvent:
@@ -142,31 +143,53 @@ def decode_event(body: bytes) -> Event:
     return _accepted.decode(body)
 
 
-def _parts(body: bytes) -> list[Raw]:
-    """The elements of an array, or the one value, unread."""
-    return _raws.decode(body) if body.lstrip()[:1] == b"[" else [Raw(body)]
-
-
 def parse_events(body: bytes) -> list[Event]:
     """Read one event or an array of them, as a client sent it.
 
     Raises:
         RequestError: `json_invalid` or `event_invalid`; the message names the field.
     """
+    steps = read_events(body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            events: list[Event] = end.value
+            return events
+
+
+def read_events(body: bytes) -> Generator[None, Any, list[Event]]:
+    """`parse_events` in steps: one finds the events in the body, and each other reads one."""
+    is_array = body.lstrip()[:1] == b"["
     try:
-        if len(body) > EVENT_BYTES_MAX and any(len(bytes(each)) > EVENT_BYTES_MAX for each in _parts(body)):
-            raise RequestError(codes.EVENT_INVALID, f"An event has at most {EVENT_BYTES_MAX} bytes.")
-        if body.lstrip()[:1] == b"[":
-            return [*_many.decode(body)]
-        return [_submitted.decode(body)]
+        parts = _raws.decode(body) if is_array else [body]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise RequestError(codes.EVENT_INVALID, _TOO_DEEP) from None
+    events: list[Event] = []
+    for index, part in enumerate(parts):
+        yield
+        events.append(_read_event(bytes(part), f"$[{index}]" if is_array else "$"))
+    return events
+
+
+def _read_event(text: bytes, path: str) -> Event:
+    """One event of a body; `path` is where it is."""
+    if len(text) > EVENT_BYTES_MAX:
+        raise RequestError(codes.EVENT_INVALID, f"An event has at most {EVENT_BYTES_MAX} bytes.")
+    try:
+        return _submitted.decode(text)
     except msgspec.ValidationError as error:
-        raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {error}.") from None
+        why = str(error)
+        placed = why.replace("`$", f"`{path}") if "`$" in why or path == "$" else f"{why} - at `{path}`"
+        raise RequestError(codes.EVENT_INVALID, f"The event is not valid: {placed}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if is_grammatical(body):
+        if not why_too_much(text) and is_grammatical(text):
             raise RequestError(codes.EVENT_INVALID, NO_TEXT) from None
         raise RequestError(codes.JSON_INVALID, f"The body is not JSON: {error}.") from None
     except RecursionError:
-        raise RequestError(codes.EVENT_INVALID, f"The event is nested more than {DEPTH_MAX} deep.") from None
+        raise RequestError(codes.EVENT_INVALID, _TOO_DEEP) from None
 
 
 class _Parts(Struct, frozen=True):

@@ -432,7 +432,10 @@ class Connection(Caller, Worker):
     def _begin(self, command: Command) -> Work[float] | None:
         """Perform a command, or begin it: the rest of it is returned."""
         try:
-            self.shared.service.charge(self._payer, COMMAND_UNITS)
+            if isinstance(command, Unsubscribe):  # who asks for less is not refused
+                self.shared.service.settle(self._payer, COMMAND_UNITS)
+            else:
+                self.shared.service.charge(self._payer, COMMAND_UNITS)
             if isinstance(command, Auth):
                 self._performing = not self._authenticate(command.token, command.id)
                 return None

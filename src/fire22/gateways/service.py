@@ -12,7 +12,7 @@ from fire22.core import codes
 from fire22.core.address import is_address, parse_address
 from fire22.core.command import History, Subscribe
 from fire22.core.errors import AuthError, Fire22Error, RequestError
-from fire22.core.event import Event, encode_event
+from fire22.core.event import EncodedEvent, Event, encode_event
 from fire22.core.filter import parse_filter
 from fire22.core.message import Json
 from fire22.core.position import Position
@@ -20,7 +20,7 @@ from fire22.core.question import REACH, Ask, Outside, Question
 from fire22.core.scope import ROOT, agent_of, covers, parse_scope
 from fire22.core.topic import Kind, Topic
 from fire22.gateways.rates import Left, LimitsConfig, Payer, Rates
-from fire22.gateways.turns import Turns
+from fire22.gateways.turns import Turns, Work, at_once
 from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
 from fire22.hub.mask import Mask, masked_bytes
@@ -307,14 +307,22 @@ class Service:
             RequestError: `forbidden`, `scope_forbidden`, `event_invalid` or `overloaded`, now or in the future; in the
                 future, `id_conflict`.
         """
+        return at_once(self.publishing(principal, events))
+
+    def publishing(self, principal: Principal, events: Sequence[Event]) -> Work[Awaitable[list[Appended]]]:
+        """`publish` as work in pieces: a slice does not take thousands of events."""
         self.check_current(principal)
         self.access.check_publish(principal)
         users: list[str] = []
+        encoded: list[EncodedEvent] = []
         for index, event in enumerate(events):
             self._check(event, index)
             users += self._addressed(principal, event, index)
+            encoded.append(encode_event(event))
+            yield None
+        self.check_current(principal)  # it may have ended meanwhile
         if principal.scope == ROOT:
-            return self.log.append([encode_event(event) for event in events])
+            return self.log.append(encoded)
         return self._publish_within(principal.scope, events, users)
 
     async def _publish_within(self, scope: str, events: Sequence[Event], users: list[str]) -> list[Appended]:

@@ -14,6 +14,7 @@ from fire22.core.event import (
     decode_event,
     encode_event,
     parse_events,
+    read_events,
     same_content,
 )
 from fire22.core.message import Json
@@ -67,6 +68,18 @@ def test_many() -> None:
     body = b" \n[%b,%b]" % (msgspec.json.encode(GOOD), msgspec.json.encode(GOOD | {"id": "other"}))
     assert [event.id for event in parse_events(body)] == ["till-7:123", "other"]
     assert parse_events(b"[]") == []
+
+
+def test_many_are_read_one_by_one() -> None:
+    """Thousands of events are read in steps, between which others go on; what is wrong names its place among them."""
+    one = msgspec.json.encode(GOOD)
+    steps = read_events(b"[" + b",".join([one] * 1_000) + b"]")
+    assert sum(1 for _ in steps) == 1_000
+    for wrong, place in ((GOOD | {"id": 1}, "`$[2].id`"), ({"id": "a"}, "`$[2]`")):
+        with pytest.raises(RequestError) as caught:
+            parse_events(b"[" + b",".join([one, one, msgspec.json.encode(wrong)]) + b"]")
+        assert caught.value.code.name == "event_invalid"
+        assert place in caught.value.message
 
 
 @pytest.mark.parametrize(("given", "level"), [(-(10**30), 0), (-1, 0), (0, 0), (3, 3), (4, 3), (10**30, 3)])

@@ -21,6 +21,10 @@ pack = msgspec.msgpack.encode
         (b'["' + b'\\"[' * 1000 + b'\\\\"]', ""),
         (b'["\\\\",' + b"[" * DEPTH_MAX + b"]" * DEPTH_MAX + b"]", "nested"),
         (b"[" + b"[]," * (CONTAINERS_MAX - 2) + b"{}]", ""),
+        (b"[" + b"1," * (VALUES_MAX - 1) + b"1]", ""),
+        (b"[" + b"1," * VALUES_MAX + b"1]", "values"),
+        (b"{" + b'"a":1,' * VALUES_MAX + b'"b":1}', "values"),
+        (b'["' + b"a," * VALUES_MAX + b'"]', ""),
         (b"[" + b"[]," * (CONTAINERS_MAX - 1) + b"{}]", "arrays and objects"),
         (b'["' + b"[" * (BRACKETS_MAX - 1) + b'"]', ""),
         (b'["' + b"[" * BRACKETS_MAX + b'"]', "opening brackets"),
@@ -39,9 +43,11 @@ def test_json(text: bytes, why: str) -> None:
     [
         (pack([1.5, "x" * 300, b"y" * 300, {"a": [None, True, -7, 2**40]}]), ""),
         (pack({"text": "привет" * 20_000}), ""),  # whose bytes look like thousands of arrays
-        (pack({"numbers": [1.5] * VALUES_MAX}), ""),
-        (pack([[]] * (CONTAINERS_MAX + 1)), "arrays and maps"),
-        (pack([{}] * (CONTAINERS_MAX + 1)), "arrays and maps"),
+        (pack({"numbers": [1.5] * (VALUES_MAX - 3)}), ""),
+        (pack({"numbers": [1] * VALUES_MAX}), "values"),
+        (pack({str(number): 1 for number in range(VALUES_MAX)}), "values"),
+        (pack([[]] * (CONTAINERS_MAX + 1)), "values"),
+        (pack([{}] * (CONTAINERS_MAX + 1)), "values"),
         (pack([[]] * (CONTAINERS_MAX - 2)), ""),
         (b"\x81\xa1a\xcb" + struct.pack(">d", float("nan")), "number"),
         (b"\x81\xa1a\xcb" + struct.pack(">d", float("-inf")), "number"),
@@ -49,7 +55,7 @@ def test_json(text: bytes, why: str) -> None:
         (b"\x81\xa1a\xcb" + struct.pack(">d", 1.7e308), ""),
         (b"\x81\xa1a\xcb\x7f", ""),  # cut off: the decoder says so
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_messagepack(frame: bytes, why: str) -> None:
     """Texts and numbers are not taken for arrays, and no array for a text."""

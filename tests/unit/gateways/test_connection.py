@@ -9,10 +9,10 @@ from typing import Any, cast
 import msgspec
 
 from fire22.core.command import Command, parse_command
-from fire22.core.message import Json, decode_json
+from fire22.core.message import Json, Message, decode_json
 from fire22.core.role import Role
 from fire22.gateways.connection import Connections
-from fire22.gateways.rates import Payer
+from fire22.gateways.rates import LimitsConfig, Payer, Rates
 from fire22.gateways.service import Limits, Service
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
@@ -204,6 +204,26 @@ def test_input_is_read_in_turns() -> None:
             left = server.connections.service.left(Payer(user="staff:ann"))
             assert left is not None
             assert left.units_max - left.units >= 7  # three commands, and 98 pieces that are none
+
+    run(main())
+
+
+def test_who_asks_for_less_is_not_refused() -> None:
+    """A connection that has used up what it may cost can still end its subscriptions."""
+
+    async def main() -> None:
+        async with running() as server:
+            connection = server.connect()
+            perform(connection, 1, "subscribe", target="kpi")
+            service = server.connections.service
+            service.rates = Rates(LimitsConfig(connection_units_per_s=0.001, burst_s=1))
+            answers: list[Message] = []
+            for id, command in ((2, "ping"), (3, "ping"), (4, "unsubscribe")):
+                perform(connection, id, command, **({"target": "kpi"} if command == "unsubscribe" else {}))
+                while parts := connection.take():
+                    answers += decode_json(b"[%b]" % b",".join(parts))
+            assert [(each.id, each.code) for each in answers][-3:] == [(2, None), (3, "rate_limited"), (4, None)]
+            assert not connection.lanes
 
     run(main())
 

@@ -126,16 +126,17 @@ def test_a_note_that_cannot_be_written_does_not_hurt_its_caller() -> None:
     assert [(entry.action, entry.count) for entry in noting(use).entries] == [("audit.lost", 1)]
 
 
-def test_a_flood_of_refusals_costs_two_rows_a_second() -> None:
+@pytest.mark.parametrize("outcome", ["forbidden", "rate_limited"])
+def test_a_flood_of_refusals_costs_two_rows_a_second(outcome: str) -> None:
     """An attacker who is refused 10,000 times in a second fills no disk, and every refusal is counted."""
 
     async def use(trail: Audit, book: Book) -> None:
         for _ in range(10_000):
-            trail.note("request.refused", principal=ANNA, address="10.0.0.7", outcome="forbidden")
+            trail.note("request.refused", principal=ANNA, address="10.0.0.7", outcome=outcome)
         await asyncio.sleep(audit.REPEAT_S)
 
     entries = noting(use).entries
-    assert [(entry.outcome, entry.count) for entry in entries] == [("forbidden", 1), ("forbidden", 9_999)]
+    assert [(entry.outcome, entry.count) for entry in entries] == [(outcome, 1), (outcome, 9_999)]
     assert {entry.address for entry in entries} == {"10.0.0.7"}
 
 

@@ -24,7 +24,16 @@ from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Route
 from fire22.gateways.http.session import PASSWORD_BYTES_MAX, SIGN_IN_BYTES_MAX, NewPassword, Owns, Session, SignIn
 from fire22.gateways.http.users import BODY_BYTES_MAX as USER_BYTES_MAX
 from fire22.gateways.http.users import AllSignedIn, NewUser, ShownUser, ShownUsers, UserChange, UserRoutes
-from fire22.gateways.http.writing import Dismiss, Done, Published, Replay, Writing
+from fire22.gateways.http.writing import (
+    COMMAND_BYTES_MAX,
+    DISMISS_BYTES_MAX,
+    REPLAY_BYTES_MAX,
+    Dismiss,
+    Done,
+    Published,
+    Replay,
+    Writing,
+)
 from fire22.gateways.service import Service
 
 _READ: Final = 2.0  # what may have to be read from the disk
@@ -308,7 +317,7 @@ def rows(
             who=SIGNED_IN,
             summary="Perform a command of the domain once for each Idempotency-Key.",
             headers=("Idempotency-Key",),
-            body_bytes_max=limits.message_bytes_max,
+            body_bytes_max=COMMAND_BYTES_MAX,
             cost=_WRITE,
         ),
         Route(
@@ -325,7 +334,7 @@ def rows(
             handler=writing.replay_letter,
             who="operate",
             summary="Fold a dead letter's event again, as it is or corrected.",
-            body_bytes_max=limits.events_bytes_max,
+            body_bytes_max=REPLAY_BYTES_MAX,
             request=Replay,
             answer=Done,
             cost=_WRITE,
@@ -336,7 +345,7 @@ def rows(
             handler=writing.dismiss_letter,
             who="operate",
             summary="Put a dead letter away.",
-            body_bytes_max=limits.events_bytes_max,
+            body_bytes_max=DISMISS_BYTES_MAX,
             request=Dismiss,
             answer=Done,
             cost=_WRITE,

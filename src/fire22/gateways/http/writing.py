@@ -1,6 +1,7 @@
 """What can be done: events published, commands performed, dead letters dealt with. Answered once it is durable."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -10,14 +11,18 @@ from starlette.responses import Response
 from fire22.core import codes
 from fire22.core.command import as_number
 from fire22.core.errors import RequestError
-from fire22.core.event import Time, parse_events
+from fire22.core.event import EVENT_BYTES_MAX, Time, read_events
 from fire22.gateways.dead_letters import DeadLetters
 from fire22.gateways.http.requests import JSON, json_response, parse
 from fire22.gateways.http.route import Call
 from fire22.gateways.service import Service
+from fire22.gateways.turns import Work
 from fire22.log.base import Appended
 
 EVENTS_MAX: Final = 10_000  # in one request
+COMMAND_BYTES_MAX: Final = 128 << 10  # of the content of one command
+REPLAY_BYTES_MAX: Final = EVENT_BYTES_MAX + 1024  # a dead letter's data, and what is around it
+DISMISS_BYTES_MAX: Final = 4096  # a reason of 500 characters, however they are written
 
 
 class Published(Struct):
@@ -54,13 +59,16 @@ class Writing:
 
     async def events(self, call: Call) -> Response:
         """Append one event or an array of them, all or none; answered once they are durable."""
-        service = self._service
-        events = parse_events(call.body)
-        if not 0 < len(events) <= EVENTS_MAX:
-            raise RequestError(codes.EVENT_INVALID, f"A request holds 1 to {EVENTS_MAX} events, not {len(events)}.")
-        appended = await service.publish(call.principal, events)
+        appended = await (await self._service.turns.perform(call.principal.user, self._publishing(call)))
         status = 200 if all(each.repeat for each in appended) else 202
         return json_response(Published(appended), status=status)
+
+    def _publishing(self, call: Call) -> Work[Awaitable[list[Appended]]]:
+        """Read, check and append them; thousands of events take many slices."""
+        events = yield from read_events(call.body)
+        if not 0 < len(events) <= EVENTS_MAX:
+            raise RequestError(codes.EVENT_INVALID, f"A request holds 1 to {EVENTS_MAX} events, not {len(events)}.")
+        return (yield from self._service.publishing(call.principal, events))
 
     async def command(self, call: Call) -> Response:
         """Perform a command of the domain once; answered once its effect is durable."""

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
+from fire22.core.nesting import why_too_much
 from fire22.core.role import Grant
 from fire22.core.times import to_text
 from fire22.sportsbook.desk import approvals
@@ -57,6 +58,9 @@ def read(name: str, type: type[Command], body: bytes) -> tuple[Command, bytes]:
     Raises:
         RequestError: `json_invalid` or `command_invalid`.
     """
+    why = why_too_much(body)
+    if why:
+        raise RequestError(codes.COMMAND_INVALID, f"The body of {name} cannot be taken: {why}.")
     try:
         raw: Json = msgspec.json.decode(body)
     except msgspec.ValidationError as error:
