@@ -252,6 +252,18 @@ test('a refused subscription is asked for again after the time that the server n
   assert.deepEqual(world.socket.commands.at(-1), { id: 2, command: 'subscribe', target: 'wagers' });
 });
 
+test('beyond a limit a subscription is asked for again, and a request is rejected with the time to wait', async () => {
+  const { world, client } = start();
+  client.subscribe('wagers', {}, { onError: () => {} });
+  world.socket.serverAccepts();
+  const asked = client.request('publish');
+  const limited = { type: 'error', code: 'rate_limited', message: 'Later.', retryAfter: 0.25 };
+  world.socket.serverSends({ ...limited, id: 1 }, { ...limited, id: 2 });
+  await assert.rejects(asked, { name: 'CommandError', code: 'rate_limited', retryAfter: 0.25 });
+  world.clock.advance(250);
+  assert.deepEqual(world.socket.commands.at(-1), { id: 3, command: 'subscribe', target: 'wagers' });
+});
+
 test('a request is answered by its reply, refused by its error, and fails when the connection is lost', async () => {
   const { world, client } = start();
   await assert.rejects(client.request('ping'), { code: 'disconnected' });

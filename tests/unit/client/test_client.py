@@ -562,6 +562,21 @@ async def test_publish_refused(server: FakeServer, clock: FakeClock) -> None:
         assert (error.code.name, error.message, error.temporary) == ("id_conflict", "Another content.", False)
 
 
+async def test_a_command_beyond_the_limits(server: FakeServer, clock: FakeClock) -> None:
+    """Who asks for more than it may is told until when to wait, where it asked; what is sent then is performed."""
+    async with connected(server, clock) as (client, peer), asyncio.TaskGroup() as tasks:
+        publishing = tasks.create_task(expect_error(client.publish(event())))
+        command = await peer.command()
+        limited = {"code": "rate_limited", "message": "Later.", "retryAfter": 0.25}
+        await peer.send({"type": "error", "id": command["id"], **limited})
+        error = await publishing
+        assert (error.code.name, error.temporary, error.retry_after_s) == ("rate_limited", True, 0.25)
+        again = tasks.create_task(client.publish(event()))
+        command = await peer.command()
+        await peer.send({"type": "reply", "id": command["id"], "data": {"seq": 7, "repeat": False}})
+        assert await again == {"seq": 7, "repeat": False}
+
+
 async def answer_history(peer: Peer, offsets: list[int], before: int | None) -> Wire:
     """Answer the next command with a page."""
     command = await peer.command()
@@ -652,12 +667,13 @@ async def test_refused_subscription(server: FakeServer, clock: FakeClock) -> Non
         assert (await peer.command())["target"] == "wagers"
 
 
-async def test_overloaded_subscription_is_tried_again(server: FakeServer, clock: FakeClock) -> None:
-    """A subscription that an overloaded server puts off is asked for again when the server said."""
+@pytest.mark.parametrize("code", ["overloaded", "rate_limited"])
+async def test_overloaded_subscription_is_tried_again(server: FakeServer, clock: FakeClock, code: str) -> None:
+    """A subscription that an overloaded server puts off, or one beyond a limit, is asked for again when it said."""
     async with connected(server, clock) as (client, peer):
         wagers = client.subscribe("wagers")
         command = await peer.command()
-        error = {"code": "overloaded", "message": "Later.", "retryAfter": 3}
+        error = {"code": code, "message": "Later.", "retryAfter": 3}
         await peer.send({"type": "error", "id": command["id"], **error})
         await peer.accept(10, snapshot=[wager(10)])
         assert await offsets(wagers, 1) == [10]
