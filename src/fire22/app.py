@@ -32,7 +32,6 @@ from fire22.flows.questions import Questions
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
 from fire22.flows.trail import Trail
-from fire22.gateways.connection import Connections
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http.application import application
@@ -43,6 +42,7 @@ from fire22.gateways.http.protocol import Front, HttpProtocol, end_unfinished
 from fire22.gateways.http.route import Table
 from fire22.gateways.http.routes import rows
 from fire22.gateways.http.session import Session
+from fire22.gateways.register import Connections
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
 from fire22.hub.delivery import Delivery

@@ -20,9 +20,9 @@ from websockets.exceptions import InvalidStatus
 from fire22 import app
 from fire22.core.frames import Close, Text, close_frame, text_frame
 from fire22.core.message import decode_json
-from fire22.gateways.connection import Connections
 from fire22.gateways.http.protocol import HttpProtocol
 from fire22.gateways.liveness import tcp_info
+from fire22.gateways.register import Connections
 from fire22.gateways.websocket import WebSocket
 from fire22.security.revocation import Revocation
 from tests.integration.inside import WAIT_S, Talk, make_config, sign, talking, until
