@@ -30,10 +30,10 @@ export function isOwn(approval, { signIn }) {
   return signIn.name === 'signed-in' && askerOf(approval).toLowerCase() === signIn.user.subject.toLowerCase();
 }
 
-/** "payment.approve" → "Approve a payment". @param {string} command */
+/** "payment.approve" → "Approve payment". @param {string} command */
 export function commandText(command) {
   const [of, verb = ''] = command.split('.');
-  return `${formatWord(verb)}: ${of}`;
+  return formatWord(`${verb} ${of}`);
 }
 
 /** Whom it is about. @param {Approval} approval */

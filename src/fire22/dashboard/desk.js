@@ -32,6 +32,6 @@ export async function ask(method, path, body) {
 
 /** What to say of something that was done; of a command that waits, that it has not been. @param {any} data  answered @param {string} done */
 export function outcomeOf(data, done) {
-  if (data?.status !== 'pending' || !data.approvalId) return done;
+  if (data?.result?.status !== 'pending' || !data.result.approvalId) return done;
   return 'Nothing has been done yet: it is above the amount that you may decide alone, and waits for another person (Approvals).';
 }

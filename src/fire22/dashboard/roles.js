@@ -62,7 +62,7 @@ export function changesOf(before, after) {
     const now = after.commands[name];
     if (!now) lines.push(`Takes the command ${name}`);
     else if (!was) lines.push(`Gives the command ${name}${limitsOf(now)}`);
-    else if (limitsOf(was) !== limitsOf(now)) lines.push(`${name}:${limitsOf(now) || ' without limits'}`);
+    else if (limitsOf(was) !== limitsOf(now)) lines.push(`${name}: ${limitsOf(now).slice(2) || 'without limits'}`);
   }
   for (const topic of new Set([...Object.keys(before.masks), ...Object.keys(after.masks)])) {
     const [was, now] = [before.masks[topic] ?? [], after.masks[topic] ?? []].map((fields) => [...fields].sort().join(', '));
