@@ -217,8 +217,9 @@ function leave() {
 async function checkSession() {
   if (Date.now() - sessionCheckedMs < SESSION_CHECK_MS && state.connection.name !== 'closed') return;
   sessionCheckedMs = Date.now();
+  const asked = client;
   const answer = await currentSession();
-  if (!('problem' in answer) || answer.status !== 401) return;
+  if (client !== asked || !('problem' in answer) || answer.status !== 401) return; // or who asked has signed out meanwhile
   leave();
   signedOut({ note: 'Your session has ended. Sign in again to go on where you were.' });
 }
