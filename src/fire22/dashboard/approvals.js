@@ -42,11 +42,11 @@ export function aboutOf({ customer, customerName }) {
   return customerName ? `${customerName} (${customer})` : customer;
 }
 
-/** What changes: the fields that differ. @param {Approval} approval @returns {{name: string, before: string, after: string}[]} */
+/** What changes: the fields that differ. @param {Approval} approval @returns {{name: string, before: string, after: string}[]} before: empty where there was nothing */
 export function changesOf({ before, after }) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   return names.filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]))
-    .map((name) => ({ name: titleOf(name), before: textOf(name, before?.[name]), after: textOf(name, after?.[name]) }));
+    .map((name) => ({ name: titleOf(name), before: isGiven(before?.[name]) ? textOf(name, before[name]) : '', after: textOf(name, after?.[name]) }));
 }
 
 /** @param {string} name */
@@ -54,9 +54,14 @@ function titleOf(name) {
   return formatWord(name.replace(/_?minor$/i, '').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase());
 }
 
+/** @param {any} value */
+function isGiven(value) {
+  return value !== undefined && value !== null && value !== '';
+}
+
 /** @param {string} name @param {any} value */
 function textOf(name, value) {
-  if (value === undefined || value === null || value === '') return '–';
+  if (!isGiven(value)) return 'nothing';
   if (/minor$/i.test(name) && typeof value === 'number') return formatMinor(value);
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -32,7 +32,7 @@ function Card({ approval, state, on }) {
     <p class="card-head"><b class="figure">${amount}</b> <b>${commandText(approval.command)}</b><span>for <b>${aboutOf(approval)}</b></span>
       <time class="dim" dateTime=${approval.askedAt} title=${formatDateTime(at)}>${formatTime(at)}</time></p>
     <p>${own ? 'You asked for it' : html`<b>${askerOf(approval)}</b> asked for it`} <span class="dim">as ${approval.role}${approval.scope === '/' ? '' : ` of ${approval.scope}`} · ends in ${formatAge(Date.parse(approval.expiresAt) - state.nowMs)} without a decision</span></p>
-    ${changes.length > 0 && html`<dl class="evidence">${changes.map(({ name, before, after }) => html`<div key=${name}><dt>${name}</dt><dd>${before} → ${after}</dd></div>`)}</dl>`}
+    ${changes.length > 0 && html`<dl class="evidence">${changes.map(({ name, before, after }) => html`<div key=${name}><dt>${name}</dt><dd>${before && `${before} → `}${after}</dd></div>`)}</dl>`}
     <p class="card-foot">${own
       ? html`<span class="dim">It takes another person than the one who asked.</span>`
       : [true, false].filter((approve) => takes(state, approve ? 'approval.approve' : 'approval.reject')).map((approve) => html`<button key=${approve} type="button" class="button"

@@ -37,20 +37,20 @@ export class SignIn extends Component {
     const { signIn, nowMs, on } = this.props;
     const { problem = '', note = '', busy = false, way = 'password', retryMs = 0 } = outOf(signIn);
     const waitS = Math.ceil((retryMs - nowMs) / 1000);
-    const isWaiting = retryMs > 0 && waitS > 0;
-    const isShut = busy || isWaiting;
+    const isWaiting = (/** @type {SignedOut['way']} */ of) => way === of && retryMs > 0 && waitS > 0;
+    const isShut = (/** @type {SignedOut['way']} */ of) => busy || isWaiting(of);
     const field = (/** @type {SignedOut['way']} */ of) => ({ 'aria-describedby': `problem-${of}`, 'aria-invalid': problem && way === of ? 'true' : 'false', spellcheck: false, autocapitalize: 'off', maxlength: 256 });
-    const button = (/** @type {SignedOut['way']} */ of, /** @type {string} */ text, /** @type {string} */ look) => html`<button type="submit" class=${`button ${look}`} aria-disabled=${isShut ? 'true' : undefined}>${busy && way === of ? 'Signing in …' : isWaiting ? `Try again in ${waitS} s` : text}</button>`;
-    const submit = (/** @type {(values: FormData) => void} */ act) => (/** @type {SubmitEvent} */ event) => {
+    const button = (/** @type {SignedOut['way']} */ of, /** @type {string} */ text, /** @type {string} */ look) => html`<button type="submit" class=${`button ${look}`} aria-disabled=${isShut(of) ? 'true' : undefined}>${busy && way === of ? 'Signing in …' : isWaiting(of) ? `Try again in ${waitS} s` : text}</button>`;
+    const submit = (/** @type {SignedOut['way']} */ of, /** @type {(values: FormData) => void} */ act) => (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      if (!isShut) act(new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)));
+      if (!isShut(of)) act(new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)));
     };
     return html`<main class="sign-in" ref=${(/** @type {HTMLElement | null} */ place) => { this.place = place; }}>
       <div class="sign-in-box">
         <img src="assets/icon.svg" alt="" width="44" height="44" />
         <h1>Sign in to Fire22 Flows</h1>
         ${note && html`<p class="sign-in-note" role="status">${note}</p>`}
-        <form aria-label="Sign in with a password" onSubmit=${submit((values) => on.signInByName(String(values.get('name')).trim(), String(values.get('password'))))}>
+        <form aria-label="Sign in with a password" onSubmit=${submit('password', (values) => on.signInByName(String(values.get('name')).trim(), String(values.get('password'))))}>
           <label for="name">Name</label>
           <input id="name" name="name" type="text" autocomplete="username" ...${field('password')} />
           <label for="password">Password</label>
@@ -59,7 +59,7 @@ export class SignIn extends Component {
           ${button('password', 'Sign in', 'button-main')}
         </form>
         <p class="or"><span>or with a link</span></p>
-        <form aria-label="Sign in with a link" onSubmit=${submit((values) => on.signIn(String(values.get('link'))))}>
+        <form aria-label="Sign in with a link" onSubmit=${submit('link', (values) => on.signIn(String(values.get('link'))))}>
           <label for="link">One-time link or its code</label>
           <input id="link" name="link" type="text" autocomplete="off" placeholder="http://…/#code=…" ...${{ ...field('link'), maxlength: 4096 }} />
           <p id="problem-link" class="problem" role="alert">${way === 'link' && problem}</p>
