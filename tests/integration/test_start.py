@@ -19,6 +19,7 @@ from tests.integration.processes import free_port
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "pages" / "start.md"
 WAIT_S = 60
+RECONCILE = "fire22 check --data fire22-data --book shop.db --mapping shop.toml --reconcile"
 
 
 class Reader:
@@ -113,7 +114,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 def test_the_page_leads_to_a_connected_book(reader: Reader) -> None:
-    """Who follows the page has live wagers, a figure by HTTP, a dead letter, and a clean book again at the end."""
+    """Who follows the page has live wagers, a figure by HTTP, a dead letter, equal sums, a clean book at the end."""
     text = PAGE.read_text().partition("\n## What next\n")[0]
     steps = re.findall(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
     assert len(steps) > 10
@@ -123,6 +124,8 @@ def test_the_page_leads_to_a_connected_book(reader: Reader) -> None:
         elif kind == "sh":
             if "--uninstall" in block:
                 reader.end()
+                reader.type(RECONCILE)
+                assert "customers and markets: ok" in reader.output[0], reader.output
             reader.type(block)
         else:
             assert kind == "text"
