@@ -1,6 +1,5 @@
 """A real OpenID provider tells who has signed out (OpenID Connect Back-Channel Logout 1.0), and others try to."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -8,14 +7,24 @@ import pytest
 import pytest_asyncio
 import uvloop
 from joserfc.jwk import RSAKey
-from websockets.exceptions import ConnectionClosed
 
 from fire22 import app
 from fire22.gateways.sign_in import SESSION_COOKIE
 from fire22.security.oidc import LOGOUT_EVENT, LOGOUT_S
-from tests.integration.inside import WAIT_S, Talk, make_config, talking
+from tests.integration.inside import make_config, talking
 from tests.integration.test_http import request
-from tests.support.oidc_provider import CLIENT_ID, Browser, World, providing, signed, trusting, who, world_of
+from tests.support.oidc_provider import (
+    CLIENT_ID,
+    Browser,
+    World,
+    gone,
+    held,
+    providing,
+    signed,
+    trusting,
+    who,
+    world_of,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOOP_FACTORY = uvloop.new_event_loop
@@ -28,20 +37,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         yield world
 
 
-async def gone(talk: Talk) -> None:
-    """Until a connection has ended."""
-    async with asyncio.timeout(WAIT_S):
-        with pytest.raises(ConnectionClosed):
-            while True:
-                await talk.receive()
-
-
-def held(browser: Browser) -> dict[str, str]:
-    """The headers of a WebSocket that a browser opens."""
-    cookie = browser.client.cookies[SESSION_COOKIE]
-    return {"Cookie": f"{SESSION_COOKIE}={cookie}", "Origin": str(browser.url)}
-
-
 async def test_who_signs_out_at_the_provider_is_signed_out_here(world: World) -> None:
     """At once, on every connection; another browser of the same person, with a session of its own there, stays."""
     async with world.browser() as browser, world.browser() as other:
@@ -49,7 +44,7 @@ async def test_who_signs_out_at_the_provider_is_signed_out_here(world: World) ->
         await other.sign_in("ann")
         async with talking(world.server, token=None, headers=held(browser)) as talk:
             await talk.ask("ping")
-            await browser.sign_out_at(world.provider.issuer)
+            await browser.sign_out_at(f"{world.provider.issuer}/session/end")
             await gone(talk)
         assert await who(browser) == ("token_invalid",)
         assert (await who(other))[0] == "ann"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import html
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
@@ -15,9 +16,11 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import RSAKey
 from msgspec import Struct
+from websockets.exceptions import ConnectionClosed
 
 from fire22 import app
-from tests.integration.inside import WAIT_S, make_config
+from fire22.gateways.sign_in import SESSION_COOKIE
+from tests.integration.inside import WAIT_S, Talk, make_config
 
 FOLDER: Final = Path(__file__).parents[1] / "oidc"
 CLIENT_ID: Final = "fire22"
@@ -126,13 +129,18 @@ class Browser:
 
     def __init__(self, server: app.Application) -> None:
         self.url = server.address.url
-        self.client = httpx2.AsyncClient(timeout=WAIT_S)
+        self.client = httpx2.AsyncClient(timeout=WAIT_S, event_hooks={"response": [self._keep_secure]})
 
     async def __aenter__(self) -> "Browser":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
+
+    async def _keep_secure(self, _: httpx2.Response) -> None:
+        """Browsers take a loopback address for secure, and send it cookies that are; the test's client would not."""
+        for cookie in self.client.cookies.jar:
+            cookie.secure = False
 
     async def go(self, path: str, **headers: str) -> httpx2.Response:
         """Ask the server for something."""
@@ -162,18 +170,22 @@ class Browser:
         """Sign in; how the server answers in the end."""
         return await self.client.get(await self.at_provider(await self.begin(), name))
 
-    async def sign_out_at(self, issuer: str) -> None:
-        """Sign out at the provider."""
-        answer = await self.client.get(f"{issuer}/session/end")
+    async def sign_out_at(self, address: str) -> None:
+        """Sign out at the provider, by the page of this address."""
+        answer = await self.client.get(address)
         sent = _fields(answer.text) | {"logout": "yes"}
-        answer = await self.client.post(urljoin(issuer, _action(answer.text)), data=sent)
+        answer = await self.client.post(urljoin(address, _action(answer.text)), data=sent)
         assert answer.status_code in (200, 303), answer.text
 
 
 def _filled(form: str, name: str) -> dict[str, str]:
     """What a person sends by a form: its hidden fields, the own name, and any password."""
     fields = _fields(form)
-    return fields | ({"login": name, "password": "any"} if 'name="login"' in form else {})
+    return fields | {
+        field: value
+        for field, value in (("login", name), ("username", name), ("password", "any"))
+        if f'name="{field}"' in form
+    }
 
 
 def _fields(form: str) -> dict[str, str]:
@@ -184,7 +196,7 @@ def _fields(form: str) -> dict[str, str]:
 def _action(form: str) -> str:
     found = re.search(r'action="([^"]+)"', form)
     assert found is not None, form
-    return found[1]
+    return html.unescape(found[1])
 
 
 class World(Struct):
@@ -217,3 +229,17 @@ async def who(browser: Browser) -> tuple[Any, ...]:
     [own] = [each for each in (await browser.go("/v1/sessions")).json()["sessions"] if each["current"]]
     assert own["how"] == "provider"
     return said["subject"], said["role"], said["scope"], own["id"]
+
+
+async def gone(talk: Talk) -> None:
+    """Until a connection has ended."""
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await talk.receive()
+
+
+def held(browser: Browser) -> dict[str, str]:
+    """The headers of a WebSocket that a browser opens."""
+    cookie = browser.client.cookies[SESSION_COOKIE]
+    return {"Cookie": f"{SESSION_COOKIE}={cookie}", "Origin": str(browser.url)}

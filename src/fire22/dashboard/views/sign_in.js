@@ -1,5 +1,6 @@
-// Signing in by name and password, or by a one-time link; what went wrong stands above the field to mend.
+// Signing in by name and password, with another provider, or by a one-time link; what went wrong stands above the field to mend.
 
+import { ask } from '../desk.js';
 import { html } from '../html.js';
 import { Component } from '../vendor/preact.js';
 
@@ -12,10 +13,12 @@ export class SignIn extends Component {
   constructor(props) {
     super(props);
     /** @type {HTMLElement | null} */ this.place = null;
+    /** @type {{provider: {name: string, href: string} | null}} */ this.state = { provider: null };
   }
 
   componentDidMount() {
     this.find('name')?.focus();
+    void ask('GET', '/v1/session/ways').then((answer) => 'data' in answer && this.setState({ provider: answer.data?.provider ?? null }));
   }
 
   /** Who was refused goes on at the field that is wrong. @param {Props} before */
@@ -35,6 +38,7 @@ export class SignIn extends Component {
 
   render() {
     const { signIn, nowMs, on } = this.props;
+    const { provider } = this.state;
     const { problem = '', note = '', busy = false, way = 'password', retryMs = 0 } = outOf(signIn);
     const waitS = Math.ceil((retryMs - nowMs) / 1000);
     const isWaiting = (/** @type {SignedOut['way']} */ of) => way === of && retryMs > 0 && waitS > 0;
@@ -50,6 +54,7 @@ export class SignIn extends Component {
         <img src="assets/icon.svg" alt="" width="44" height="44" />
         <h1>Sign in to Fire22 Flows</h1>
         ${note && html`<p class="sign-in-note" role="status">${note}</p>`}
+        ${provider && html`<a class="button" href=${provider.href}>Sign in with ${provider.name}</a><p class="or"><span>or with a password</span></p>`}
         <form aria-label="Sign in with a password" onSubmit=${submit('password', (values) => on.signInByName(String(values.get('name')).trim(), String(values.get('password'))))}>
           <label for="name">Name</label>
           <input id="name" name="name" type="text" autocomplete="username" ...${field('password')} />

@@ -113,7 +113,6 @@ def rows(
             summary="Sign in who comes back from the provider; a page that goes on to the server's own.",
             open_parameters=True,
             cost=_WRITE,
-            changes=True,
         ),
         Route(
             method="POST",
