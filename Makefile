@@ -26,6 +26,7 @@ help:
 	@echo "make bench   measure, beside peers                      (see bench/README.md)"
 	@echo "make mutants break central conditions, and say which no test notices  (ONLY='hub desk')"
 	@echo "make fuzz    broken input for every decoder             (SECONDS=600)"
+	@echo "make test-keycloak   sign in with Keycloak, which is fetched"
 	@echo "make fuzz-api   requests made from the description of the interface  (CASES=10000)"
 	@echo "make conformance   the Autobahn WebSocket suite         (CASES='9.* 12.* 13.*' leaves some out)"
 
@@ -91,6 +92,21 @@ clients/js/node_modules/.package-lock.json: clients/js/package-lock.json
 tests/oidc/node_modules/.package-lock.json: tests/oidc/package-lock.json
 	cd tests/oidc && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+# Signing in with Keycloak; the first time it is fetched from Maven Central (177 MB), which needs Java and Maven.
+KEYCLOAK ?= 26.7.3
+KEYCLOAK_HOME := build/keycloak/keycloak-$(KEYCLOAK)
+
+.PHONY: test-keycloak
+test-keycloak: .venv/dev.stamp $(KEYCLOAK_HOME)/bin/kc.sh
+	@FIRE22_KEYCLOAK="$(CURDIR)/$(KEYCLOAK_HOME)" $(BIN)/python -m pytest -m keycloak tests/security/test_keycloak.py
+
+$(KEYCLOAK_HOME)/bin/kc.sh:
+	@command -v mvn >/dev/null || { echo "Maven is missing. This helps:  apt-get install -y maven"; exit 1; }
+	mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -DoutputDirectory="$(CURDIR)/build/keycloak" \
+		-Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK):zip
+	$(BIN)/python -m zipfile -e build/keycloak/keycloak-quarkus-dist-$(KEYCLOAK).zip build/keycloak
+	@chmod +x $(KEYCLOAK_HOME)/bin/*.sh && touch $@
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .

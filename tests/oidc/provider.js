@@ -1,6 +1,6 @@
 // A real OpenID provider for the tests, told what to do by lines of JSON on its standard input, each answered by one.
 //
-// {"listen": true}                         → {"issuer": "http://127.0.0.1:…"}
+// {"listen": true}                         → {"issuer": "http://localhost:…"}, another site than 127.0.0.1
 // {"serve": {client, jwks, accounts, …}}   → {}   from now on it answers as a provider
 // {"advanceS": 60}                         → {}   its clock is so much later
 import { createServer } from 'node:http';
@@ -34,7 +34,7 @@ const commands = {
   listen: () =>
     new Promise((resolve) => {
       server.listen(0, '127.0.0.1', () => {
-        issuer = `http://127.0.0.1:${server.address().port}`;
+        issuer = `http://localhost:${server.address().port}`;
         resolve({ issuer });
       });
     }),
