@@ -9,7 +9,7 @@ from tests.support.oidc_provider import providing, trusting
 
 
 async def test_sign_in_with_a_provider_in_a_browser(chromium: str, tmp_path: Path) -> None:
-    """The button leads to the provider, and from there to the page, signed in: also as the cookie is SameSite=Strict."""
+    """The button leads to the provider, and from there to the page, signed in by a SameSite=Strict cookie."""
     async with providing() as provider:
         config = make_config(tmp_path / "data", oidc=trusting(provider.issuer, tmp_path / "secret"))
         async with app.running(config) as server:
