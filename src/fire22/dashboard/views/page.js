@@ -33,7 +33,7 @@ export function Page({ state, on }) {
   return html`<div class="page">
     <header class="top">
       <h1><img src="assets/icon.svg" alt="" width="26" height="26" />Fire22 <span>Flows</span></h1>
-      <a class="who" href=${hashOf('account')} title=${`${signIn.user.role}, scope ${signIn.user.scope}: your account`}>${signIn.user.subject} · ${scopeName(signIn.user.scope)}</a>
+      <a class="who" href=${hashOf('account')} aria-label=${`Your account, ${signIn.user.subject}`} title=${`${signIn.user.role}, scope ${signIn.user.scope}: your account`}>${signIn.user.subject} · ${scopeName(signIn.user.scope)}</a>
       <${Status} state=${state} fresh=${fresh} />
       <button type="button" class="button sign-out" onClick=${on.signOut}>Sign out</button>
     </header>
