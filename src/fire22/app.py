@@ -42,6 +42,7 @@ from fire22.gateways.http.protocol import Front, HttpProtocol, end_unfinished
 from fire22.gateways.http.route import Table
 from fire22.gateways.http.routes import rows
 from fire22.gateways.http.session import Session
+from fire22.gateways.network import Networks
 from fire22.gateways.register import Connections
 from fire22.gateways.service import Limits, Service
 from fire22.gateways.websocket import WebSocket
@@ -437,6 +438,7 @@ class Application:
                 stall_s=server.stall_s,
                 rates=self.config.limits,
             ),
+            network=Networks(self.config.network),
             now_ms=now_ms,
             check_event=domain.decode,
             count_error=self.metrics.count_error,
@@ -493,6 +495,7 @@ class Application:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # whom to believe is `[network]`
                 timeout_graceful_shutdown=3,
                 backlog=4096,
             )

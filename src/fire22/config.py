@@ -17,6 +17,7 @@ from fire22.core.errors import SetupError
 from fire22.core.strict import Problem, parse_toml, problems, sentence
 from fire22.flows.letters import LettersSettings
 from fire22.flows.relay import RelaySettings
+from fire22.gateways.network import NetworkConfig
 from fire22.gateways.rates import LimitsConfig
 from fire22.security.provider import OidcConfig
 
@@ -179,6 +180,7 @@ class Config(Struct, Generic[Domain], frozen=True):
     encryption: EncryptionConfig = EncryptionConfig()
     oidc: OidcConfig = OidcConfig()
     limits: LimitsConfig = LimitsConfig()
+    network: NetworkConfig = NetworkConfig()
 
     @property
     def folder(self) -> Path:

@@ -110,6 +110,7 @@ ROUTES: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/roles/{name}"): Row(NOBODY, frozenset({"admin"})),
     ("PUT", "/v1/roles/{name}"): Row(NOBODY, frozenset({"admin"})),
     ("GET", "/healthz"): ANYBODY,
+    # These two from this machine; test_network.py has the other cases.
     ("GET", "/readyz"): ANYBODY,
     ("GET", "/metrics"): ANYBODY,
     ("GET", "/"): ANYBODY,

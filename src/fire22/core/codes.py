@@ -69,6 +69,9 @@ PASSWORD_WEAK: Final = define("password_weak", "The password is too short, too l
 ORIGIN_FORBIDDEN: Final = define(
     "origin_forbidden", "The session cookie did not come from the server's own page.", status=403
 )
+ADDRESS_FORBIDDEN: Final = define(
+    "address_forbidden", "The server, or the role, may not be used from this network address.", status=403
+)
 FORBIDDEN: Final = define("forbidden", "The role does not allow this.", status=403)
 TOPIC_FORBIDDEN: Final = define("topic_forbidden", "The role does not allow this topic.", status=403)
 ROLE_UNKNOWN: Final = define("role_unknown", "There is no such role.", status=404)

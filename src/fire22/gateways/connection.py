@@ -368,7 +368,7 @@ class Connection(Caller, Worker):
         """
         service = self.shared.service
         try:
-            self._identified(service.authenticate(token), id)
+            self._identified(service.authenticate(token, self._peer), id)
         except KeyUnknown:
             self.shared.tasks.create_task(self._authenticate_later(token, id))
             return False
@@ -376,7 +376,7 @@ class Connection(Caller, Worker):
 
     async def _authenticate_later(self, token: str, id: int | None) -> None:
         try:
-            principal = await self.shared.service.identify(token)
+            principal = await self.shared.service.identify(token, self._peer)
             if not self.is_ending:
                 self._identified(principal, id)
         except AuthError as error:
@@ -431,7 +431,9 @@ class Connection(Caller, Worker):
         self.shared.service.audit.seen(principal, self._peer)
 
     def _count(self, error: Fire22Error, target: str = "") -> None:
-        self.shared.service.count(error, principal=self.principal, address=self._peer, target=target)
+        self.shared.service.count(
+            error, principal=self.principal, address=self._peer, target=target, route=self.transport
+        )
 
     # Answers.
 

@@ -19,7 +19,9 @@ from fire22.core.position import Position
 from fire22.core.question import REACH, Ask, Outside, Question
 from fire22.core.scope import ROOT, agent_of, covers, parse_scope
 from fire22.core.topic import Kind, Topic
+from fire22.gateways.network import NetworkConfig, Networks
 from fire22.gateways.rates import Left, LimitsConfig, Payer, Rates
+from fire22.gateways.refusals import Refusals
 from fire22.gateways.turns import Turns, Work, at_once
 from fire22.hub.base import Hub, LaneKey, Resumed
 from fire22.hub.codec import Codec
@@ -37,6 +39,7 @@ from fire22.security.sessions import SessionSecret
 from fire22.security.tokens import KeyUnknown, SignInCodes, Tokens
 
 _REFUSALS: Final = frozenset({401, 403, 429})  # statuses of errors that are noted in the audit trail
+_LOGGED: Final = _REFUSALS | {413, 414, 431}
 # What the server tells itself, and the facts of a book by its id: a client's event under one of these would keep the
 # server's own from being appended.
 _OWN_IDS: Final = re.compile(r"(clock|now|idle|configured|[0-9a-f]{12}):[0-9:]*")
@@ -91,6 +94,7 @@ class Service:
     Args:
         people: users and their sessions.
         audit: takes notes of who did what.
+        network: from where what may be used; None is everything from everywhere.
         desk: performs commands; None where nothing does.
         questions: what can be asked, by name: the topic that the asker must be allowed to follow.
         ask: sends a question to the engine; needed where there are questions.
@@ -117,6 +121,7 @@ class Service:
         machines: Machines,
         topics: Mapping[str, Topic],
         limits: Limits,
+        network: Networks | None = None,
         now_ms: Callable[[], int],
         check_event: Callable[[str, Raw], object],
         count_error: Callable[[str], None] = lambda _: None,
@@ -141,6 +146,7 @@ class Service:
         self.oidc = oidc
         self.topics = topics
         self.limits = limits
+        self.network = network or Networks(NetworkConfig())
         self.now_ms = now_ms
         self._check_event = check_event
         self._count_error = count_error
@@ -152,18 +158,28 @@ class Service:
         self.rates = Rates(limits.rates)
         self.turns = Turns(limits.rates.slice_ms / 1000, worked)
         self._clock = clock
+        self._refusals = Refusals(clock)
 
     def count(
-        self, error: Fire22Error, *, principal: Principal | None = None, address: str = "", target: str = ""
+        self,
+        error: Fire22Error,
+        *,
+        principal: Principal | None = None,
+        address: str = "",
+        target: str = "",
+        route: str = "",
     ) -> None:
-        """Count an error by its code; a refusal is noted in the audit trail.
+        """Count an error by its code; a refusal is noted in the log and in the audit trail.
 
         Args:
             principal: who is answered with it; None where that is not known.
             address: that the request came from.
             target: what was asked for.
+            route: as the table of routes has it, or the name of a transport.
         """
         self._count_error(error.code.name)
+        if error.code.status in _LOGGED:
+            self._refusals.tell(error.code.name, address=address, route=route)
         if error.code.status in _REFUSALS:
             self.audit.note(
                 "request.refused", principal=principal, address=address, target=target, outcome=error.code.name
@@ -185,12 +201,16 @@ class Service:
         """The tightest of a payer's limits."""
         return self.rates.left(payer, self._clock())
 
-    def authenticate(self, token: str | None) -> Principal:
+    def authenticate(self, token: str | None, address: str = "") -> Principal:
         """Who a token, or what a session cookie holds, says is asking.
+
+        Args:
+            address: that it came from.
 
         Raises:
             KeyUnknown: `token_invalid`; `identify` may still let it in.
-            AuthError: `auth_required`, `token_invalid`, `token_expired` or `token_revoked`.
+            AuthError: `auth_required`, `token_invalid`, `token_expired`, `token_revoked` or
+                `address_forbidden`.
         """
         if not token:
             raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
@@ -201,21 +221,22 @@ class Service:
         else:
             principal = self.tokens.verify(token, now_ms=self.now_ms())
         self.revocation.check(principal)
+        self.network.check_role(principal.role, address)
         return principal
 
-    async def identify(self, token: str | None) -> Principal:
+    async def identify(self, token: str | None, address: str = "") -> Principal:
         """Who a token says is asking; one whose key is not known is checked again when its issuer has been asked.
 
         Raises:
             AuthError: see `authenticate`.
         """
         try:
-            return self.authenticate(token)
+            return self.authenticate(token, address)
         except KeyUnknown:
             if self.tokens.issuer is None:
                 raise
             await self.tokens.issuer.ask()
-            return self.authenticate(token)
+            return self.authenticate(token, address)
 
     def find(self, principal: Principal, target: str, scope: str | None) -> tuple[Topic, str]:
         """The topic and the scope of a request.

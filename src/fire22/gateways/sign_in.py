@@ -8,7 +8,7 @@ Everything that changes something, and a WebSocket, which these rules do not cov
 (OWASP, Cross-Site Request Forgery Prevention; RFC 6455 section 10.2).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final
 
 from fire22.core import codes
@@ -23,13 +23,16 @@ HOST_PREFIX: Final = "__Host-"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
-def token_of(headers: Mapping[str, str], *, safe: bool, offered: str | None = None) -> str | None:
+def token_of(
+    headers: Mapping[str, str], *, safe: bool, offered: str | None = None, origins: Set[str] = frozenset()
+) -> str | None:
     """The token that a request brings, or None.
 
     Args:
         headers: of the request, by their names in lower case.
         safe: whether it is one of SAFE_METHODS and nothing more, whose answer a browser keeps from other pages.
         offered: a token that came in the transport's own way.
+        origins: of other pages that may use the session cookie.
 
     Raises:
         AuthError: `origin_forbidden`, the session cookie came from what is not the server's own page.
@@ -39,18 +42,18 @@ def token_of(headers: Mapping[str, str], *, safe: bool, offered: str | None = No
         return token.strip()
     if offered is not None:
         return offered
-    if SESSION_COOKIE in headers.get("cookie", "") and not is_own_page(headers, safe=safe):
+    if SESSION_COOKIE in headers.get("cookie", "") and not is_own_page(headers, safe=safe, origins=origins):
         raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
     cookie = cookie_of(headers, SESSION_COOKIE)
     return None if cookie is None else SessionSecret(cookie)
 
 
-def is_own_page(headers: Mapping[str, str], *, safe: bool) -> bool:
-    """Whether the page that asks was served by this very address; the scheme is the proxy's, where there is one."""
+def is_own_page(headers: Mapping[str, str], *, safe: bool, origins: Set[str] = frozenset()) -> bool:
+    """Whether the page that asks was served by this very address or is listed; its scheme is the proxy's, if any."""
     origin = headers.get("origin")
     if origin is None:
         return safe
-    return origin.partition("://")[2] == headers.get("host")
+    return origin.partition("://")[2] == headers.get("host") or origin in origins
 
 
 def is_secure(headers: Mapping[str, str]) -> bool:

@@ -5,7 +5,7 @@ out of the way from then on. The object is also the hub's Subscriber, so an idle
 and its transport, and nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
@@ -53,10 +53,16 @@ class WebSocket(TcpConnection):
     transport = "websocket"
     paths: ClassVar[tuple[str, ...]] = ("/v1/ws",)
 
-    def __init__(self, **_: Any) -> None:
+    def __init__(self, app_state: Mapping[str, str] | None = None, **_: Any) -> None:
         super().__init__()
+        self._peer = (app_state or {}).get("address", "")  # as the HTTP connection has found it out
         self._parser: FrameParser | None = None
         self._heard = 0  # frames before anybody was known
+
+    @property
+    def address(self) -> str:
+        """Of the client, also behind a trusted proxy."""
+        return self._peer or super().address
 
     # Opening.
 
@@ -73,7 +79,7 @@ class WebSocket(TcpConnection):
             self._accept(request)
 
     def _refuse(self, status: int, error: Fire22Error) -> None:
-        self.shared.service.count(error, address=self.address)
+        self.shared.service.count(error, address=self.address, route=self.transport)
         body = encode_json(as_message(error, self.shared.service.now_ms(), kind="connection_error"))
         phrase = HTTPStatus(status).phrase
         self.write(handshake.refuse(status, phrase, body, retry_after_s=error.retry_after_s))
@@ -88,8 +94,11 @@ class WebSocket(TcpConnection):
             return
         principal, failure, token, waits = None, None, None, False
         try:
-            token = token_of(request.headers, safe=False, offered=request.offered_token)
-            principal = None if token is None else self.shared.service.authenticate(token)
+            service = self.shared.service
+            token = token_of(
+                request.headers, safe=False, offered=request.offered_token, origins=service.network.origins
+            )
+            principal = None if token is None else service.authenticate(token, self.address)
         except KeyUnknown:  # found out after the upgrade: commands wait until the issuer of its key has been asked
             waits = True
         except AuthError as error:  # told after the upgrade: no page sees the answer to a handshake

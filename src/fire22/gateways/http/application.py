@@ -39,7 +39,14 @@ def application(service: Service, table: Table, failed: Callable[[Exception], No
         if known.code is codes.INTERNAL:
             failed(error)
         caller = getattr(request.state, "caller", None)
-        service.count(known, principal=caller, address=address_of(request), target=request.url.path)
+        row = table.row(request.method, request.url.path)
+        service.count(
+            known,
+            principal=caller,
+            address=address_of(request),
+            target=request.url.path,
+            route="" if row is None else row.path,
+        )
         response = _error(service, known)
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})  # `Allow`, with a 405

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from fire22.core import codes
 from fire22.core.message import Message
 from fire22.gateways.http.requests import JSON
-from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Call, Route
+from fire22.gateways.http.route import ANYBODY, OPERATORS, SIGNED_IN, Call, Route
 from fire22.gateways.sign_in import SESSION_COOKIE
 
 PATH: Final = "/openapi.json"
@@ -124,8 +124,10 @@ def _operation(
             "content": {JSON: {"schema": body if body is not None else _ANYTHING}},
             "description": f"At most {row.body_bytes_max} bytes.",
         }
-    if row.who != ANYBODY:
+    if row.who == OPERATORS:  # the empty requirement: who asks from an operator's address needs none
+        operation["security"] = [{}, {"token": []}, {"session": []}]
+    elif row.who != ANYBODY:
         operation["security"] = [{"token": []}, {"session": []}]
     if row.who not in (ANYBODY, SIGNED_IN):
-        operation["x-right"] = row.who
+        operation["x-right"] = row.right
     return operation

@@ -69,6 +69,7 @@ class HttpProtocol(HttpToolsProtocol):
     _held = 0  # in `front.unknown_bytes`
     _refusal: RequestError | AuthError | None = None
     _has_refused = False
+    _address = ""  # of the client of the request so far
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -148,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._refusal is not None:
             return
-        refusal = self._judge()
+        refusal = self._see() or self._judge()
         if refusal is not None:
             self._refuse(refusal)
             return
@@ -179,6 +180,22 @@ class HttpProtocol(HttpToolsProtocol):
             self._write_refusal(self._refusal)
 
     # What is judged.
+
+    def _see(self) -> AuthError | None:
+        """Find out where a request comes from; why it may not come from there, or None."""
+        network = self.front.service.network
+        headers: dict[str, str] = {}
+        for raw, value in self.headers:
+            name, text = raw.decode("latin-1"), value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        host, port = self.client or ("", 0)
+        seen = network.see(host, headers)
+        self._address = seen.address
+        self.scope["client"] = (seen.address, port if seen.address == host else 0)
+        self.scope["scheme"] = seen.scheme or self.scheme or "http"
+        self.scope["state"] = {"is_operator": seen.is_operator}
+        self.app_state = {"address": seen.address}  # for the WebSocket, where the connection becomes one
+        return network.refusal(seen.address)
 
     def _judge(self) -> RequestError | AuthError | None:
         """Why a request is refused by its head; None where it is not."""
@@ -216,7 +233,8 @@ class HttpProtocol(HttpToolsProtocol):
         if row is None or row.who == ANYBODY:
             return None
         try:
-            self.front.service.authenticate(token_of(headers, safe=not row.is_changing))
+            token = token_of(headers, safe=not row.is_changing, origins=self.front.service.network.origins)
+            self.front.service.authenticate(token, self._address)
             self._is_known = True
         except KeyUnknown:  # its issuer is asked when the request is handled
             return None
@@ -268,7 +286,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             return
         self._refusal = error
-        self.front.service.count(error)
+        self.front.service.count(error, address=self._address or (self.client or ("", 0))[0], route="http")
         self.front.unfinished.remove(self)
         if self._is_answering() and self.cycle.more_body:
             self._abandon()

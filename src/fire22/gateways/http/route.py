@@ -26,6 +26,7 @@ from fire22.security.principal import Principal
 # Who may, beside the name of a right that `Access.check_right` knows.
 ANYBODY: Final = "anybody"
 SIGNED_IN: Final = "signed in"
+OPERATORS: Final = "operators"  # from where operators look, or by a token with the right to operate
 
 
 class Call(Struct, frozen=True):
@@ -62,7 +63,7 @@ class Route(Struct, frozen=True, kw_only=True):
         method: of HTTP; a GET answers HEAD as well.
         path: as Starlette writes it: `/v1/views/{topic}`.
         handler: answers; None where the connection is handed to a transport of its own, as a WebSocket is.
-        who: ANYBODY, SIGNED_IN, or the name of a right.
+        who: ANYBODY, SIGNED_IN, OPERATORS, or the name of a right.
         summary: one sentence, for the API's document.
         body_bytes_max: of the body; 0 where it takes none.
         cost: in units of a request that is answered from memory, as the limits of rates charge it.
@@ -97,6 +98,11 @@ class Route(Struct, frozen=True, kw_only=True):
         return self.method not in SAFE_METHODS if self.changes is None else self.changes
 
     @property
+    def right(self) -> str:
+        """The right that it needs; on a route for anybody, or for whoever is signed in, it has no meaning."""
+        return "operate" if self.who == OPERATORS else self.who
+
+    @property
     def query(self) -> frozenset[str] | None:
         """The names of the query's parameters; None where the handler checks them."""
         if self.open_parameters:
@@ -116,7 +122,7 @@ class Table:
             methods = self._by_path.setdefault(row.path, {})
             if row.method in methods:
                 raise AssertionError(f"{row.method} {row.path} has two rows")
-            if row.who not in (ANYBODY, SIGNED_IN):
+            if row.who not in (ANYBODY, SIGNED_IN, OPERATORS):
                 service.access.check_is_right(row.who)
             methods[row.method] = row
         self._patterns = [(compile_path(path)[0], methods) for path, methods in self._by_path.items()]
@@ -180,16 +186,19 @@ class Table:
             AuthError: nobody whom the server knows, or a page of another origin.
             RequestError: `forbidden`.
         """
-        headers = request.headers
+        headers, origins = request.headers, self._service.network.origins
         if row.who == ANYBODY:
-            if row.is_changing and "origin" in headers and not is_own_page(headers, safe=False):
+            if row.is_changing and "origin" in headers and not is_own_page(headers, safe=False, origins=origins):
                 raise AuthError(codes.ORIGIN_FORBIDDEN, "This may be asked only by the server's own page.")
             return None
-        principal = await self._service.identify(token_of(headers, safe=not row.is_changing))
+        if row.who == OPERATORS and getattr(request.state, "is_operator", False):
+            return None
+        token = token_of(headers, safe=not row.is_changing, origins=origins)
+        principal = await self._service.identify(token, address_of(request))
         if not row.machine and principal.kind == "machine":
             raise RequestError(codes.FORBIDDEN, "A machine's token is not for this.")
         if row.who != SIGNED_IN:
-            self._service.access.check_right(principal, row.who)
+            self._service.access.check_right(principal, row.right)
         return principal
 
 

@@ -20,7 +20,7 @@ from fire22.gateways.http.reading import HistoryParameters, QueryParameters, Rea
 from fire22.gateways.http.roles import BYTES_MAX as ROLE_BYTES_MAX
 from fire22.gateways.http.roles import Roles
 from fire22.gateways.http.roles import Table as RoleTable
-from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Route
+from fire22.gateways.http.route import ANYBODY, OPERATORS, SIGNED_IN, Route
 from fire22.gateways.http.session import PASSWORD_BYTES_MAX, SIGN_IN_BYTES_MAX, NewPassword, Owns, Session, SignIn
 from fire22.gateways.http.users import BODY_BYTES_MAX as USER_BYTES_MAX
 from fire22.gateways.http.users import AllSignedIn, NewUser, ShownUser, ShownUsers, UserChange, UserRoutes
@@ -396,7 +396,7 @@ def rows(
             method="GET",
             path="/readyz",
             handler=operating.readyz,
-            who=ANYBODY,
+            who=OPERATORS,
             summary="Whether every stage works.",
             open_parameters=True,
             answer=Health,
@@ -405,7 +405,7 @@ def rows(
             method="GET",
             path="/metrics",
             handler=operating.metrics,
-            who=ANYBODY,
+            who=OPERATORS,
             summary="Measurements for Prometheus.",
             open_parameters=True,
         ),

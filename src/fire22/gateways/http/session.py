@@ -88,9 +88,9 @@ class Session:
                 "session.refused", address=place.address, target=wanted.name or "", outcome=error.code.name
             )
             raise
-        former = _secret(call.request)
+        former = self._secret(call.request)
         if former is not None:
-            await self._end(former)
+            await self._end(former, place.address)
         self._service.audit.note("session.opened", principal=entered.principal, address=place.address)
         response = json_response(self._session(entered.principal), headers={"cache-control": "no-store"})
         _set(response, call.request, SESSION_COOKIE, entered.secret, self._session_s)
@@ -104,7 +104,7 @@ class Session:
 
     async def sign_out(self, call: Call) -> Response:
         """Sign a browser out: its session ends, on every connection."""
-        secret = _secret(call.request)
+        secret = self._secret(call.request)
         if secret is not None:
             await self._end(secret, address_of(call.request))
         response = Response(status_code=204)
@@ -162,11 +162,20 @@ class Session:
     async def _end(self, secret: SessionSecret, address: str = "") -> None:
         """End the session of a cookie, if it is of one."""
         try:
-            principal = self._service.authenticate(secret)
+            principal = self._service.authenticate(secret, address)
         except AuthError:
             return
         await self._service.people.sessions.end(principal.session)
         self._service.audit.note("session.ended", principal=principal, address=address, target=principal.session)
+
+    def _secret(self, request: Request) -> SessionSecret | None:
+        """What the session cookie of a request from the server's own page holds."""
+        headers = {name: value for name, value in request.headers.items() if name != "authorization"}
+        try:
+            found = token_of(headers, safe=False, origins=self._service.network.origins)
+        except AuthError:
+            return None
+        return found if isinstance(found, SessionSecret) else None
 
     def _note_ended(self, principal: Principal, request: Request, target: str) -> None:
         self._service.audit.note("session.ended", principal=principal, address=address_of(request), target=target)
@@ -202,20 +211,9 @@ def _place(request: Request) -> Place:
     return Place(address_of(request), headers.get("user-agent", ""), cookie_of(headers, DEVICE_COOKIE) or "")
 
 
-def _secret(request: Request) -> SessionSecret | None:
-    """What the session cookie of a request from the server's own page holds."""
-    try:
-        found = token_of(
-            {name: value for name, value in request.headers.items() if name != "authorization"}, safe=False
-        )
-    except AuthError:
-        return None
-    return found if isinstance(found, SessionSecret) else None
-
-
 def _set(response: Response, request: Request, name: str, value: str, seconds: int) -> None:
     """Set a cookie, or take it away. Over TLS under the prefix that only the server itself can set."""
-    secure = is_secure(request.headers)
+    secure = request.url.scheme == "https" or is_secure(request.headers)
     response.set_cookie(
         HOST_PREFIX + name if secure else name,
         value,
