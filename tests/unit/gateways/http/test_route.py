@@ -13,6 +13,7 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, Fire22Error
 from fire22.core.role import Role
 from fire22.gateways.http.route import ANYBODY, SIGNED_IN, Call, Route, Table
+from fire22.gateways.network import NetworkConfig, Networks
 from fire22.gateways.rates import LimitsConfig, Rates
 from fire22.gateways.service import Service
 from fire22.security.access import Access
@@ -44,7 +45,7 @@ class Handled:
         return Response(status_code=204)
 
 
-async def identify(token: str | None) -> Principal:
+async def identify(token: str | None, address: str = "") -> Principal:
     """Everybody is known whose token is the name of a role."""
     if token not in ROLES:
         raise AuthError(codes.AUTH_REQUIRED, "Who is asking?")
@@ -62,6 +63,7 @@ def service(user_units_per_s: float = 0) -> Service:
         charge=lambda payer, units: rates.take(payer, units, 0),
         left=lambda payer: rates.left(payer, 0),
         limits=SimpleNamespace(rates=limits),
+        network=Networks(NetworkConfig()),
     )
     return cast("Service", found)
 
