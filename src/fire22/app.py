@@ -154,7 +154,7 @@ class Application:
         self._problems: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.get_running_loop()
         self.metrics = Metrics(codes.ALL)
-        access = Access(domain.roles(config.relay.open_topics))
+        access = Access(domain.roles(config.relay.open_topics), domain.flags())
         self.keychain = Keychain(config.auth, config.key_file, kind_of=access.kind, now_ms=now_ms)
         self.tokens = self.keychain.tokens
         self.sign_in = SignInCodes()

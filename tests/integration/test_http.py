@@ -19,6 +19,7 @@ from fire22 import app
 from fire22.core.message import Json
 from fire22.core.position import Position
 from fire22.gateways.sign_in import SESSION_COOKIE
+from fire22.security.sessions import SessionSecret, csrf_of
 from fire22.sources.clock import clock_event
 from fire22.sources.idle import idle_event
 from tests.integration.inside import WAIT_S, bench_event, make_book, make_config, sign, talking, until
@@ -69,6 +70,10 @@ async def request(
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{server.address.port}", "Connection: close"]
     if method not in ("GET", "HEAD"):
         lines.append(f"Content-Length: {len(content)}")
+        headers = {"Content-Type": "application/json"} | headers
+        secret = headers.get("Cookie", "").partition(f"{SESSION_COOKIE}=")[2].partition(";")[0]
+        if secret:
+            headers = {"X-CSRF-Token": csrf_of(SessionSecret(secret))} | headers
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port)
     try:

@@ -49,7 +49,7 @@ async def enter(server: app.Application, client: httpx2.AsyncClient, name: str, 
     if answer.status_code != 200:
         return None
     cookie = "; ".join(value.partition(";")[0] for value in answer.headers.get_list("set-cookie"))
-    return headers | {"cookie": cookie}
+    return headers | {"cookie": cookie, "x-csrf-token": answer.json()["csrf"]}
 
 
 async def test_an_added_user_signs_in_by_the_password_that_is_shown_once(
@@ -119,6 +119,36 @@ async def test_nobody_gives_or_touches_more_than_the_own_rights(
     machine = {"name": "d", "role": "service", "scope": "/"}
     assert await code(as_role(server), "POST", "/v1/users", machine) == "user_invalid"
     assert await code(as_role(server), "PATCH", "/v1/users/carl", {"role": "agent"}) == "user_invalid"
+
+
+async def test_nobody_gives_more_than_they_have_beside_the_role(
+    server: app.Application, client: httpx2.AsyncClient
+) -> None:
+    """What `may` adds to a role counts, for who gives and for who is changed; a token of few topics gives no others."""
+    half = {"administer": True, "commands": {"payment.approve": {"flagged": True}}}
+    assert (await client.put("/v1/roles/half", json=half, headers=as_role(server))).status_code == 201
+    mate = {"name": "mate", "role": "half", "scope": "/"}
+    more = {"name": "more", "role": "half", "scope": "/", "may": ["payments"]}
+    assert (await client.post("/v1/users", json=more, headers=as_role(server))).status_code == 201
+
+    async def code(method: str, path: str, body: object, headers: dict[str, str]) -> str:
+        answer = await client.request(method, path, json=body, headers=headers)
+        return str(answer.json()["code"]) if answer.status_code >= 400 else ""
+
+    own = as_role(server, "half")
+    assert await code("POST", "/v1/users", more | {"name": "gang"}, own) == "forbidden"
+    assert await code("POST", "/v1/users", mate, own) == ""
+    assert await code("PATCH", "/v1/users/mate", {"may": ["payments"]}, own) == "forbidden"
+    assert await code("PATCH", "/v1/users/mate", {"may": ["nothing"]}, own) == "command_invalid"
+    for method, path in (
+        ("DELETE", "/v1/users/more"),
+        ("POST", "/v1/users/more/password"),
+        ("DELETE", "/v1/users/more/sessions"),
+    ):
+        assert await code(method, path, None, own) == "forbidden"
+
+    assert await code("DELETE", "/v1/users/mate", None, own) == ""
+    assert server.people.users.get("mate") is None
 
 
 async def test_nobody_disables_the_own_user(server: app.Application, client: httpx2.AsyncClient) -> None:

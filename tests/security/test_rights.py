@@ -89,6 +89,7 @@ ROUTES: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/users"): ADMINISTERS,
     ("POST", "/v1/users"): ADMINISTERS,
     ("PATCH", "/v1/users/{name}"): ADMINISTERS,
+    ("DELETE", "/v1/users/{name}"): ADMINISTERS,
     ("POST", "/v1/users/{name}/password"): ADMINISTERS,
     ("DELETE", "/v1/users/{name}/sessions"): ADMINISTERS,
     ("GET", "/v1/signed-in"): ADMINISTERS,

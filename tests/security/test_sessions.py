@@ -68,6 +68,28 @@ async def test_no_other_page_signs_in_or_out_or_changes_anything(server: app.App
     assert (await request(server, "GET", "/v1/session", token=None, Cookie=held)).status == 200
 
 
+async def test_a_change_by_cookie_brings_what_only_the_page_can_read(server: app.Application) -> None:
+    """Neither no CSRF token nor that of another session changes anything; a token of one's own needs none."""
+    first, second = await enter(server), await enter(server)
+    held = {"Cookie": cookie(first)} | origin(server)
+    assert first.json["csrf"] != second.json["csrf"]
+    for said in ("", str(second.json["csrf"]), "\u00e4"):
+        sent = held | {"X-CSRF-Token": said}
+        answer = await request(server, "POST", "/v1/events", [], token=None, raw=None, **sent)
+        assert (answer.status, answer.code) == (403, "csrf_invalid")
+    who = await request(server, "GET", "/v1/session", token=None, Cookie=held["Cookie"])
+    assert who.json["csrf"] == first.json["csrf"]
+    sent = held | {"X-CSRF-Token": str(who.json["csrf"])}
+    assert (await request(server, "POST", "/v1/events", [], token=None, raw=None, **sent)).code != "csrf_invalid"
+    assert "csrf" not in (await request(server, "GET", "/v1/session")).json
+
+
+async def test_a_form_of_another_page_signs_nobody_in(server: app.Application) -> None:
+    """A form can send text that reads as JSON, but cannot say that it is."""
+    for type in ("text/plain", "application/x-www-form-urlencoded", ""):
+        assert (await enter(server, **{"Content-Type": type})).code == "content_type_invalid"
+
+
 async def test_over_tls_only_the_server_can_have_set_the_cookies(server: app.Application) -> None:
     """Both cookies have the prefix that browsers hold to Secure, no domain and the root; the plain one is no good."""
     host = f"127.0.0.1:{server.address.port}"

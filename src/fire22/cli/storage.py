@@ -35,6 +35,7 @@ from fire22.log.database import meta, storage_errors
 from fire22.log.rekey import outdated
 from fire22.log.rows import check_key, read_rows
 from fire22.process import locked
+from fire22.security.revocation import Revocation
 from fire22.security.sessions import forget_all
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
 from fire22.store.sqlite import NAME as STORE
@@ -317,15 +318,15 @@ def restore(
             check_store_key(store, cipher)  # or its sessions could not be ended
     with told(), locked(data):
         epoch = maintenance.restore(source, data / "flows.db", replace=replace)
-        if (data / STORE).exists():
-            asyncio.run(_forget_sessions(data / STORE, cipher))
+        asyncio.run(_end_all(data / STORE, cipher))
         out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)
 
 
-async def _forget_sessions(file: Path, cipher: Cipher) -> None:
-    """A session that was ended since the backup must not come back with it: everybody signs in again."""
+async def _end_all(file: Path, cipher: Cipher) -> None:
+    """What was ended since the backup must not come back with it: everything that was issued until now ends."""
     store = SqliteStore(file, asyncio.get_running_loop(), now_ms=application.now_ms, cipher=cipher)
     try:
         await forget_all(store)
+        await Revocation(store, now_ms=application.now_ms).end_before(application.now_ms())
     finally:
         store.close()

@@ -1,9 +1,9 @@
-"""The commands for people who sign in: `user add`, `passwd`, `disable`, `enable`, `list`, `sessions`, `end`."""
+"""The commands for people who sign in: `user add`, `set`, `passwd`, `disable`, `enable`, `remove`, `list`, and more."""
 
 import asyncio
 import getpass
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -13,10 +13,13 @@ from fire22 import app as application
 from fire22.cli.terminal import DataOption, make_folder, program, told
 from fire22.core import codes
 from fire22.core.errors import RequestError, SetupError
+from fire22.core.role import Role
 from fire22.core.times import to_text
 from fire22.log.cipher import read_cipher
+from fire22.security.access import Access
 from fire22.security.passwords import check_new
 from fire22.security.people import People
+from fire22.security.permissions import Permissions
 from fire22.security.revocation import Revocation
 from fire22.security.users import User
 from fire22.sportsbook.domain import FLAGS, roles
@@ -42,18 +45,55 @@ def add(
 ) -> None:
     """Add a user; the password is asked for, or read as a line of standard input."""
     with told():
-        if role not in roles(()) or roles(())[role].kind == "machine":
-            raise SetupError(codes.CONFIG_INVALID, f"{role} is no role of people; there are: {', '.join(roles(()))}.")
-        for flag in may or ():
-            if flag not in FLAGS:
-                raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
+        _check_flags(may or ())
         password = _new_password(name)
         make_folder(data)
 
-        async def act(people: People) -> None:
+        async def act(people: People, known: Mapping[str, Role]) -> None:
+            _check_role(role, known)
             hashed = await people.passwords.hash(password)
             await people.users.add(name, role=role, scope=scope, may=tuple(may or ()), password=hashed)
 
+        _with_people(data, act)
+
+
+@group.command("set")
+def set_rights(
+    name: NameArgument,
+    data: DataOption,
+    role: Annotated[str | None, typer.Option(help="Another role, of the same kind.")] = None,
+    scope: Annotated[str | None, typer.Option(help="Another sub-tree.")] = None,
+    may: Annotated[
+        list[str] | None, typer.Option(help="In place of what is granted beyond the role; none is left with ''.")
+    ] = None,
+) -> None:
+    """Change a user's role, scope or grants; all that the user holds ends, on every connection."""
+    with told():
+        wanted = None if may is None else tuple(flag for flag in may if flag)
+        _check_flags(wanted or ())
+
+        async def act(people: People, known: Mapping[str, Role]) -> None:
+            user = _known(people, name)
+            _check_role(role or user.role, known)
+            await people.change(
+                name,
+                role=role or user.role,
+                scope=scope or user.scope,
+                may=user.may if wanted is None else wanted,
+                disabled=user.disabled,
+            )
+
+        _with_people(data, act)
+
+
+@group.command()
+def remove(name: NameArgument, data: DataOption) -> None:
+    """Remove a user; all that the user holds ends, on every connection."""
+
+    async def act(people: People, _: Mapping[str, Role]) -> None:
+        await people.remove(name)
+
+    with told():
         _with_people(data, act)
 
 
@@ -63,7 +103,7 @@ def passwd(name: NameArgument, data: DataOption) -> None:
     with told():
         password = _new_password(name)
 
-        async def act(people: People) -> None:
+        async def act(people: People, _: Mapping[str, Role]) -> None:
             _known(people, name)
             await people.users.set_password(name, await people.passwords.hash(password))
             await people.sessions.end_all(people.user(_known(people, name)))
@@ -75,7 +115,7 @@ def passwd(name: NameArgument, data: DataOption) -> None:
 def disable(name: NameArgument, data: DataOption) -> None:
     """Let a user sign in no more; all that the user holds ends, on every connection."""
 
-    async def act(people: People) -> None:
+    async def act(people: People, _: Mapping[str, Role]) -> None:
         await people.disable(_known(people, name).name)
 
     with told():
@@ -86,7 +126,7 @@ def disable(name: NameArgument, data: DataOption) -> None:
 def enable(name: NameArgument, data: DataOption) -> None:
     """Let a disabled user sign in again."""
 
-    async def act(people: People) -> None:
+    async def act(people: People, _: Mapping[str, Role]) -> None:
         await people.users.set_disabled(_known(people, name).name, False)
 
     with told():
@@ -97,7 +137,7 @@ def enable(name: NameArgument, data: DataOption) -> None:
 def list_users(data: DataOption) -> None:
     """List the users: name, role, scope, how many sessions each has, and whether it is disabled."""
 
-    async def act(people: People) -> list[tuple[User, int]]:
+    async def act(people: People, _: Mapping[str, Role]) -> list[tuple[User, int]]:
         return [(user, len(people.sessions.of(people.user(user)))) for user in people.users.all()]
 
     with told():
@@ -109,7 +149,7 @@ def list_users(data: DataOption) -> None:
 def sessions(name: NameArgument, data: DataOption) -> None:
     """List a user's sessions: id, last use, end, address, browser."""
 
-    async def act(people: People) -> list[tuple[str, ...]]:
+    async def act(people: People, _: Mapping[str, Role]) -> list[tuple[str, ...]]:
         found = people.sessions.of(people.user(_known(people, name)))
         return [(id, to_text(each.used_ms), to_text(each.ends_ms), each.address, each.agent) for id, each in found]
 
@@ -126,7 +166,7 @@ def end(
 ) -> None:
     """End a user's sessions, or one of them, on every connection."""
 
-    async def act(people: People) -> None:
+    async def act(people: People, _: Mapping[str, Role]) -> None:
         user = people.user(_known(people, name))
         found = [id for id, _ in people.sessions.of(user) if session in (None, id)]
         if session is not None and not found:
@@ -157,12 +197,24 @@ def _known(people: People, name: str) -> User:
     return user
 
 
-def _with_people(data: Path, act: Callable[[People], Awaitable[Answer]]) -> Answer:
+def _check_role(role: str, known: Mapping[str, Role]) -> None:
+    if role not in known or known[role].kind == "machine":
+        of_people = ", ".join(name for name, each in known.items() if each.kind != "machine")
+        raise SetupError(codes.CONFIG_INVALID, f"{role} is no role of people; there are: {of_people}.")
+
+
+def _check_flags(may: Iterable[str]) -> None:
+    for flag in may:
+        if flag not in FLAGS:
+            raise SetupError(codes.CONFIG_INVALID, f"Nothing is called {flag}; there are: {', '.join(FLAGS)}.")
+
+
+def _with_people(data: Path, act: Callable[[People, Mapping[str, Role]], Awaitable[Answer]]) -> Answer:
     """Do something with the store of a data folder, whether a server runs on it or not."""
 
     async def main() -> Answer:
         auth, now_ms = application.load(None).auth, application.now_ms
-        known = roles(())
+        access = Access(roles(()))
         cipher = read_cipher(application.load(None).encryption.key_file)
         store = SqliteStore(
             data / STORE,
@@ -173,14 +225,15 @@ def _with_people(data: Path, act: Callable[[People], Awaitable[Answer]]) -> Answ
         people = People(
             store,
             Revocation(store, now_ms=now_ms),
-            kind_of=lambda role: known[role].kind if role in known else "staff",
+            kind_of=access.kind,
             idle_s=auth.session_idle_hours * 3600,
             absolute_s=auth.session_hours * 3600,
             now_ms=now_ms,
         )
         try:
+            await Permissions(store, access, topics=(), commands={}).load()  # the roles as the operator has them
             await people.load()
-            return await act(people)
+            return await act(people, access.table)
         finally:
             people.close()
             store.close()

@@ -72,6 +72,11 @@ ORIGIN_FORBIDDEN: Final = define(
 ADDRESS_FORBIDDEN: Final = define(
     "address_forbidden", "The server, or the role, may not be used from this network address.", status=403
 )
+CSRF_INVALID: Final = define(
+    "csrf_invalid",
+    "A change by the session cookie lacks the `X-CSRF-Token` that `GET /v1/session` gives for this session.",
+    status=403,
+)
 FORBIDDEN: Final = define("forbidden", "The role does not allow this.", status=403)
 TOPIC_FORBIDDEN: Final = define("topic_forbidden", "The role does not allow this topic.", status=403)
 ROLE_UNKNOWN: Final = define("role_unknown", "There is no such role.", status=404)
@@ -80,6 +85,7 @@ SCOPE_FORBIDDEN: Final = define("scope_forbidden", "The scope lies outside the t
 
 # What was asked.
 JSON_INVALID: Final = define("json_invalid", "The frame or body is not JSON in UTF-8.")
+CONTENT_TYPE_INVALID: Final = define("content_type_invalid", "The body must be sent as `application/json`.", status=415)
 MESSAGE_TOO_LARGE: Final = define("message_too_large", "The message is larger than `message_bytes_max`.", status=413)
 URL_TOO_LONG: Final = define("url_too_long", "The address of a request is longer than 8 kB.", status=414)
 HEAD_TOO_LARGE: Final = define("head_too_large", "The head of a request is larger than 16 kB.", status=431)

@@ -3,7 +3,9 @@
 Which roles exist, and which topics each may follow, is the domain's to say: it hands in a table of `Role`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import msgspec
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
@@ -14,10 +16,15 @@ from fire22.security.principal import Principal
 
 
 class Access:
-    """Answers for one table of roles."""
+    """Answers for one table of roles.
 
-    def __init__(self, roles: Mapping[str, Role]) -> None:
+    Args:
+        flags: by the names of commands, what a user's `may` has to list where a role grants the command flagged.
+    """
+
+    def __init__(self, roles: Mapping[str, Role], flags: Mapping[str, str] | None = None) -> None:
         self._roles = roles
+        self._flags = flags or {}
         self._rights = {
             "publish": self.check_publish,
             "operate": self.check_operate,
@@ -99,8 +106,10 @@ class Access:
 
     def gives(self, principal: Principal) -> Mapping[str, Kind]:
         """The roles that a principal may give to others, each with what its users are."""
-        own = self._roles.get(principal.role)
-        if own is None or not own.administer:
+        if principal.role not in self._roles:
+            return {}
+        own = self.own(principal)
+        if not own.administer:
             return {}
         return {name: role.kind for name, role in self._roles.items() if not excess(own, role)}
 
@@ -158,8 +167,33 @@ class Access:
         if not self._role(principal).administer:
             raise RequestError(codes.FORBIDDEN, f"The role {principal.role} may not give rights to others.")
 
-    def check_gives(self, principal: Principal, role: str, scope: str) -> None:
+    def own(self, principal: Principal) -> Role:
+        """The role of a principal with what is granted to it beyond the role, and without what its token leaves out.
+
+        Raises:
+            RequestError: `forbidden`, there is no such role.
+        """
+        own = self._granted(self._role(principal), principal.may)
+        if principal.topics is None:
+            return own
+        listed = frozenset(principal.topics)
+        return msgspec.structs.replace(own, topics=listed if own.topics is None else own.topics & listed)
+
+    def _granted(self, role: Role, may: Collection[str]) -> Role:
+        """A role with what users have of it whose `may` lists this."""
+        if not may:
+            return role
+        commands = {
+            name: msgspec.structs.replace(grant, flagged=grant.flagged and self._flags.get(name) not in may)
+            for name, grant in role.commands.items()
+        }
+        return msgspec.structs.replace(role, commands=commands)
+
+    def check_gives(self, principal: Principal, role: str, scope: str, may: Collection[str] = ()) -> None:
         """Whether a principal may give a role in a scope: nothing that it does not have itself.
+
+        Args:
+            may: what is given beyond the role.
 
         Raises:
             RequestError: `command_invalid`, `scope_invalid`, `scope_forbidden` or `forbidden`.
@@ -169,9 +203,13 @@ class Access:
         if wanted is None:
             message = f"There is no role {role[:64]}; there are: {', '.join(self._roles)}."
             raise RequestError(codes.COMMAND_INVALID, message)
+        for flag in may:
+            if flag not in self._flags.values():
+                known = ", ".join(sorted({*self._flags.values()}))
+                raise RequestError(codes.COMMAND_INVALID, f"Nothing is called {flag[:64]}; there are: {known}.")
         if not covers(principal.scope, parse_scope(scope)):
             raise RequestError(codes.SCOPE_FORBIDDEN, f"The scope {scope} is outside {principal.scope}.")
-        more = excess(self._role(principal), wanted)
+        more = excess(self.own(principal), self._granted(wanted, may))
         if more:
             raise RequestError(codes.FORBIDDEN, f"The role {role} may more than {principal.role}: {more}.")
 

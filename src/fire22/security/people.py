@@ -195,20 +195,35 @@ class People:
         Raises:
             RequestError: `user_unknown`.
         """
-        user = self.user(await self.users.set_disabled(name, True))
-        await self._revocation.end_user(user)
-        await self.sessions.end_all(user)
+        await self._end(await self.users.set_disabled(name, True))
 
-    async def change_rights(self, name: str, role: str, scope: str) -> User:
-        """Give a user another role of the same kind, or another scope; all that the user holds ends.
+    async def change(self, name: str, *, role: str, scope: str, may: tuple[str, ...], disabled: bool) -> User:
+        """Give a user another role of the same kind, another scope or other grants, or disable it, in one write; where
+        that is a change, all that the user holds ends.
 
         Raises:
-            RequestError: `user_unknown`, `scope_invalid`.
+            RequestError: see `Users.set_rights`.
         """
-        changed = await self.users.set_rights(name, role, scope)
-        await self._revocation.end_user(self.user(changed))
-        await self.sessions.end_all(self.user(changed))
+        before = self.users.get(name)
+        changed = await self.users.set_rights(name, role=role, scope=scope, may=may, disabled=disabled)
+        if before is None or _rights(before) != _rights(changed):
+            await self._end(changed)
         return changed
+
+    async def remove(self, name: str) -> User:
+        """Remove a user; all that the user holds ends, on every connection.
+
+        Raises:
+            RequestError: see `Users.remove`.
+        """
+        removed = await self.users.remove(name)
+        await self._end(removed)
+        return removed
+
+    async def _end(self, user: User) -> None:
+        """End all that a user holds, on every connection."""
+        await self._revocation.end_user(self.user(user))
+        await self.sessions.end_all(self.user(user))
 
     def close(self) -> None:
         """End the thread that checks passwords."""
@@ -217,3 +232,7 @@ class People:
     def user(self, user: User) -> str:
         """A user among all: `agent:M1`."""
         return f"{self._kind_of(user.role)}:{user.name}"
+
+
+def _rights(user: User) -> tuple[str, str, tuple[str, ...], bool]:
+    return user.role, user.scope, user.may, user.disabled

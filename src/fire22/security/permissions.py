@@ -114,7 +114,7 @@ class Permissions:
         Raises:
             RequestError: `forbidden`.
         """
-        own = self.get(principal.role)
+        own = self._access.own(principal)
         if name == FIXED:
             raise RequestError(codes.FORBIDDEN, f"The role {FIXED} stays as it is; add another one.")
         for each, what in ((role, "gives"), (before, "has")):

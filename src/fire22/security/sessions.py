@@ -13,6 +13,7 @@ Rows of the store: `session/<id>`, a `Session`.
 
 import asyncio
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
@@ -314,3 +315,10 @@ async def forget_all(store: Store) -> None:
 def id_of(secret: str) -> str:
     """The id of a session: it tells nothing of what the cookie holds."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def csrf_of(secret: SessionSecret) -> str:
+    """What a page must say beside the session cookie to change something: only who can read the server's answers to the
+    session knows it, and the session does not follow from it.
+    """
+    return hmac.digest(secret.encode(), b"csrf", "sha256").hex()

@@ -15,7 +15,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.role import Kind
 from fire22.core.scope import parse_scope
-from fire22.store.base import ABSENT, Conflict, Put, Store
+from fire22.store.base import ABSENT, Conflict, Delete, Put, Store
 
 PREFIX: Final = "user/"
 PAGE: Final = 500
@@ -130,27 +130,59 @@ class Users:
         """
         return await self._change(name, disabled=disabled)
 
-    async def set_rights(self, name: str, role: str, scope: str) -> User:
-        """Give a user another role of the same kind, or another scope. What was granted beyond the role goes.
+    async def set_rights(self, name: str, *, role: str, scope: str, may: tuple[str, ...], disabled: bool) -> User:
+        """Give a user another role of the same kind, another scope or other grants, or let it sign in no more.
 
         Raises:
-            RequestError: see `set_password`; `scope_invalid`.
+            RequestError: see `set_password`; `scope_invalid`; `user_invalid`, the role is one of another kind.
         """
-        return await self._change(name, role=role, scope=parse_scope(scope), may=())
+        user = self.get(name)
+        if user is not None and self._kind_of(role) != self._kind_of(user.role):
+            message = (
+                f"A user stays of its kind ({self._kind_of(user.role)}); add another one for the role {role[:64]}."
+            )
+            raise RequestError(codes.USER_INVALID, message)
+        return await self._change(name, role=role, scope=parse_scope(scope), may=may, disabled=disabled)
+
+    async def remove(self, name: str) -> User:
+        """Remove a user; the name may be given to another one.
+
+        Raises:
+            RequestError: see `set_password`.
+        """
+        found = self._users.get(name)
+        if found is None:
+            raise _unknown(name)
+        user, key, version = found
+        try:
+            await self._store.write(Delete(key, expected=version))
+        except Conflict:
+            await self.load()
+            raise _meanwhile() from None
+        self._users.pop(name, None)
+        return user
 
     async def _change(self, name: str, **fields: object) -> User:
         found = self._users.get(name)
         if found is None:
-            raise RequestError(codes.USER_UNKNOWN, f"There is no user {name[:64]}.")
+            raise _unknown(name)
         user, key, version = found
         changed = msgspec.structs.replace(user, **fields)
         try:
             written = await self._store.write(Put(key, _encode(changed), expected=version))
         except Conflict:
             await self.load()
-            raise RequestError(codes.ID_CONFLICT, "Another has changed the user meanwhile; try again.") from None
+            raise _meanwhile() from None
         self._users[name] = (changed, key, written)
         return changed
+
+
+def _unknown(name: str) -> RequestError:
+    return RequestError(codes.USER_UNKNOWN, f"There is no user {name[:64]}.")
+
+
+def _meanwhile() -> RequestError:
+    return RequestError(codes.ID_CONFLICT, "Another has changed the user meanwhile; try again.")
 
 
 def _taken(name: str) -> RequestError:

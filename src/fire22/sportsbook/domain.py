@@ -56,6 +56,7 @@ __all__ = [
     "answer",
     "decode",
     "desk",
+    "flags",
     "flows",
     "grantable",
     "problems",
@@ -126,6 +127,11 @@ def about(settings: Settings) -> dict[str, Json]:
     """What a client is told of the book when it signs in: its currency, and how many decimals its amounts have."""
     currency = settings.book.currency
     return {"currency": currency, "decimals": Money(currency).decimals}
+
+
+def flags() -> dict[str, str]:
+    """What a user's `may` has to list for a command that the role grants flagged, by the command's name."""
+    return {name: kind.flag for name, kind in DESK_COMMANDS.items() if kind.flag is not None}
 
 
 def grantable() -> dict[str, bool]:

@@ -19,9 +19,14 @@ from fire22.log.database import meta
 from fire22.log.file import open_file
 from fire22.process import locked
 from fire22.security.key_files import load_key
+from fire22.security.principal import Principal
+from fire22.security.revocation import Revocation
 from fire22.security.tokens import Tokens
 from fire22.sources.sqlite import install as outbox
 from fire22.sportsbook.demo.create import create_demo
+from fire22.store.sqlite import NAME as STORE
+from fire22.store.sqlite import SqliteStore
+from tests.support.people import people
 from tests.support.storage import encoded, event, folding, opened, wait_folded
 from tests.support.twins import ROOT, TABLES
 
@@ -287,6 +292,29 @@ def test_a_restored_backup_has_a_new_epoch(data: Path, tmp_path: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:5000])
     refused("storage_corrupt", "restore", "--data", data, copy, "--replace")
     assert (data / "flows.db").exists()
+
+
+def test_nothing_that_was_ended_comes_back_with_a_backup(data: Path, tmp_path: Path) -> None:
+    """Sessions, and tokens that were revoked after the backup was made, are of no use on the restored folder."""
+    copy, now_ms = tmp_path / "copy.db", app.now_ms()
+    old = Principal("ann", "admin", "/", now_ms + 10**9, issued_ms=now_ms)
+    later = msgspec.structs.replace(old, issued_ms=now_ms + 10**7)
+
+    async def enter() -> None:
+        with contextlib.closing(SqliteStore(data / STORE, asyncio.get_running_loop(), now_ms=app.now_ms)) as store:
+            await people(app.now_ms, store).sessions.open(old, named=False)
+
+    async def restored() -> tuple[bool, bool, int]:
+        with contextlib.closing(SqliteStore(data / STORE, asyncio.get_running_loop(), now_ms=app.now_ms)) as store:
+            revocation = Revocation(store, now_ms=app.now_ms)
+            await revocation.load()
+            return revocation.refuses(old), revocation.refuses(later), len(await store.list("session/", limit=10))
+
+    asyncio.run(enter())
+    assert fire22("backup", "--data", data, copy).exit_code == 0
+    assert fire22("token", "revoke", "--data", data, "--user", "staff:ann").exit_code == 0
+    assert fire22("restore", "--data", data, copy, "--replace").exit_code == 0
+    assert asyncio.run(restored()) == (True, False, 0)
 
 
 def test_the_version_is_said() -> None:

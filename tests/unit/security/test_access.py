@@ -2,6 +2,7 @@
 
 import pytest
 
+from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.role import Role
 from fire22.core.topic import Kind, Topic
@@ -148,3 +149,14 @@ def test_roles_of_the_book() -> None:
 def test_kind_of_user(role: str, kind: str) -> None:
     """A role says what its users are, so that the customer M1 is not taken for the agent M1."""
     assert Access(roles(())).kind(role) == kind
+
+
+def test_a_token_of_few_topics_gives_no_others() -> None:
+    """Who was given a token for some topics cannot make one, or a user, that sees all of them."""
+    access = Access({"admin": Role(None, administer=True), "viewer": Role(frozenset({"kpi"}), administer=True)})
+    few = Principal("ann", "admin", "/", 0, topics=("kpi",))
+    access.check_gives(few, "viewer", "/")
+    with pytest.raises(RequestError, match="may more") as refused:
+        access.check_gives(few, "admin", "/")
+    assert refused.value.code is codes.FORBIDDEN
+    assert access.gives(few) == {"viewer": "staff"}

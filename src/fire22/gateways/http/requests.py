@@ -48,6 +48,16 @@ def check_parameters(request: Request, known: Set[str]) -> None:
             )
 
 
+def check_json(request: Request) -> None:
+    """A body said to be JSON. No form of another page can say so (Fetch, CORS-safelisted request headers).
+
+    Raises:
+        RequestError: `content_type_invalid`.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise RequestError(codes.CONTENT_TYPE_INVALID, f"Send the body with `Content-Type: {JSON}`.")
+
+
 def parse(body: bytes, type: type[Body]) -> Body:
     """A body that must be an object of this kind.
 

@@ -4,6 +4,7 @@ A handler gets a `Call`: who asks has been established and allowed, the Origin c
 row's limit. So no handler can forget any of that, and what has not passed costs no more than the head of a request.
 """
 
+import hmac
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, Literal
 
@@ -22,11 +23,14 @@ from fire22.gateways.rates import Payer, payer_of
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import SAFE_METHODS, is_own_page, token_of
 from fire22.security.principal import Principal
+from fire22.security.sessions import SessionSecret, csrf_of
 
 # Who may, beside the name of a right that `Access.check_right` knows.
 ANYBODY: Final = "anybody"
 SIGNED_IN: Final = "signed in"
 OPERATORS: Final = "operators"  # from where operators look, or by a token with the right to operate
+
+CSRF_HEADER: Final = "x-csrf-token"
 
 
 class Call(Struct, frozen=True):
@@ -73,7 +77,7 @@ class Route(Struct, frozen=True, kw_only=True):
         request: what the body holds; None where it holds nothing, or bytes that the domain reads.
         answer: what a good answer holds; None where that is no JSON, or the domain's own.
         changes: whether it changes something: then a page of another origin may not ask, and no cookie counts without
-            an Origin. By default what a method that is not safe does.
+            an Origin and the session's CSRF token. By default what a method that is not safe does.
         machine: whether a machine's token may use it.
     """
 
@@ -183,7 +187,7 @@ class Table:
         """Who asks, where it may.
 
         Raises:
-            AuthError: nobody whom the server knows, or a page of another origin.
+            AuthError: nobody whom the server knows, a page of another origin, or one that does not know the session.
             RequestError: `forbidden`.
         """
         headers, origins = request.headers, self._service.network.origins
@@ -195,6 +199,11 @@ class Table:
             return None
         token = token_of(headers, safe=not row.is_changing, origins=origins)
         principal = await self._service.identify(token, address_of(request))
+        if row.is_changing and isinstance(token, SessionSecret):
+            said = headers.get(CSRF_HEADER, "").encode()
+            if not hmac.compare_digest(said, csrf_of(token).encode()):
+                message = "Another session has begun in this browser; load the page again."
+                raise AuthError(codes.CSRF_INVALID, message)
         if not row.machine and principal.kind == "machine":
             raise RequestError(codes.FORBIDDEN, "A machine's token is not for this.")
         if row.who != SIGNED_IN:

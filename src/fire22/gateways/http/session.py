@@ -11,13 +11,13 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
 from fire22.core.message import Json
 from fire22.core.times import to_text
-from fire22.gateways.http.requests import address_of, json_response, parse
+from fire22.gateways.http.requests import address_of, check_json, json_response, parse
 from fire22.gateways.http.route import Call
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import DEVICE_COOKIE, HOST_PREFIX, SESSION_COOKIE, cookie_of, is_secure, token_of
 from fire22.security.people import DEVICE_S, Entered, Place
 from fire22.security.principal import Principal
-from fire22.security.sessions import SessionSecret
+from fire22.security.sessions import SessionSecret, csrf_of
 
 SIGN_IN_BYTES_MAX: Final = 1024  # of a body that anybody may send
 PASSWORD_BYTES_MAX: Final = 4096
@@ -79,6 +79,7 @@ class Session:
 
     async def sign_in(self, call: Call) -> Response:
         """Sign a browser in. The session that it had ends: each sign-in has its own."""
+        check_json(call.request)
         wanted = _wanted(call.body)
         place = _place(call.request)
         try:
@@ -92,7 +93,9 @@ class Session:
         if former is not None:
             await self._end(former, place.address)
         self._service.audit.note("session.opened", principal=entered.principal, address=place.address)
-        response = json_response(self._session(entered.principal), headers={"cache-control": "no-store"})
+        response = json_response(
+            self._session(entered.principal, entered.secret), headers={"cache-control": "no-store"}
+        )
         _set(response, call.request, SESSION_COOKIE, entered.secret, self._session_s)
         if entered.device:
             _set(response, call.request, DEVICE_COOKIE, entered.device, DEVICE_S)
@@ -100,7 +103,8 @@ class Session:
 
     async def signed_in(self, call: Call) -> Response:
         """Who is signed in."""
-        return json_response(self._session(call.principal), headers={"cache-control": "no-store"})
+        secret = self._secret(call.request, safe=True) if call.principal.session else None
+        return json_response(self._session(call.principal, secret), headers={"cache-control": "no-store"})
 
     async def sign_out(self, call: Call) -> Response:
         """Sign a browser out: its session ends, on every connection."""
@@ -168,11 +172,11 @@ class Session:
         await self._service.people.sessions.end(principal.session)
         self._service.audit.note("session.ended", principal=principal, address=address, target=principal.session)
 
-    def _secret(self, request: Request) -> SessionSecret | None:
+    def _secret(self, request: Request, *, safe: bool = False) -> SessionSecret | None:
         """What the session cookie of a request from the server's own page holds."""
         headers = {name: value for name, value in request.headers.items() if name != "authorization"}
         try:
-            found = token_of(headers, safe=False, origins=self._service.network.origins)
+            found = token_of(headers, safe=safe, origins=self._service.network.origins)
         except AuthError:
             return None
         return found if isinstance(found, SessionSecret) else None
@@ -180,8 +184,9 @@ class Session:
     def _note_ended(self, principal: Principal, request: Request, target: str) -> None:
         self._service.audit.note("session.ended", principal=principal, address=address_of(request), target=target)
 
-    def _session(self, principal: Principal) -> dict[str, Json]:
+    def _session(self, principal: Principal, secret: SessionSecret | None) -> dict[str, Json]:
         return {
+            **({} if secret is None else {"csrf": csrf_of(secret)}),
             "subject": principal.subject,
             "role": principal.role,
             "scope": principal.scope,

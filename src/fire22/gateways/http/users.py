@@ -20,6 +20,7 @@ from fire22.security.users import User
 
 BODY_BYTES_MAX: Final = 4096
 PASSWORD_BYTES: Final = 15  # of chance in a first password: 20 characters
+May = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=20)]  # what is granted beyond the role
 
 
 class NewUser(Struct, forbid_unknown_fields=True):
@@ -28,6 +29,7 @@ class NewUser(Struct, forbid_unknown_fields=True):
     name: Annotated[str, Meta(max_length=64)]
     role: Annotated[str, Meta(max_length=64)]
     scope: Annotated[str, Meta(max_length=1024)]
+    may: May = ()
 
 
 class UserChange(Struct, forbid_unknown_fields=True):
@@ -35,6 +37,7 @@ class UserChange(Struct, forbid_unknown_fields=True):
 
     role: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     scope: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
+    may: May | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
 
 
@@ -55,6 +58,7 @@ class ShownUser(Struct, rename="camel", omit_defaults=True):
     created_at: str
     sessions: int
     manageable: bool
+    may: tuple[str, ...] = ()
     password_at: str | None = None
     password: str = ""
 
@@ -108,10 +112,13 @@ class UserRoutes:
     async def add(self, call: Call) -> Response:
         """A new user with a first password, which is shown this once."""
         asked = parse(call.body, NewUser)
-        self._check_gives(call.principal, asked.role, asked.scope)
+        self._check_gives(call.principal, asked.role, asked.scope, asked.may)
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         hashed = await self._people.passwords.hash(password)
-        user = await self._people.users.add(asked.name, role=asked.role, scope=asked.scope, password=hashed)
+        self._check_gives(call.principal, asked.role, asked.scope, asked.may)  # it may have changed meanwhile
+        user = await self._people.users.add(
+            asked.name, role=asked.role, scope=asked.scope, may=asked.may, password=hashed
+        )
         self._note(call, "user.added", user.name, after=_rights(user))
         shown = self._shown(call.principal, user)
         shown.password = password
@@ -122,17 +129,10 @@ class UserRoutes:
         asked, user = parse(call.body, UserChange), self._managed(call)
         role = user.role if asked.role is UNSET else asked.role
         scope = user.scope if asked.scope is UNSET else asked.scope
-        self._check_gives(call.principal, role, scope)
-        if self._service.access.kind(role) != self._service.access.kind(user.role):
-            raise RequestError(codes.USER_INVALID, "A user stays of its kind; add another one for this role.")
-        changed = user
-        if (role, scope) != (user.role, user.scope):
-            changed = await self._people.change_rights(user.name, role, scope)
-        if asked.disabled is True and not user.disabled:
-            await self._people.disable(user.name)
-        elif asked.disabled is False and user.disabled:
-            await self._people.users.set_disabled(user.name, False)
-        changed = self._people.users.get(user.name) or changed
+        may = user.may if asked.may is UNSET else asked.may
+        disabled = user.disabled if asked.disabled is UNSET else asked.disabled
+        self._check_gives(call.principal, role, scope, may)
+        changed = await self._people.change(user.name, role=role, scope=scope, may=may, disabled=disabled)
         self._note(call, "user.changed", user.name, before=_rights(user), after=_rights(changed))
         return json_response(self._shown(call.principal, changed), headers={"cache-control": "no-store"})
 
@@ -140,12 +140,21 @@ class UserRoutes:
         """Give a user a new first password, shown this once; all sessions of the user end."""
         user = self._managed(call)
         password = secrets.token_urlsafe(PASSWORD_BYTES)
-        changed = await self._people.users.set_password(user.name, await self._people.passwords.hash(password))
+        hashed = await self._people.passwords.hash(password)
+        user = self._managed(call)  # the user or the caller may have been changed meanwhile
+        changed = await self._people.users.set_password(user.name, hashed)
         await self._people.sessions.end_all(self._people.user(user))
         self._note(call, "user.password", user.name)
         shown = self._shown(call.principal, changed)
         shown.password = password
         return json_response(shown, headers={"cache-control": "no-store"})
+
+    async def remove(self, call: Call) -> Response:
+        """Remove a user; all that the user holds ends."""
+        user = self._managed(call)
+        await self._people.remove(user.name)
+        self._note(call, "user.removed", user.name, before=_rights(user))
+        return Response(status_code=204)
 
     async def end_sessions(self, call: Call) -> Response:
         """End all sessions of a user."""
@@ -165,7 +174,7 @@ class UserRoutes:
                 whose.role,
                 whose.scope,
                 id == principal.session,
-                self._may_give(principal, whose.role, whose.scope),
+                self._may_give(principal, whose.role, whose.scope, whose.may),
                 to_text(session.created_ms),
                 to_text(session.used_ms),
                 to_text(session.ends_ms),
@@ -182,7 +191,7 @@ class UserRoutes:
         principal, wanted = call.principal, call.request.path_params["id"]
         for id, whose, _ in self._people.sessions.all():
             if id == wanted and covers(principal.scope, whose.scope):
-                self._service.access.check_gives(principal, whose.role, whose.scope)
+                self._service.access.check_gives(principal, whose.role, whose.scope, whose.may)
                 await self._people.sessions.end(id)
                 self._note(call, "session.ended", id)
                 return Response(status_code=204)
@@ -205,17 +214,19 @@ class UserRoutes:
             raise RequestError(codes.USER_UNKNOWN, f"There is no user {name[:64]}.")
         if self._people.user(user) == call.principal.user:
             raise RequestError(codes.FORBIDDEN, "Another person must do this to you.")
-        self._service.access.check_gives(call.principal, user.role, user.scope)
+        self._service.check_current(call.principal)
+        self._service.access.check_gives(call.principal, user.role, user.scope, user.may)
         return user
 
-    def _check_gives(self, principal: Principal, role: str, scope: str) -> None:
-        self._service.access.check_gives(principal, role, scope)
+    def _check_gives(self, principal: Principal, role: str, scope: str, may: tuple[str, ...]) -> None:
+        self._service.check_current(principal)
+        self._service.access.check_gives(principal, role, scope, may)
         if self._service.access.kind(role) == "machine":
             raise RequestError(codes.USER_INVALID, f"{role} is a role of machines: make a token for one.")
 
-    def _may_give(self, principal: Principal, role: str, scope: str) -> bool:
+    def _may_give(self, principal: Principal, role: str, scope: str, may: tuple[str, ...]) -> bool:
         try:
-            self._service.access.check_gives(principal, role, scope)
+            self._service.access.check_gives(principal, role, scope, may)
         except RequestError:
             return False
         return True
@@ -230,7 +241,8 @@ class UserRoutes:
             disabled=user.disabled,
             created_at=to_text(user.created_ms),
             sessions=len(self._people.sessions.of(whole)),
-            manageable=whole != principal.user and self._may_give(principal, user.role, user.scope),
+            manageable=whole != principal.user and self._may_give(principal, user.role, user.scope, user.may),
+            may=user.may,
             password_at=to_text(user.password_ms) if user.password_ms else None,
         )
 
@@ -254,4 +266,4 @@ class UserRoutes:
 
 
 def _rights(user: User) -> dict[str, Json]:
-    return {"role": user.role, "scope": user.scope, "disabled": user.disabled}
+    return {"role": user.role, "scope": user.scope, "may": list(user.may), "disabled": user.disabled}
