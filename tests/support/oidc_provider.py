@@ -183,7 +183,7 @@ def _filled(form: str, name: str) -> dict[str, str]:
     fields = _fields(form)
     return fields | {
         field: value
-        for field, value in (("login", name), ("username", name), ("password", "any"))
+        for field, value in (("login", name), ("username", name), ("password", "any"))  # pragma: allowlist secret
         if f'name="{field}"' in form
     }
 

@@ -47,7 +47,7 @@ class Own(Struct, rename="camel"):
         current: whether it is the one that asks.
         agent: how the browser calls itself.
         address: that it was used from last.
-        how: one signed in: `password`, `link` or `provider`; empty in sessions of earlier versions.
+        how: one signed in: `link`, `provider` or `password`; empty in sessions of earlier versions.
     """
 
     id: str
