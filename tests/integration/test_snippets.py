@@ -60,6 +60,8 @@ def test_python(demo: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     """The Python of its page, pasted into a file, prints wagers."""
     port, environment = demo
     for number, block in enumerate(blocks("docs/pages/clients/python.md", "python")):
+        if "127.0.0.1" not in block:
+            continue  # needs no server; its page's own test runs it
         file = tmp_path / f"snippet{number}.py"
         file.write_text(block.replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
         for line in first_lines([sys.executable, str(file)], environment, 3):
@@ -136,6 +138,6 @@ def test_examples_of_the_protocol(name: str) -> None:
         shown = json.loads(block)
         if "source" in shown:
             assert parse_events(block.encode())
-        elif "command" not in shown:
+        elif "command" not in shown and "approvalId" not in shown:  # a command's answer over HTTP
             [message] = decode_json(block.encode())
             assert message.type == shown["type"]

@@ -27,9 +27,10 @@ class Writer:
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.rng = rng
-        self.paths = [folder / "right.db", folder / "any.db"]
+        self.paths = [folder / "right" / "book.db", folder / "any" / "book.db"]
         self.books = []
         for path in self.paths:
+            path.parent.mkdir()
             connection = apsw.Connection(str(path))
             connection.execute(TABLES_SQL)
             install(path, OUTBOX)

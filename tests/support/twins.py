@@ -60,8 +60,10 @@ class Twins:
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = Random(seed)
         self.now_ms = START_MS
-        create_book(folder / "demo.db", install=lambda *_, **__: None)
-        self.demo = database.connect(folder / "demo.db")
+        demo = folder / "demo" / "demo.db"  # a server's data folder holds the mirror of one book
+        demo.parent.mkdir()
+        create_book(demo, install=lambda *_, **__: None)
+        self.demo = database.connect(demo)
         self.path = folder / "northbet.db"
         self.foreign = apsw.Connection(str(self.path))
         self.foreign.execute(TABLES)

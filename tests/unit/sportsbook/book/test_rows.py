@@ -156,7 +156,8 @@ def test_each_write_succeeds_or_fails_as_without_triggers(
 def test_a_book_in_another_encoding_tells_what_any_other_tells(tmp_path: Path) -> None:
     """Names in any script, in a book whose texts are UTF-16."""
     for encoding in ("UTF-8", "UTF-16le", "UTF-16be"):
-        path = tmp_path / f"{encoding}.db"
+        path = tmp_path / encoding / "book.db"
+        path.parent.mkdir()
         connection = apsw.Connection(str(path))
         connection.execute(f"PRAGMA encoding='{encoding}'")
         connection.execute(TABLES_SQL)
