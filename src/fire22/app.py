@@ -58,10 +58,12 @@ from fire22.security.heads import Heads
 from fire22.security.keychain import Keychain
 from fire22.security.machines import Machines
 from fire22.security.oidc import provided
+from fire22.security.pending import Pending
 from fire22.security.people import People
 from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
+from fire22.security.settings import note_settings
 from fire22.security.tokens import SignInCodes
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
@@ -236,6 +238,7 @@ class Application:
         )
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
         self.audit = Audit(self.log.append, self._loop, now_ms=now_ms)
+        self.pending = Pending(self.store, self.log.append)
         self.heads = Heads(config.folder, self._audited, self.log.append, now_ms=now_ms)
         self.oidc = provided(
             config.oidc, self.people, self.store, url=self.address.url, roles=lambda: access.table, now_ms=now_ms
@@ -263,12 +266,13 @@ class Application:
         self._stages = [self._tasks.create_task(stage) for stage in (self.runner.run(), self.hub.run())]
         await self._fold_rest()
         await self._configure()
+        await note_settings(self.store, self.audit, self.config.raw())
         await self.clock.tell()
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
         stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
-        stages += [watch(self.store, self._loads), self.machines.run(), self.revocation.run()]
-        stages += [self.people.sessions.run(), self.heads.run()]
+        stages += [watch(self.store, (*self._loads, self.pending.load)), self.machines.run(), self.revocation.run()]
+        stages += [self.people.sessions.run(), self.heads.run(), self.pending.run(self._failed("audit"))]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()

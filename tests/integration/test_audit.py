@@ -1,5 +1,6 @@
 """Tests for what a running server brings into its audit trail."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import apsw
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from fire22 import app
+from fire22.cli import program
 from fire22.core.audit import AUDITED, Audited, decode_audited
 from fire22.core.errors import StorageError
 from fire22.core.event import decode_event
@@ -78,6 +81,28 @@ async def test_a_bad_token_is_in_the_trail(tmp_path: Path) -> None:
         "127.0.0.1",
         "",
     )
+
+
+async def test_what_a_command_of_the_program_does_is_in_the_trail(tmp_path: Path) -> None:
+    """Whoever makes a token on the machine itself leaves a note: beside a running server, and before it starts."""
+    folder = tmp_path / "data"
+    await asyncio.to_thread(make_token, folder, "before")
+    found: list[Audited] = []
+    async with app.running(make_config(folder)) as server:
+        await asyncio.to_thread(make_token, folder, "beside")
+        while len(found) < 2:
+            await asyncio.sleep(0)
+            found = [entry for entry in await entries(server) if entry.action == "machine.created"]
+    assert [(entry.target, entry.user, entry.role) for entry in found] == [
+        ("before", "staff:cli", "admin"),
+        ("beside", "staff:cli", "admin"),
+    ]
+
+
+def make_token(folder: Path, name: str) -> None:
+    """As a person at the machine does it."""
+    arguments = ["token", "create", name, "--data", str(folder), "--purpose", "reads figures"]
+    assert CliRunner().invoke(program, arguments).exit_code == 0
 
 
 Rows = list[tuple[str, bytes]]

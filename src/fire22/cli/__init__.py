@@ -1,6 +1,7 @@
 """The program: arguments, and what a person sees in the terminal. The only place that configures logging.
 
-In reading order: `terminal.py` (what all commands share) and `settings.py` (the configuration as arguments change it);
+In reading order: `terminal.py` (what all commands share) and `settings.py` (the configuration as arguments change it),
+`noting.py` (what was done, for the audit trail);
 the commands in the order in which the help lists them: `running.py`, `access.py`, `roles.py`, `users.py`, `books.py`
 with `reconcile.py`, `storage.py`, `encryption.py`, `audit.py`, `backups.py`. A backup loads its own command alone: it
 should take little longer than the copying.

@@ -11,12 +11,13 @@ from typing import Annotated, TypeVar, get_args
 import typer
 
 from fire22 import app as application
+from fire22.cli.noting import note
 from fire22.cli.terminal import DataOption, err, make_folder, program, run, told
 from fire22.client import connect as connect_client
 from fire22.client.connection import websocket_url
 from fire22.core import codes
 from fire22.core.errors import SetupError
-from fire22.core.message import encode_json
+from fire22.core.message import Json, encode_json
 from fire22.core.role import Kind
 from fire22.core.scope import ROOT, is_customer, parse_scope
 from fire22.core.times import to_text
@@ -86,6 +87,8 @@ def token(
             client="" if client is None else check_client(client),
             may=tuple(may or ()),
         )
+        granted: dict[str, Json] = {"role": role, "scope": scope, "hours": hours, "may": list(may or ())}
+        note(data, "token.signed", target=subject, after=granted)
         print(signed)
         if is_new:
             err.print(
@@ -142,7 +145,10 @@ def create(
             )
             return token
 
-        print(_with_machines(data, act))
+        created = _with_machines(data, act)
+        after: dict[str, Json] = {"role": role, "scope": scope, "purpose": purpose, "days": days}
+        note(data, "machine.created", target=name, after=after)
+        print(created)
 
 
 @tokens_group.command("list")
@@ -187,6 +193,9 @@ def revoke(
                 await machines.revocation.end_before(application.now_ms())
 
         _with_machines(data, act)
+        ended: dict[str, Json] = {"machine": name, "id": jti, "user": user, "all": everything or None}
+        after = {key: value for key, value in ended.items() if value is not None}
+        note(data, "token.revoked", target=name or jti or user or "all", after=after)
 
 
 def _with_machines(data: Path, act: Callable[[Machines], Awaitable[Answer]]) -> Answer:

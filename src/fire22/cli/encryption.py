@@ -7,6 +7,7 @@ import typer
 from rich.progress import Progress
 
 from fire22 import app as application
+from fire22.cli.noting import note
 from fire22.cli.settings import override
 from fire22.cli.terminal import ConfigOption, err, out, program, told
 from fire22.core import codes
@@ -33,4 +34,5 @@ def rekey(
             count = encrypt_anew(settings.storage, cipher, lambda done: progress.update(task, completed=done))
             if (store := settings.folder / STORE).is_file():
                 count += encrypt_store(store, cipher)
+        note(settings.folder, "data.rekeyed", after={"rows": count}, key_file=settings.encryption.key_file)
         out.print(f"Encrypted {count:,} rows by the newest key; earlier backups hold them as they were.")

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from fire22 import app as application
 from fire22.app import Settings
 from fire22.cli.books import check_book, compare_book
+from fire22.cli.noting import note
 from fire22.cli.settings import override
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, program, tell, told
 from fire22.core import codes, letter
@@ -95,6 +96,13 @@ def check(
                     fit = compare_book(Path(settings.domain.book.path), named, settings, repair=repair) and fit
                 if replay:
                     _check_replay(settings)
+                if repair:
+                    note(
+                        settings.folder,
+                        "data.repaired",
+                        after={"reconcile": reconcile},
+                        key_file=settings.encryption.key_file,
+                    )
         else:
             out.print(f"log: none yet at {settings.storage}", highlight=False)
     if not fit:
@@ -313,12 +321,14 @@ def restore(
     """Put a backup in place; clients notice by its new epoch and take a snapshot."""
     with told():
         maintenance.check_source(source)  # before a folder is made for it
-        cipher = _cipher(application.load(config))
+        key_file = application.load(config).encryption.key_file
+        cipher = read_cipher(key_file)
         if (store := source.with_name(f"{source.name}.{STORE}")).is_file():
             check_store_key(store, cipher)  # or its sessions could not be ended
     with told(), locked(data):
         epoch = maintenance.restore(source, data / "flows.db", replace=replace)
         asyncio.run(_end_all(data / STORE, cipher))
+        note(data, "data.restored", target=str(source), key_file=key_file)
         out.print(f"Restored; the feed's epoch is {epoch}.", highlight=False)
 
 

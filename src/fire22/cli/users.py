@@ -10,9 +10,11 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from fire22 import app as application
+from fire22.cli.noting import note
 from fire22.cli.terminal import DataOption, make_folder, program, told
 from fire22.core import codes
 from fire22.core.errors import RequestError, SetupError
+from fire22.core.message import Json
 from fire22.core.role import Role
 from fire22.core.times import to_text
 from fire22.log.cipher import read_cipher
@@ -55,6 +57,8 @@ def add(
             await people.users.add(name, role=role, scope=scope, may=tuple(may or ()), password=hashed)
 
         _with_people(data, act)
+        after: dict[str, Json] = {"role": role, "scope": scope, "may": list(may or ())}
+        _note(data, "user.added", name, after)
 
 
 @group.command("set")
@@ -84,6 +88,8 @@ def set_rights(
             )
 
         _with_people(data, act)
+        changed: dict[str, Json] = {"role": role, "scope": scope, "may": None if wanted is None else list(wanted)}
+        _note(data, "user.changed", name, {key: value for key, value in changed.items() if value is not None})
 
 
 @group.command()
@@ -95,6 +101,7 @@ def remove(name: NameArgument, data: DataOption) -> None:
 
     with told():
         _with_people(data, act)
+        _note(data, "user.removed", name)
 
 
 @group.command()
@@ -109,6 +116,7 @@ def passwd(name: NameArgument, data: DataOption) -> None:
             await people.sessions.end_all(people.user(_known(people, name)))
 
         _with_people(data, act)
+        _note(data, "user.password", name)
 
 
 @group.command()
@@ -120,6 +128,7 @@ def disable(name: NameArgument, data: DataOption) -> None:
 
     with told():
         _with_people(data, act)
+        _note(data, "user.disabled", name)
 
 
 @group.command()
@@ -131,6 +140,7 @@ def enable(name: NameArgument, data: DataOption) -> None:
 
     with told():
         _with_people(data, act)
+        _note(data, "user.enabled", name)
 
 
 @group.command("list")
@@ -176,6 +186,11 @@ def end(
 
     with told():
         _with_people(data, act)
+        _note(data, "session.ended", name, {"session": session or "all"})
+
+
+def _note(data: Path, action: str, name: str, after: dict[str, Json] | None = None) -> None:
+    note(data, action, target=name, after=after)
 
 
 def _new_password(name: str) -> str:

@@ -31,7 +31,7 @@ class Audited(Struct, frozen=True, rename="camel", omit_defaults=True):
         scope: of the actor; who follows the topic sees the entries of an own sub-tree.
         session: the id of the session by which the actor was known.
         jti: the id of the token, in place of a session.
-        client: the device or installation that the token names.
+        client: the device or installation that the token names; of a command of the program, the system's account.
         address: the network address that the request came from.
         target: what was acted on: a command's subject, a user, a topic, a file.
         before: what was changed, as it was; JSON without secrets.

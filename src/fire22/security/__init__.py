@@ -6,5 +6,6 @@ they come from), `fetching.py` (by HTTP), `keychain.py` (all of that together), 
 purpose), `revocation.py` (rights that end before their time), `passwords.py`, `throttle.py` (slows guessing down),
 `users.py`, `sessions.py`, `people.py` (signs people in), `provider.py` (another one that does), `oidc.py` (how),
 `access.py` (maps a request to a scope), `permissions.py` (the table of roles, as an operator changes it), `audit.py`
-(notes who did what), `heads.py` (signs how many notes there are and their hash).
+(notes who did what), `leaving.py` and `pending.py` (the same for commands of the program), `settings.py` (notes which
+settings have changed), `heads.py` (signs how many notes there are and their hash).
 """

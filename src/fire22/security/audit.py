@@ -261,18 +261,19 @@ def _written(value: Mapping[str, Json] | None) -> Raw | UnsetType:
     """JSON without secrets; what is too large is left out and its size is said."""
     if value is None:
         return UNSET
-    written = _encode(_without_secrets(value))
+    written = _encode(without_secrets(value))
     return Raw(written if len(written) <= VALUE_BYTES_MAX else b'{"omittedBytes":%d}' % len(written))
 
 
-def _without_secrets(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """A value of JSON in which what is named as a secret is hidden, at any depth."""
     if isinstance(value, Mapping):
         return {
-            name: _HIDDEN if _SECRET.search(name) or _PERSONAL.search(name) else _without_secrets(inner)
+            name: _HIDDEN if _SECRET.search(name) or _PERSONAL.search(name) else without_secrets(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_without_secrets(inner) for inner in value]
+        return [without_secrets(inner) for inner in value]
     return value
 
 

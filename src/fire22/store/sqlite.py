@@ -78,6 +78,22 @@ def open_store(path: Path, *, vfs: str | None = None, cipher: Cipher = PLAIN) ->
         return connection
 
 
+def write_now(path: Path, *changes: Put | Delete, now_ms: int, cipher: Cipher = PLAIN) -> None:
+    """Make all of the changes or none, for a program without an event loop, whether a server runs beside it or not.
+
+    Raises:
+        Conflict: see `Store.write`.
+        StorageError: see `open_store`.
+    """
+    check(changes)
+    with storage_errors(), closing(open_store(path, cipher=cipher)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        outcome = _write(connection, changes, now_ms)
+        connection.execute("COMMIT" if isinstance(outcome, int) else "ROLLBACK")
+    if isinstance(outcome, Conflict):
+        raise outcome
+
+
 class SqliteStore:
     """See `store/base.py` for the contract.
 
