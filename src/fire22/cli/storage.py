@@ -16,6 +16,7 @@ from rich.progress import Progress
 from fire22 import app as application
 from fire22.app import Settings
 from fire22.cli.books import check_book, compare_book
+from fire22.cli.hardening import findings
 from fire22.cli.noting import note
 from fire22.cli.settings import override
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, program, tell, told
@@ -69,12 +70,18 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair", help="Rebuild damaged data from the log; import rows that differ.")
     ] = False,
+    security: Annotated[
+        bool, typer.Option("--security", help="Say what is left open, and what closes it; nothing else is checked.")
+    ] = False,
 ) -> None:
     """Check the configuration, the book and the log's file, before or instead of a start; says all that is wrong."""
     fit = True
     with told():
         settings = override(application.load(config), data, None, None, book, (), mapping)
         out.print("configuration: ok")
+        if security:
+            _tell_open(settings, config)
+            return
         named = Path(settings.domain.book.mapping) if settings.domain.book.mapping else None
         if settings.domain.book.path:
             fit = _fits(Path(settings.domain.book.path), named, settings.domain.book.currency)
@@ -107,6 +114,16 @@ def check(
             out.print(f"log: none yet at {settings.storage}", highlight=False)
     if not fit:
         raise SystemExit(1)
+
+
+def _tell_open(settings: Settings, config: Path | None) -> None:
+    """What an operator left open; exit status 1 where something is."""
+    found = findings(settings, config)
+    for each in found:
+        out.print(f"open: {each.what}\n      {each.help}", highlight=False, markup=False, soft_wrap=True)
+    if found:
+        raise SystemExit(1)
+    out.print("security: nothing is left open")
 
 
 def _hold(stack: ExitStack, settings: Settings, *, needed: bool) -> bool:
