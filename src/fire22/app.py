@@ -179,6 +179,7 @@ class Application:
             idle_s=config.auth.session_idle_hours * 3600,
             absolute_s=config.auth.session_hours * 3600,
             now_ms=now_ms,
+            factor_roles=config.auth.second_factor_roles,
         )
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
@@ -260,6 +261,8 @@ class Application:
         """Start every stage, from the log to the gateways, and listen."""
         for load in self._loads:
             await load()
+        for role in set(self.config.auth.second_factor_roles) - set(self.service.access.roles):
+            self.logger.warning("there is no such role", setting="auth.second_factor_roles", role=role)
         if self.oidc is not None:
             self.oidc.check()
         self._storage.start()

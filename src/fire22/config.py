@@ -134,6 +134,7 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
         key_overlap_s: how long tokens of a key are good after it was replaced or removed; with 0 they end at once.
         session_hours: how long a browser stays signed in at most.
         session_idle_hours: after so long without a request or an open connection it is signed out.
+        second_factor_roles: roles whose users may do nothing before they have set up a second factor.
     """
 
     key_file: str = ""
@@ -147,6 +148,7 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     key_overlap_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     session_hours: SessionHours = 24.0 * 7
     session_idle_hours: SessionHours = 24.0
+    second_factor_roles: tuple[str, ...] = ()
 
 
 class EncryptionConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -72,6 +72,7 @@ class Row(Struct, frozen=True):
 
 ANYBODY: Final = Row(None)
 SIGNED_IN: Final = Row(EVERYBODY)
+PEOPLE: Final = Row(EVERYBODY - {"service"})
 ADMINISTERS: Final = Row(frozenset({"admin"}))
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -91,6 +92,7 @@ ROUTES: Final[dict[tuple[str, str], Row]] = {
     ("PATCH", "/v1/users/{name}"): ADMINISTERS,
     ("DELETE", "/v1/users/{name}"): ADMINISTERS,
     ("POST", "/v1/users/{name}/password"): ADMINISTERS,
+    ("DELETE", "/v1/users/{name}/second-factor"): ADMINISTERS,
     ("DELETE", "/v1/users/{name}/sessions"): ADMINISTERS,
     ("GET", "/v1/signed-in"): ADMINISTERS,
     ("DELETE", "/v1/signed-in/{id}"): ADMINISTERS,
@@ -98,6 +100,10 @@ ROUTES: Final[dict[tuple[str, str], Row]] = {
     ("DELETE", "/v1/sessions"): SIGNED_IN,
     ("DELETE", "/v1/sessions/{id}"): SIGNED_IN,
     ("POST", "/v1/password"): SIGNED_IN,
+    ("POST", "/v1/second-factor"): PEOPLE,
+    ("POST", "/v1/second-factor/confirm"): PEOPLE,
+    ("POST", "/v1/second-factor/recovery"): PEOPLE,
+    ("POST", "/v1/second-factor/remove"): PEOPLE,
     ("GET", "/v1/views/{topic}"): SIGNED_IN,
     ("GET", "/v1/history/{topic}"): SIGNED_IN,
     ("GET", "/v1/archive/{topic}"): SIGNED_IN,

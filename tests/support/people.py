@@ -1,6 +1,7 @@
 """People who sign in, on a store in memory."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fire22.core.role import Kind
 from fire22.security.people import People
@@ -11,7 +12,7 @@ from tests.support.memory_store import MemoryStore
 KINDS: dict[str, Kind] = {"agent": "agent", "customer": "customer", "service": "machine"}
 
 
-def people(now_ms: Callable[[], int] = lambda: 0, store: Store | None = None) -> People:
+def people(now_ms: Callable[[], int] = lambda: 0, store: Store | None = None, **more: Any) -> People:
     """Nobody yet; a session ends after an hour without use, or a day."""
     kept = MemoryStore(now_ms) if store is None else store
     return People(
@@ -21,4 +22,5 @@ def people(now_ms: Callable[[], int] = lambda: 0, store: Store | None = None) ->
         idle_s=3_600,
         absolute_s=86_400,
         now_ms=now_ms,
+        **more,
     )

@@ -119,6 +119,17 @@ def passwd(name: NameArgument, data: DataOption) -> None:
         _note(data, "user.password", name)
 
 
+@group.command("totp-remove")
+def totp_remove(name: NameArgument, data: DataOption) -> None:
+    """Remove the second factor of a user who has lost it; all sessions of the user end."""
+
+    async def act(people: People, _: Mapping[str, Role]) -> None:
+        await people.reset_factor(_known(people, name).name)
+
+    with told():
+        _with_people(data, act)
+
+
 @group.command()
 def disable(name: NameArgument, data: DataOption) -> None:
     """Let a user sign in no more; all that the user holds ends, on every connection."""

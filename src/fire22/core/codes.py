@@ -51,6 +51,15 @@ CODE_INVALID: Final = define(
 SIGN_IN_FAILED: Final = define(
     "sign_in_failed", "The name or the password is wrong, or the user may not sign in.", status=401
 )
+SECOND_FACTOR_REQUIRED: Final = define(
+    "second_factor_required", "The password is right; a code of the second factor must come with it.", status=401
+)
+SECOND_FACTOR_INVALID: Final = define(
+    "second_factor_invalid", "The code of the second factor is wrong, or was used before.", status=401
+)
+SECOND_FACTOR_MISSING: Final = define(
+    "second_factor_missing", "The role must have a second factor, and the user has none yet.", status=403
+)
 PROVIDER_REFUSED: Final = define(
     "provider_refused",
     "The provider has not signed the user in, or none of the user's groups has a role here.",

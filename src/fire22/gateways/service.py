@@ -201,16 +201,17 @@ class Service:
         """The tightest of a payer's limits."""
         return self.rates.left(payer, self._clock())
 
-    def authenticate(self, token: str | None, address: str = "") -> Principal:
+    def authenticate(self, token: str | None, address: str = "", *, enrolling: bool = False) -> Principal:
         """Who a token, or what a session cookie holds, says is asking.
 
         Args:
             address: that it came from.
+            enrolling: whether who lacks the second factor that the role must have is let in.
 
         Raises:
             KeyUnknown: `token_invalid`; `identify` may still let it in.
-            AuthError: `auth_required`, `token_invalid`, `token_expired`, `token_revoked` or
-                `address_forbidden`.
+            AuthError: `auth_required`, `token_invalid`, `token_expired`, `token_revoked`,
+                `address_forbidden` or `second_factor_missing`.
         """
         if not token:
             raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
@@ -222,21 +223,24 @@ class Service:
             principal = self.tokens.verify(token, now_ms=self.now_ms())
         self.revocation.check(principal)
         self.network.check_role(principal.role, address)
+        if not enrolling and self.people.lacks_factor(principal):
+            message = f"The role {principal.role} must have a second factor: set one up first."
+            raise AuthError(codes.SECOND_FACTOR_MISSING, message)
         return principal
 
-    async def identify(self, token: str | None, address: str = "") -> Principal:
+    async def identify(self, token: str | None, address: str = "", *, enrolling: bool = False) -> Principal:
         """Who a token says is asking; one whose key is not known is checked again when its issuer has been asked.
 
         Raises:
             AuthError: see `authenticate`.
         """
         try:
-            return self.authenticate(token, address)
+            return self.authenticate(token, address, enrolling=enrolling)
         except KeyUnknown:
             if self.tokens.issuer is None:
                 raise
             await self.tokens.issuer.ask()
-            return self.authenticate(token, address)
+            return self.authenticate(token, address, enrolling=enrolling)
 
     def find(self, principal: Principal, target: str, scope: str | None) -> tuple[Topic, str]:
         """The topic and the scope of a request.

@@ -1,7 +1,7 @@
 """Signs people in, by name and password or by a one-time link, whatever the transport."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import Struct
@@ -10,9 +10,11 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
 from fire22.core.role import Kind
 from fire22.security import passwords
+from fire22.security.factors import Factors
 from fire22.security.passwords import Passwords
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
+from fire22.security.second_factor import Factor
 from fire22.security.sessions import Provided, Sessions, SessionSecret
 from fire22.security.throttle import ADDRESS, USER, Devices, Throttle, prefix_of
 from fire22.security.users import User, Users
@@ -47,6 +49,7 @@ class People:
     Args:
         idle_s: after which a session ends without use.
         absolute_s: after which it ends whatever its use.
+        factor_roles: whose users must have a second factor.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class People:
         idle_s: float,
         absolute_s: float,
         now_ms: Callable[[], int],
+        factor_roles: Collection[str] = (),
     ) -> None:
         self._store = store
         self._revocation = revocation
@@ -69,6 +73,7 @@ class People:
         )
         self.passwords = Passwords()
         self._throttle = Throttle()
+        self.factors = Factors(self.users, self._throttle, roles=factor_roles, now_ms=now_ms)
         self._devices = Devices(secrets.token_bytes(32))
 
     async def load(self) -> None:
@@ -103,11 +108,14 @@ class People:
         self._devices = Devices(key)
         return None
 
-    async def enter(self, name: str, password: str, place: Place) -> Entered:
+    async def enter(self, name: str, password: str, place: Place, otp: str = "") -> Entered:
         """Sign somebody in by name and password. An unknown name takes as long, and is answered, as a wrong password.
 
+        Args:
+            otp: a code of the second factor; it is looked at when the password is right.
+
         Raises:
-            AuthError: `sign_in_failed`.
+            AuthError: `sign_in_failed`; `second_factor_required` or `second_factor_invalid`, the password is right.
             RequestError: `rate_limited`.
         """
         user = self.users.get(name)
@@ -125,6 +133,12 @@ class People:
         # The user may have been changed while the password was checked.
         if not is_right or now is None or now.disabled or now.password != encoded:
             raise AuthError(codes.SIGN_IN_FAILED, "The name or the password is wrong.")
+        try:
+            now = await self.factors.check(now, otp, device)
+        except AuthError as error:
+            if error.code is codes.SECOND_FACTOR_REQUIRED:  # nothing was guessed
+                self._throttle.give_back(buckets)
+            raise
         self._throttle.give_back(buckets)
         secret = await self.sessions.open(
             Principal(name, now.role, now.scope, 0, None, "", now.may),
@@ -169,17 +183,97 @@ class People:
             AuthError: `sign_in_failed`, the old one is wrong.
             RequestError: `user_unknown`, `password_weak` or `rate_limited`.
         """
+        passwords.check_new(new, self._with_password(principal).name)
+        user = await self._again(principal, old, address)
+        await self.users.set_password(user.name, await self.passwords.hash(new))
+        await self.sessions.end_all(principal.user, but=principal.session)
+
+    async def enrol(self, principal: Principal, password: str, address: str) -> str:
+        """Begin to set up the own second factor, or another one in its place: the secret for the app.
+
+        Raises:
+            AuthError: `sign_in_failed`, the password is wrong.
+            RequestError: `user_unknown` or `rate_limited`.
+        """
+        return await self.factors.enrol(await self._again(principal, password, address))
+
+    async def confirm(self, principal: Principal, code: str) -> list[str]:
+        """Confirm the second factor that was begun, by a code of the app; the recovery codes. All other sessions of
+        the user end.
+
+        Raises:
+            AuthError: `second_factor_invalid`.
+            RequestError: `user_unknown` or `rate_limited`.
+        """
+        recovery = await self.factors.confirm(self._with_password(principal), code)
+        await self.sessions.end_all(principal.user, but=principal.session)
+        return recovery
+
+    async def renew_recovery(self, principal: Principal, password: str, address: str) -> list[str]:
+        """New recovery codes in place of those that are left.
+
+        Raises:
+            AuthError: `sign_in_failed`, the password is wrong.
+            RequestError: `not_found`, there is no second factor; `user_unknown` or `rate_limited`.
+        """
+        return await self.factors.renew(await self._again(principal, password, address))
+
+    async def remove_factor(self, principal: Principal, password: str, address: str) -> None:
+        """Remove the own second factor. All other sessions of the user end; this one too where the role must have one.
+
+        Raises:
+            AuthError: `sign_in_failed`, the password is wrong.
+            RequestError: `user_unknown` or `rate_limited`.
+        """
+        await self.factors.remove(await self._again(principal, password, address))
+        kept = "" if self.factors.is_required(principal.role) else principal.session
+        await self.sessions.end_all(principal.user, but=kept)
+
+    async def reset_factor(self, name: str) -> None:
+        """Remove a user's second factor, who has lost it; all sessions of the user end.
+
+        Raises:
+            RequestError: see `Users.set_factor`.
+        """
+        user = await self.users.set_factor(name, Factor())
+        await self.sessions.end_all(self.user(user))
+
+    def lacks_factor(self, principal: Principal) -> bool:
+        """Whether somebody must set up a second factor before anything else: the role must have one, and who asks has
+        signed in by a password alone.
+        """
+        if not self.factors.is_required(principal.role) or not self.sessions.is_named(principal.session):
+            return False
+        user = self.users.get(principal.subject)
+        return user is None or not user.factor.secret
+
+    def factor(self, principal: Principal) -> Factor:
+        """The own second factor."""
+        user = self._own(principal)
+        return Factor() if user is None else user.factor
+
+    async def _again(self, principal: Principal, password: str, address: str) -> User:
+        """Ask for the own password once more.
+
+        Raises:
+            AuthError: `sign_in_failed`.
+            RequestError: `user_unknown` or `rate_limited`.
+        """
+        user = self._with_password(principal)
+        buckets = [(f"change {user.name}", USER)]
+        self._throttle.take(buckets, now_ms=self._now_ms())
+        is_right = await self.passwords.check(user.password, password, prefix_of(address))
+        now = self._with_password(principal)
+        if not is_right or now.password != user.password:
+            raise AuthError(codes.SIGN_IN_FAILED, "The password is wrong.")
+        self._throttle.give_back(buckets)
+        return now
+
+    def _with_password(self, principal: Principal) -> User:
         user = self._own(principal)
         if user is None:
             raise RequestError(codes.USER_UNKNOWN, "Only who has signed in by name and password has a password.")
-        passwords.check_new(new, user.name)
-        buckets = [(f"change {user.name}", USER)]
-        self._throttle.take(buckets, now_ms=self._now_ms())
-        if not await self.passwords.check(user.password, old, prefix_of(address)):
-            raise AuthError(codes.SIGN_IN_FAILED, "The password is wrong.")
-        self._throttle.give_back(buckets)
-        await self.users.set_password(user.name, await self.passwords.hash(new))
-        await self.sessions.end_all(principal.user, but=principal.session)
+        return user
 
     def has_password(self, principal: Principal) -> bool:
         """Whether somebody is a user who signs in by name and password."""

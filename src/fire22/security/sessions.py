@@ -200,6 +200,11 @@ class Sessions:
         self._touch(id, session)
         return self._whose(id, session)
 
+    def is_named(self, id: str) -> bool:
+        """Whether a session is of a user in the store, who has signed in by password."""
+        session = self._sessions.get(id)
+        return session is not None and session.named
+
     def _whose(self, id: str, session: Session) -> Principal:
         user = self._users.get(session.subject) if session.named else None
         role, scope, may = (user or session).role, (user or session).scope, (user or session).may

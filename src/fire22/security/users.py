@@ -15,6 +15,7 @@ from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.role import Kind
 from fire22.core.scope import parse_scope
+from fire22.security.second_factor import Factor
 from fire22.store.base import ABSENT, Conflict, Delete, Put, Store
 
 PREFIX: Final = "user/"
@@ -31,6 +32,7 @@ class User(Struct, frozen=True, omit_defaults=True):
         password: the hash of it, see `passwords.py`; empty where none was set, then none is right.
         created_ms: when the user was added.
         password_ms: when the password was set.
+        factor: the second one.
     """
 
     name: str
@@ -41,6 +43,7 @@ class User(Struct, frozen=True, omit_defaults=True):
     password: str = ""
     created_ms: int = 0
     password_ms: int = 0
+    factor: Factor = Factor()
 
     def __repr__(self) -> str:
         return f"User({self.name!r}, {self.role!r}, {self.scope!r})"
@@ -122,6 +125,14 @@ class Users:
         """
         return await self._change(name, password=password, password_ms=self._now_ms())
 
+    async def set_factor(self, name: str, factor: Factor) -> User:
+        """Set, use or remove the second factor.
+
+        Raises:
+            RequestError: see `set_password`.
+        """
+        return await self._change(name, factor=factor)
+
     async def set_disabled(self, name: str, disabled: bool) -> User:
         """Let a user sign in no more, or again.
 
@@ -134,7 +145,7 @@ class Users:
         """Give a user another role of the same kind, another scope or other grants, or let it sign in no more.
 
         Raises:
-            RequestError: see `set_password`; `scope_invalid`; `user_invalid`, the role is one of another kind.
+            RequestError: see `set_disabled`; `scope_invalid`; `user_invalid`, the role is one of another kind.
         """
         user = self.get(name)
         if user is not None and self._kind_of(role) != self._kind_of(user.role):

@@ -79,6 +79,7 @@ class Route(Struct, frozen=True, kw_only=True):
         changes: whether it changes something: then a page of another origin may not ask, and no cookie counts without
             an Origin and the session's CSRF token. By default what a method that is not safe does.
         machine: whether a machine's token may use it.
+        enrolling: whether it is for who lacks the second factor that the role must have, too.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -95,6 +96,7 @@ class Route(Struct, frozen=True, kw_only=True):
     answer: type | None = None
     changes: bool | None = None
     machine: bool = True
+    enrolling: bool = False
 
     @property
     def is_changing(self) -> bool:
@@ -198,7 +200,7 @@ class Table:
         if row.who == OPERATORS and getattr(request.state, "is_operator", False):
             return None
         token = token_of(headers, safe=not row.is_changing, origins=origins)
-        principal = await self._service.identify(token, address_of(request))
+        principal = await self._service.identify(token, address_of(request), enrolling=row.enrolling)
         if row.is_changing and isinstance(token, SessionSecret):
             said = headers.get(CSRF_HEADER, "").encode()
             if not hmac.compare_digest(said, csrf_of(token).encode()):

@@ -21,6 +21,8 @@ from fire22.gateways.http.roles import BYTES_MAX as ROLE_BYTES_MAX
 from fire22.gateways.http.roles import Roles
 from fire22.gateways.http.roles import Table as RoleTable
 from fire22.gateways.http.route import ANYBODY, OPERATORS, SIGNED_IN, Route
+from fire22.gateways.http.second_factor import BODY_BYTES_MAX as FACTOR_BYTES_MAX
+from fire22.gateways.http.second_factor import Again, Confirmation, Enrolment, RecoveryCodes, SecondFactorRoutes
 from fire22.gateways.http.session import PASSWORD_BYTES_MAX, SIGN_IN_BYTES_MAX, NewPassword, Owns, Session, SignIn
 from fire22.gateways.http.users import BODY_BYTES_MAX as USER_BYTES_MAX
 from fire22.gateways.http.users import AllSignedIn, NewUser, ShownUser, ShownUsers, UserChange, UserRoutes
@@ -60,7 +62,7 @@ def rows(
         version: of the program.
     """
     reading, writing, roles = Reading(service), Writing(service), Roles(service)
-    machines, users = MachineRoutes(service), UserRoutes(service)
+    machines, users, factor = MachineRoutes(service), UserRoutes(service), SecondFactorRoutes(service)
     limits = service.limits
     described = (
         # Who is asking.
@@ -70,6 +72,7 @@ def rows(
             handler=session.signed_in,
             who=SIGNED_IN,
             summary="Who is signed in, and what they may do.",
+            enrolling=True,
         ),
         Route(
             method="POST",
@@ -188,6 +191,55 @@ def rows(
             request=NewPassword,
             cost=_WRITE,
         ),
+        Route(
+            method="POST",
+            path="/v1/second-factor",
+            handler=factor.enrol,
+            who=SIGNED_IN,
+            summary="Begin to set up the own second factor: the secret for an app, shown this once.",
+            body_bytes_max=FACTOR_BYTES_MAX,
+            request=Again,
+            answer=Enrolment,
+            cost=_WRITE,
+            machine=False,
+            enrolling=True,
+        ),
+        Route(
+            method="POST",
+            path="/v1/second-factor/confirm",
+            handler=factor.confirm,
+            who=SIGNED_IN,
+            summary="Confirm the own second factor by a code of the app; its recovery codes, shown this once.",
+            body_bytes_max=FACTOR_BYTES_MAX,
+            request=Confirmation,
+            answer=RecoveryCodes,
+            cost=_WRITE,
+            machine=False,
+            enrolling=True,
+        ),
+        Route(
+            method="POST",
+            path="/v1/second-factor/recovery",
+            handler=factor.renew_recovery,
+            who=SIGNED_IN,
+            summary="New recovery codes in place of those that are left, shown this once.",
+            body_bytes_max=FACTOR_BYTES_MAX,
+            request=Again,
+            answer=RecoveryCodes,
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="POST",
+            path="/v1/second-factor/remove",
+            handler=factor.remove,
+            who=SIGNED_IN,
+            summary="Remove the own second factor; the other sessions of the user end.",
+            body_bytes_max=FACTOR_BYTES_MAX,
+            request=Again,
+            cost=_WRITE,
+            machine=False,
+        ),
         # Users, and who is signed in.
         Route(
             method="GET",
@@ -238,6 +290,15 @@ def rows(
             who="delegate",
             summary="Give a user a new first password, shown this once; all sessions of the user end.",
             answer=ShownUser,
+            cost=_WRITE,
+            machine=False,
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/users/{name}/second-factor",
+            handler=users.reset_factor,
+            who="delegate",
+            summary="Remove the second factor of a user who has lost it; all sessions of the user end.",
             cost=_WRITE,
             machine=False,
         ),

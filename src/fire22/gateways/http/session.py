@@ -26,11 +26,16 @@ Secret = Annotated[str, Meta(max_length=256)]
 
 
 class SignIn(Struct, forbid_unknown_fields=True):
-    """The code of a one-time link, or a name and a password."""
+    """The code of a one-time link, or a name and a password.
+
+    Args:
+        otp: a code of the second factor, where the user has one.
+    """
 
     code: str | None = None
     name: Secret | None = None
     password: Secret | None = None
+    otp: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class NewPassword(Struct, forbid_unknown_fields=True):
@@ -159,14 +164,14 @@ class Session:
     async def _enter(self, wanted: SignIn, place: Place) -> Entered:
         people = self._service.people
         if wanted.name is not None and wanted.password is not None:
-            return await people.enter(wanted.name, wanted.password, place)
+            return await people.enter(wanted.name, wanted.password, place, wanted.otp or "")
         principal = self._service.sign_in.redeem(wanted.code or "", now_ms=self._service.now_ms())
         return await people.enter_as(principal, place)
 
     async def _end(self, secret: SessionSecret, address: str = "") -> None:
         """End the session of a cookie, if it is of one."""
         try:
-            principal = self._service.authenticate(secret, address)
+            principal = self._service.authenticate(secret, address, enrolling=True)
         except AuthError:
             return
         await self._service.people.sessions.end(principal.session)
@@ -185,6 +190,8 @@ class Session:
         self._service.audit.note("session.ended", principal=principal, address=address_of(request), target=target)
 
     def _session(self, principal: Principal, secret: SessionSecret | None) -> dict[str, Json]:
+        people = self._service.people
+        factor = people.factor(principal)
         return {
             **({} if secret is None else {"csrf": csrf_of(secret)}),
             "subject": principal.subject,
@@ -194,7 +201,10 @@ class Session:
             "commands": list(self._service.commands(principal)),
             "rights": list(self._service.access.rights(principal)),
             "gives": dict(self._service.access.gives(principal)),
-            "hasPassword": self._service.people.has_password(principal),
+            "hasPassword": people.has_password(principal),
+            "hasSecondFactor": bool(factor.secret),
+            "recoveryCodes": len(factor.recovery),
+            "lacksSecondFactor": people.lacks_factor(principal),
             **self._service.about,
         }
 
@@ -203,7 +213,8 @@ def _wanted(body: bytes) -> SignIn:
     try:
         wanted = msgspec.json.decode(body, type=SignIn)
         by_name = wanted.name is not None and wanted.password is not None
-        if by_name is not (wanted.code is None) or (wanted.name is None) is not (wanted.password is None):
+        is_half = (wanted.name is None) is not (wanted.password is None) or (wanted.otp is not None and not by_name)
+        if by_name is not (wanted.code is None) or is_half:
             raise msgspec.ValidationError("it has a code, or a name and a password")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message = f'The body must be {{"code": "..."}} or {{"name": "...", "password": "..."}}: {error}.'

@@ -47,6 +47,7 @@ class ShownUser(Struct, rename="camel", omit_defaults=True):
     Args:
         sessions: how many there are.
         manageable: whether the caller may change it.
+        second_factor: whether the sign-in asks for one.
         password: the one that was just made, shown this once.
     """
 
@@ -60,6 +61,7 @@ class ShownUser(Struct, rename="camel", omit_defaults=True):
     manageable: bool
     may: tuple[str, ...] = ()
     password_at: str | None = None
+    second_factor: bool = False
     password: str = ""
 
 
@@ -148,6 +150,13 @@ class UserRoutes:
         shown = self._shown(call.principal, changed)
         shown.password = password
         return json_response(shown, headers={"cache-control": "no-store"})
+
+    async def reset_factor(self, call: Call) -> Response:
+        """Remove the second factor of a user who has lost it; all sessions of the user end."""
+        user = self._managed(call)
+        await self._people.reset_factor(user.name)
+        self._note(call, "user.second_factor_removed", user.name)
+        return Response(status_code=204)
 
     async def remove(self, call: Call) -> Response:
         """Remove a user; all that the user holds ends."""
@@ -244,6 +253,7 @@ class UserRoutes:
             manageable=whole != principal.user and self._may_give(principal, user.role, user.scope, user.may),
             may=user.may,
             password_at=to_text(user.password_ms) if user.password_ms else None,
+            second_factor=bool(user.factor.secret),
         )
 
     def _note(
