@@ -54,6 +54,7 @@ from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
 from fire22.security.access import Access
 from fire22.security.audit import Audit
+from fire22.security.certificate import open_certificate
 from fire22.security.heads import Heads
 from fire22.security.keychain import Keychain
 from fire22.security.machines import Machines
@@ -148,7 +149,8 @@ class Application:
     def __init__(self, config: Settings, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
         host, port = sock.getsockname()[:2]
         self.config = config
-        self.address = Address(config.server.host or host, port)
+        self.certificate = open_certificate(config.server.tls_certificate, config.server.tls_key)
+        self.address = Address(config.server.host or host, port, self.certificate is not None)
         self.logger = get_logger()
         self._sock = sock
         self._tasks = tasks
@@ -276,6 +278,7 @@ class Application:
         stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
         stages += [watch(self.store, (*self._loads, self.pending.load)), self.machines.run(), self.revocation.run()]
         stages += [self.people.sessions.run(), self.heads.run(), self.pending.run(self._failed("audit"))]
+        stages += [] if self.certificate is None else [self.certificate.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
         await self.server.listening.wait()
@@ -493,6 +496,7 @@ class Application:
             lambda error: self.logger.error("request failed", exc_info=error),
         )
         self.front = Front(self.service, self.routes.row, self.unfinished)
+        context = None if self.certificate is None else self.certificate.context
         return Server(
             uvicorn.Config(
                 app,
@@ -505,6 +509,7 @@ class Application:
                 proxy_headers=False,  # whom to believe is `[network]`
                 timeout_graceful_shutdown=3,
                 backlog=4096,
+                ssl_context_factory=None if context is None else lambda *_: context,
             )
         )
 

@@ -37,6 +37,9 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         host: address to listen on; empty is every address of this machine.
         port: of HTTP and WebSocket alike; 0 takes a free one.
+        tls_certificate: file of the certificate (PEM) with which the server itself speaks TLS, and of those between it
+            and the root; empty is plain HTTP. The file is read again when it changes.
+        tls_key: file of its key (PEM, not encrypted); empty is that of the certificate.
         connections_max: open WebSockets; 0 derives it from the descriptor limit.
         connections_user_max: open WebSockets with tokens of one user; 0 is no limit of its own.
         connections_address_max: open WebSockets from one network address; 0 is no limit of its own. That is the default
@@ -54,6 +57,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    tls_certificate: str = ""
+    tls_key: str = ""
     connections_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     connections_user_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 1_000
     connections_address_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
@@ -66,6 +71,10 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     stall_s: Seconds = 120.0
     drain_s: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
     echo: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tls_key and not self.tls_certificate:
+            raise ValueError("tls_key needs tls_certificate")
 
 
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):

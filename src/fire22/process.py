@@ -23,10 +23,15 @@ DESCRIPTORS_MAX: Final = 1 << 20  # where the system has no limit
 
 
 class Address(Struct, frozen=True):
-    """Where the server listens."""
+    """Where the server listens.
+
+    Args:
+        is_secure: whether it speaks TLS there.
+    """
 
     host: str
     port: int
+    is_secure: bool = False
 
     @property
     def is_everywhere(self) -> bool:
@@ -37,7 +42,8 @@ class Address(Struct, frozen=True):
     def url(self) -> str:
         """For a browser on this machine."""
         host = "127.0.0.1" if self.is_everywhere else self.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.is_secure else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
 class Server(uvicorn.Server):

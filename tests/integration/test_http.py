@@ -503,6 +503,9 @@ async def test_security_headers(server: app.Application, path: str) -> None:
     assert headers["referrer-policy"] == "no-referrer"
     assert "default-src 'self'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "camera=()" in headers["permissions-policy"]
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    assert "strict-transport-security" not in headers  # it means nothing over plain HTTP (RFC 6797 section 7.2)
     assert "server" not in headers
 
 

@@ -4,11 +4,13 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from cryptography.x509 import load_pem_x509_certificate
 from msgspec import Struct
 
 from fire22 import app as application
@@ -28,6 +30,7 @@ from fire22.store.sqlite import SqliteStore
 
 SESSION_HOURS_MAX: Final = 24 * 7
 IDLE_HOURS_MAX: Final = 24
+ENDS_DAYS: Final = 14  # within which a certificate that ends is told
 DISTINCT_MIN: Final = 8  # characters of a key: 64 random hexadecimal digits have fewer once in 10^20 keys
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 _OTHERS_ENTER: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -69,12 +72,14 @@ def findings(config: Settings, file: Path | None, environment: Mapping[str, str]
 def _transport(config: Settings) -> Iterator[Finding]:
     """What passes over the network as plain text."""
     server = config.server
-    if not _is_loopback(server.host) and not config.network.trusted_proxies:
+    if not (server.tls_certificate or _is_loopback(server.host) or config.network.trusted_proxies):
         where = server.host or "every address"
         yield Finding(
             f"The server speaks plain HTTP on {where}: passwords and figures can be read on the way.",
-            "Listen on 127.0.0.1 behind a proxy with TLS, or name the proxy in network.trusted_proxies.",
+            "Set server.tls_certificate, or listen on 127.0.0.1 behind a proxy with TLS (network.trusted_proxies).",
         )
+    if server.tls_certificate:
+        yield from _certificate(Path(server.tls_certificate))
     for name, url in (
         ("auth.jwks_url", config.auth.jwks_url),
         ("oidc.issuer", config.oidc.issuer),
@@ -84,6 +89,15 @@ def _transport(config: Settings) -> Iterator[Finding]:
         parts = urlsplit(url)
         if url and parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
             yield Finding(f"{name} is {url}: who is on the way can change what comes from there.", "Use https://.")
+
+
+def _certificate(path: Path) -> Iterator[Finding]:
+    try:
+        ends = load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        raise SetupError(codes.CONFIG_INVALID, f"The certificate {path} cannot be read.") from None
+    if ends < datetime.now(UTC) + timedelta(days=ENDS_DAYS):
+        yield Finding(f"The certificate {path} ends at {ends:%Y-%m-%d %H:%M} UTC.", "Renew it: no restart is needed.")
 
 
 def _networks(config: Settings) -> Iterator[Finding]:
@@ -110,7 +124,8 @@ def _permissions(config: Settings, file: Path | None) -> Iterator[Finding]:
         for path in sorted(folder.iterdir()):
             if path.is_file() and _has(path, _OTHERS_READ):
                 yield Finding(f"Others can read {path}.", f"chmod 600 {path}")
-    for secret in (config.auth.key_file, config.encryption.key_file, config.oidc.client_secret_file):
+    tls_key = config.server.tls_key or config.server.tls_certificate
+    for secret in (config.auth.key_file, config.encryption.key_file, config.oidc.client_secret_file, tls_key):
         path = Path(secret)
         if secret and path.parent != folder and _has(path, _OTHERS_READ | _OTHERS_WRITE):
             yield Finding(f"Others can read or change {path}.", f"chmod 600 {path}")

@@ -16,6 +16,7 @@ from fire22.log.cipher import read_cipher
 from fire22.security.users import Users
 from fire22.store.sqlite import NAME as STORE
 from fire22.store.sqlite import SqliteStore
+from tests.support.authority import Authority
 
 TOKEN_KEY = "0123456789abcdef" * 4
 ENCRYPTION_KEY = "fedcba9876543210" * 4
@@ -101,6 +102,21 @@ def test_a_setting(folder: Path, section: str, values: dict[str, Any], what: str
     """An operator is told of each setting that leaves something open, and of nothing else."""
     (only,) = found(folder, **{section: values})
     assert what in only
+
+
+def test_the_servers_own_tls(folder: Path, tmp_path: Path) -> None:
+    """With a certificate nothing is plain; an operator is told when it ends soon, or others can read its key."""
+    authority = Authority(tmp_path)
+    for days, count in ((365, 0), (13, 1), (-1, 1)):
+        certificate, key = map(str, authority.pair("server", days=days))
+        server = {"host": "0.0.0.0", "tls_certificate": certificate, "tls_key": key}
+        told = found(folder, server=server)
+        assert [each for each in told if " ends at " in each] == told
+        assert len(told) == count
+    certificate, key = map(str, authority.pair("server", days=365))
+    Path(key).chmod(0o640)
+    (only,) = found(folder, server={"host": "0.0.0.0", "tls_certificate": certificate, "tls_key": key})
+    assert key in only
 
 
 def test_encryption_is_off(folder: Path) -> None:

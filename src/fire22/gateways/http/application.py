@@ -22,7 +22,12 @@ _HEADERS: Final = {
     "base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), display-capture=(), geolocation=(), microphone=(), midi=(), payment=(), usb=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
 }
+# A browser that has been here over TLS comes over TLS alone for a year, whatever link it follows.
+_OVER_TLS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 # Names, money and secrets stay out of every cache, the browser's too; the page's own files say otherwise.
 _UNCACHED: Final = (b"cache-control", b"no-store")
 
@@ -87,7 +92,8 @@ def _with_headers(app: ASGIApp) -> ASGIApp:
             if message["type"] == "http.response.start":
                 sent = message["headers"]
                 kept = () if any(name == _UNCACHED[0] for name, _ in sent) else (_UNCACHED,)
-                message["headers"] = [*sent, *kept, *extra]
+                secured = (_OVER_TLS,) if scope["scheme"] == "https" else ()
+                message["headers"] = [*sent, *kept, *extra, *secured]
             await send(message)
 
         # What went wrong has been answered and reported; uvicorn need not print it as well.
