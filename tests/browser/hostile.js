@@ -26,6 +26,9 @@ const ANSWERS = {
   '/v1/approvals': { approvals: [{ approvalId: NAME, command: 'payment.approve', body: {}, entity: NAME, customer: NAME, amountMinor: 500, before: { status: NAME }, after: { status: 'x' }, askedBy: `staff:${NAME}`, role: NAME, scope: `/${NAME}`, askedAt: session.createdAt, expiresAt: session.endsAt }] },
 };
 
+const entry = { number: 1, at: session.createdAt, action: NAME, outcome: NAME, user: `staff:${NAME}`, role: NAME, scope: `/${NAME}`, address: NAME, client: NAME, target: NAME, count: 2, after: { name: NAME } };
+const audit = { loaded: true, rows: [{ id: 1, atMs: 0, fresh: true, data: entry }] };
+
 /** Where the name is shown: how often on each screen, and what it became instead of text. */
 async function hostile() {
   const load = (/** @type {string} */ file) => import(new URL(`assets/${file}`, document.baseURI).href);
@@ -42,7 +45,7 @@ async function hostile() {
     for (const more of [{}, { question }, { secret: { title: NAME, text: NAME, secret: NAME } }, { notice: { text: NAME, problem: true } }]) {
       const views = Object.fromEntries(Object.entries(DOCUMENTS).map(([topic, documents]) => [topic, { loaded: true, documents }]));
       const answers = Object.fromEntries(Object.entries(ANSWERS).map(([path, data]) => [path, { data }]));
-      const state = { ...initialState(Date.now()), width: innerWidth, screen, scope, connection: { name: 'live' }, signIn: signedIn, views, answers, ...more };
+      const state = { ...initialState(Date.now()), width: innerWidth, screen, scope, connection: { name: 'live' }, signIn: signedIn, audit, views, answers, ...more };
       render(html`<${Page} state=${state} on=${{ ask: () => {}, show: () => {} }} />`, root);
       await new Promise((done) => requestAnimationFrame(done));
     }

@@ -24,9 +24,11 @@ def add_user(data: Path, name: str, role: str, scope: str = "/") -> None:
 
 @contextlib.asynccontextmanager
 async def office(folder: Path, chromium: str) -> AsyncIterator[tuple[Server, Browser]]:
-    """A demo with an administrator `ann`, a cashier `cleo` and an agent `ada`, and a browser."""
+    """A demo with an administrator `ann`, a cashier `cleo`, an auditor `otto` and an agent `ada`, and a browser."""
     data = folder / "demo"
-    for name, role, scope in (("ann", "admin", "/"), ("cleo", "cashier", "/"), ("ada", "agent", "/M1/A1")):
+    roles = {"ann": "admin", "cleo": "cashier", "otto": "auditor", "ada": "agent"}
+    for name, role in roles.items():
+        scope = "/M1/A1" if role == "agent" else "/"
         await asyncio.to_thread(add_user, data, name, role, scope)
     demo = Server("demo", data, "--rate", "1")
     async with serving(demo), open_browser(chromium) as browser:

@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 # A cashier adjusts a balance; the page has no form for it.
 ADJUST = """async () => {
   const body = JSON.stringify({ customerId: 'C1', kind: 'bonus', amountMinor: 125_050, reason: 'welcome' });
-  const headers = { 'content-type': 'application/json', 'idempotency-key': 'one' };
+  const { csrf } = await (await fetch('v1/session')).json();
+  const headers = { 'content-type': 'application/json', 'idempotency-key': 'one', 'x-csrf-token': csrf };
   const answer = await fetch('v1/commands/balance.adjust', { method: 'POST', headers, body });
   const said = await answer.json();
   return said.result?.status ?? said.message;
@@ -36,7 +37,7 @@ async def test_an_agent_sees_no_administration(started: tuple[Server, Browser]) 
         await sign_in(page, "ada")
         tabs = await page.locator(".tabs a").all_inner_texts()
         assert "Account" in tabs and not {"Administration", "Approvals"} & set(tabs)
-        for screen in ("users", "sessions", "roles", "tokens"):
+        for screen in ("users", "sessions", "roles", "tokens", "audit"):
             await go(page, screen)
             await page.wait_for_selector(".screen .empty:has-text('The role agent')")
             assert await page.locator(".screen :is(button, input, select, table)").count() == 0
@@ -116,3 +117,32 @@ async def test_a_second_person_approves(started: tuple[Server, Browser]) -> None
         assert "1,250.50" in asked and "C1" in asked and "cleo" in asked
         await page.wait_for_selector(".notice:has-text('is approved and done')")
         await page.wait_for_selector("text=Nothing waits for a second person")
+
+
+async def test_an_auditor_reads_who_did_what(started: tuple[Server, Browser]) -> None:
+    """Entries come as things are done, the newest first, and are found by user and action; all of them are a file."""
+    demo, browser = started
+    async with new_page(browser, demo.url, width=1440, height=900) as page, new_page(browser, demo.url) as other:
+        await sign_in(page, "otto")
+        await page.get_by_role("link", name="Administration").click()
+        await page.wait_for_selector(".tabs-inside a")
+        assert await page.locator(".tabs-inside a").all_inner_texts() == ["Audit trail"]
+        entries = page.get_by_role("table", name="Audit trail").locator("tbody tr")
+        await page.wait_for_selector(".rows tr:has-text('session.opened'):has-text('staff:otto')")
+        await sign_in(other, "ada")
+        await page.wait_for_selector(".rows tr:has-text('agent:ada')")
+        users = [text.split()[0] for text in await entries.all_inner_texts()]
+        assert users.index("agent:ada") < users.index("staff:otto")
+        await page.get_by_label("User").fill("OTTO")
+        await page.get_by_label("Action").fill("session.")
+        await page.wait_for_selector(".panel-head:has-text('1 of the newest')")
+        assert "session.opened" in await entries.first.inner_text()
+        await page.get_by_label("User").fill("nobody")
+        await page.wait_for_selector("text=None of these entries has both.")
+        async with page.expect_download() as started_download:
+            await page.get_by_role("link", name="CSV").click()
+        exported = (await (await started_download.value).path()).read_text()
+        assert "session.opened" in exported and "staff:otto" in exported
+        await page.get_by_label("User").fill("otto")
+        await page.get_by_label("Action").fill("archive.exported")
+        await page.wait_for_selector(".rows tr:has-text('audit /')")

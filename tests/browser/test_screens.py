@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 
 # Publishes an event with the page's own session; returns the HTTP status.
 PUBLISH = """async ([id, type, data]) => (await fetch('/v1/events', {
-  method: 'POST', headers: {'content-type': 'application/json'},
+  method: 'POST',
+  headers: {'content-type': 'application/json', 'x-csrf-token': (await (await fetch('/v1/session')).json()).csrf},
   body: JSON.stringify({
     id, type, source: 'test', timestamp: new Date().toISOString(), data,
     metadata: {priority: 1, category: '', tags: []},

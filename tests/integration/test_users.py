@@ -159,5 +159,6 @@ async def test_nobody_disables_the_own_user(server: app.Application, client: htt
     said = (await client.get("/v1/session", headers=headers)).json()
     assert "delegate" in said["rights"]
     assert (said["gives"]["service"], said["hasPassword"]) == ("machine", True)
+    assert {"audit", "kpi"} <= set(said["topics"])
     answer = await client.patch("/v1/users/eve", json={"disabled": True}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

@@ -7,8 +7,9 @@ import { deviceOf } from '../../src/fire22/dashboard/devices.js';
 import { minorOf } from '../../src/fire22/dashboard/format.js';
 import { changesOf, roleIn } from '../../src/fire22/dashboard/roles.js';
 import { SCREENS, countOn, isOffered } from '../../src/fire22/dashboard/screens.js';
-import { initialState, reduce } from '../../src/fire22/dashboard/store.js';
+import { AUDIT_ROWS_MAX, initialState, reduce } from '../../src/fire22/dashboard/store.js';
 import { agoText } from '../../src/fire22/dashboard/views/account.js';
+import { exportOf, passes } from '../../src/fire22/dashboard/views/audit.js';
 
 const ROLE = { topics: ['kpi'], publish: false, address: false, operate: false, administer: false, kind: 'staff', commands: { 'payment.approve': {} }, masks: {} };
 const APPROVAL = {
@@ -29,6 +30,24 @@ test('a screen is offered by what the session says that the user may', () => {
   assert.ok(agent.includes('account'));
   const deputy = offered(signedIn({ rights: ['delegate'], commands: ['approval.approve'] }));
   assert.ok(deputy.includes('users') && deputy.includes('approvals') && !deputy.includes('roles'));
+  const auditor = offered(signedIn({ topics: ['audit', 'exposure'] }));
+  assert.ok(auditor.includes('audit') && auditor.includes('exposure') && !auditor.includes('figures'));
+});
+
+test('the audit trail shows the newest entries first, and as many as it may', () => {
+  const message = (/** @type {number} */ number) => ({ type: 'audit_update', data: { number, at: '2026-01-01T12:00:00Z', user: 'staff:ann', action: 'role.changed' } });
+  let state = reduce(signedIn({}), { type: 'snapshot', topic: 'audit', messages: [message(1), message(2)] });
+  for (let number = 3; number < 3 + AUDIT_ROWS_MAX; number += 1) state = reduce(state, { type: 'message', topic: 'audit', message: message(number) });
+  assert.equal(state.audit.rows.length, AUDIT_ROWS_MAX);
+  assert.equal(state.audit.rows[0].data.number, AUDIT_ROWS_MAX + 2);
+});
+
+test('an entry is found by parts of its user and action, and the newest ten thousand are exported', () => {
+  const entry = { user: 'staff:Ann', action: 'session.opened' };
+  assert.ok(passes(entry, { user: '', action: '' }) && passes(entry, { user: ' ann', action: 'OPENED' }));
+  assert.ok(!passes(entry, { user: 'ann', action: 'role' }) && !passes({ action: 'session.refused' }, { user: 'ann', action: '' }));
+  assert.match(exportOf({ number: 12_345 }), /&from=000000002346$/);
+  assert.match(exportOf({ number: 7 }), /&from=000000000001$/);
 });
 
 test('nothing of who signed out is left for who signs in next, and the address stays', () => {

@@ -12,7 +12,7 @@ import { remedy } from './liveness.js';
 import { loadSamples, saveSamples } from './samples.js';
 import { SCREENS, isOffered, scopeIn, screenIn } from './screens.js';
 import { codeIn, currentSession, signIn, signInByName, takeCodeFromAddress } from './sign_in.js';
-import { initialState, reduce } from './store.js';
+import { AUDIT_ROWS_MAX, initialState, reduce } from './store.js';
 import { render } from './vendor/preact.js';
 import { Page } from './views/page.js';
 import { titleOf } from './views/status.js';
@@ -150,8 +150,8 @@ function follow(user) {
   });
   followStream(mine, 'wagers', 50);
   followStream(mine, 'activity', 30);
-  for (const { topic, counts } of SCREENS) {
-    if (topic && counts) followView(topic, null);
+  for (const screen of SCREENS) {
+    if (screen.topic && screen.counts && isOffered(screen, state)) followView(screen.topic, null);
   }
   show();
 }
@@ -175,8 +175,9 @@ function show() {
   const name = screenIn(window.location.hash);
   const scope = scopeIn(window.location.hash);
   dispatch({ type: 'screen', screen: name, scope });
-  const topic = SCREENS.find((screen) => screen.name === name)?.topic;
-  if (topic) followView(topic, scope);
+  const { topic, stream } = SCREENS.find((screen) => screen.name === name) ?? {};
+  if (topic && !stream) followView(topic, scope);
+  if (topic === 'audit' && client) followStream(client, topic, AUDIT_ROWS_MAX);
   read();
 }
 
@@ -196,14 +197,16 @@ async function readOne(path, mine) {
   if (!isLost || !(path in state.answers)) dispatch({ type: 'answer', path, answer });
 }
 
-/** @param {import('/client/client.js').Client} from @param {'wagers' | 'activity'} topic @param {number} last */
+/** @param {import('/client/client.js').Client} from @param {import('./store.js').Stream} topic @param {number} last */
 function followStream(from, topic, last) {
-  from.subscribe(topic, { last }, {
+  if (followed.has(topic)) return;
+  const { unsubscribe } = from.subscribe(topic, { last }, {
     onSnapshot: (messages) => dispatch({ type: 'snapshot', topic, messages }),
     onMessage: (message) => dispatch({ type: 'message', topic, message }),
     onRecovered: (recovery) => dispatch({ type: 'recovered', topic, recovery }),
     onError: (error) => dispatch({ type: 'refused', topic, error }),
   });
+  followed.set(topic, { scope: null, unsubscribe });
 }
 
 function leave() {

@@ -7,7 +7,8 @@ import { isOwn } from './approvals.js';
  * @typedef {object} Screen
  * @property {string} name  in the address
  * @property {string} title
- * @property {string} [topic]  the view it shows; the overview follows several of its own
+ * @property {string} [topic]  the view or stream it shows; the overview follows several of its own
+ * @property {boolean} [stream]  that it is a stream
  * @property {string[]} [reads]  addresses of the server that it shows; read when it is shown, and again while it is
  * @property {string} [right]  that it takes
  * @property {string} [command]  the user must be able to give
@@ -28,13 +29,15 @@ export const SCREENS = [
   { name: 'sessions', title: 'Sessions', reads: ['/v1/signed-in'], right: 'delegate', inside: true },
   { name: 'roles', title: 'Roles', reads: ['/v1/roles'], right: 'administer', inside: true },
   { name: 'tokens', title: 'Machine tokens', reads: ['/v1/tokens'], right: 'delegate', inside: true },
+  { name: 'audit', title: 'Audit trail', topic: 'audit', stream: true, inside: true },
   { name: 'account', title: 'Account', reads: ['/v1/sessions'] },
 ];
 
 /** Whether a user is offered a screen. @param {Screen} screen @param {import('./store.js').State} state */
 export function isOffered({ topic, right, command }, { refused, signIn }) {
   if (signIn.name !== 'signed-in') return false;
-  const { rights = [], commands = [] } = signIn.user;
+  const { rights = [], commands = [], topics } = signIn.user;
+  if (topic && topics && !topics.includes(topic)) return false;
   if (topic && refused[topic]?.code === 'topic_forbidden') return false;
   return (!right || rights.includes(right)) && (!command || commands.includes(command));
 }

@@ -6,6 +6,8 @@ import { addSample, noSamples } from './samples.js';
 
 export const TICKER_ROWS_MAX = 200;
 export const ACTIVITY_ROWS_MAX = 60;
+export const AUDIT_ROWS_MAX = 300;
+const ROWS_MAX = { activity: ACTIVITY_ROWS_MAX, audit: AUDIT_ROWS_MAX };
 
 /** The four figures, in the order in which they stand on the page and in a sample. */
 export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pending', 'totalLiability']);
@@ -20,6 +22,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {string} role
  * @property {string} scope
  * @property {string} [expiresAt]
+ * @property {string[]} [topics]  that the user may follow
  * @property {string[]} [commands]  that the user may give
  * @property {string[]} [rights]
  * @property {Record<string, string>} [gives]  the roles that the user may give to others, each with its kind
@@ -46,6 +49,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  */
 
 /** @typedef {{loaded: boolean, documents: Record<string, any>}} View  documents by key */
+/** @typedef {'wagers' | 'activity' | 'audit'} Stream */
 /** @typedef {{text: string, problem: boolean}} Notice */
 /** @typedef {{title: string, text: string, secret: string}} Secret  shown once */
 
@@ -63,6 +67,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {{loaded: boolean, rows: Row[], paused: boolean, pointed: boolean, held: Row[], heldCount: number}} wagers  newest first; pointed: the
  *   pointer is on a row, so none moves
  * @property {{loaded: boolean, rows: Row[]}} activity  newest first
+ * @property {{loaded: boolean, rows: Row[]}} audit  newest first
  * @property {string} screen  the one that is shown, of screens.js
  * @property {string | null} scope  the one it is drilled down to; null: the user's own
  * @property {Record<string, View>} views  by topic
@@ -83,8 +88,8 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  *   | {type: 'clock', nowMs: number, heardMs: number}
  *   | {type: 'kpi', data: Kpi | undefined}
  *   | {type: 'samples', samples: import('./samples.js').Samples}
- *   | {type: 'snapshot', topic: 'wagers' | 'activity', messages: Message[]}
- *   | {type: 'message', topic: 'wagers' | 'activity', message: Message}
+ *   | {type: 'snapshot', topic: Stream, messages: Message[]}
+ *   | {type: 'message', topic: Stream, message: Message}
  *   | {type: 'document', topic: string, key: string, data: any}
  *   | {type: 'view', topic: string, loaded: boolean}
  *   | {type: 'screen', screen: string, scope: string | null}
@@ -116,6 +121,7 @@ export function initialState(nowMs) {
     samples: noSamples(''),
     wagers: { loaded: false, rows: [], paused: false, pointed: false, held: [], heldCount: 0 },
     activity: { loaded: false, rows: [] },
+    audit: { loaded: false, rows: [] },
     screen: 'overview',
     scope: null,
     views: {},
@@ -140,7 +146,7 @@ export function reduce(state, action) {
     case 'kpi': return sampled({ ...state, kpi: action.data ?? null });
     case 'samples': return { ...state, samples: action.samples };
     case 'snapshot': return snapshot(state, action.topic, action.messages);
-    case 'message': return action.topic === 'wagers' ? wager(state, action.message) : activity(state, action.message);
+    case 'message': return action.topic === 'wagers' ? wager(state, action.message) : listed(state, action.topic, action.message);
     case 'view': return viewed(state, action);
     case 'document': return documented(state, action);
     case 'screen': return holding({ ...state, screen: action.screen, scope: action.scope, question: null }, state.wagers.paused, false);
@@ -215,11 +221,11 @@ function documented(state, { topic, key, data }) {
   return { ...state, views: { ...state.views, [topic]: { loaded: true, documents } } };
 }
 
-/** @param {State} state @param {'wagers' | 'activity'} topic @param {Message[]} messages @returns {State} */
+/** @param {State} state @param {Stream} topic @param {Message[]} messages @returns {State} */
 function snapshot(state, topic, messages) {
   const rows = messages.map((message, index) => row(message, state.lastRow + 1 + index, false)).reverse();
   const next = { ...state, lastRow: state.lastRow + messages.length, refused: without(state.refused, topic) };
-  if (topic === 'activity') return { ...next, activity: { loaded: true, rows: rows.slice(0, ACTIVITY_ROWS_MAX) } };
+  if (topic !== 'wagers') return { ...next, [topic]: { loaded: true, rows: rows.slice(0, ROWS_MAX[topic]) } };
   const gaps = state.wagers.rows.filter((each) => each.data === null && each.fresh);
   const all = [...rows, ...gaps.map((gap) => ({ ...gap, fresh: false }))].slice(0, TICKER_ROWS_MAX);
   return { ...next, wagers: { ...state.wagers, loaded: true, rows: all, held: [], heldCount: 0 } };
@@ -235,11 +241,11 @@ function wager(state, message) {
   return { ...state, lastRow, wagers: { ...wagers, held, heldCount: wagers.heldCount + 1 } };
 }
 
-/** @param {State} state @param {Message} message @returns {State} */
-function activity(state, message) {
+/** @param {State} state @param {'activity' | 'audit'} topic @param {Message} message @returns {State} */
+function listed(state, topic, message) {
   const lastRow = state.lastRow + 1;
-  const rows = [row(message, lastRow, true), ...state.activity.rows].slice(0, ACTIVITY_ROWS_MAX);
-  return { ...state, lastRow, activity: { ...state.activity, rows } };
+  const rows = [row(message, lastRow, true), ...state[topic].rows].slice(0, ROWS_MAX[topic]);
+  return { ...state, lastRow, [topic]: { ...state[topic], rows } };
 }
 
 /** What was held back is shown once nothing holds it. @param {State} state @param {boolean} paused @param {boolean} pointed @returns {State} */

@@ -399,6 +399,11 @@ class Service:
         """
         return self._book_desk().approvals(principal)
 
+    def followable(self, principal: Principal) -> Sequence[str]:
+        """The names of the topics that a principal may follow."""
+        found = (name for name, topic in self.topics.items() if not topic.internal)
+        return [name for name in found if self.access.sees(principal, name)]
+
     def commands(self, principal: Principal) -> Sequence[str]:
         """The commands that a principal may give here; none where there is no book that they could act on."""
         return () if self._desk is None else self._desk.commands(principal)

@@ -6,6 +6,7 @@ import { Account } from './account.js';
 import { Activity } from './activity.js';
 import { Alerts } from './alerts.js';
 import { Approvals } from './approvals.js';
+import { Audit } from './audit.js';
 import { Cashier } from './cashier.js';
 import { Confirm } from './confirm.js';
 import { Exposure } from './exposure.js';
@@ -49,7 +50,7 @@ export function Page({ state, on }) {
 /** @type {Record<string, (props: {state: import('../store.js').State, stale: boolean, on: Record<string, any>}) => unknown>} */
 const SCREENS = {
   alerts: Alerts, exposure: Exposure, figures: Figures, cashier: Cashier, letters: Letters, approvals: Approvals,
-  users: Users, sessions: Sessions, roles: Roles, tokens: Tokens, account: Account,
+  users: Users, sessions: Sessions, roles: Roles, tokens: Tokens, audit: Audit, account: Account,
 };
 
 /** @param {{state: import('../store.js').State, stale: boolean, on: Record<string, any>}} props */

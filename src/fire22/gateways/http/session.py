@@ -198,6 +198,7 @@ class Session:
             "role": principal.role,
             "scope": principal.scope,
             "expiresAt": to_text(principal.expires_ms),
+            "topics": list(self._service.followable(principal)),
             "commands": list(self._service.commands(principal)),
             "rights": list(self._service.access.rights(principal)),
             "gives": dict(self._service.access.gives(principal)),
