@@ -1,20 +1,23 @@
 """Tests for what a running server brings into its audit trail."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from fire22 import app
 from fire22.cli import program
 from fire22.core.audit import AUDITED, Audited, decode_audited
 from fire22.core.errors import StorageError
 from fire22.core.event import decode_event
+from fire22.core.merkle import extends
 from fire22.core.message import Json
 from fire22.flows import audit_check
 from fire22.flows.trail import key_of
@@ -197,6 +200,41 @@ async def test_a_head_by_another_key_is_found(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="the head that was kept"):
             audit_check.check(connection, found, is_signed=is_signed, key=public_key(tmp_path / "data"), kept=kept)
     assert (tmp_path / "data" / "audit.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_earlier_head_is_shown_to_be_the_beginning(tmp_path: Path) -> None:
+    """Who kept a head, and sees none of the entries, can check that the trail has only grown since."""
+    folder = tmp_path / "data"
+    await audited(folder, 5)
+    earlier = await printed("head", folder)
+    await audited(folder, 9)
+    shown = await printed("proof", folder, "--from", str(earlier["size"]))
+    newest, path = shown["head"], [bytes.fromhex(each) for each in shown["proof"]]
+    assert newest["size"] > earlier["size"]
+    root, was = bytes.fromhex(newest["root"]), bytes.fromhex(earlier["root"])
+    assert shown["fromRoot"] == earlier["root"]
+    assert extends(earlier["size"], was, newest["size"], root, path)
+    assert not extends(earlier["size"], bytes(32), newest["size"], root, path)
+    for wrong, code in (
+        ((), "config_invalid"),
+        (("1", "--from", "1"), "config_invalid"),
+        (("--from", "999"), "not_found"),
+    ):
+        result = await asyncio.to_thread(audit, "proof", folder, *wrong)
+        assert (result.exit_code, f"error code: {code}" in result.output) == (1, True), result.output
+
+
+async def printed(command: str, folder: Path, *more: str) -> dict[str, Any]:
+    """What a command of the trail prints."""
+    result = await asyncio.to_thread(audit, command, folder, *more)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def audit(command: str, folder: Path, *more: str) -> Result:
+    """Run a command of the trail."""
+    return CliRunner().invoke(program, ["audit", command, "--data", str(folder), *more])
 
 
 def archived(connection: apsw.Connection, number: int, body: bytes) -> None:

@@ -58,16 +58,24 @@ def head(config: ConfigOption = None, data: DataOption = None) -> None:
 
 @audit.command()
 def proof(
-    number: Annotated[int, typer.Argument(min=1, help="Of the entry.")],
+    number: Annotated[int | None, typer.Argument(min=1, help="Of the entry.")] = None,
     config: ConfigOption = None,
     data: DataOption = None,
+    since: Annotated[
+        int | None, typer.Option("--from", min=1, help="Instead: prove that the first SIZE entries are the same.")
+    ] = None,
 ) -> None:
-    """Print an entry with the proof that the newest signed head includes it (RFC 9162)."""
+    """Print an entry with the proof that the newest head includes it, or that the trail has only grown (RFC 9162)."""
     with told(), _trail(config, data) as (_, found, _):
+        if (number is None) is (since is None):
+            raise SetupError(codes.CONFIG_INVALID, "Name the number of an entry, or a size with --from.")
         newest = _newest(found)
-        if number > newest.size:
+        if (number or since or 0) > newest.size:
             raise SetupError(codes.NOT_FOUND, f"The newest signed head is of {newest.size} entries.")
-        print(_encode(_exported(found.entries[number - 1], found, newest) | {"head": newest}).decode())
+        if number is not None:
+            print(_encode(_exported(found.entries[number - 1], found, newest) | {"head": newest}).decode())
+        elif since is not None:
+            print(_encode(_grown(found, since, newest)).decode())
 
 
 @audit.command()
@@ -129,6 +137,12 @@ def _exported(entry: Entry, found: Read, newest: Head | None) -> dict[str, objec
         told["size"] = newest.size
         told["proof"] = [each.hex() for each in found.tree.inclusion(entry.number - 1, newest.size)]
     return told
+
+
+def _grown(found: Read, earlier: int, newest: Head) -> dict[str, object]:
+    """What shows to who kept an earlier head that the newest one begins with its entries."""
+    proof = [each.hex() for each in found.tree.consistency(earlier, newest.size)]
+    return {"from": earlier, "fromRoot": found.tree.root(earlier).hex(), "proof": proof, "head": newest}
 
 
 def _cell(value: object) -> str:
