@@ -10,12 +10,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 import uvloop
+import websockets.asyncio.client as websockets
 
 from fire22 import app
 from fire22.client import ConnectionEnded, connect
 from fire22.core.event import Event
 from fire22.core.message import Json
 from fire22.gateways.sign_in import DEVICE_COOKIE, HOST_PREFIX, SESSION_COOKIE
+from fire22.security.sessions import SessionSecret, csrf_of
 from tests.integration.inside import WAIT_S, bench_event, make_config, sign
 from tests.support.authority import Authority
 
@@ -111,6 +113,28 @@ async def test_what_a_browser_is_told(server: app.Application, authority: Author
             assert each.startswith((HOST_PREFIX + SESSION_COOKIE, HOST_PREFIX + DEVICE_COOKIE))
             assert {"HttpOnly", "Path=/", "SameSite=strict", "Secure"} <= {part.strip() for part in each.split(";")}
         assert (await http.get("/v1/session")).status_code == 200
+
+
+async def test_a_page_that_came_in_plain_text(server: app.Application, authority: Authority) -> None:
+    """Whoever is on the way can serve a page at the same host over HTTP: it is another page, and so are its cookies."""
+    trusted, url = authority.client(), server.address.url
+    async with httpx2.AsyncClient(base_url=url, verify=trusted, timeout=WAIT_S) as http:
+        code = server.link().partition("#code=")[2]
+        signed = await http.post("/v1/session", json={"code": code}, headers={"origin": url})
+        secret = signed.cookies[HOST_PREFIX + SESSION_COOKIE]
+        http.cookies.clear()
+        held = {"cookie": f"{HOST_PREFIX}{SESSION_COOKIE}={secret}", "x-csrf-token": csrf_of(SessionSecret(secret))}
+        plain = held | {"origin": url.replace("https", "http")}
+        answer = await http.delete("/v1/sessions", headers=plain)
+        assert (answer.status_code, answer.json()["code"]) == (403, "origin_forbidden")
+        socket_url = url.replace("http", "ws") + "/v1/ws"
+        headers = {name: plain[name] for name in ("cookie", "origin")}
+        async with websockets.connect(socket_url, additional_headers=headers, ssl=trusted, proxy=None) as socket:
+            assert "origin_forbidden" in str(await socket.recv())
+        fixed = {"cookie": f"{SESSION_COOKIE}={secret}"}
+        assert (await http.get("/v1/session", headers=fixed)).status_code == 401
+        assert (await http.get("/v1/session", headers={"cookie": held["cookie"]})).status_code == 200
+        assert (await http.delete("/v1/sessions", headers=held | {"origin": url})).status_code == 204
 
 
 async def test_a_renewal(server: app.Application, authority: Authority) -> None:

@@ -24,13 +24,19 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 def token_of(
-    headers: Mapping[str, str], *, safe: bool, offered: str | None = None, origins: Set[str] = frozenset()
+    headers: Mapping[str, str],
+    *,
+    safe: bool,
+    secure: bool = False,
+    offered: str | None = None,
+    origins: Set[str] = frozenset(),
 ) -> str | None:
     """The token that a request brings, or None.
 
     Args:
         headers: of the request, by their names in lower case.
         safe: whether it is one of SAFE_METHODS and nothing more, whose answer a browser keeps from other pages.
+        secure: whether it is known to have come over TLS: then a page that did not is another one.
         offered: a token that came in the transport's own way.
         origins: of other pages that may use the session cookie.
 
@@ -42,18 +48,26 @@ def token_of(
         return token.strip()
     if offered is not None:
         return offered
-    if SESSION_COOKIE in headers.get("cookie", "") and not is_own_page(headers, safe=safe, origins=origins):
+    if SESSION_COOKIE in headers.get("cookie", "") and not is_own_page(
+        headers, safe=safe, secure=secure, origins=origins
+    ):
         raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
-    cookie = cookie_of(headers, SESSION_COOKIE)
+    cookie = cookie_of(headers, SESSION_COOKIE, secure=secure)
     return None if cookie is None else SessionSecret(cookie)
 
 
-def is_own_page(headers: Mapping[str, str], *, safe: bool, origins: Set[str] = frozenset()) -> bool:
-    """Whether the page that asks was served by this very address or is listed; its scheme is the proxy's, if any."""
+def is_own_page(
+    headers: Mapping[str, str], *, safe: bool, secure: bool = False, origins: Set[str] = frozenset()
+) -> bool:
+    """Whether the page that asks was served by this very address or is listed.
+
+    A request that is not known to have come over TLS may have done so up to a proxy: then either scheme is the own one.
+    """
     origin = headers.get("origin")
     if origin is None:
         return safe
-    return origin.partition("://")[2] == headers.get("host") or origin in origins
+    scheme, _, host = origin.partition("://")
+    return (host == headers.get("host") and (scheme == "https" or not secure)) or origin in origins
 
 
 def is_secure(headers: Mapping[str, str]) -> bool:
@@ -61,8 +75,11 @@ def is_secure(headers: Mapping[str, str]) -> bool:
     return headers.get("origin", "").startswith("https://")
 
 
-def cookie_of(headers: Mapping[str, str], name: str) -> str | None:
+def cookie_of(headers: Mapping[str, str], name: str, *, secure: bool = False) -> str | None:
     """A cookie of a request, as it is set over TLS or else over plain HTTP.
+
+    Args:
+        secure: whether the request is known to have come over TLS.
 
     A page that came over TLS has no use for the second one: somebody on the way could have set it.
     """
@@ -70,5 +87,5 @@ def cookie_of(headers: Mapping[str, str], name: str) -> str | None:
     for part in headers.get("cookie", "").split(";"):
         each, _, value = part.strip().partition("=")
         found.setdefault(each, value)
-    plain = None if is_secure(headers) else found.get(name)
+    plain = None if secure or is_secure(headers) else found.get(name)
     return found.get(HOST_PREFIX + name, plain)

@@ -48,14 +48,16 @@ _CODECS: Final[dict[str, Codec]] = {
 class WebSocket(TcpConnection):
     """One connection."""
 
-    __slots__ = ("_heard", "_parser")
+    __slots__ = ("_heard", "_is_secure", "_parser")
 
     transport = "websocket"
     paths: ClassVar[tuple[str, ...]] = ("/v1/ws",)
 
     def __init__(self, app_state: Mapping[str, str] | None = None, **_: Any) -> None:
         super().__init__()
-        self._peer = (app_state or {}).get("address", "")  # as the HTTP connection has found it out
+        state = app_state or {}  # what the HTTP connection has found out
+        self._peer = state.get("address", "")
+        self._is_secure = state.get("scheme") == "https"
         self._parser: FrameParser | None = None
         self._heard = 0  # frames before anybody was known
 
@@ -96,7 +98,11 @@ class WebSocket(TcpConnection):
         try:
             service = self.shared.service
             token = token_of(
-                request.headers, safe=False, offered=request.offered_token, origins=service.network.origins
+                request.headers,
+                safe=False,
+                secure=self._is_secure,
+                offered=request.offered_token,
+                origins=service.network.origins,
             )
             principal = None if token is None else service.authenticate(token, self.address)
         except KeyUnknown:  # found out after the upgrade: commands wait until the issuer of its key has been asked

@@ -194,7 +194,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["client"] = (seen.address, port if seen.address == host else 0)
         self.scope["scheme"] = seen.scheme or self.scheme or "http"
         self.scope["state"] = {"is_operator": seen.is_operator}
-        self.app_state = {"address": seen.address}  # for the WebSocket, where the connection becomes one
+        # For the WebSocket, where the connection becomes one.
+        self.app_state = {"address": seen.address, "scheme": self.scope["scheme"]}
         return network.refusal(seen.address)
 
     def _judge(self) -> RequestError | AuthError | None:
@@ -233,7 +234,12 @@ class HttpProtocol(HttpToolsProtocol):
         if row is None or row.who == ANYBODY:
             return None
         try:
-            token = token_of(headers, safe=not row.is_changing, origins=self.front.service.network.origins)
+            token = token_of(
+                headers,
+                safe=not row.is_changing,
+                secure=self.scope["scheme"] == "https",
+                origins=self.front.service.network.origins,
+            )
             self.front.service.authenticate(token, self._address)
             self._is_known = True
         except KeyUnknown:  # its issuer is asked when the request is handled

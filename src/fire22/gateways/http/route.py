@@ -193,13 +193,15 @@ class Table:
             RequestError: `forbidden`.
         """
         headers, origins = request.headers, self._service.network.origins
+        secure = request.url.scheme == "https"
         if row.who == ANYBODY:
-            if row.is_changing and "origin" in headers and not is_own_page(headers, safe=False, origins=origins):
+            is_own = is_own_page(headers, safe=False, secure=secure, origins=origins)
+            if row.is_changing and "origin" in headers and not is_own:
                 raise AuthError(codes.ORIGIN_FORBIDDEN, "This may be asked only by the server's own page.")
             return None
         if row.who == OPERATORS and getattr(request.state, "is_operator", False):
             return None
-        token = token_of(headers, safe=not row.is_changing, origins=origins)
+        token = token_of(headers, safe=not row.is_changing, secure=secure, origins=origins)
         principal = await self._service.identify(token, address_of(request), enrolling=row.enrolling)
         if row.is_changing and isinstance(token, SessionSecret):
             said = headers.get(CSRF_HEADER, "").encode()

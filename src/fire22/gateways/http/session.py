@@ -181,7 +181,8 @@ class Session:
         """What the session cookie of a request from the server's own page holds."""
         headers = {name: value for name, value in request.headers.items() if name != "authorization"}
         try:
-            found = token_of(headers, safe=safe, origins=self._service.network.origins)
+            secure = request.url.scheme == "https"
+            found = token_of(headers, safe=safe, secure=secure, origins=self._service.network.origins)
         except AuthError:
             return None
         return found if isinstance(found, SessionSecret) else None
@@ -225,7 +226,8 @@ def _wanted(body: bytes) -> SignIn:
 
 def _place(request: Request) -> Place:
     headers = request.headers
-    return Place(address_of(request), headers.get("user-agent", ""), cookie_of(headers, DEVICE_COOKIE) or "")
+    device = cookie_of(headers, DEVICE_COOKIE, secure=request.url.scheme == "https")
+    return Place(address_of(request), headers.get("user-agent", ""), device or "")
 
 
 def _set(response: Response, request: Request, name: str, value: str, seconds: int) -> None:

@@ -45,7 +45,7 @@ class Handled:
         return Response(status_code=204)
 
 
-async def identify(token: str | None, address: str = "") -> Principal:
+async def identify(token: str | None, address: str = "", *, enrolling: bool = False) -> Principal:
     """Everybody is known whose token is the name of a role."""
     if token not in ROLES:
         raise AuthError(codes.AUTH_REQUIRED, "Who is asking?")
