@@ -11,6 +11,7 @@ from bench.report import Report, Row, machine, table
 NAMES: Final = (
     "log",
     "tokens",
+    "audit",
     "flows",
     "latency",
     "delivery",

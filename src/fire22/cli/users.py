@@ -128,6 +128,7 @@ def totp_remove(name: NameArgument, data: DataOption) -> None:
 
     with told():
         _with_people(data, act)
+        _note(data, "user.second_factor_removed", name)
 
 
 @group.command()

@@ -88,11 +88,17 @@ async def test_without_the_key_a_command_says_what_it_lacks(
         add,
         token,
         ("user", "set", "ann", "--may", "", "--data", data),
+        ("user", "totp-remove", "ann", "--data", data),
         ("user", "remove", "ann", "--data", data),
     ):
         result = await asyncio.to_thread(fire22, *command)
         assert result.exit_code == 0, result.output
     found = await notes(data)
-    assert [entry.action for entry in found] == ["user.added", "token.signed", "user.changed", "user.removed"]
-    assert [entry.target for entry in found] == ["ann", "cli", "ann", "ann"]
+    assert [(entry.action, entry.target) for entry in found] == [
+        ("user.added", "ann"),
+        ("token.signed", "cli"),
+        ("user.changed", "ann"),
+        ("user.second_factor_removed", "ann"),
+        ("user.removed", "ann"),
+    ]
     assert found[2].after == msgspec.Raw(b'{"may":[]}')
