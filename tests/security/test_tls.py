@@ -1,6 +1,7 @@
 """The server's own TLS: HTTP and WebSocket over it, what a browser is told, and a renewal beside open connections."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -113,6 +114,19 @@ async def test_what_a_browser_is_told(server: app.Application, authority: Author
             assert each.startswith((HOST_PREFIX + SESSION_COOKIE, HOST_PREFIX + DEVICE_COOKIE))
             assert {"HttpOnly", "Path=/", "SameSite=strict", "Secure"} <= {part.strip() for part in each.split(";")}
         assert (await http.get("/v1/session")).status_code == 200
+
+
+async def test_a_refusal_is_seen(server: app.Application, authority: Authority) -> None:
+    """A client that sends on and on learns over TLS too why it is refused, and is then let go."""
+    async with asyncio.timeout(WAIT_S):
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port, ssl=authority.client())
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"a" * (1 << 20))
+            assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+            with contextlib.suppress(OSError):
+                while await reader.read(1 << 16):
+                    pass
+            writer.transport.abort()
 
 
 async def test_a_page_that_came_in_plain_text(server: app.Application, authority: Authority) -> None:

@@ -206,3 +206,23 @@ def test_the_command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 1
     assert f"chmod 700 {folder}" in result.output and f"chmod go-w {config}" in result.output
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+def test_a_certificate_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a start an operator is told of a key that is another's, that is missing, or that has no certificate."""
+    for name in [name for name in os.environ if name.startswith("FIRE22_")]:
+        monkeypatch.delenv(name)
+    authority = Authority(tmp_path)
+    (certificate, key), (_, other) = authority.pair("server"), authority.pair("other")
+    for of, named, why in (
+        (certificate, other, "key values mismatch"),
+        (certificate, tmp_path / "none.pem", "No such file"),
+        ("", key, "tls_key needs tls_certificate"),
+        (certificate, key, ""),
+    ):
+        text = f'data = "{tmp_path}/none"\n[server]\ntls_certificate = "{of}"\ntls_key = "{named}"\n'
+        config = write(tmp_path / "fire22.toml", text)
+        result = CliRunner().invoke(program, ["check", "-c", str(config)])
+        assert result.exit_code == (1 if why else 0), result.output
+        assert why in " ".join(result.output.split())
+        assert ("config_invalid" in result.output) is bool(why)
