@@ -95,11 +95,15 @@ const on = {
     signedOut({ way: 'link', busy: true });
     void enter(signIn(code), 'link');
   },
-  /** @param {string} name @param {string} password */
-  signInByName: (name, password) => {
+  /** What the server says of the session is taken anew. */
+  enter: () => enter(currentSession()),
+  /** @param {string} name @param {string} password @param {string | null} otp  null where it is not asked for */
+  signInByName: (name, password, otp) => {
     if (!name || !password) return signedOut({ way: 'password', problem: name ? 'Type the password as well.' : 'Type a name and a password.' });
-    signedOut({ way: 'password', busy: true });
-    void enter(signInByName(name, password), 'password');
+    const asksCode = otp !== null;
+    if (otp === '') return signedOut({ way: 'password', problem: 'Type the code as well.', asksCode });
+    signedOut({ way: 'password', busy: true, asksCode });
+    void enter(signInByName(name, password, otp), 'password', asksCode);
   },
 };
 
@@ -111,22 +115,25 @@ function signedOut(how) {
 /**
  * @param {Promise<import('./sign_in.js').SessionAnswer>} asked
  * @param {'link' | 'password'} [way]  that was tried; without one, not being signed in is nothing to complain about
+ * @param {boolean} [asksCode]  whether a code of the second factor came with it
  */
-async function enter(asked, way) {
+async function enter(asked, way, asksCode = false) {
   const answer = await asked;
   if ('user' in answer) {
     setDecimals(answer.user.decimals ?? 2);
     dispatch({ type: 'sign-in', signIn: { name: 'signed-in', user: answer.user } });
-    return follow(answer.user);
+    if (!answer.user.lacksSecondFactor) follow(answer.user);
+    return;
   }
-  const { problem, status, retryAfterS } = answer;
+  const { problem, status, code, retryAfterS } = answer;
   if (!way && (status === 0 || status >= 500)) {
     dispatch({ type: 'sign-in', signIn: { name: 'unreachable' } });
     setTimeout(() => void enter(currentSession()), UNREACHABLE_RETRY_MS);
     return;
   }
   if (!way && status === 401) return signedOut({});
-  signedOut({ way, problem, ...(status === 429 && { retryMs: Date.now() + 1000 * (retryAfterS ?? 1) }) });
+  if (code === 'second_factor_required') return signedOut({ way, asksCode: true });
+  signedOut({ way, problem, asksCode: code === 'second_factor_invalid' || (asksCode && code !== 'sign_in_failed'), ...(status === 429 && { retryMs: Date.now() + 1000 * (retryAfterS ?? 1) }) });
 }
 
 /** @param {import('./store.js').User} user */

@@ -41,9 +41,9 @@ export async function signIn(code) {
   return 'problem' in answer && 'problem' in session ? answer : session;
 }
 
-/** @param {string} name @param {string} password @returns {Promise<SessionAnswer>} */
-export function signInByName(name, password) {
-  return open({ name, password });
+/** @param {string} name @param {string} password @param {string | null} otp  a code of the second factor @returns {Promise<SessionAnswer>} */
+export function signInByName(name, password, otp) {
+  return open({ name, password, ...(otp !== null && { otp }) });
 }
 
 /** @param {object} body @returns {Promise<SessionAnswer>} */

@@ -27,10 +27,11 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
  * @property {string[]} [rights]
  * @property {Record<string, string>} [gives]  the roles that the user may give to others, each with its kind
  * @property {boolean} [hasPassword]
+ * @property {boolean} [lacksSecondFactor]  the role must have one, and nothing else may be done before
  * @property {string} [currency]
  * @property {number} [decimals]
  */
-/** @typedef {{problem?: string, note?: string, busy?: boolean, way?: 'password' | 'link', retryMs?: number}} SignedOut  retryMs: not before */
+/** @typedef {{problem?: string, note?: string, busy?: boolean, way?: 'password' | 'link', retryMs?: number, asksCode?: boolean}} SignedOut  retryMs: not before; asksCode: of the second factor */
 /** @typedef {{name: 'checking'} | ({name: 'signed-out'} & SignedOut) | {name: 'unreachable'} | {name: 'signed-in', user: User}} SignIn */
 /** @typedef {{position: string, watermarkMs: number, clockDifferenceMs: number, receivedMs: number, readToMs?: number, problem?: string}} TickState */
 
@@ -51,7 +52,7 @@ export const FIGURES = /** @type {const} */ (['revenue', 'activePlayers', 'pendi
 /** @typedef {{loaded: boolean, documents: Record<string, any>}} View  documents by key */
 /** @typedef {'wagers' | 'activity' | 'audit'} Stream */
 /** @typedef {{text: string, problem: boolean}} Notice */
-/** @typedef {{title: string, text: string, secret: string}} Secret  shown once */
+/** @typedef {{title: string, text: string, secret: string}} Secret  shown once; of several, each has a line */
 
 /**
  * @typedef {object} State

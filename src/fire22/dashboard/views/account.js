@@ -1,9 +1,10 @@
-// The own account: sessions with device and place, the password, signing out.
+// The own account: sessions with device and place, the password, the second factor, signing out.
 
 import { deviceOf } from '../devices.js';
 import { formatAge, formatDateTime } from '../format.js';
 import { html } from '../html.js';
 import { Field, ReadScreen, Rows } from './rows.js';
+import { SecondFactor } from './second_factor.js';
 
 export const PASSWORD_MIN = 12;
 
@@ -28,7 +29,8 @@ export function Account({ state, on }) {
         onClick=${() => on.ask(endQuestion(each, `/v1/sessions/${each.id}`, on))}>End</button>` },
     ]} />
     ${user.hasPassword
-      ? html`<div class="part-head"><h3>Change password</h3></div><${Password} name=${user.subject} on=${on} />`
+      ? html`<div class="part-head"><h3>Change password</h3></div><${Password} name=${user.subject} on=${on} />
+        <div class="part-head"><h3>Second factor</h3></div><${SecondFactor} name=${user.subject} must=${false} on=${on} />`
       : html`<p class="part-text dim">You came by a one-time link, so there is no password to change.</p>`}`} />`;
 }
 

@@ -14,6 +14,7 @@ import { Figures } from './figures.js';
 import { Kpis } from './kpis.js';
 import { Letters } from './letters.js';
 import { Roles } from './roles.js';
+import { MustSetUp } from './second_factor.js';
 import { Sessions } from './sessions.js';
 import { ShownOnce } from './shown_once.js';
 import { SignIn, Waiting } from './sign_in.js';
@@ -29,6 +30,7 @@ export function Page({ state, on }) {
   if (signIn.name === 'checking') return html`<${Waiting} text="Opening …" />`;
   if (signIn.name === 'unreachable') return html`<${Waiting} text="The server cannot be reached. Trying again …" />`;
   if (signIn.name === 'signed-out') return html`<${SignIn} signIn=${signIn} nowMs=${state.nowMs} on=${on} />`;
+  if (signIn.user.lacksSecondFactor) return html`<div><${MustSetUp} user=${signIn.user} on=${on} /><${Notice} notice=${state.notice} on=${on} /></div>`;
   const fresh = freshness(state);
   const stale = fresh.kind === 'stale' || isAway(state);
   return html`<div class="page">

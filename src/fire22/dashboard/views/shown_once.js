@@ -20,7 +20,7 @@ export class ShownOnce extends Component {
   }
 
   async copy() {
-    const field = /** @type {HTMLInputElement | null} */ (this.dialog?.querySelector('input') ?? null);
+    const field = /** @type {HTMLInputElement | null} */ (this.dialog?.querySelector('.once') ?? null);
     field?.select();
     try {
       await navigator.clipboard.writeText(this.props.secret.secret);
@@ -32,11 +32,13 @@ export class ShownOnce extends Component {
 
   render() {
     const { secret: { title, text, secret }, on } = this.props;
+    const lines = secret.split('\n').length;
+    const field = { readonly: true, value: secret, 'aria-label': title, spellcheck: false, autofocus: true, onFocus: (/** @type {Event} */ event) => /** @type {HTMLInputElement} */ (event.currentTarget).select() };
     return html`<dialog class="confirm" aria-labelledby="once-title" ref=${(/** @type {HTMLDialogElement | null} */ dialog) => { this.dialog = dialog; }}
       onCancel=${(/** @type {Event} */ event) => event.preventDefault()} onClose=${() => on.show(null)}>
       <h3 id="once-title">${title}</h3>
       <div class="confirm-text"><p>${text}</p>
-        <input class="once" type="text" readonly value=${secret} aria-label=${title} spellcheck="false" autofocus onFocus=${(/** @type {Event} */ event) => /** @type {HTMLInputElement} */ (event.currentTarget).select()} />
+        ${lines > 1 ? html`<textarea class="once" rows=${lines} ...${field}></textarea>` : html`<input class="once" type="text" ...${field} />`}
         <p class="dim" role="status">${this.state.copied || 'It is shown this once.'}</p></div>
       <p class="buttons">
         <button type="button" class="button" onClick=${() => this.copy()}>Copy</button>

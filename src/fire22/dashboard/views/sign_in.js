@@ -24,10 +24,11 @@ export class SignIn extends Component {
   /** Who was refused goes on at the field that is wrong. @param {Props} before */
   componentDidUpdate(before) {
     const was = outOf(before.signIn);
-    const { problem, way } = outOf(this.props.signIn);
+    const { problem, way, asksCode } = outOf(this.props.signIn);
+    if (asksCode && !was.asksCode) return this.find('otp')?.focus();
     if (!problem || was.problem === problem && !was.busy) return;
-    const field = this.find(way === 'link' ? 'link' : this.find('name')?.value ? 'password' : 'name');
-    if (way !== 'link' && field && field.id === 'password') field.value = '';
+    const field = this.find(way === 'link' ? 'link' : asksCode ? 'otp' : this.find('name')?.value ? 'password' : 'name');
+    if (way !== 'link' && field && field.id !== 'name') field.value = '';
     field?.focus();
   }
 
@@ -39,7 +40,7 @@ export class SignIn extends Component {
   render() {
     const { signIn, nowMs, on } = this.props;
     const { provider } = this.state;
-    const { problem = '', note = '', busy = false, way = 'password', retryMs = 0 } = outOf(signIn);
+    const { problem = '', note = '', busy = false, way = 'password', retryMs = 0, asksCode = false } = outOf(signIn);
     const waitS = Math.ceil((retryMs - nowMs) / 1000);
     const isWaiting = (/** @type {SignedOut['way']} */ of) => way === of && retryMs > 0 && waitS > 0;
     const isShut = (/** @type {SignedOut['way']} */ of) => busy || isWaiting(of);
@@ -55,11 +56,14 @@ export class SignIn extends Component {
         <h1>Sign in to Fire22 Flows</h1>
         ${note && html`<p class="sign-in-note" role="status">${note}</p>`}
         ${provider && html`<a class="button" href=${provider.href}>Sign in with ${provider.name}</a><p class="or"><span>or with a password</span></p>`}
-        <form aria-label="Sign in with a password" onSubmit=${submit('password', (values) => on.signInByName(String(values.get('name')).trim(), String(values.get('password'))))}>
+        <form aria-label="Sign in with a password" onSubmit=${submit('password', (values) => on.signInByName(String(values.get('name')).trim(), String(values.get('password')), asksCode ? String(values.get('otp')).trim() : null))}>
           <label for="name">Name</label>
           <input id="name" name="name" type="text" autocomplete="username" ...${field('password')} />
           <label for="password">Password</label>
           <input id="password" name="password" type="password" autocomplete="current-password" ...${field('password')} />
+          ${asksCode && html`<label for="otp">Code of your app</label>
+            <input id="otp" name="otp" type="text" autocomplete="one-time-code" ...${{ ...field('password'), maxlength: 64 }} />
+            <p class="dim">Six digits; or one of your recovery codes.</p>`}
           <p id="problem-password" class="problem" role="alert">${way === 'password' && problem}</p>
           ${button('password', 'Sign in', 'button-main')}
         </form>

@@ -1,11 +1,11 @@
-// The users within the own scope: added, given another role or scope, disabled, given a new password, signed out.
+// The users within the own scope: added, given another role or scope, disabled, given a new password, freed of a lost second factor, signed out.
 
 import { formatDateTime } from '../format.js';
 import { html } from '../html.js';
 import { hashOf } from '../screens.js';
 import { Field, ReadScreen, Rows } from './rows.js';
 
-/** @typedef {{name: string, kind: string, role: string, scope: string, disabled: boolean, createdAt: string, sessions: number, manageable: boolean, passwordAt?: string, password?: string}} UserRow */
+/** @typedef {{name: string, kind: string, role: string, scope: string, disabled: boolean, createdAt: string, sessions: number, manageable: boolean, passwordAt?: string, secondFactor?: boolean, password?: string}} UserRow */
 /** @typedef {{state: import('../store.js').State, stale: boolean, on: Record<string, any>}} Props */
 
 /** @param {Props} props */
@@ -101,6 +101,7 @@ function One({ user, state, on }) {
       <div><dt>Name</dt><dd>${name}</dd></div><div><dt>Role</dt><dd>${user.role}</dd></div><div><dt>Scope</dt><dd>${user.scope}</dd></div>
       <div><dt>Status</dt><dd>${user.disabled ? 'Disabled' : 'Active'}</dd></div><div><dt>Sessions</dt><dd>${user.sessions}</dd></div>
       <div><dt>Added</dt><dd>${formatDateTime(Date.parse(user.createdAt))}</dd></div>
+      <div><dt>Second factor</dt><dd>${user.secondFactor ? 'Set up' : 'None'}</dd></div>
       ${user.passwordAt && html`<div><dt>Password set</dt><dd>${formatDateTime(Date.parse(user.passwordAt))}</dd></div>`}
     </dl>
     ${user.manageable ? html`
@@ -109,6 +110,7 @@ function One({ user, state, on }) {
           ? html`<button type="button" class="button" onClick=${() => question(`Let ${name} sign in again?`, 'With the password and the rights from before.', 'Let sign in', () => on.send(path, { disabled: false }, `${name} may sign in again.`, 'PATCH'))}>Enable</button>`
           : html`<button type="button" class="button" onClick=${() => question(`Disable ${name}?`, 'Signed out at once everywhere, and no sign-in until enabled again.', 'Disable', () => on.send(path, { disabled: true }, `${name} may no longer sign in.`, 'PATCH'))}>Disable</button>`}
         <button type="button" class="button" onClick=${() => question(`New password for ${name}?`, 'The old one is worth nothing from now on, and all sessions end.', 'Make a new password', reset)}>Reset password</button>
+        ${user.secondFactor && html`<button type="button" class="button" onClick=${() => question(`Remove the second factor of ${name}?`, 'Make sure that it is this person who has lost it. All sessions end; the password alone signs in.', 'Remove it', () => on.send(`${path}/second-factor`, undefined, `${name} has no second factor any more.`, 'DELETE'))}>Remove second factor</button>`}
         ${user.sessions > 0 && html`<button type="button" class="button" onClick=${() => question(`Sign ${name} out?`, 'All sessions end at once.', 'End all sessions', () => on.send(`${path}/sessions`, undefined, `${name} is signed out everywhere.`, 'DELETE'))}>End sessions</button>`}
       </p>
       <div class="part-head"><h3>Role and scope</h3></div>
