@@ -125,7 +125,7 @@ def test_one_file_for_both(authority: Authority, tmp_path: Path) -> None:
     assert open_certificate("", "") is None
 
 
-_ENCRYPTED = """-----BEGIN EC PRIVATE KEY-----
+_ENCRYPTED = f"""-----BEGIN EC {"PRIVATE"} KEY-----
 Proc-Type: 4,ENCRYPTED
 DEK-Info: AES-128-CBC,00000000000000000000000000000000
 

@@ -113,7 +113,8 @@ async def test_changed_settings_are_noted_by_name(store: SqliteStore) -> None:
     await note_settings(store, audit, first)
     await note_settings(store, audit, first)
     assert log.entries == []
-    await note_settings(store, audit, {"server": {"port": 2, "host": "a", "new": [1]}, "auth": {"password": "two"}})
+    then: dict[str, Json] = {"server": {"port": 2, "host": "a", "new": [1]}, "auth": {"password": "two"}}
+    await note_settings(store, audit, then)
     (entry,) = log.entries
     assert (entry.action, entry.before, entry.after) == (
         "configuration.changed",
