@@ -123,10 +123,18 @@ def adjust(case: Case, command: commands.AdjustBalance) -> Done:
 
 
 def _check_within_own(case: Case, credit: int, largest: int) -> None:
-    """Whether limits are within those of the actor's own agent; 0 there is no limit of its own."""
-    own = next((agent for agent in case.read.agents(case.actor.scope) if agent.path == case.actor.scope), None)
-    if own is None:
-        return
+    """Whether limits are within those of the actor's own agent; 0 there is no limit of its own.
+
+    The own agent is the nearest one at or above the actor's scope: for the scope of a customer, the customer's agent.
+
+    Raises:
+        RequestError: `limit_exceeded`, or `forbidden` where the actor's scope has no agent.
+    """
+    agents = case.read.agents(case.actor.scope)
+    if not agents:
+        message = f"The role {case.actor.role} sets limits within those of its own agent; the scope is of none."
+        raise RequestError(codes.FORBIDDEN, message)
+    own = agents[-1]
     above = 0 < own.credit_limit < credit or (own.max_wager > 0 and not 0 < largest <= own.max_wager)
     if above:
         details: Details = _limits(own.credit_limit, own.max_wager)  # type: ignore[assignment]

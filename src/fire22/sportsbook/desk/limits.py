@@ -13,7 +13,7 @@ from fire22.core.scope import covers
 from fire22.sportsbook.betting import codes
 from fire22.sportsbook.betting.odds import as_written
 from fire22.sportsbook.desk.case import Case
-from fire22.sportsbook.desk.reads import BookAgent, BookCustomer
+from fire22.sportsbook.desk.reads import BookAgent, BookCustomer, BookWager
 from fire22.sportsbook.desk.settings import DeskSettings
 
 
@@ -47,6 +47,31 @@ def over_limit(limit: Limit | None, house: DeskSettings, risk_minor: int, to_win
     if 0 < house.max_to_win_minor < to_win_minor:
         return _exceeded("win", Limit(house.max_to_win_minor, "platform"), to_win_minor)
     return None
+
+
+def check_increase(case: Case, wager: BookWager, risk_minor: int, to_win_minor: int) -> None:
+    """Whether an open wager may have other amounts: what increases is within the limits of a new wager.
+
+    An accepted wager cannot be held for review, so above a limit it is refused whatever `desk.over_limit` says.
+
+    Raises:
+        RequestError: `limit_exceeded`, or as of `check_credit` where its stake needs more of the credit.
+    """
+    more_risk, more_to_win = risk_minor > wager.risk, to_win_minor > wager.to_win
+    if not (more_risk or more_to_win):
+        return
+    customer = case.read.customer(wager.customer)
+    agents = case.read.agents(customer.path)
+    over = over_limit(
+        largest_wager(customer, agents, case.house) if more_risk else None,
+        case.house,
+        risk_minor,
+        to_win_minor if more_to_win else 0,
+    )
+    if over is not None:
+        raise over
+    if more_risk and not wager.free_play:
+        check_credit(case, customer, agents, risk_minor - wager.risk)
 
 
 def check_credit(case: Case, customer: BookCustomer, agents: list[BookAgent], risk_minor: int) -> None:

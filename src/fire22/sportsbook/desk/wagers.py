@@ -148,7 +148,7 @@ def cash_out(case: Case, command: commands.CashOutWager) -> Done:
     case.write(
         [changes.SettleWager(wager.id, "cashed_out", command.return_minor, case.now_ms, settled_by=case.actor.subject)]
     )
-    return _done(case, wager.id, wager)
+    return _done(case, wager.id, wager, amount_minor=max(wager.risk, command.return_minor))
 
 
 def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Done:
@@ -173,7 +173,7 @@ def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Do
             changes.SettleWager(part.id, "cashed_out", returned, case.now_ms, settled_by=who),
         ]
     )
-    return _done(case, wager.id, wager, {"part": _state(case.read.wager(part.id))}, amount_minor=returned)
+    return _done(case, wager.id, wager, {"part": _state(case.read.wager(part.id))}, amount_minor=max(risk, returned))
 
 
 def _check_offer(wager: BookWager, returned: int) -> None:
@@ -209,6 +209,7 @@ def modify(case: Case, command: commands.ModifyWager) -> Done:
     _check_version(wager, command.version)
     struck = msgspec.structs.replace(case.read.bet(wager)[1], risk_minor=command.risk_minor, to_win_minor=None)
     to_win, terms = _agreed(struck, command.to_win_minor)
+    limits.check_increase(case, wager, command.risk_minor, to_win)
     who = case.actor.subject
     case.write([changes.ModifyWager(wager.id, command.risk_minor, to_win, command.reason, who, case.now_ms, terms)])
     return _done(case, wager.id, wager)
@@ -281,7 +282,7 @@ def _done(
     Args:
         before: as it was; None where it is new.
         more: for the answer.
-        amount_minor: where it is not what the customer has got more or less, nor by how much the stake differs.
+        amount_minor: where it is not what the customer has got more or less, nor by how much its amounts differ.
     """
     wager = case.read.wager(wager_id)
     after = _state(wager)
@@ -295,7 +296,7 @@ def _amount(before: BookWager | None, after: BookWager) -> int:
     if before is None or before.status in ("requested", "review"):
         return after.risk if after.status in ("accepted", "review") else 0
     if after.status == before.status == "accepted":
-        return abs(after.risk - before.risk)
+        return max(abs(after.risk - before.risk), abs(after.to_win - before.to_win))
     ended = {"cancelled": after.risk, "voided": after.risk}
     return abs(ended.get(after.status, after.settled_minor) - ended.get(before.status, before.settled_minor))
 

@@ -16,7 +16,7 @@ from tests.support.shop import Shop, Who
 ALONE: Final = 100_000  # a clerk's 1,000.00
 MAY: Final = (
     "payment.approve", "payment.complete", "balance.adjust", "wager.settle", "market.settle", "customer.limit",
-    "wager.void",
+    "wager.void", "wager.modify", "wager.cash_out",
 )  # fmt: skip
 ROLES: Final = roles(()) | {
     "clerk": Role(commands=dict.fromkeys(MAY, Grant(alone_max_minor=ALONE))),
@@ -86,9 +86,27 @@ def credit(shop: Shop, amount: int) -> dict[str, Any]:
     return {"customerId": shop.code, "creditLimitMinor": 1_000_000 + amount}
 
 
+def won(shop: Shop, amount: int) -> dict[str, Any]:
+    """A wager with the same stake that wins by so much more."""
+    return {"wagerId": shop.placed(10_000, (0, 1)), "riskMinor": 10_000, "toWinMinor": 15_000 + amount, "reason": "x"}
+
+
+def given_up(shop: Shop, amount: int) -> dict[str, Any]:
+    """A stake of so much that ends by a cash-out that pays nothing."""
+    return {"wagerId": shop.placed(amount), "returnMinor": 0}
+
+
+def given_up_in_part(shop: Shop, amount: int) -> dict[str, Any]:
+    """So much of a stake that ends by a cash-out that pays nothing."""
+    return {"wagerId": shop.placed(2 * amount), "riskMinor": amount, "returnMinor": 0}
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
+        ("wager.modify", won),
+        ("wager.cash_out", given_up),
+        ("wager.cash_out", given_up_in_part),
         ("balance.adjust", adjustment),
         ("balance.adjust", lambda shop, amount: adjustment(shop, -amount)),
         ("payment.approve", payment),

@@ -376,6 +376,29 @@ def test_an_open_wager_is_changed(shop: Shop) -> None:
     assert told[1] == ("wager.modified", stake)
 
 
+def test_a_change_of_a_wager_has_the_limits_of_a_new_one(tmp_path: Path) -> None:
+    """No modification gets a customer above the house's, the customer's or the credit's limit; less is always taken."""
+    shop = Shop(tmp_path / "book.db", DeskSettings("review", 60_000, 50_000))
+    wager = shop.placed()
+    body = {"wagerId": wager, "riskMinor": 11_000, "reason": "asked"}
+
+    def refused(**more: int) -> tuple[str, Any]:
+        error = shop.refused("wager.modify", body | more)
+        return error.code.name, error.details
+
+    assert refused(riskMinor=10**12)[0] == "limit_exceeded"
+    over = {"limitMinor": 50_000, "amountMinor": 50_001}
+    whose = f"customer {shop.code}"
+    assert refused(riskMinor=50_001, toWinMinor=1) == ("limit_exceeded", over | {"whose": whose})
+    assert refused(toWinMinor=50_001) == ("limit_exceeded", over | {"whose": "platform"})
+    shop.set("customers", shop.customer, credit_limit_cents=20_000)
+    assert refused(riskMinor=20_001) == ("credit_exceeded", {"availableMinor": 9_000, "riskMinor": 9_001})
+    shop.done("wager.modify", body | {"riskMinor": 20_000, "toWinMinor": 50_000})
+    shop.set("customers", shop.customer, credit_limit_cents=0, max_wager_cents=1_000)
+    shop.done("wager.modify", body | {"riskMinor": 19_000, "toWinMinor": 49_000})
+    shop.desk.close()
+
+
 def test_a_market_settles_all_that_it_decides(shop: Shop) -> None:
     """One command grades a market; what it decides is settled in one transaction under one batch id."""
     won, lost = shop.placed(11_000), shop.placed(5_000, (0, 1))
@@ -453,6 +476,16 @@ def test_an_agent_gives_no_more_than_it_has(shop: Shop) -> None:
     assert shop.refused("customer.limit", body, elsewhere).code.name == "customer_unknown"
     agent = Who("a", "agent", shop.tree)
     assert shop.refused("customer.limit", body, agent).code.name == "forbidden"
+
+
+def test_a_scope_of_a_customer_is_within_its_agents_limits(shop: Shop) -> None:
+    """Whose limits are those of the own agent has those of the customer's agent there, and none without an agent."""
+    shop.connection.execute("UPDATE agents SET credit_limit_cents = 150000 WHERE path = ?", (shop.tree,))
+    master = Who("m", "master", f"{shop.tree}/@{shop.code}")
+    body = {"customerId": shop.code, "creditLimitMinor": 150_000, "maxWagerMinor": 1}
+    shop.done("customer.limit", body, master)
+    assert shop.refused("customer.limit", body | {"creditLimitMinor": 150_001}, master).code.name == "limit_exceeded"
+    assert shop.refused("customer.limit", body, Who("m", "master", "/")).code.name == "forbidden"
 
 
 def test_a_customer_is_suspended_and_comes_back(shop: Shop) -> None:
