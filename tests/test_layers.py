@@ -27,6 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "process": {"core"},
     "storage": {"feed", "log"},
     "copying": {"core", "log"},
+    "failures": {"core"},
+    "admission": {"config", "core", "log", "security", "store"},
+    "serving": {"config", "gateways", "process"},
 }
 MAY_IMPORT["app"] = set(MAY_IMPORT) - {"client"}
 # The program may import all.

@@ -14,58 +14,44 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import uvicorn
 from msgspec import Raw
 
-from fire22 import __version__
 from fire22 import config as configuring
+from fire22.admission import Admission
 from fire22.config import Config, Sections
 from fire22.core import codes, letter
-from fire22.core.errors import BookError, Fire22Error, SetupError, StorageError, first_of
+from fire22.core.errors import BookError, SetupError, StorageError, first_of
 from fire22.core.event import Event, encode_event
 from fire22.core.message import Json
 from fire22.core.times import to_datetime
+from fire22.failures import Failures
 from fire22.flows.base import Flow
 from fire22.flows.engine import CONFIGURED, Engine, Rejected, configuration
 from fire22.flows.faults import FlowFailed, FoldStopped
 from fire22.flows.questions import Questions
 from fire22.flows.relay import Relay
 from fire22.flows.runner import Runner
-from fire22.flows.trail import Trail
+from fire22.flows.trail import Trail, audited
 from fire22.gateways.deadlines import Deadlines
-from fire22.gateways.echo import EchoWebSocket
-from fire22.gateways.http.application import application
-from fire22.gateways.http.files import Files
-from fire22.gateways.http.oidc import OidcRoutes
 from fire22.gateways.http.operating import Health, Operating
-from fire22.gateways.http.protocol import Front, HttpProtocol, end_unfinished
-from fire22.gateways.http.route import Table
-from fire22.gateways.http.routes import rows
-from fire22.gateways.http.session import Session
+from fire22.gateways.http.protocol import HttpProtocol, end_unfinished
 from fire22.gateways.network import Networks
 from fire22.gateways.register import Connections
 from fire22.gateways.service import Limits, Service
-from fire22.gateways.websocket import WebSocket
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.log.cipher import read_cipher
 from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
-from fire22.process import Address, Server, connections_allowed, listen, locked, page_folders, raise_descriptor_limit
-from fire22.security.access import Access
+from fire22.process import Address, listen, locked
 from fire22.security.audit import Audit
 from fire22.security.certificate import open_certificate
 from fire22.security.heads import Heads
-from fire22.security.keychain import Keychain
-from fire22.security.machines import Machines
 from fire22.security.oidc import provided
 from fire22.security.pending import Pending
-from fire22.security.people import People
-from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
-from fire22.security.revocation import Revocation
 from fire22.security.settings import note_settings
-from fire22.security.tokens import SignInCodes
+from fire22.serving import places, serve
 from fire22.sources.base import Source
 from fire22.sources.clock import ClockSource
 from fire22.sources.idle import IdleSource
@@ -76,25 +62,18 @@ from fire22.sources.pipeline import BookSource, Told
 from fire22.sources.reading import Pace
 from fire22.sportsbook import domain
 from fire22.storage import EmbeddedStorage
-from fire22.store.sqlite import NAME as STORE
-from fire22.store.sqlite import SqliteStore
-from fire22.store.watch import watch
 
 Settings = Config[domain.Settings]
 SECTIONS: Final = Sections(domain.Settings, domain.problems)
 
-DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
 TRIM_S: Final = 60.0
 LOOK_S: Final = 5.0  # how often it is tried whether the desk could write
 FOLDED_S: Final = 0.01  # how often a start looks whether the rest of the log is folded ...
 PROGRESS_S: Final = 2.0  # ... and how often it says how much is left
-CONNECTIONS_FEW: Final = 1_000  # with fewer than so many by the system's limit the start says so
 FREEZE_CONNECTIONS: Final = 1_000  # after so many new ones the garbage collector is told to leave what is there alone
 LATE_S: Final = 1.0  # how late, at most, who is late with a request or a token is noticed
 BEHIND_MAX: Final = 50_000  # events not yet folded with which the server still counts as ready
 AGAIN_S: Final = 0.1  # until what could not be appended at a start is tried again
-LOGGED_S: Final = 60.0  # between two lines of the server's log about the same failure
-PROBLEM_S: Final = 10.0  # how long a failure that is tried again shows in the health of its stage
 
 
 def now_ms() -> int:
@@ -155,13 +134,9 @@ class Application:
         self._sock = sock
         self._tasks = tasks
         self._stages: list[asyncio.Task[None]] = []
-        self._problems: dict[str, tuple[str, float]] = {}
         self._loop = asyncio.get_running_loop()
         self.metrics = Metrics(codes.ALL)
-        access = Access(domain.roles(config.relay.open_topics), domain.flags())
-        self.keychain = Keychain(config.auth, config.key_file, kind_of=access.kind, now_ms=now_ms)
-        self.tokens = self.keychain.tokens
-        self.sign_in = SignInCodes()
+        self._failures = Failures(self.metrics.count_error)
         cipher = read_cipher(config.encryption.key_file)
         self._storage = EmbeddedStorage(
             config.storage,
@@ -171,23 +146,22 @@ class Application:
             ring_bytes_max=config.feed.ring_bytes_max,
             cipher=cipher,
         )
-        self.store = SqliteStore(config.folder / STORE, self._loop, now_ms=now_ms, cipher=cipher)
-        self.revocation = Revocation(self.store, now_ms=now_ms)
-        self.machines = Machines(self.store, self.revocation, now_ms=now_ms)
-        self.people = People(
-            self.store,
-            self.revocation,
-            kind_of=access.kind,
-            idle_s=config.auth.session_idle_hours * 3600,
-            absolute_s=config.auth.session_hours * 3600,
-            now_ms=now_ms,
-            factor_roles=config.auth.second_factor_roles,
-        )
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
-        topics = {name for name, topic in self.engine.topics.items() if not topic.internal}
-        self.permissions = Permissions(self.store, access, topics=topics, commands=domain.grantable())
-        self._loads = (self.revocation.load, self.machines.load, self.permissions.load, self.people.load)
+        self.admission = admission = Admission(
+            config.auth,
+            config.folder,
+            config.key_file,
+            self._loop,
+            cipher=cipher,
+            roles=domain.roles(config.relay.open_topics),
+            flags=domain.flags(),
+            topics={name for name, topic in self.engine.topics.items() if not topic.internal},
+            commands=domain.grantable(),
+            now_ms=now_ms,
+        )
+        self.tokens, self.people, self.store = admission.keychain.tokens, admission.people, admission.store
+        self.machines, self.revocation = admission.machines, admission.revocation
         if self.feed.begin(self.engine.shape):
             self.logger.info("begins the figures again", reason="this version makes them otherwise")
         self.runner = Runner(
@@ -195,7 +169,7 @@ class Application:
             self.feed,
             self.engine,
             rejected=self._rejected,
-            failed=self._failed("feed"),
+            failed=self._failures.of("feed"),
             faulty=self._faulty,
         )
         self.delivery = Delivery(
@@ -208,7 +182,7 @@ class Application:
             flush_bytes_max=config.hub.flush_bytes_max,
             heartbeat_s=config.hub.heartbeat_s,
             shed_ms=config.hub.shed_ms,
-            failed=self._failed("hub"),
+            failed=self._failures.of("hub"),
         )
         try:
             self.engine.load(*self.feed.load())
@@ -222,7 +196,7 @@ class Application:
             now_ms=now_ms,
             source_timeout_s=config.domain.book.source_timeout_s,
             # The watermark is appended every second, so a log that cannot be written shows here.
-            failed=self._failed("log"),
+            failed=self._failures.of("log"),
         )
         self.idle = IdleSource(
             self.log,
@@ -230,27 +204,40 @@ class Application:
             waiting=self._waiting,
             watermark_ms=lambda: self.engine.checkpoint.watermark_ms,
             idle_ms=config.log.idle_ms,
-            failed=self._failed("log"),
+            failed=self._failures.of("log"),
         )
         self.desk = domain.desk(
             config.domain,
             view=self._document,
             now_ms=self._book_ms,
-            grants=access.grants,
+            grants=admission.access.grants,
             read_file=self._read_file,
         )
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)
         self.audit = Audit(self.log.append, self._loop, now_ms=now_ms)
         self.pending = Pending(self.store, self.log.append)
-        self.heads = Heads(config.folder, self._audited, self.log.append, now_ms=now_ms)
+        self.heads = Heads(config.folder, lambda: audited(self.engine.flows), self.log.append, now_ms=now_ms)
         self.oidc = provided(
-            config.oidc, self.people, self.store, url=self.address.url, roles=lambda: access.table, now_ms=now_ms
+            config.oidc,
+            self.people,
+            self.store,
+            url=self.address.url,
+            roles=lambda: admission.access.table,
+            now_ms=now_ms,
         )
-        self.service = self._service(access)
+        self.service = self._service()
         self.connections = Connections(self.service, tasks)
         self.people.sessions.held = self.connections.sessions
         self.unfinished: Deadlines[HttpProtocol] = Deadlines(config.server.handshake_timeout_s)
-        self.server = self._server()
+        self.server, self.routes, self.front = serve(
+            self.service,
+            self.connections,
+            self.unfinished,
+            config,
+            operating=Operating(self.metrics.text, CONTENT_TYPE, self.health),
+            commands=domain.COMMANDS,
+            context=None if self.certificate is None else self.certificate.context,
+        )
         self.metrics.show(self.log, self.feed, self.runner, self.hub, self.connections, self.clock, self.audit)
 
     @property
@@ -261,10 +248,7 @@ class Application:
 
     async def start(self) -> None:
         """Start every stage, from the log to the gateways, and listen."""
-        for load in self._loads:
-            await load()
-        for role in set(self.config.auth.second_factor_roles) - set(self.service.access.roles):
-            self.logger.warning("there is no such role", setting="auth.second_factor_roles", role=role)
+        await self.admission.load()
         if self.oidc is not None:
             self.oidc.check()
         self._storage.start()
@@ -275,9 +259,8 @@ class Application:
         await self.clock.tell()
         stages = [source.run() for source in self.sources]
         stages += [self.clock.run(), self.idle.run(), self._trim(), self._end_late(), self._sweep()]
-        stages += [self._look_after_desk(), self.connections.rights.watch(), self.keychain.run()]
-        stages += [watch(self.store, (*self._loads, self.pending.load)), self.machines.run(), self.revocation.run()]
-        stages += [self.people.sessions.run(), self.heads.run(), self.pending.run(self._failed("audit"))]
+        stages += [self._look_after_desk(), self.connections.rights.watch(), *self.admission.stages(self.pending.load)]
+        stages += [self.heads.run(), self.pending.run(self._failures.of("audit"))]
         stages += [] if self.certificate is None else [self.certificate.run()]
         self._stages += [self._tasks.create_task(stage) for stage in stages]
         self._tasks.create_task(self.server.serve(sockets=[self._sock]))
@@ -297,14 +280,13 @@ class Application:
         """Close the files, after every task has ended."""
         if self.desk is not None:
             self.desk.close()
-        self.people.close()
-        self.store.close()
+        self.admission.close()
         self._storage.close()
 
     def link(self) -> str:
         """A link that signs a browser in, once, as an administrator of the whole book."""
         principal = Principal("local", "admin", "/", now_ms() + 1)
-        return f"{self.address.url}/#code={self.sign_in.issue(principal, now_ms=now_ms())}"
+        return f"{self.address.url}/#code={self.admission.links.issue(principal, now_ms=now_ms())}"
 
     async def _fold_rest(self) -> None:
         """Bring the feed up to the end of the log before anybody is shown a figure; an upgrade makes all of it anew."""
@@ -321,7 +303,7 @@ class Application:
         if wanted != self.engine.configuration and self.runner.stopped is None:
             at_ms = now_ms()
             event = Event(f"configured:{at_ms}", CONFIGURED, "server", to_datetime(at_ms), Raw(wanted))
-            while not await append(self.log, encode_event(event), self._failed("log")):
+            while not await append(self.log, encode_event(event), self._failures.of("log")):
                 # Not now, or the log has another event under this id.
                 await asyncio.sleep(AGAIN_S)
                 event = msgspec.structs.replace(event, id=f"configured:{now_ms()}")
@@ -339,7 +321,7 @@ class Application:
             except StorageError as error:
                 if not error.temporary:
                     raise
-                self._failed("retention")(error)
+                self._failures.of("retention")(error)
 
     async def _end_late(self) -> None:
         """Close those who have just connected and do not say in time what they want, or who they are."""
@@ -373,8 +355,8 @@ class Application:
     def _book(self) -> BookSource:
         book = self.config.domain.book
         told = Told(
-            failed=self._failed("book", shown=False),  # its own status says more, and no longer than it holds
-            rejected=self._row_rejected,
+            failed=self._failures.of("book", shown=False),  # its own status says more, and no longer than it holds
+            rejected=self._failures.row_rejected,
             let_go=lambda: self.desk.let_go() if self.desk is not None else None,
         )
         source = open_book(
@@ -392,12 +374,6 @@ class Application:
             if not error.temporary:  # a lock goes away; the source waits for that
                 raise
         return source
-
-    def _audited(self) -> tuple[int, bytes, bytes]:
-        """How many audit entries are folded, the root of their tree, and the end of their chain."""
-        (trail,) = (flow for flow in self.engine.flows if isinstance(flow, Trail))
-        frontier = trail.frontier
-        return frontier.size, frontier.root, frontier.chain
 
     def _document(self, topic: str, scope: str, key: str) -> Mapping[str, Json] | None:
         """A document as clients see it now."""
@@ -419,23 +395,23 @@ class Application:
         could = self.engine.is_whole and self.runner.stopped is None and self.engine.checkpoint.watermark_ms
         return self.engine.waiting if could else {}
 
-    def _service(self, access: Access) -> Service:
-        server = self.config.server
+    def _service(self) -> Service:
+        server, admission = self.config.server, self.admission
         return Service(
             log=self.log,
             hub=self.hub,
-            access=access,
+            access=admission.access,
             tokens=self.tokens,
-            sign_in=self.sign_in,
+            sign_in=admission.links,
             revocation=self.revocation,
             people=self.people,
             audit=self.audit,
-            permissions=self.permissions,
+            permissions=admission.permissions,
             oidc=self.oidc,
             machines=self.machines,
             topics=self.engine.topics,
             limits=Limits(
-                connections_max=self._connections_max(),
+                connections_max=places(server.connections_max),
                 connections_user_max=server.connections_user_max,
                 connections_address_max=server.connections_address_max,
                 subscriptions_max=server.subscriptions_max,
@@ -458,69 +434,13 @@ class Application:
             ask=self.questions.ask,
         )
 
-    def _connections_max(self) -> int:
-        """How many connections are taken; says where the system allows the process too few open files for it.
-
-        Raises:
-            SetupError: `config_invalid`, it allows so few that nobody could be served.
-        """
-        descriptors = raise_descriptor_limit()
-        wanted = self.config.server.connections_max
-        allowed = connections_allowed(descriptors, DESCRIPTORS_SPARE, wanted)
-        if allowed < (wanted or CONNECTIONS_FEW):
-            self.logger.warning(
-                "connection limit is low",
-                connections_max=allowed,
-                open_files=descriptors,
-                help="raise it with `ulimit -n`",
-            )
-        return allowed
-
-    def _server(self) -> Server:
-        websocket = EchoWebSocket if self.config.server.echo else WebSocket
-        session_s = int(self.config.auth.session_hours * 3600)
-        routes = rows(
-            self.service,
-            session=Session(self.service, session_s),
-            oidc=OidcRoutes(self.service, session_s),
-            operating=Operating(self.metrics.text, CONTENT_TYPE, self.health),
-            files=Files(*page_folders()),
-            websockets=websocket.paths,
-            commands=domain.COMMANDS,
-            version=__version__,
-        )
-        self.routes = Table(self.service, routes)
-        app = application(
-            self.service,
-            self.routes,
-            lambda error: self.logger.error("request failed", exc_info=error),
-        )
-        self.front = Front(self.service, self.routes.row, self.unfinished)
-        context = None if self.certificate is None else self.certificate.context
-        return Server(
-            uvicorn.Config(
-                app,
-                ws=self.connections.bind(websocket),
-                http=type("BoundHttp", (HttpProtocol,), {"front": self.front}),
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,  # whom to believe is `[network]`
-                timeout_graceful_shutdown=3,
-                backlog=4096,
-                ssl_context_factory=None if context is None else lambda *_: context,
-            )
-        )
-
     def health(self) -> Health:
         """Every stage, `ok` or what is wrong."""
         behind = self.runner.behind
         parts = {"flows": "ok" if behind <= BEHIND_MAX else f"{behind} events behind"}
         if self.runner.stopped is not None:
             parts["flows"] = codes.FOLD_STOPPED.name
-        since = self._loop.time() - PROBLEM_S
-        parts |= {stage: code if at > since else "ok" for stage, (code, at) in self._problems.items()}
+        parts |= self._failures.health()
         for source in self.sources:
             status = source.status()
             parts[status.name] = status.problem or "ok"
@@ -531,26 +451,6 @@ class Application:
         if self.service.draining:
             parts["server"] = codes.RESTARTING.name
         return Health("ok" if all(part == "ok" for part in parts.values()) else "degraded", parts)
-
-    def _failed(self, stage: str, *, shown: bool = True) -> Any:
-        """What is done about a failure of a stage that is tried again; `shown` also in the stage's health."""
-        if shown:
-            self._problems.setdefault(stage, ("ok", -PROBLEM_S))
-        logged: dict[str, float] = {}
-
-        def tell(error: Fire22Error) -> None:
-            if shown:
-                # Damage does not pass by being met only once.
-                met = float("inf") if error.code is codes.STORAGE_CORRUPT else self._loop.time()
-                self._problems[stage] = (error.code.name, met)
-            self.metrics.count_error(error.code.name)
-            # What is tried again several times a second is said now and then.
-            if self._loop.time() >= logged.get(error.message, 0.0):
-                logged.clear()
-                logged[error.message] = self._loop.time() + LOGGED_S
-                self.logger.warning("retrying after an error", stage=stage, code=error.code.name, reason=error.message)
-
-        return tell
 
     def _faulty(self, fault: FlowFailed | FoldStopped) -> None:
         """A flow raised. What that was is for the log alone: an event's data may be in it."""
@@ -565,10 +465,6 @@ class Application:
     def _rejected(self, rejected: Rejected) -> None:
         self.metrics.count_error(rejected.code.name)
         self.logger.warning("event rejected", seq=rejected.seq, type=rejected.type, reason=rejected.reason)
-
-    def _row_rejected(self, number: int, why: str) -> None:
-        self.metrics.count_error(codes.EVENT_INVALID.name)
-        self.logger.warning("outbox row skipped", number=number, reason=why)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ entry and the hash of the chain up to it, so `fire22 audit verify` can name the 
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 import msgspec
@@ -113,3 +114,10 @@ def _cleaned(value: Json) -> Json:
     if isinstance(value, list):
         return ["" if inner is None else _cleaned(inner) for inner in value]
     return value
+
+
+def audited(flows: Iterable[Flow]) -> tuple[int, bytes, bytes]:
+    """How many audit entries are folded, the root of their tree, and the end of their chain."""
+    (trail,) = (flow for flow in flows if isinstance(flow, Trail))
+    frontier = trail.frontier
+    return frontier.size, frontier.root, frontier.chain

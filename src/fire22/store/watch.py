@@ -17,7 +17,10 @@ class Watched(Protocol):
         """Whether another process may have written since the last call; True once too often does no harm."""
 
 
-async def watch(store: Watched, loads: Iterable[Callable[[], Awaitable[None]]]) -> None:
+Load = Callable[[], Awaitable[object]]  # takes what the store holds
+
+
+async def watch(store: Watched, loads: Iterable[Load]) -> None:
     """Have everything that is kept of the store in memory loaded again when it has changed; without end.
 
     Args:
