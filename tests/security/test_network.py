@@ -45,6 +45,7 @@ async def test_operations_behind_a_proxy_on_this_machine(tmp_path: Path) -> None
     async with serving(tmp_path) as (server, client):
         for path in ("/metrics", "/readyz"):
             assert (await client.get(path)).status_code == 200
+            assert (await client.get(path, headers={"host": "rebound.example"})).status_code == 401
             for name in ("x-forwarded-for", "forwarded", "x-real-ip", "via"):
                 assert (await client.get(path, headers={name: "127.0.0.1"})).status_code == 401
             for role, status in (("admin", 200), ("agent", 403)):

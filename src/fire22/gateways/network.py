@@ -21,9 +21,16 @@ Network = IPv4Network | IPv6Network
 # Headers by which a proxy says that it passes on what another has asked.
 FORWARDING: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _ORIGIN: Final = re.compile(r"https?://[^/\s@]+")
-_ELEMENTS: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
-_PAIRS: Final = re.compile(r'\s*([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,\s]*)\s*(?:;|$)')
+# `name=value`, or nothing, up to the next semicolon. Possessive, so that what does not match costs one pass.
+_PAIR: Final = re.compile(
+    r"""[ \t]*+(?:([\w!#$%&'*+.^`|~-]++)=("(?:[^"\\]|\\.)*+"|[^;,\s"]*+))?+[ \t]*+(?:;|\Z)""", re.ASCII
+)
+_THIS_MACHINE: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d*)?", re.IGNORECASE)
 _PORT: Final = re.compile(r"\[(.*)\](?::\w+)?|([\d.]+):\w+")
+
+# What is read of a list of addresses, from its end. Anybody may write a long one, before any limit of rates counts.
+HOPS_MAX: Final = 50
+FORWARDED_CHARACTERS_MAX: Final = 2_000
 
 
 class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +44,7 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
         deny: networks from which it may not be used, even where `allow` has them.
         roles: for each role that is listed, the networks from which it may be used.
         operators: networks from which `/metrics` and `/readyz` are read without a token. This machine always may,
-            except through a proxy.
+            except through a proxy, and only where the `Host` names it as `localhost`, `127.0.0.1` or `[::1]`.
         origins: of other pages that may use the session cookie and open WebSockets with it, such as
             `https://office.example.com`.
     """
@@ -104,7 +111,9 @@ class Networks:
         # address alone, and by nothing where a trusted proxy does not tell that.
         passed_on = any(name in headers for name in FORWARDING)
         is_told = not passed_on or (self.is_trusted(peer) and address != peer)
-        is_local = not passed_on and _is_loopback(address)
+        # A page whose own name is made to lead to this machine (DNS rebinding) asks from here, under that name.
+        is_here = _THIS_MACHINE.fullmatch(headers.get("host", "")) is not None
+        is_local = not passed_on and is_here and _is_loopback(address)
         return Seen(address, scheme, is_told and (is_local or _within(address, self._operators)))
 
     def refusal(self, address: str) -> AuthError | None:
@@ -126,13 +135,14 @@ class Networks:
     def _forwarded(self, peer: str, headers: Mapping[str, str]) -> tuple[str, str]:
         """The client's address and scheme, as trusted proxies say."""
         if self.config.forwarded_header == "forwarded":
-            hops = [_pairs(each) for each in _ELEMENTS.findall(headers.get("forwarded", ""))]
+            hops = [_pairs(each) for each in _elements(headers.get("forwarded", ""))]
         else:
             scheme = headers.get("x-forwarded-proto", "").rpartition(",")[2]
             listed = headers.get("x-forwarded-for", "")
-            hops = [{"for": each, "proto": scheme} for each in listed.split(",")] if listed else [{"proto": scheme}]
+            last = listed.rsplit(",", HOPS_MAX)[-HOPS_MAX:] if listed else [""]
+            hops = [{"for": each, "proto": scheme} for each in reversed(last)]
         address, scheme = peer, ""
-        for hop in reversed(hops):
+        for hop in hops:
             proto = hop.get("proto", "").strip().lower()
             scheme = proto if proto in ("http", "https") else scheme
             found = _plain(hop.get("for", ""))
@@ -175,5 +185,49 @@ def _plain(text: str) -> str:
     return "" if found is None else str(found)
 
 
+def _elements(header: str) -> list[str]:
+    """The last elements of a `Forwarded` header, from its end.
+
+    Quotes are paired from the end too: what the client wrote before, such as a quote that it left open, changes nothing
+    in what a proxy has appended.
+    """
+    text = header[-FORWARDED_CHARACTERS_MAX:]
+    found: list[str] = []
+    end, is_quoted = len(text), False
+    for at in range(len(text) - 1, -1, -1):
+        if text[at] == '"':
+            is_quoted = not is_quoted or _is_escaped(text, at)
+        elif text[at] == "," and not is_quoted:
+            found.append(text[at + 1 : end])
+            end = at
+            if len(found) == HOPS_MAX:
+                return found
+    if len(text) == len(header):  # otherwise the first one is a part of an element
+        found.append(text[:end])
+    return found
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    """Whether an odd number of backslashes stands before a place."""
+    first = at
+    while first and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
+
+
 def _pairs(element: str) -> dict[str, str]:
-    return {name.lower(): re.sub(r"\\(.)", r"\1", value.strip('"')) for name, value in _PAIRS.findall(element)}
+    """What an element of `Forwarded` says, by names in lower case; nothing where it is malformed (RFC 7239)."""
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(element):
+        pair = _PAIR.match(element, at)
+        if pair is None:
+            return {}
+        at = pair.end()
+        if pair[1] is None:
+            continue
+        name, value = pair[1].lower(), pair[2]
+        if name in found:
+            return {}
+        found[name] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+    return found

@@ -266,15 +266,17 @@ def _written(value: Mapping[str, Json] | None) -> Raw | UnsetType:
 
 
 def without_secrets(value: Any) -> Any:
-    """A value of JSON in which what is named as a secret is hidden, at any depth."""
+    """A value of JSON in which what is named as a secret or as personal is hidden, at any depth."""
     if isinstance(value, Mapping):
-        return {
-            name: _HIDDEN if _SECRET.search(name) or _PERSONAL.search(name) else without_secrets(inner)
-            for name, inner in value.items()
-        }
+        return {name: _HIDDEN if _is_hidden(name, inner) else without_secrets(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
     return value
+
+
+def _is_hidden(name: str, value: Any) -> bool:
+    """Whether a value is not for the trail. A boolean tells nothing of a person: `address` of a role is a right."""
+    return bool(_SECRET.search(name) or (_PERSONAL.search(name) and not isinstance(value, bool)))
 
 
 def _event(entry: Audited, at_ms: int) -> EncodedEvent:

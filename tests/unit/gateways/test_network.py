@@ -1,9 +1,11 @@
 """Where a request comes from: what proxies say, and who is believed."""
 
+import time
+
 import pytest
 
 from fire22.core.errors import AuthError
-from fire22.gateways.network import NetworkConfig, Networks, Seen
+from fire22.gateways.network import HOPS_MAX, NetworkConfig, Networks, Seen
 
 PROXY = "10.0.0.1"
 XFF = "x-forwarded-for"
@@ -23,6 +25,8 @@ XFF = "x-forwarded-for"
         (PROXY, "", PROXY),
         (PROXY, "<script>", PROXY),
         ("::ffff:10.0.0.1", "1.1.1.1", "1.1.1.1"),
+        (PROXY, "6.6.6.6" + ", 10.0.0.2" * (HOPS_MAX - 1), "6.6.6.6"),
+        (PROXY, "6.6.6.6" + ", 10.0.0.2" * HOPS_MAX, "10.0.0.2"),  # further than anybody looks
     ],
 )
 def test_x_forwarded_for(peer: str, value: str, address: str) -> None:
@@ -39,12 +43,53 @@ def test_x_forwarded_for(peer: str, value: str, address: str) -> None:
         ('For="1.1.1.1" ; By=10.0.0.9;Proto=HTTPS, for=10.0.0.2', Seen("1.1.1.1", "https", False)),
         ('for="a,b;for=6.6.6.6", for=_hidden', Seen(PROXY, "", False)),
         ('for="1.1.1.1', Seen(PROXY, "", False)),
+        ("for=1.1.1.1;for=6.6.6.6", Seen(PROXY, "", False)),
+        ("proto=https for=1.1.1.1", Seen(PROXY, "", False)),
+        (r'for="1.1.1\.1";secret="a\"b,\\";;proto=http;', Seen("1.1.1.1", "http", False)),
+        ('for="6.6.6.6, for="[2001:db8::1]"', Seen("2001:db8::1", "", False)),  # a quote that the client left open
+        ('for="6.6.6.6\\, for=1.1.1.1;proto="https"', Seen("1.1.1.1", "https", False)),
+        ("for=6.6.6.6" + ", for=10.0.0.2" * (HOPS_MAX - 1), Seen("6.6.6.6", "", False)),
+        ("for=6.6.6.6" + ", for=10.0.0.2" * HOPS_MAX, Seen("10.0.0.2", "", False)),
+        ("a" * 9_000 + ', "' * 1_000 + ", for=1.1.1.1", Seen("1.1.1.1", "", False)),
+        ("for=" + " " * 2_000 + "1.1.1.1", Seen(PROXY, "", False)),
     ],
 )
 def test_forwarded(value: str, seen: Seen) -> None:
     """`Forwarded` is read as RFC 7239 writes it, quoted or not, and `X-Forwarded-For` is not believed beside it."""
     networks = Networks(NetworkConfig(trusted_proxies=("10.0.0.0/24",), forwarded_header="forwarded"))
     assert networks.see(PROXY, {"forwarded": value, XFF: "7.7.7.7"}) == seen
+
+
+@pytest.mark.parametrize("piece", ["a", " ", '\\"', '"', "\\", ",", ";", "a=", 'a="', '="', ", for=10.0.0.2", "[]:a"])
+@pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for"])
+def test_long_lists_cost_nothing(header: str, piece: str) -> None:
+    """Nobody holds up the server by a header of its greatest length, whatever stands in it."""
+    config = NetworkConfig(trusted_proxies=("10.0.0.0/24",), forwarded_header=header)  # type: ignore[arg-type]
+    networks, value = Networks(config), piece * (15_900 // len(piece))
+    began = time.process_time()
+    assert networks.see(PROXY, {header: value}).address in (PROXY, "10.0.0.2")
+    assert time.process_time() - began < 0.25  # reading it costs about a millisecond; what is quadratic, seconds
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8022", True),
+        ("127.0.0.1:8022", True),
+        ("[::1]", True),
+        ("[::1]:8022", True),
+        ("rebound.example:8022", False),
+        ("localhost.example", False),
+        ("127.0.0.1.example", False),
+        ("127x0.0.1", False),
+        ("", False),
+    ],
+)
+def test_a_page_under_a_foreign_name_is_not_this_machine(host: str, may: bool) -> None:
+    """A page whose name was made to lead to this machine (DNS rebinding) does not read how the server is."""
+    assert Networks(NetworkConfig()).see("127.0.0.1", {"host": host}).is_operator is may
+    assert Networks(NetworkConfig(operators=("10.9.0.0/16",))).see("10.9.9.9", {"host": host}).is_operator
 
 
 @pytest.mark.parametrize(
@@ -68,7 +113,7 @@ def test_forwarded(value: str, seen: Seen) -> None:
 def test_operators(trusted: tuple[str, ...], peer: str, headers: dict[str, str], may: bool) -> None:
     """This machine and the listed networks read how the server is; what a proxy passes on is judged by its client."""
     networks = Networks(NetworkConfig(trusted_proxies=trusted, operators=("10.9.0.0/16",)))
-    assert networks.see(peer, headers).is_operator is may
+    assert networks.see(peer, {"host": "localhost:8022"} | headers).is_operator is may
 
 
 def test_lists() -> None:

@@ -104,6 +104,17 @@ def test_secrets_are_left_out_at_any_depth() -> None:
     assert entry["after"] == {"a": [{"totp_secret": "***"}], "apiKey": "***", "ip": "***"}
 
 
+def test_the_rights_of_a_role_are_told() -> None:
+    """A right that is named as personal data is, such as `address`, is told: yes or no is no address."""
+
+    async def use(trail: Audit, book: Book) -> None:
+        trail.note("role.changed", before={"address": False}, after={"address": True, "e": {"address": "1 Main St"}})
+
+    (entry,) = noting(use).told
+    assert entry["before"] == {"address": False}
+    assert entry["after"] == {"address": True, "e": {"address": "***"}}
+
+
 def test_what_is_large_is_left_out_and_its_size_is_said() -> None:
     """A huge body makes a small entry."""
 
