@@ -1,6 +1,7 @@
 """Users and sessions, as an administrator deals with them over HTTP."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -8,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from fire22 import app
-from tests.integration.inside import make_config, sign, talking
+from tests.integration.inside import make_book, make_config, sign, talking, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -162,3 +163,33 @@ async def test_nobody_disables_the_own_user(server: app.Application, client: htt
     assert {"audit", "kpi"} <= set(said["topics"])
     answer = await client.patch("/v1/users/eve", json={"disabled": True}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_nobody_becomes_another_by_the_name_of_a_user(tmp_path: Path) -> None:
+    """Who administers /M1 adds its own agents and customers by their names, and staff by names that nobody has."""
+    book = make_book(tmp_path / "book.db")
+    async with (
+        app.running(make_config(tmp_path / "data", book)) as server,
+        httpx2.AsyncClient(base_url=server.address.url, timeout=60) as client,
+    ):
+        below = as_role(server, scope="/M1")
+
+        async def code(name: str, role: str, scope: str, headers: dict[str, str] = below) -> str:
+            body = {"name": name, "role": role, "scope": scope}
+            answer = await client.post("/v1/users", json=body, headers=headers)
+            return str(answer.json().get("code", ""))
+
+        await until(lambda: server.delivery.knows_scope("/M1/A1"))
+        assert await code("M2", "agent", "/M1/A1") == "user_invalid"
+        assert await code("M2", "agent", "/M1/M2") == "scope_forbidden"
+        assert await code("M2", "customer", "/M1/A1") == "user_invalid"
+        assert await code("ann", "risk", "/M1") == "user_invalid"
+        assert await code("ann@M1", "risk", "/M1/nowhere") == "scope_forbidden"
+        for name in ("local", "cli"):
+            assert await code(name, "admin", "/", as_role(server)) == "user_invalid"
+        assert await code("ann@M1", "risk", "/M1") == ""
+        assert await code("A1", "agent", "/M1/A1") == ""
+        assert await code("M2", "agent", "/M1/A1", as_role(server)) == ""  # who has the whole book may
+        answer = await client.delete("/v1/users/M2", headers=below)
+        assert answer.json()["code"] == "user_invalid"
+        assert (await client.delete("/v1/users/A1", headers=below)).status_code == 204

@@ -165,6 +165,17 @@ async def test_only_within_the_own_scope(tmp_path: Path) -> None:
         assert (await request(server, "DELETE", "/v1/tokens/pos", token=within)).status == 204
 
 
+async def test_who_may_less_ends_no_token_of_more(tmp_path: Path) -> None:
+    """An administrator ends no machine whose role may more than the administrator's own."""
+    async with own(tmp_path) as server:
+        small: Json = {"administer": True, "topics": ["kpi"]}
+        assert (await request(server, "PUT", "/v1/roles/deputy", small)).status == 201
+        assert (await request(server, "POST", "/v1/tokens", POS)).status == 201
+        deputy = sign(server, role="deputy", scope="/")
+        assert (await request(server, "DELETE", "/v1/tokens/pos", token=deputy)).code == "forbidden"
+        assert (await request(server, "DELETE", "/v1/tokens/pos")).status == 204
+
+
 async def test_a_machine_makes_no_machines(tmp_path: Path) -> None:
     """A machine's token, even of a role that administers, cannot make another one; the token is shown once."""
     async with own(tmp_path) as server:

@@ -15,7 +15,7 @@ from fire22.core.errors import RequestError
 ROOT: Final = "/"
 DEPTH_MAX: Final = 9  # eight levels of agents and the customer
 
-_PATH: Final = re.compile(r"/|(?:/[A-Za-z0-9._-]{1,64})*(?:/@?[A-Za-z0-9._-]{1,64})")
+_PATH: Final = re.compile(r"/|(?!.*/@?\.{1,2}(?:/|$))(?:/[A-Za-z0-9._-]{1,64})*(?:/@?[A-Za-z0-9._-]{1,64})")
 
 
 @lru_cache(maxsize=65_536)
@@ -47,6 +47,11 @@ def ancestors(path: str) -> tuple[str, ...]:
 def is_customer(scope: str) -> bool:
     """Whether the scope is one customer."""
     return scope.rpartition("/")[2].startswith("@")
+
+
+def name_of(scope: str) -> str:
+    """The name of the agent or the customer that a scope is: `A7` of `/M1/A7`, `C12` of `/M1/A7/@C12`."""
+    return scope.rpartition("/")[2].removeprefix("@")
 
 
 def agent_of(scope: str) -> str:

@@ -371,6 +371,22 @@ class Service:
             raise RequestError(codes.SCOPE_FORBIDDEN, f"The user {outside.user[:64]} is outside {scope}.")
         return await self.log.append([encode_event(event) for event in events])
 
+    async def check_place(self, within: str, user: str) -> None:
+        """Whether an agent or a customer has its place in a part of the tree, by what the book knows.
+
+        Args:
+            user: with its kind, as `agent:M1`.
+
+        Raises:
+            RequestError: `scope_forbidden`; one that there is not alike.
+        """
+        asked: dict[str, list[str]] = {"type": [], "data": [], "user": [user]}
+        if (
+            self._ask is None
+            or msgspec.json.decode(await self._ask(Question(REACH, within, asked)), type=Outside) != Outside()
+        ):
+            raise RequestError(codes.SCOPE_FORBIDDEN, f"The book knows no {user[:80]} within {within}.")
+
     def act(self, principal: Principal, name: str, body: bytes, key: str | None) -> Awaitable[bytes]:
         """Perform a command of the domain, once for each key.
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError, StorageError
-from fire22.core.scope import covers, parse_scope
+from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.observability.logging import get_logger
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -133,8 +133,12 @@ class Machines:
         scope: str,
         expires_ms: int,
         created_by: str,
+        within: str = ROOT,
     ) -> tuple[Machine, str]:
         """A new machine, and its token, which nobody can be shown again. That the creator may give it was checked.
+
+        Args:
+            within: the creator's scope; the name of a machine outside of it stays taken when its token has expired.
 
         Raises:
             RequestError: `command_invalid`, or `name_taken`: a machine of this name has a token that is still good.
@@ -149,7 +153,7 @@ class Machines:
         if expires_ms <= now_ms:
             raise RequestError(codes.COMMAND_INVALID, "A token ends in the future.")
         before = self._machines.get(name)
-        if before is not None and before.expires_ms > now_ms:
+        if before is not None and (before.expires_ms > now_ms or not covers(within, before.scope)):
             raise RequestError(codes.NAME_TAKEN, f"There is a machine {name}; revoke its token first.")
         if before is None and len(self._machines) >= MACHINES_MAX:
             raise RequestError(codes.COMMAND_INVALID, f"There are {MACHINES_MAX} machines, and may be no more.")
@@ -177,6 +181,17 @@ class Machines:
         self._machines[name] = self._by_digest[machine.digest] = machine
         return machine, token
 
+    def find(self, name: str, scope: str) -> Machine:
+        """The machine of a name.
+
+        Raises:
+            RequestError: `not_found`, there is none of this name within the scope.
+        """
+        machine = self._machines.get(name)
+        if machine is None or not covers(scope, machine.scope):
+            raise RequestError(codes.NOT_FOUND, f"There is no machine {name[:64]} within {scope}.")
+        return machine
+
     async def revoke(self, name: str, scope: str) -> Machine:
         """End a machine's token, and every connection by it, at once.
 
@@ -187,9 +202,7 @@ class Machines:
             RequestError: `not_found`, there is none of this name within the scope.
             StorageError: it could not be stored; it has ended until the server stops.
         """
-        machine = self._machines.get(name)
-        if machine is None or not covers(scope, machine.scope):
-            raise RequestError(codes.NOT_FOUND, f"There is no machine {name[:64]} within {scope}.")
+        machine = self.find(name, scope)
         del self._machines[name]
         self._by_digest.pop(machine.digest, None)
         self._used.pop(name, None)

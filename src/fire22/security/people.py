@@ -180,12 +180,15 @@ class People:
         """Change the own password; all other sessions of the user end.
 
         Raises:
-            AuthError: `sign_in_failed`, the old one is wrong.
-            RequestError: `user_unknown`, `password_weak` or `rate_limited`.
+            AuthError: `sign_in_failed`, the old one is wrong; `token_revoked`, the session has ended meanwhile.
+            RequestError: `user_unknown`, `password_weak` or `rate_limited`; `id_conflict`, another has set a password
+                meanwhile.
         """
         passwords.check_new(new, self._with_password(principal).name)
         user = await self._again(principal, old, address)
-        await self.users.set_password(user.name, await self.passwords.hash(new))
+        hashed = await self.passwords.hash(new)
+        self._revocation.check(principal)
+        await self.users.set_password(user.name, hashed, instead_of=user.password)
         await self.sessions.end_all(principal.user, but=principal.session)
 
     async def enrol(self, principal: Principal, password: str, address: str) -> str:

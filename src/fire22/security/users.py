@@ -20,6 +20,7 @@ from fire22.store.base import ABSENT, Conflict, Delete, Put, Store
 
 PREFIX: Final = "user/"
 PAGE: Final = 500
+RESERVED: Final = frozenset({"cli", "local"})  # who the program's own commands and its one-time link act as
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
@@ -97,13 +98,15 @@ class Users:
             password: its hash.
 
         Raises:
-            RequestError: `user_invalid`, the name cannot be one or is taken; `scope_invalid`.
+            RequestError: `user_invalid`, the name cannot be one, is reserved or taken; `scope_invalid`.
         """
         if not _NAME.fullmatch(name):
             message = (
                 "A user's name has 1 to 64 of the characters A-Z, a-z, 0-9 and . _ @ + -, a letter or digit first."
             )
             raise RequestError(codes.USER_INVALID, message)
+        if name.casefold() in RESERVED:
+            raise RequestError(codes.USER_INVALID, f"{name} is what the program calls itself.")
         if name in self._users:
             raise _taken(name)
         now_ms = self._now_ms()
@@ -117,12 +120,18 @@ class Users:
         self._users[name] = (user, key, version)
         return user
 
-    async def set_password(self, name: str, password: str) -> User:
+    async def set_password(self, name: str, password: str, *, instead_of: str | None = None) -> User:
         """Set the hash of a password.
+
+        Args:
+            instead_of: the hash that it must still be; None for whatever it is.
 
         Raises:
             RequestError: `user_unknown`, or `id_conflict` where another has changed the user meanwhile.
         """
+        user = self.get(name)
+        if instead_of is not None and user is not None and user.password != instead_of:
+            raise _meanwhile()
         return await self._change(name, password=password, password_ms=self._now_ms())
 
     async def set_factor(self, name: str, factor: Factor) -> User:

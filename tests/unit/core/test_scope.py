@@ -7,7 +7,7 @@ from fire22.core.scope import DEPTH_MAX, agent_of, ancestors, common_path, cover
 
 
 @pytest.mark.parametrize(
-    "text", ["/", "/M1", "/M1/A7", "/M1/A7/@C12", "/@C1", "/a.b-c_d", "/" + "x" * 64, "/x" * DEPTH_MAX]
+    "text", ["/", "/M1", "/M1/A7", "/M1/A7/@C12", "/@C1", "/a.b-c_d", "/..a/.b/c..", "/" + "x" * 64, "/x" * DEPTH_MAX]
 )
 def test_paths(text: str) -> None:
     """A path in the tree is taken as it is."""
@@ -28,6 +28,10 @@ def test_paths(text: str) -> None:
         "/M 1",
         "/M1\n",
         "/é",
+        "/..",
+        "/M1/./A7",
+        "/M1/../M2",
+        "/M1/@..",
         "/*",
         "/" + "x" * 65,
         "/x" * (DEPTH_MAX + 1),

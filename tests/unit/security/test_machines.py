@@ -94,6 +94,19 @@ async def test_scopes() -> None:
             await world.machines.revoke(name, "/M1")
 
 
+async def test_an_expired_machine_keeps_its_name_from_others() -> None:
+    """Who administers a sub-tree does not take the name of a machine outside of it, whose token has expired."""
+    world = World()
+    await world.create("two", scope="/M2")
+    world.now_ms += 2 * HOUR_MS
+    end_ms = world.now_ms + HOUR_MS
+    with pytest.raises(RequestError, match="name_taken"):
+        await world.machines.create(
+            "two", purpose="x", role="agent", scope="/M1", expires_ms=end_ms, created_by="staff:ann", within="/M1"
+        )
+    await world.create("two", scope="/M2")
+
+
 async def test_last_use() -> None:
     """When a machine was last used is known, written in batches, and survives a restart."""
     world = World()

@@ -134,6 +134,30 @@ async def test_a_changed_password_ends_all_other_sessions() -> None:
     assert await code_of(people, "ann", "another good one") == ""
 
 
+@pytest.mark.parametrize("act", ["passwd", "end"])
+async def test_a_change_of_password_does_not_undo_what_an_administrator_did_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """While a thief's new password is hashed, the administrator sets another one, or ends the sessions."""
+    people = await with_ann(Clock())
+    entered = await people.enter("ann", PASSWORD, HERE)
+    hash = people.passwords.hash
+    reset = await hash("the reset password")
+
+    async def meanwhile(password: str) -> str:
+        if act == "passwd":
+            await people.users.set_password("ann", reset)
+        else:
+            await people.sessions.end_all("staff:ann")
+        return await hash(password)
+
+    monkeypatch.setattr(people.passwords, "hash", meanwhile)
+    with pytest.raises(RequestError) as refused:
+        await people.change_password(entered.principal, PASSWORD, "the password of a thief", "")
+    assert refused.value.code is (codes.ID_CONFLICT if act == "passwd" else codes.TOKEN_REVOKED)
+    assert await code_of(people, "ann", "the password of a thief") == "sign_in_failed"
+
+
 @pytest.mark.parametrize("act", ["disable", "passwd", "end"])
 async def test_what_another_process_ends_ends_here(act: str) -> None:
     """The program's commands write to the store beside the server, which then loads it again."""
@@ -156,7 +180,7 @@ async def test_what_another_process_ends_ends_here(act: str) -> None:
 async def test_a_name_belongs_to_one_user() -> None:
     """An agent cannot take the name of one of the staff, and what is no name is refused."""
     people = await with_ann(Clock())
-    for name in ("ann", "", "a b", "-x", "a:b", "x" * 65, "ä"):
+    for name in ("ann", "local", "CLI", "", "a b", "-x", "a:b", "x" * 65, "ä"):
         with pytest.raises(RequestError) as refused:
             await people.users.add(name, role="agent", scope="/")
         assert refused.value.code is codes.USER_INVALID

@@ -74,6 +74,7 @@ class MachineRoutes:
             scope=asked.scope,
             expires_ms=service.now_ms() + int(asked.hours * 3_600_000),
             created_by=principal.user,
+            within=principal.scope,
         )
         after: dict[str, Json] = {
             "role": machine.role,
@@ -90,7 +91,11 @@ class MachineRoutes:
     async def revoke(self, call: Call) -> Response:
         """End a machine's token at once."""
         service, principal = self._service, call.principal
-        machine = await service.machines.revoke(call.request.path_params["name"], principal.scope)
+        name = call.request.path_params["name"]
+        found = service.machines.find(name, principal.scope)
+        if found.role in service.access.roles:  # one of a removed role can do nothing, and must be endable
+            service.access.check_gives(principal, found.role, found.scope)
+        machine = await service.machines.revoke(name, principal.scope)
         before: dict[str, Json] = {"role": machine.role, "scope": machine.scope}
         service.audit.note(
             "machine.revoked", principal=principal, address=address_of(call.request), target=machine.name, before=before

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from fire22.core import codes
 from fire22.core.errors import RequestError
 from fire22.core.message import Json
-from fire22.core.scope import covers
+from fire22.core.scope import ROOT, covers, is_customer, name_of, parse_scope
 from fire22.core.times import to_text
 from fire22.gateways.http.requests import address_of, json_response, parse
 from fire22.gateways.http.route import Call
@@ -115,6 +115,8 @@ class UserRoutes:
         """A new user with a first password, which is shown this once."""
         asked = parse(call.body, NewUser)
         self._check_gives(call.principal, asked.role, asked.scope, asked.may)
+        self._check_name(call.principal, asked.name, asked.role, asked.scope, new=True)
+        await self._check_place(call.principal, asked.scope)
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         hashed = await self._people.passwords.hash(password)
         self._check_gives(call.principal, asked.role, asked.scope, asked.may)  # it may have changed meanwhile
@@ -129,11 +131,15 @@ class UserRoutes:
     async def change(self, call: Call) -> Response:
         """Change a user's role or scope, or let the user sign in no more or again; what is open ends."""
         asked, user = parse(call.body, UserChange), self._managed(call)
+        if asked.scope is not UNSET:
+            await self._check_place(call.principal, asked.scope)
+            user = self._managed(call)  # the user or the caller may have been changed meanwhile
         role = user.role if asked.role is UNSET else asked.role
         scope = user.scope if asked.scope is UNSET else asked.scope
         may = user.may if asked.may is UNSET else asked.may
         disabled = user.disabled if asked.disabled is UNSET else asked.disabled
         self._check_gives(call.principal, role, scope, may)
+        self._check_name(call.principal, user.name, role, scope)
         changed = await self._people.change(user.name, role=role, scope=scope, may=may, disabled=disabled)
         self._note(call, "user.changed", user.name, before=_rights(user), after=_rights(changed))
         return json_response(self._shown(call.principal, changed), headers={"cache-control": "no-store"})
@@ -225,13 +231,50 @@ class UserRoutes:
             raise RequestError(codes.FORBIDDEN, "Another person must do this to you.")
         self._service.check_current(call.principal)
         self._service.access.check_gives(call.principal, user.role, user.scope, user.may)
+        self._check_name(call.principal, user.name, user.role, user.scope)
         return user
+
+    def _check_name(self, principal: Principal, name: str, role: str, scope: str, *, new: bool = False) -> None:
+        """Whether the caller may deal with a user of a name: who acts on a part of the tree must not become, or end,
+        an agent or a customer elsewhere, or somebody of the house, by the name of a user.
+
+        Raises:
+            RequestError: `user_invalid`.
+        """
+        if principal.scope == ROOT:
+            return
+        kind, of = self._service.access.kind(role), name_of(scope)
+        if kind == "staff":
+            tail = f"@{name_of(principal.scope)}"
+            if new and not name.endswith(tail):
+                raise RequestError(codes.USER_INVALID, f"The name of a user added here ends in {tail}.")
+        elif name != of or is_customer(scope) != (kind == "customer"):
+            message = f"A user of the role {role[:64]} has the name and the scope of the {kind} in the tree."
+            raise RequestError(codes.USER_INVALID, message)
+
+    async def _check_place(self, principal: Principal, scope: str) -> None:
+        """Whether a scope that is given by who acts on a part of the tree is one that the book knows there.
+
+        Raises:
+            RequestError: `scope_invalid` or `scope_forbidden`.
+        """
+        parse_scope(scope)
+        if principal.scope != ROOT and scope != principal.scope:
+            kind = "customer" if is_customer(scope) else "agent"
+            await self._service.check_place(principal.scope, f"{kind}:{name_of(scope)}")
 
     def _check_gives(self, principal: Principal, role: str, scope: str, may: tuple[str, ...]) -> None:
         self._service.check_current(principal)
         self._service.access.check_gives(principal, role, scope, may)
         if self._service.access.kind(role) == "machine":
             raise RequestError(codes.USER_INVALID, f"{role} is a role of machines: make a token for one.")
+
+    def _may_manage(self, principal: Principal, user: User) -> bool:
+        try:
+            self._check_name(principal, user.name, user.role, user.scope)
+        except RequestError:
+            return False
+        return self._may_give(principal, user.role, user.scope, user.may)
 
     def _may_give(self, principal: Principal, role: str, scope: str, may: tuple[str, ...]) -> bool:
         try:
@@ -250,7 +293,7 @@ class UserRoutes:
             disabled=user.disabled,
             created_at=to_text(user.created_ms),
             sessions=len(self._people.sessions.of(whole)),
-            manageable=whole != principal.user and self._may_give(principal, user.role, user.scope, user.may),
+            manageable=whole != principal.user and self._may_manage(principal, user),
             may=user.may,
             password_at=to_text(user.password_ms) if user.password_ms else None,
             second_factor=bool(user.factor.secret),
