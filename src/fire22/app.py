@@ -211,6 +211,7 @@ class Application:
             view=self._document,
             now_ms=self._book_ms,
             grants=admission.access.grants,
+            people=admission.people,
             read_file=self._read_file,
         )
         self.questions = Questions(self.engine, domain.answer, lambda: self.runner.stopped is not None)

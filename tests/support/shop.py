@@ -14,7 +14,7 @@ from fire22.core.role import Kind
 from fire22.core.scope import covers
 from fire22.security.access import Access
 from fire22.sportsbook.desk.execution import ALERTS, Desk
-from fire22.sportsbook.desk.permits import Grants
+from fire22.sportsbook.desk.permits import Grants, People
 from fire22.sportsbook.desk.settings import DeskSettings
 from fire22.sportsbook.roles import roles
 from tests.support.demo_book import DemoBook
@@ -88,7 +88,7 @@ class Shop(DemoBook):
                 self.set("selections", selection, odds_american=price, odds_decimal=odds)
         self.told()
 
-    def desk_of(self, grants: Grants) -> Desk:
+    def desk_of(self, grants: Grants, people: People | None = None) -> Desk:
         """A desk on this book."""
         return Desk(
             self.path,
@@ -97,6 +97,7 @@ class Shop(DemoBook):
             view=self.view,
             now_ms=lambda: self.now_ms,
             grants=grants,
+            people=people,
         )
 
     def view(self, topic: str, scope: str, key: str) -> dict[str, Json] | None:

@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, cast
 
 from msgspec import Struct
 
 from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
 from fire22.core.role import Kind
+from fire22.core.scope import ROOT
 from fire22.security import passwords
 from fire22.security.factors import Factors
 from fire22.security.passwords import Passwords
@@ -232,13 +233,16 @@ class People:
         kept = "" if self.factors.is_required(principal.role) else principal.session
         await self.sessions.end_all(principal.user, but=kept)
 
-    async def reset_factor(self, name: str) -> None:
+    async def reset_factor(self, name: str, *, by: str = "") -> None:
         """Remove a user's second factor, who has lost it; all sessions of the user end.
+
+        Args:
+            by: the other user who removes it.
 
         Raises:
             RequestError: see `Users.set_factor`.
         """
-        user = await self.users.set_factor(name, Factor())
+        user = await self.users.set_factor(name, Factor(), by=by)
         await self.sessions.end_all(self.user(user))
 
     def lacks_factor(self, principal: Principal) -> bool:
@@ -322,6 +326,34 @@ class People:
         await self._revocation.end_user(self.user(user))
         await self.sessions.end_all(self.user(user))
 
+    def stands(self, user: str, since_ms: int) -> bool:
+        """Whether a user (`agent:M1`) has kept all rights since a time: was not removed, disabled or given others."""
+        kind, _, name = user.partition(":")
+        row = self.users.get(name)
+        if row is not None and row.disabled and self.user(row) == user:
+            return False
+        whose = Principal(name, "", ROOT, 0, kind=cast(Kind, kind), issued_ms=since_ms)
+        return not self._revocation.refuses(whose)
+
+    def may_be_one(self, one: str, other: str, since_ms: int) -> bool:
+        """Whether one person may sign in as both users: since a time one has made the other, set its password or
+        removed its second factor, or those of a user who did.
+        """
+        return self._has_handled(one, other, since_ms) or self._has_handled(other, one, since_ms)
+
+    def _has_handled(self, one: str, other: str, since_ms: int) -> bool:
+        wanted, seen, open_ = _name(one), {_name(other)}, [_name(other)]
+        while open_:
+            row = self.users.get(open_.pop())
+            for by, at_ms in () if row is None else row.handled.items():
+                name = _name(by)
+                if at_ms >= since_ms and name.casefold() == wanted.casefold():
+                    return True
+                if at_ms >= since_ms and name not in seen:
+                    seen.add(name)
+                    open_.append(name)
+        return False
+
     def close(self) -> None:
         """End the thread that checks passwords."""
         self.passwords.close()
@@ -329,6 +361,10 @@ class People:
     def user(self, user: User) -> str:
         """A user among all: `agent:M1`."""
         return f"{self._kind_of(user.role)}:{user.name}"
+
+
+def _name(user: str) -> str:
+    return user.partition(":")[2]
 
 
 def _rights(user: User) -> tuple[str, str, tuple[str, ...], bool]:

@@ -34,6 +34,7 @@ class User(Struct, frozen=True, omit_defaults=True):
         created_ms: when the user was added.
         password_ms: when the password was set.
         factor: the second one.
+        handled: which other users made this one, set its password or removed its second factor: the last time of each.
     """
 
     name: str
@@ -45,6 +46,7 @@ class User(Struct, frozen=True, omit_defaults=True):
     created_ms: int = 0
     password_ms: int = 0
     factor: Factor = Factor()
+    handled: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"User({self.name!r}, {self.role!r}, {self.scope!r})"
@@ -91,11 +93,14 @@ class Users:
         """All users, by name."""
         return [self._users[name][0] for name in sorted(self._users)]
 
-    async def add(self, name: str, *, role: str, scope: str, may: tuple[str, ...] = (), password: str = "") -> User:
+    async def add(
+        self, name: str, *, role: str, scope: str, may: tuple[str, ...] = (), password: str = "", by: str = ""
+    ) -> User:
         """A new user.
 
         Args:
             password: its hash.
+            by: the user (`staff:ann`) who adds it; empty for the program's own commands.
 
         Raises:
             RequestError: `user_invalid`, the name cannot be one, is reserved or taken; `scope_invalid`.
@@ -111,7 +116,9 @@ class Users:
             raise _taken(name)
         now_ms = self._now_ms()
         password_ms = now_ms if password else 0
-        user = User(name, role, parse_scope(scope), may, False, password, now_ms, password_ms)
+        user = User(
+            name, role, parse_scope(scope), may, False, password, now_ms, password_ms, handled=_handled({}, by, now_ms)
+        )
         key = f"{PREFIX}{self._kind_of(role)}:{name}"
         try:
             version = await self._store.write(Put(key, _encode(user), expected=ABSENT))
@@ -120,11 +127,12 @@ class Users:
         self._users[name] = (user, key, version)
         return user
 
-    async def set_password(self, name: str, password: str, *, instead_of: str | None = None) -> User:
+    async def set_password(self, name: str, password: str, *, instead_of: str | None = None, by: str = "") -> User:
         """Set the hash of a password.
 
         Args:
             instead_of: the hash that it must still be; None for whatever it is.
+            by: the other user who sets it.
 
         Raises:
             RequestError: `user_unknown`, or `id_conflict` where another has changed the user meanwhile.
@@ -132,15 +140,19 @@ class Users:
         user = self.get(name)
         if instead_of is not None and user is not None and user.password != instead_of:
             raise _meanwhile()
-        return await self._change(name, password=password, password_ms=self._now_ms())
+        now_ms = self._now_ms()
+        return await self._change(name, by=by, password=password, password_ms=now_ms)
 
-    async def set_factor(self, name: str, factor: Factor) -> User:
+    async def set_factor(self, name: str, factor: Factor, *, by: str = "") -> User:
         """Set, use or remove the second factor.
+
+        Args:
+            by: the other user who removes it.
 
         Raises:
             RequestError: see `set_password`.
         """
-        return await self._change(name, factor=factor)
+        return await self._change(name, by=by, factor=factor)
 
     async def set_disabled(self, name: str, disabled: bool) -> User:
         """Let a user sign in no more, or again.
@@ -182,12 +194,13 @@ class Users:
         self._users.pop(name, None)
         return user
 
-    async def _change(self, name: str, **fields: object) -> User:
+    async def _change(self, name: str, *, by: str = "", **fields: object) -> User:
         found = self._users.get(name)
         if found is None:
             raise _unknown(name)
         user, key, version = found
-        changed = msgspec.structs.replace(user, **fields)
+        handled = _handled(user.handled, by, self._now_ms())
+        changed = msgspec.structs.replace(user, handled=handled, **fields)
         try:
             written = await self._store.write(Put(key, _encode(changed), expected=version))
         except Conflict:
@@ -195,6 +208,10 @@ class Users:
             raise _meanwhile() from None
         self._users[name] = (changed, key, written)
         return changed
+
+
+def _handled(before: dict[str, int], by: str, now_ms: int) -> dict[str, int]:
+    return before | {by: now_ms} if by else before
 
 
 def _unknown(name: str) -> RequestError:

@@ -29,7 +29,7 @@ from fire22.sportsbook.betting.periods import PeriodKind
 from fire22.sportsbook.desk.commands import COMMANDS as DESK_COMMANDS
 from fire22.sportsbook.desk.commands import FREE_PLAY
 from fire22.sportsbook.desk.execution import Desk, View, is_demo
-from fire22.sportsbook.desk.permits import FLAGS, Grants
+from fire22.sportsbook.desk.permits import FLAGS, Grants, People
 from fire22.sportsbook.exposure.flow import Exposures
 from fire22.sportsbook.kpi.flow import Kpi
 from fire22.sportsbook.reach import outside
@@ -145,12 +145,13 @@ def desk(
     view: View,
     now_ms: Callable[[], int],
     grants: Grants,
+    people: People,
     read_file: Callable[[], tuple[int, int] | None],
 ) -> Desk | None:
     """What performs commands on the configured book; None where it is none that they know how to write.
 
     Args:
-        view, now_ms, grants, read_file: see `Desk`.
+        view, now_ms, grants, people, read_file: see `Desk`.
     """
     path = Path(settings.book.path)
     if not settings.book.path or not is_demo(path):
@@ -162,5 +163,6 @@ def desk(
         view=view,
         now_ms=now_ms,
         grants=grants,
+        people=people,
         read_file=read_file,
     )

@@ -121,7 +121,7 @@ class UserRoutes:
         hashed = await self._people.passwords.hash(password)
         self._check_gives(call.principal, asked.role, asked.scope, asked.may)  # it may have changed meanwhile
         user = await self._people.users.add(
-            asked.name, role=asked.role, scope=asked.scope, may=asked.may, password=hashed
+            asked.name, role=asked.role, scope=asked.scope, may=asked.may, password=hashed, by=call.principal.user
         )
         self._note(call, "user.added", user.name, after=_rights(user))
         shown = self._shown(call.principal, user)
@@ -150,7 +150,7 @@ class UserRoutes:
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         hashed = await self._people.passwords.hash(password)
         user = self._managed(call)  # the user or the caller may have been changed meanwhile
-        changed = await self._people.users.set_password(user.name, hashed)
+        changed = await self._people.users.set_password(user.name, hashed, by=call.principal.user)
         await self._people.sessions.end_all(self._people.user(user))
         self._note(call, "user.password", user.name)
         shown = self._shown(call.principal, changed)
@@ -160,7 +160,7 @@ class UserRoutes:
     async def reset_factor(self, call: Call) -> Response:
         """Remove the second factor of a user who has lost it; all sessions of the user end."""
         user = self._managed(call)
-        await self._people.reset_factor(user.name)
+        await self._people.reset_factor(user.name, by=call.principal.user)
         self._note(call, "user.second_factor_removed", user.name)
         return Response(status_code=204)
 

@@ -30,6 +30,11 @@ APPROVAL_REJECTED: Final = define(
 APPROVAL_EXPIRED: Final = define(
     "approval_expired", "Nobody decided about the command in time; with another key it is asked for anew.", status=409
 )
+ASKER_CHANGED: Final = define(
+    "asker_changed",
+    "Who asked for the command was removed or disabled since, or has other rights; it must be asked for anew.",
+    status=409,
+)
 STAKE_REFUSED: Final = define("stake_refused", "The stake cannot be taken now.", status=409)
 WAGER_TYPE_UNKNOWN: Final = define(
     "wager_type_unknown", "Nobody knows wagers of this type here, so none is paid.", status=409

@@ -17,7 +17,7 @@ from fire22.core.role import Kind
 from fire22.core.times import to_text
 from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.desk.case import Done
-from fire22.sportsbook.desk.permits import Actor
+from fire22.sportsbook.desk.permits import Actor, People
 
 TABLE: Final = """
 CREATE TABLE IF NOT EXISTS fire22_approvals(
@@ -206,16 +206,33 @@ def check_open(held: Held, now_ms: int) -> None:
         raise RequestError(betting_codes.TRANSITION_ILLEGAL, message, details={"before": status})
 
 
-def check_second(held: Held, actor: Actor) -> None:
+def check_second(held: Held, actor: Actor, people: People | None) -> None:
     """Whether an actor is another person than the asker.
 
-    The same name is the same person, whatever it signs in as; a machine is nobody.
+    The same name is the same person, whatever it signs in as; a machine is nobody. So may be two users of whom one has
+    made the other, or reset how it signs in, from as long before it was asked for as it waits.
 
     Raises:
         RequestError: `forbidden`.
     """
-    if actor.kind == "machine" or actor.subject.casefold() == held.asker.subject.casefold():
+    since_ms = 2 * held.asked_ms - held.expires_ms
+    if (
+        actor.kind == "machine"
+        or actor.subject.casefold() == held.asker.subject.casefold()
+        or (people is not None and people.may_be_one(held.asker.user, actor.user, since_ms))
+    ):
         raise RequestError(codes.FORBIDDEN, "It takes another person than the one who asked for it.")
+
+
+def check_asker(held: Held, people: People | None) -> None:
+    """Whether the asker still has the rights that it asked with.
+
+    Raises:
+        RequestError: `asker_changed`.
+    """
+    if people is not None and not people.stands(held.asker.user, held.asked_ms):
+        message = f"{held.asker.user} was removed or disabled since, or has other rights; it must be asked for anew."
+        raise RequestError(betting_codes.ASKER_CHANGED, message)
 
 
 def decide(connection: apsw.Connection, held: Held, status: Status, actor: Actor, note: str, now_ms: int) -> None:

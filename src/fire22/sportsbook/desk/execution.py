@@ -39,7 +39,7 @@ from fire22.sportsbook.desk.approvals import Held
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.commands import COMMANDS, FREE_PLAY, Command, DecideApproval
 from fire22.sportsbook.desk.orders import Order
-from fire22.sportsbook.desk.permits import Actor, Grants, check_whole, find, permit
+from fire22.sportsbook.desk.permits import Actor, Grants, People, check_whole, find, permit
 from fire22.sportsbook.desk.reads import Reader
 from fire22.sportsbook.desk.settings import DeskSettings
 
@@ -87,6 +87,7 @@ class Desk:
         view: finds the documents that clients see; asked in the caller's thread.
         now_ms: the book's time; asked in the desk's own thread.
         grants: what each role may do now; asked in both threads.
+        people: what is known of users; without it users are told apart by their names alone.
         read_file: device and inode of the book that this process reads now, None for none; another one at the path is
             not opened before that has been let go (see `Host.let_go`, `sources/reading.py`).
     """
@@ -100,6 +101,7 @@ class Desk:
         view: View,
         now_ms: Callable[[], int],
         grants: Grants,
+        people: People | None = None,
         read_file: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
         self._path = path
@@ -108,6 +110,7 @@ class Desk:
         self._view = view
         self._now_ms = now_ms
         self._grants = grants
+        self._people = people
         self._read_file = read_file
         self._pending = 0
         self.problem = ""
@@ -283,7 +286,7 @@ class Desk:
         held = approvals.by_id(connection, command.approval_id)
         if held is None or not _is_within(connection, actor, held):
             raise RequestError(betting_codes.APPROVAL_UNKNOWN, f"Nothing waits as {command.approval_id[:64]}.")
-        approvals.check_second(held, actor)
+        approvals.check_second(held, actor, self._people)
         if not self._may_decide(actor, held):
             raise RequestError(codes.FORBIDDEN, f"The role {actor.role[:64]} approves no {held.command}.")
         approvals.check_open(held, now_ms)
@@ -293,6 +296,7 @@ class Desk:
         if order.name == "approval.reject":
             approvals.decide(connection, held, "rejected", actor, command.note, now_ms)
             return Done(entity, result, before, {"status": "rejected", "note": command.note}, held.customer)
+        approvals.check_asker(held, self._people)
         done = self._approved(connection, held, actor, now_ms)
         approvals.decide(connection, held, "approved", actor, command.note, now_ms)
         result |= {"status": "approved", "result": dict(done.result)}

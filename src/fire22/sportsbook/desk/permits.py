@@ -17,6 +17,16 @@ FLAGS: Final[tuple[Flag, ...]] = ("place", "limits", "payments")  # what a token
 Grants = Callable[[str], Mapping[str, Grant]]  # what a role may give: commands by their names
 
 
+class People(Protocol):
+    """What is known of users (`staff:ann`); asked in the desk's own thread."""
+
+    def stands(self, user: str, since_ms: int) -> bool:
+        """Whether a user has kept all rights since a time."""
+
+    def may_be_one(self, one: str, other: str, since_ms: int) -> bool:
+        """Whether one person may sign in as both: since a time one has made the other, or reset how it signs in."""
+
+
 class Actor(Protocol):
     """Who asks, as a token says it."""
 

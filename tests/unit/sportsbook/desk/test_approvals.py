@@ -10,7 +10,9 @@ import pytest
 
 from fire22.core.role import Grant, Role
 from fire22.security.access import Access
+from fire22.security.people import People
 from fire22.sportsbook.roles import roles
+from tests.support.people import people as made
 from tests.support.shop import Shop, Who
 
 ALONE: Final = 100_000  # a clerk's 1,000.00
@@ -183,6 +185,54 @@ def test_it_is_decided_once(shop: Shop) -> None:
     assert shop.refused("approval.approve", {"approvalId": other}, Who("b", "admin")).code.name == "transition_illegal"
     assert shop.balance() == ALONE + 1
     assert listed(shop, CHIEF) == []
+
+
+async def _known(shop: Shop, act: str) -> People:
+    """Ann, who asks, and bob, who decides, after something was done."""
+    known = made(lambda: shop.now_ms)
+    by = {"made": "staff:ann", "before": "staff:ann", "through": "staff:eve", "reverse": ""}
+    await known.users.add("bob", role="chief", scope="/", by=by.get(act, ""))
+    await known.users.add("eve", role="chief", scope="/", by="staff:ann")
+    await known.users.add("ann", role="clerk", scope="/", by="staff:bob" if act == "reverse" else "")
+    if act == "password":
+        await known.users.set_password("bob", "hash", by="staff:ann")
+    if act == "factor":
+        await known.reset_factor("bob", by="staff:ann")
+    return known
+
+
+@pytest.mark.parametrize("act", ["made", "password", "factor", "through", "reverse", "before", ""])
+def test_nobody_approves_through_an_account_of_ones_own(shop: Shop, act: str) -> None:
+    """Who could have signed in as both, for having made one or reset its password, is no second person for a day."""
+    known = asyncio.run(_known(shop, act))
+    if act == "before":
+        shop.now_ms += 24 * 3_600_000 + 1
+    shop.desk.close()
+    shop.desk = shop.desk_of(Access(ROLES).grants, known)
+    id = held(shop)
+    if act in ("", "before"):
+        assert shop.done("approval.approve", {"approvalId": id}, CHIEF)["status"] == "approved"
+    else:
+        assert shop.refused("approval.approve", {"approvalId": id}, CHIEF).code.name == "forbidden"
+    known.close()
+
+
+@pytest.mark.parametrize("act", ["remove", "disable", "demote"])
+def test_what_an_asker_wanted_who_has_lost_rights_is_not_done(shop: Shop, act: str) -> None:
+    """An approval performs nothing for somebody who was removed, disabled or demoted after asking."""
+    known = asyncio.run(_known(shop, ""))
+    shop.desk.close()
+    shop.desk = shop.desk_of(Access(ROLES).grants, known)
+    id = held(shop)
+    if act == "remove":
+        asyncio.run(known.remove("ann"))
+    elif act == "disable":
+        asyncio.run(known.disable("ann"))
+    else:
+        asyncio.run(known.change("ann", role="risk", scope="/", may=(), disabled=False))
+    assert shop.refused("approval.approve", {"approvalId": id}, CHIEF).code.name == "asker_changed"
+    assert shop.done("approval.reject", {"approvalId": id}, CHIEF)["status"] == "rejected"
+    known.close()
 
 
 def test_it_expires(shop: Shop) -> None:
