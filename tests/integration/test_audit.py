@@ -245,3 +245,10 @@ def archived(connection: apsw.Connection, number: int, body: bytes) -> None:
     connection.execute(
         "UPDATE archive SET crc = ?, body = ? WHERE topic = 'audit' AND scope = ? AND key = ?", (crc, body, scope, key)
     )
+
+
+def test_an_empty_key_is_none(tmp_path: Path) -> None:
+    """Whoever means to check by a key kept elsewhere, and has none there, is not told that all is well."""
+    refused = audit("verify", tmp_path, "--key", "")
+    assert refused.exit_code == 1
+    assert "--key is empty" in refused.output

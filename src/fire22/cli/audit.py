@@ -41,6 +41,9 @@ def verify(
     ] = None,
 ) -> None:
     """Recompute the audit trail from the log, and compare it with its documents and signed heads."""
+    with told():
+        if key is not None and not key.strip():
+            raise SetupError(codes.CONFIG_INVALID, "--key is empty; leave it out to go by the folder's own key.")
     with told(), _trail(config, data) as (connection, found, folder):
         kept = None if head is None else _read_head(head)
         audit_check.check(connection, found, is_signed=is_signed, key=key or public_key(folder), kept=kept)
