@@ -45,7 +45,7 @@ def test_x_forwarded_for(peer: str, value: str, address: str) -> None:
         ('for="1.1.1.1', Seen(PROXY, "", False)),
         ("for=1.1.1.1;for=6.6.6.6", Seen(PROXY, "", False)),
         ("proto=https for=1.1.1.1", Seen(PROXY, "", False)),
-        (r'for="1.1.1\.1";secret="a\"b,\\";;proto=http;', Seen("1.1.1.1", "http", False)),
+        (r'for="1.1.1\.1";ext="a\"b,\\";;proto=http;', Seen("1.1.1.1", "http", False)),
         ('for="6.6.6.6, for="[2001:db8::1]"', Seen("2001:db8::1", "", False)),  # a quote that the client left open
         ('for="6.6.6.6\\, for=1.1.1.1;proto="https"', Seen("1.1.1.1", "https", False)),
         ("for=6.6.6.6" + ", for=10.0.0.2" * (HOPS_MAX - 1), Seen("6.6.6.6", "", False)),
