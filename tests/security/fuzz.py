@@ -95,7 +95,8 @@ def decoders() -> dict[str, Decoder]:
     by_type = {each.type: each for each in facts}
     frame = frame_head(Opcode.TEXT, len(command))
     framed = masked(frame + command, b"mask")
-    toml = (Path(__file__).parents[2] / "examples" / "fire22.toml").read_bytes()[:BYTES_MAX]
+    toml = (Path(__file__).parents[2] / "examples" / "fire22.toml").read_bytes()
+    toml = toml[: toml.rindex(b"\n[", 0, BYTES_MAX) + 1]
 
     def fact(data: bytes) -> object:
         kind, _, rest = data.partition(b"\n")

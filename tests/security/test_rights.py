@@ -35,8 +35,8 @@ PLACES: Final = {
     "/NOBODY": "scope_forbidden",
     "/M1/A10": "scope_forbidden",
     "M1": "scope_invalid",
-    "/M1/../M2": "scope_forbidden",
-    "/M1/A1/../A2": "scope_unknown",
+    "/M1/../M2": "scope_invalid",
+    "/M1/A1/../A2": "scope_invalid",
 }
 
 FEW: Final = (OWN, "/M1", "/M2")

@@ -61,9 +61,12 @@ def test_scope_outside(own: str, wanted: str, code: str) -> None:
     assert caught.value.code.name == code
 
 
-def test_dots_are_names() -> None:
-    """A path is compared as text: `..` leads nowhere, and names nobody."""
-    assert ACCESS.scope(principal(), KPI, "/M1/../M2") == "/M1/../M2"
+@pytest.mark.parametrize("scope", ["/M1/../M2", "/M1/.", "/.."])
+def test_dots_are_no_names(scope: str) -> None:
+    """`..` names nobody in the tree, so it is no part of a scope."""
+    with pytest.raises(RequestError) as caught:
+        ACCESS.scope(principal(), KPI, scope)
+    assert caught.value.code.name == "scope_invalid"
 
 
 @pytest.mark.parametrize(
