@@ -142,9 +142,10 @@ async def play(session: Session) -> None:
     session.say("The same event again is a repeat:")
     await session.ask({"command": "publish", "event": AGENT})
     await session.ask({"command": "publish", "event": CUSTOMER})
+    # Durable is not folded yet: until then the agent and its customer are unknown scopes.
+    await session.wait_for_document("balances", SCOPE)
     session.say("## Subscribe to a stream\n\nNothing has happened yet, so the snapshot is empty.")
     await session.ask({"command": "subscribe", "target": "wagers", "scope": "/M1", "last": 2})
-    await session.wait_for_document("balances", SCOPE)
     session.say("## Subscribe to a view\n\nThe snapshot has the document. With `delta`, patches follow.")
     await session.ask({"command": "subscribe", "target": "balances", "scope": SCOPE, "delta": True})
     session.say(
