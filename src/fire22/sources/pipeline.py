@@ -7,6 +7,7 @@ interpreter's lock.
 import asyncio
 import concurrent.futures
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Told(Struct, frozen=True):
     let_go: Callable[[], None] = lambda: None
 
 
-class BookSource:
+class BookSource(ABC):
     """One book.
 
     Args:
@@ -65,9 +66,9 @@ class BookSource:
         """
         self._status = msgspec.structs.replace(self._status, recorded=self._database.check())
 
+    @abstractmethod
     async def run(self) -> None:
         """Read until cancelled."""
-        raise NotImplementedError
 
     async def _position(self, book_id: str) -> int | None:
         """Up to which fact the log has a book."""
