@@ -35,9 +35,10 @@ from fire22.flows.trail import Trail, audited
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.http.operating import Health, Operating
 from fire22.gateways.http.protocol import HttpProtocol, end_unfinished
+from fire22.gateways.limits import Limits
 from fire22.gateways.network import Networks
 from fire22.gateways.register import Connections
-from fire22.gateways.service import Limits, Service
+from fire22.gateways.service import Service
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.log.cipher import read_cipher

@@ -42,8 +42,9 @@ from fire22.core.role import Role
 from fire22.core.scope import covers
 from fire22.core.session import ClientSession
 from fire22.core.topic import DIRECT, Kind
+from fire22.gateways.limits import Limits
 from fire22.gateways.register import Connections
-from fire22.gateways.service import Limits, Service
+from fire22.gateways.service import Service
 from fire22.gateways.websocket import WebSocket
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop

@@ -19,8 +19,9 @@ from fire22.core.position import Position
 from fire22.core.question import REACH, Ask, Outside, Question
 from fire22.core.scope import ROOT, agent_of, covers, parse_scope
 from fire22.core.topic import Kind, Topic
+from fire22.gateways.limits import Limits
 from fire22.gateways.network import NetworkConfig, Networks
-from fire22.gateways.rates import Left, LimitsConfig, Payer, Rates
+from fire22.gateways.rates import Left, Payer, Rates
 from fire22.gateways.refusals import Refusals
 from fire22.gateways.turns import Turns, Work, at_once
 from fire22.hub.base import Hub, LaneKey, Resumed
@@ -43,23 +44,6 @@ _LOGGED: Final = _REFUSALS | {413, 414, 431}
 # What the server tells itself, and the facts of a book by its id: a client's event under one of these would keep the
 # server's own from being appended.
 _OWN_IDS: Final = re.compile(r"(clock|now|idle|configured|[0-9a-f]{12}):[0-9:]*")
-
-
-class Limits(Struct, frozen=True):
-    """What one sender may cost."""
-
-    connections_max: int
-    connections_user_max: int
-    connections_address_max: int
-    subscriptions_max: int
-    message_bytes_max: int
-    compression: bool
-    events_bytes_max: int
-    outbox_bytes_max: int
-    auth_timeout_s: float
-    heartbeat_s: float
-    stall_s: float
-    rates: LimitsConfig = LimitsConfig()
 
 
 class Desk(Protocol):

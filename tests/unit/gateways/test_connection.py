@@ -11,9 +11,10 @@ import msgspec
 from fire22.core.command import Command, parse_command
 from fire22.core.message import Json, Message, decode_json
 from fire22.core.role import Role
+from fire22.gateways.limits import Limits
 from fire22.gateways.rates import LimitsConfig, Payer, Rates
 from fire22.gateways.register import Connections
-from fire22.gateways.service import Limits, Service
+from fire22.gateways.service import Service
 from fire22.hub.delivery import Delivery
 from fire22.hub.loop import HubLoop
 from fire22.security.access import Access
