@@ -16,13 +16,21 @@ class Grant(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omi
         flagged: only users may who carry the command's flag beyond the role, as `may` of a token.
         within_own: no customer gets more than the limits of the actor's own agent, or back what the house took.
         alone_max_minor: an amount above needs the approval of another person; minor units. None: no amount does.
+        alone_day_minor: so does what makes the sum of one person's amounts of 24 hours larger than this. None: than
+            `alone_max_minor`.
         approve: whether what another person asked for by this command may be approved or rejected.
     """
 
     flagged: bool = False
     within_own: bool = False
     alone_max_minor: Annotated[int, Meta(ge=0, le=10**16)] | None = None
+    alone_day_minor: Annotated[int, Meta(ge=0, le=10**16)] | None = None
     approve: bool = False
+
+    @property
+    def day_minor(self) -> int | None:
+        """The most that a person may do alone in 24 hours, all amounts together; minor units, None is any."""
+        return self.alone_max_minor if self.alone_day_minor is None else self.alone_day_minor
 
 
 class Role(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -72,6 +80,6 @@ def _is_more(own: Grant | None, wanted: Grant) -> bool:
     if own is None:
         return True
     freed = (own.flagged and not wanted.flagged) or (own.within_own and not wanted.within_own)
-    alone = own.alone_max_minor
-    above = alone is not None and (wanted.alone_max_minor is None or wanted.alone_max_minor > alone)
+    amounts = ((own.alone_max_minor, wanted.alone_max_minor), (own.day_minor, wanted.day_minor))
+    above = any(mine is not None and (theirs is None or theirs > mine) for mine, theirs in amounts)
     return freed or above or (wanted.approve and not own.approve)

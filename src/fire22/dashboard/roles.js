@@ -2,7 +2,7 @@
 
 import { formatMinor, minorOf } from './format.js';
 
-/** @typedef {{flagged?: boolean, withinOwn?: boolean, aloneMaxMinor?: number | null, approve?: boolean}} Grant */
+/** @typedef {{flagged?: boolean, withinOwn?: boolean, aloneMaxMinor?: number | null, aloneDayMinor?: number | null, approve?: boolean}} Grant */
 /**
  * @typedef {object} Role
  * @property {string[] | null} topics  null: all
@@ -38,6 +38,8 @@ export function roleIn(form, before, commands) {
     if (isOn(`own ${name}`)) grant.withinOwn = true;
     if (isOn(`approve ${name}`)) grant.approve = true;
     if (alone) grant.aloneMaxMinor = minorOf(alone);
+    const day = String(form.get(`day ${name}`) ?? '').trim();
+    if (day) grant.aloneDayMinor = minorOf(day);
     return [name, grant];
   });
   const masks = form.getAll('mask').map(String).map((line) => line.split(':')).filter(([, fields]) => fields?.trim());
@@ -82,7 +84,8 @@ function listed(what, before, after) {
 }
 
 /** @param {Grant} grant */
-export function limitsOf({ flagged, withinOwn, aloneMaxMinor, approve }) {
+export function limitsOf({ flagged, withinOwn, aloneMaxMinor, aloneDayMinor, approve }) {
   const alone = aloneMaxMinor === undefined || aloneMaxMinor === null ? '' : `, alone up to ${formatMinor(aloneMaxMinor)}`;
-  return `${flagged ? ', for flagged users' : ''}${withinOwn ? ', within the own limits' : ''}${alone}${approve ? ', approves for others' : ''}`;
+  const day = aloneDayMinor === undefined || aloneDayMinor === null ? '' : `, in 24 hours up to ${formatMinor(aloneDayMinor)}`;
+  return `${flagged ? ', for flagged users' : ''}${withinOwn ? ', within the own limits' : ''}${alone}${day}${approve ? ', approves for others' : ''}`;
 }

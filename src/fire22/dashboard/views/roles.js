@@ -72,7 +72,7 @@ class Editor extends Component {
     const after = roleIn(form, isNew ? { ...this.before, kind: String(form.get('kind')) } : this.before, Object.keys(table.commands));
     const changes = changesOf(this.before, after);
     if (isNew && table.roles[name]) return this.setState({ problem: `There is a role ${name} already.` });
-    if (Object.values(after.commands).some(({ aloneMaxMinor }) => Number.isNaN(aloneMaxMinor))) return this.setState({ problem: 'An amount is a number such as 1,000 or 250.50; empty means without a limit.' });
+    if (Object.values(after.commands).some(({ aloneMaxMinor, aloneDayMinor }) => Number.isNaN(aloneMaxMinor) || Number.isNaN(aloneDayMinor))) return this.setState({ problem: 'An amount is a number such as 1,000 or 250.50; empty means without a limit.' });
     if (!isNew && changes.length === 0) return this.setState({ problem: 'Nothing is changed.' });
     this.setState({ problem: '' });
     on.ask({
@@ -119,13 +119,13 @@ class Editor extends Component {
   columns(box) {
     const { role, table } = this.props;
     const grant = (/** @type {string} */ name) => role.commands[name];
-    const alone = (/** @type {string} */ name) => {
-      const amount = grant(name)?.aloneMaxMinor;
+    const amountOf = (/** @type {number | null | undefined} */ amount) => {
       return typeof amount === 'number' ? limitsOf({ aloneMaxMinor: amount }).replace(', alone up to ', '') : '';
     };
     return [
       { title: 'May', look: 'wide', cell: (/** @type {string} */ name) => box(`command ${name}`, grant(name) !== undefined, name) },
-      { title: 'Alone up to', cell: (/** @type {string} */ name) => html`<input name=${`alone ${name}`} class="amount" inputmode="decimal" placeholder="any amount" aria-label=${`${name}: alone up to`} defaultValue=${alone(name)} />` },
+      { title: 'Alone up to', cell: (/** @type {string} */ name) => html`<input name=${`alone ${name}`} class="amount" inputmode="decimal" placeholder="any amount" aria-label=${`${name}: alone up to`} defaultValue=${amountOf(grant(name)?.aloneMaxMinor)} />` },
+      { title: 'In 24 hours', cell: (/** @type {string} */ name) => html`<input name=${`day ${name}`} class="amount" inputmode="decimal" placeholder="as alone" aria-label=${`${name}: in 24 hours up to`} defaultValue=${amountOf(grant(name)?.aloneDayMinor)} />` },
       { title: 'Approves for others', cell: (/** @type {string} */ name) => box(`approve ${name}`, grant(name)?.approve, 'approves') },
       { title: 'Limits', cell: (/** @type {string} */ name) => html`${box(`own ${name}`, grant(name)?.withinOwn, 'within own limits')} ${table.commands[name] && box(`flagged ${name}`, grant(name)?.flagged, 'flagged users only')}` },
     ];

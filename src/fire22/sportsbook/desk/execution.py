@@ -5,8 +5,9 @@ book is read and checked, the change, its audit and the answer are written. So a
 commit and its answer gives the first answer again, and one that was refused has left nothing. Keys are forgotten after
 a time, the oldest ones with each new command. A key belongs to its user, scope and command.
 
-A command whose amount is above what its role may do alone is undone, and held until another person has decided
-(`approvals.py`); approved, it is performed as its asker's, within what both may act on.
+A command that its role may not do alone, for its amount or for the person's sum of a day (`sums.py`), is undone, and
+held until another person has decided (`approvals.py`); approved, it is performed as its asker's, within what both may
+act on.
 
 SQLite goes on writing to a file that was renamed or removed, where nobody would read it: a command is answered only if
 the file that it was written to is still the one at the book's path.
@@ -34,7 +35,7 @@ from fire22.core.scope import ROOT, covers
 from fire22.sportsbook.betting import codes as betting_codes
 from fire22.sportsbook.book import database
 from fire22.sportsbook.book.schema import OUTBOX
-from fire22.sportsbook.desk import accounts, alerts, approvals, commands, markets, orders, wagers
+from fire22.sportsbook.desk import accounts, alerts, approvals, commands, markets, orders, sums, wagers
 from fire22.sportsbook.desk.approvals import Held
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.commands import COMMANDS, FREE_PLAY, Command, DecideApproval
@@ -230,8 +231,7 @@ class Desk:
                     done = self._decide(connection, order, order.command, now_ms)
                 else:
                     done = self._carry_out(connection, order, order.actor.scope, now_ms)
-                    alone = order.grant.alone_max_minor
-                    if alone is not None and done.amount_minor > alone:
+                    if not sums.may_alone(connection, order.actor, order.name, order.grant, done.amount_minor, now_ms):
                         return orders.pending(self._hold(connection, order, done, now_ms), repeat=False)
                 result = msgspec.json.encode(done.result)
                 orders.record(connection, order.actor.user, order.name, done, now_ms)
@@ -363,6 +363,7 @@ class Desk:
             # An answer says that it is on disk, also after a loss of power.
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(approvals.TABLE)
+            connection.execute(sums.TABLE)
         except BaseException:
             connection.close()
             raise

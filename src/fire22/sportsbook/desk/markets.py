@@ -13,7 +13,7 @@ from fire22.sportsbook.book import changes
 from fire22.sportsbook.desk import commands
 from fire22.sportsbook.desk.case import Case, Done
 from fire22.sportsbook.desk.reads import BookMarket
-from fire22.sportsbook.desk.wagers import settlement_of
+from fire22.sportsbook.desk.wagers import at_stake_minor, settlement_of
 
 REFUSALS_MAX: Final = 100  # that an answer names
 
@@ -30,7 +30,7 @@ def settle(case: Case, command: commands.SettleMarket) -> Done:
     deductions = tuple([_deduction(each) for each in command.deductions])
     status: Literal["voided", "resulted"] = "voided" if command.void else "resulted"
     case.write([changes.GradeMarket(market.id, tuple(results), status, case.now_ms, deductions)])
-    settled = resettled = open = returned = moved = 0
+    settled = resettled = open = returned = at_stake = 0
     refused: list[Json] = []
     for wager in case.read.wagers_of_market(market.id):
         try:
@@ -45,7 +45,7 @@ def settle(case: Case, command: commands.SettleMarket) -> Done:
             continue
         if change is not None:
             returned += change.return_minor
-            moved += abs(change.return_minor - wager.settled_minor)
+            at_stake += max(at_stake_minor(wager), change.return_minor)
             settled += wager.status == "accepted"
             resettled += wager.status == "settled"
     after = case.read.market(market.id).status
@@ -55,7 +55,7 @@ def settle(case: Case, command: commands.SettleMarket) -> Done:
     }  # fmt: skip
     if refused:
         result["refusals"] = refused[:REFUSALS_MAX]
-    return Done(f"market:{market.id}", result, {"status": market.status}, result, amount_minor=moved)
+    return Done(f"market:{market.id}", result, {"status": market.status}, result, amount_minor=at_stake)
 
 
 def set_status(case: Case, command: commands.SetMarketStatus) -> Done:

@@ -104,7 +104,7 @@ def settle(case: Case, command: commands.SettleWager) -> Done:
     change = settlement_of(wager, msgspec.structs.replace(bet, legs=tuple(legs)), case, batch_id=None)
     if change is not None:
         case.write([change])
-    return _done(case, wager.id, wager)
+    return _done(case, wager.id, wager, amount_minor=None if change is not None else 0)
 
 
 def _check_places(bet: Bet, legs: dict[str, GradedLeg]) -> None:
@@ -148,7 +148,7 @@ def cash_out(case: Case, command: commands.CashOutWager) -> Done:
     case.write(
         [changes.SettleWager(wager.id, "cashed_out", command.return_minor, case.now_ms, settled_by=case.actor.subject)]
     )
-    return _done(case, wager.id, wager, amount_minor=max(wager.risk, command.return_minor))
+    return _done(case, wager.id, wager)
 
 
 def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Done:
@@ -164,7 +164,8 @@ def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Do
         wager.channel, wager.free_play, ip=wager.ip, terms=msgspec.structs.replace(share.terms, part_of=wager.id),
         legs=case.read.written_legs(wager.id),
     )  # fmt: skip
-    _check_offer(msgspec.structs.replace(wager, risk=risk, to_win=to_win), returned)
+    ended = msgspec.structs.replace(wager, risk=risk, to_win=to_win)
+    _check_offer(ended, returned)
     who, reason = case.actor.subject, f"cashed out in part: {part.id}"
     case.write(
         [
@@ -173,7 +174,7 @@ def _cash_out_part(case: Case, wager: BookWager, risk: int, returned: int) -> Do
             changes.SettleWager(part.id, "cashed_out", returned, case.now_ms, settled_by=who),
         ]
     )
-    return _done(case, wager.id, wager, {"part": _state(case.read.wager(part.id))}, amount_minor=max(risk, returned))
+    return _done(case, wager.id, wager, {"part": _state(case.read.wager(part.id))}, amount_minor=at_stake_minor(ended))
 
 
 def _check_offer(wager: BookWager, returned: int) -> None:
@@ -182,7 +183,7 @@ def _check_offer(wager: BookWager, returned: int) -> None:
     Raises:
         RequestError: `limit_exceeded`.
     """
-    most = cash_risk_minor(wager.risk, free_play=wager.free_play) + wager.to_win
+    most = _most(wager)
     if returned > most:
         details: Details = {"limitMinor": most, "amountMinor": returned}
         raise RequestError(betting_codes.LIMIT_EXCEEDED, f"It returns {most} at most, not {returned}.", details=details)
@@ -209,10 +210,24 @@ def modify(case: Case, command: commands.ModifyWager) -> Done:
     _check_version(wager, command.version)
     struck = msgspec.structs.replace(case.read.bet(wager)[1], risk_minor=command.risk_minor, to_win_minor=None)
     to_win, terms = _agreed(struck, command.to_win_minor)
-    limits.check_increase(case, wager, command.risk_minor, to_win)
+    if command.risk_minor > wager.risk or to_win > wager.to_win:
+        _check_takes_more(case, wager)
+        limits.check_increase(case, wager, command.risk_minor, to_win)
     who = case.actor.subject
     case.write([changes.ModifyWager(wager.id, command.risk_minor, to_win, command.reason, who, case.now_ms, terms)])
     return _done(case, wager.id, wager)
+
+
+def _check_takes_more(case: Case, wager: BookWager) -> None:
+    """Whether a customer could place such a wager now: more at stake, or more to win, is a new risk.
+
+    Raises:
+        RequestError: `customer_inactive` or `market_closed`.
+    """
+    customer = case.read.customer(wager.customer)
+    _check_active(customer, [agent.status for agent in case.read.agents(customer.path)])
+    for selection_id in case.read.bet(wager)[0]:
+        _check_open(case, case.read.offer(selection_id))
 
 
 def _agreed(struck: Bet, given: int | None) -> tuple[int, Terms]:
@@ -282,7 +297,7 @@ def _done(
     Args:
         before: as it was; None where it is new.
         more: for the answer.
-        amount_minor: where it is not what the customer has got more or less, nor by how much its amounts differ.
+        amount_minor: where it is not that of the whole wager.
     """
     wager = case.read.wager(wager_id)
     after = _state(wager)
@@ -297,8 +312,20 @@ def _amount(before: BookWager | None, after: BookWager) -> int:
         return after.risk if after.status in ("accepted", "review") else 0
     if after.status == before.status == "accepted":
         return max(abs(after.risk - before.risk), abs(after.to_win - before.to_win))
-    ended = {"cancelled": after.risk, "voided": after.risk}
-    return abs(ended.get(after.status, after.settled_minor) - ended.get(before.status, before.settled_minor))
+    return max(at_stake_minor(before), at_stake_minor(after))
+
+
+def at_stake_minor(wager: BookWager) -> int:
+    """How much money the end of a wager is about, however it ends: its stake, what it could return, what it returned.
+
+    A winner that is settled as lost moves nothing, and takes from its customer all that it would have returned.
+    """
+    return max(wager.risk, _most(wager), abs(wager.returned))
+
+
+def _most(wager: BookWager) -> int:
+    """What a wager can return."""
+    return cash_risk_minor(wager.risk, free_play=wager.free_play) + wager.to_win
 
 
 def _state(wager: BookWager) -> dict[str, Json]:

@@ -11,6 +11,7 @@ import pytest
 from fire22.core.role import Grant, Role
 from fire22.security.access import Access
 from fire22.security.people import People
+from fire22.sportsbook.desk.sums import WINDOW_MS
 from fire22.sportsbook.roles import roles
 from tests.support.people import people as made
 from tests.support.shop import Shop, Who
@@ -18,7 +19,7 @@ from tests.support.shop import Shop, Who
 ALONE: Final = 100_000  # a clerk's 1,000.00
 MAY: Final = (
     "payment.approve", "payment.complete", "balance.adjust", "wager.settle", "market.settle", "customer.limit",
-    "wager.void", "wager.modify", "wager.cash_out",
+    "wager.void", "wager.modify", "wager.cash_out", "wager.cancel", "wager.reopen",
 )  # fmt: skip
 ROLES: Final = roles(()) | {
     "clerk": Role(commands=dict.fromkeys(MAY, Grant(alone_max_minor=ALONE))),
@@ -94,13 +95,37 @@ def won(shop: Shop, amount: int) -> dict[str, Any]:
 
 
 def given_up(shop: Shop, amount: int) -> dict[str, Any]:
-    """A stake of so much that ends by a cash-out that pays nothing."""
-    return {"wagerId": shop.placed(amount), "returnMinor": 0}
+    """A wager that could return so much and ends by a cash-out that pays nothing."""
+    return {"wagerId": shop.placed(amount * 2 // 5, (0, 1)), "returnMinor": 0}
 
 
 def given_up_in_part(shop: Shop, amount: int) -> dict[str, Any]:
-    """So much of a stake that ends by a cash-out that pays nothing."""
-    return {"wagerId": shop.placed(2 * amount), "riskMinor": amount, "returnMinor": 0}
+    """A part of a wager that could return so much and ends by a cash-out that pays nothing."""
+    risk = amount * 2 // 5
+    return {"wagerId": shop.placed(2 * risk, (0, 1)), "riskMinor": risk, "returnMinor": 0}
+
+
+def lost(shop: Shop, amount: int) -> dict[str, Any]:
+    """A wager that could return so much, to be settled as lost."""
+    body = wager(shop, amount)
+    return body | {"results": [{**body["results"][0], "result": "loss"}]}
+
+
+def called_off(shop: Shop, amount: int) -> dict[str, Any]:
+    """A wager that could return so much, to be called off."""
+    return {"wagerId": wager(shop, amount)["wagerId"], "reason": "x"}
+
+
+def over(shop: Shop, amount: int) -> dict[str, Any]:
+    """A wager that could have returned so much and was lost, to be rolled back."""
+    body = lost(shop, amount)
+    shop.done("wager.settle", body)
+    return {"wagerId": body["wagerId"], "reason": "x"}
+
+
+def market_lost(shop: Shop, amount: int) -> dict[str, Any]:
+    """A market with a wager that could return so much, to be settled against it."""
+    return market(shop, amount) | {"winners": [shop.selections[0][0]]}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +140,12 @@ def given_up_in_part(shop: Shop, amount: int) -> dict[str, Any]:
         ("payment.complete", payment),
         ("wager.settle", wager),
         ("wager.settle", again),
+        ("wager.settle", lost),
+        ("wager.void", called_off),
+        ("wager.void", over),
+        ("wager.cancel", called_off),
+        ("wager.reopen", over),
+        ("market.settle", market_lost),
         ("market.settle", market),
         ("customer.limit", credit),
     ],
@@ -123,6 +154,7 @@ def test_what_is_above_a_roles_amount_waits(shop: Shop, name: str, body: Callabl
     """A clerk does alone what is up to the amount; more changes nothing until a second person agrees to it."""
     assert shop.done(name, body(shop, ALONE), CLERK).get("status") != "pending"
     shop.set("customers", shop.customer, credit_limit_cents=1_000_000)
+    shop.now_ms += WINDOW_MS
     shop.connection.execute("UPDATE markets SET status = 'open'")
     asked = body(shop, ALONE + 5)
     before = shop.rows("SELECT * FROM customers"), shop.rows("SELECT status, version FROM wagers")
@@ -136,6 +168,45 @@ def test_what_is_above_a_roles_amount_waits(shop: Shop, name: str, body: Callabl
     assert "pending" not in decided["result"].values() or name.startswith("payment")
     ((actor,),) = shop.rows("SELECT actor_id FROM audit_log WHERE action = ? ORDER BY id DESC LIMIT 1", name)
     assert actor == "staff:ann"
+
+
+def status(shop: Shop, amount: int, who: Who, name: str = "balance.adjust") -> str:
+    """How an adjustment of an amount is answered."""
+    return str(shop.done(name, adjustment(shop, amount), who).get("status", "done"))
+
+
+def test_an_amount_that_is_split_waits_too(shop: Shop) -> None:
+    """Ten parts are done alone; the eleventh, which makes the sum of 24 hours too large, waits, whatever the clerk
+    signs in as. A colleague has a sum of their own, and the clerk may go on when the first parts are a day old.
+    """
+    begun_ms = shop.now_ms
+    assert [status(shop, 9_999, CLERK) for _ in range(10)] == ["done"] * 10
+    assert status(shop, 9_999, CLERK) == status(shop, -9_999, CLERK) == "pending"
+    assert status(shop, 9_999, Who("ANN", "clerk")) == "pending"
+    assert status(shop, 9_999, Who("carl", "clerk")) == "done"
+    assert status(shop, 10, CLERK) == "done"
+    approved = shop.done("approval.approve", {"approvalId": listed(shop, CHIEF)[0]["approvalId"]}, CHIEF)
+    assert approved["status"] == "approved"
+    shop.now_ms = begun_ms + WINDOW_MS - 1_000
+    assert status(shop, 9_999, CLERK) == "pending"
+    shop.now_ms = begun_ms + WINDOW_MS + 1_000
+    assert status(shop, 9_999, CLERK) == "done"
+
+
+def test_a_sum_of_a_day_of_its_own(tmp_path: Path) -> None:
+    """A role may have a sum of 24 hours above its amount: then many small amounts are done alone up to that."""
+    clerk = Role(commands={"balance.adjust": Grant(alone_max_minor=1_000, alone_day_minor=3_000)})
+    shop = Shop(tmp_path / "book.db", grants=Access(roles(()) | {"clerk": clerk}).grants)
+    assert status(shop, 1_001, CLERK) == "pending"
+    assert [status(shop, 1_000, CLERK) for _ in range(4)] == ["done", "done", "done", "pending"]
+    shop.desk.close()
+
+
+def test_what_is_settled_so_already_is_about_nothing(shop: Shop) -> None:
+    """A settlement that changes nothing needs nobody's approval, however much the wager is about."""
+    body = wager(shop, 5 * ALONE)
+    shop.done("wager.settle", body)
+    assert shop.done("wager.settle", body, CLERK).get("status") == "settled"
 
 
 def test_the_pending_answer_is_given_again(shop: Shop) -> None:

@@ -756,3 +756,22 @@ def test_the_ledger_follows_the_desk(tmp_path: Path) -> None:
         "SELECT sum(amount_cents) FROM ledger_entries WHERE account_id = ?", shop.customer
     )
     shop.desk.close()
+
+
+def test_who_may_not_bet_gets_no_more_by_a_modification(shop: Shop) -> None:
+    """Of a customer who is suspended, or on a market that is closed, a wager gets no larger stake and wins no more; a
+    smaller one is possible, as a correction is.
+    """
+    id = shop.placed(10_000)
+    more = {"wagerId": id, "riskMinor": 11_000, "reason": "x"}
+    wins_more = more | {"riskMinor": 10_000, "toWinMinor": 10_000}
+    shop.set("customers", shop.customer, status="suspended")
+    assert shop.refused("wager.modify", more).code.name == "customer_inactive"
+    assert shop.refused("wager.modify", wins_more).code.name == "customer_inactive"
+    shop.set("customers", shop.customer, status="active")
+    shop.set("markets", shop.markets[0], status="suspended")
+    assert shop.refused("wager.modify", more).code.name == "market_closed"
+    assert shop.refused("wager.modify", wins_more).code.name == "market_closed"
+    assert shop.done("wager.modify", more | {"riskMinor": 9_000})["riskMinor"] == 9_000
+    shop.set("markets", shop.markets[0], status="open")
+    assert shop.done("wager.modify", more)["riskMinor"] == 11_000
