@@ -104,6 +104,42 @@ async def test_another_process_revokes(tmp_path: Path) -> None:
         assert (await request(server, "GET", "/v1/session", token=sign(server))).status == 200
 
 
+async def test_a_machine_ends_with_who_made_it(tmp_path: Path) -> None:
+    """The token of a machine, and its connection, end within a second of a user who made it and was removed, got a
+    smaller scope or was disabled; machines of others go on, and a restart brings none back.
+    """
+    makers = ("sam", "tim", "uma")
+    changes: tuple[tuple[str, Json], ...] = (
+        ("DELETE", None),
+        ("PATCH", {"scope": "/M1"}),
+        ("PATCH", {"disabled": True}),
+    )
+    async with own(tmp_path) as server:
+        late = Lateness()
+        assert (await request(server, "POST", "/v1/tokens", POS)).status == 201
+        tokens = []
+        for maker in makers:
+            user: Json = {"name": maker, "role": "admin", "scope": "/"}
+            assert (await request(server, "POST", "/v1/users", user)).status == 201
+            whose = server.tokens.sign(subject=maker, role="admin", scope="/", ttl_s=60, now_ms=app.now_ms())
+            made = await request(server, "POST", "/v1/tokens", POS | {"name": f"{maker}s"}, token=whose)
+            tokens.append(str(made.json["token"]))
+        for maker, token, (method, body) in zip(makers, tokens, changes, strict=True):
+            async with talking(server, token=token) as machine:
+                await machine.ask("ping")
+                began_s = time.time()
+                assert (await request(server, method, f"/v1/users/{maker}", body)).status in (200, 204)
+                code, at_s = await ended(machine)
+            assert code == "token_revoked"
+            assert at_s - began_s < LATE_S + 10 * late.worst_s
+            assert (await request(server, "GET", "/v1/session", token=token)).code == "token_revoked"
+        late.stop()
+        assert [each.name for each in server.machines.all("/")] == ["pos"]
+    async with own(tmp_path) as server:
+        for token in tokens:
+            assert (await request(server, "GET", "/v1/session", token=token)).code in ("token_revoked", "token_invalid")
+
+
 async def test_what_was_revoked_stays_so(tmp_path: Path) -> None:
     """A restart brings no revoked token back."""
     async with own(tmp_path) as server:

@@ -142,6 +142,7 @@ class Rights:
         self._everybody = everybody
         self._now_ms = now_ms
         self._users: Index[Holder] = Index()
+        self._makers: Index[Holder] = Index()  # of machines
         self._sessions: Index[Holder] = Index()
         self._expiries: Expiries[Holder] = Expiries()
         self._loop = asyncio.get_running_loop()
@@ -151,6 +152,8 @@ class Rights:
     def add(self, holder: Holder, principal: Principal) -> None:
         """A connection is somebody's from now on."""
         self._users.add(principal.user, holder)
+        if principal.made_by:
+            self._makers.add(principal.made_by, holder)
         if principal.session:
             self._sessions.add(principal.session, holder)
         self._expiries.add(principal.expires_ms, holder)
@@ -158,6 +161,8 @@ class Rights:
     def remove(self, holder: Holder, principal: Principal) -> None:
         """It is no more."""
         self._users.remove(principal.user, holder)
+        if principal.made_by:
+            self._makers.remove(principal.made_by, holder)
         if principal.session:
             self._sessions.remove(principal.session, holder)
         self._expiries.remove(principal.expires_ms, holder)
@@ -182,7 +187,7 @@ class Rights:
         concerned: dict[Holder, None] = {}
         for each in new:
             if each.kind == "user":
-                concerned.update(dict.fromkeys(self._users.of(each.id)))
+                concerned.update(dict.fromkeys((*self._users.of(each.id), *self._makers.of(each.id))))
             elif each.kind == "session":
                 concerned.update(dict.fromkeys(self._sessions.of(each.id)))
             else:

@@ -1,14 +1,15 @@
 """Tokens for machines: each has a name, a purpose, a role, a scope and an end, and is shown once.
 
 Such a token is not signed: it is 32 random bytes, of which the store keeps the SHA-256. So it outlives a change of the
-server's key, and ends the moment its row is deleted. Its user is of the kind `machine` whatever the role: a machine
-that is called like an agent receives nothing of that agent's.
+server's key, and ends the moment its row is deleted, or all that its maker holds is ended. Its user is of the kind
+`machine` whatever the role: a machine that is called like an agent receives nothing of that agent's.
 
 Rows of the store: `machine/<name>`, a `Machine`; `machine_used/<name>`, the time of the last use in milliseconds,
 written in batches.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
@@ -97,7 +98,7 @@ class Machines:
         return [
             msgspec.structs.replace(machine, used_ms=self._used.get(machine.name, 0))
             for machine in found
-            if covers(scope, machine.scope)
+            if covers(scope, machine.scope) and not self._is_over(machine)
         ]
 
     def verify(self, token: str) -> Principal:
@@ -114,6 +115,9 @@ class Machines:
             raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; create a new one.")
         self._used[machine.name] = now_ms
         self._unwritten.add(machine.name)
+        return self._principal(machine)
+
+    def _principal(self, machine: Machine) -> Principal:
         return Principal(
             machine.name,
             machine.role,
@@ -122,7 +126,12 @@ class Machines:
             kind="machine",
             jti=machine.jti,
             issued_ms=machine.created_ms,
+            made_by=machine.created_by,
         )
+
+    def _is_over(self, machine: Machine) -> bool:
+        """Whether a machine's token has ended with what its maker held."""
+        return self.revocation.refuses(self._principal(machine))
 
     async def create(
         self,
@@ -153,7 +162,8 @@ class Machines:
         if expires_ms <= now_ms:
             raise RequestError(codes.COMMAND_INVALID, "A token ends in the future.")
         before = self._machines.get(name)
-        if before is not None and (before.expires_ms > now_ms or not covers(within, before.scope)):
+        is_over = before is not None and (before.expires_ms <= now_ms or self._is_over(before))
+        if before is not None and not (is_over and covers(within, before.scope)):
             raise RequestError(codes.NAME_TAKEN, f"There is a machine {name}; revoke its token first.")
         if before is None and len(self._machines) >= MACHINES_MAX:
             raise RequestError(codes.COMMAND_INVALID, f"There are {MACHINES_MAX} machines, and may be no more.")
@@ -188,7 +198,7 @@ class Machines:
             RequestError: `not_found`, there is none of this name within the scope.
         """
         machine = self._machines.get(name)
-        if machine is None or not covers(scope, machine.scope):
+        if machine is None or not covers(scope, machine.scope) or self._is_over(machine):
             raise RequestError(codes.NOT_FOUND, f"There is no machine {name[:64]} within {scope}.")
         return machine
 
@@ -212,15 +222,33 @@ class Machines:
         return machine
 
     async def run(self) -> None:
-        """Write the times of last use, without end."""
+        """Write the times of last use, and forget the machines of makers who are gone, without end."""
         while True:
             await asyncio.sleep(USED_S)
             try:
                 await self.write_used()
+                await self.forget_ended()
             except StorageError as error:
                 if not error.temporary:
                     raise
-                get_logger().warning("the last use of machines is not stored", code=error.code.name)
+                get_logger().warning("what became of machines is not stored", code=error.code.name)
+
+    async def forget_ended(self) -> None:
+        """Delete the machines whose tokens have ended with what their makers held.
+
+        Raises:
+            StorageError: they could not be; they are refused all the same.
+        """
+        for machine in [each for each in self._machines.values() if self._is_over(each)]:
+            row = await self._store.get(ROWS + machine.name)
+            if row is not None and _decode(row.value).jti == machine.jti:
+                with contextlib.suppress(Conflict):
+                    await self._store.write(Delete(row.key, expected=row.version), Delete(USED + machine.name))
+            if self._machines.get(machine.name) is machine:
+                del self._machines[machine.name]
+                self._by_digest.pop(machine.digest, None)
+                self._used.pop(machine.name, None)
+                self._unwritten.discard(machine.name)
 
     async def write_used(self) -> None:
         """Write the times of last use that are not stored yet.

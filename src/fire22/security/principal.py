@@ -20,6 +20,7 @@ class Principal(Struct, frozen=True):
         session: the id of the session that it came by, which is no secret; empty where it brought a token.
         jti: the id of the token; empty where it has none.
         issued_ms: when the token or the session was made; 0 is unknown, and older than any revocation.
+        made_by: the user who has made this machine, with whose rights its own end; empty for all others.
         key: tells the key of its token from others; empty where it came by none.
     """
 
@@ -35,6 +36,7 @@ class Principal(Struct, frozen=True):
     jti: str = ""
     issued_ms: int = 0
     key: str = ""
+    made_by: str = ""
 
     @property
     def user(self) -> str:

@@ -3,7 +3,8 @@
 What is ended is written to the store, and kept in memory to answer from. Whoever holds something open on it is told in
 the same turn of the loop (`listen`), before the write is durable.
 
-A user, or everybody, is ended *as of now*: what was issued until then is worth nothing, what is issued later is good.
+A user, or everybody, is ended *as of now*, and with a user the machines that it has made: what was issued until then is
+worth nothing, what is issued later is good.
 Times of issue are compared in milliseconds, and an equal one is taken for older. A token that does not say when it was
 issued is older than any.
 
@@ -97,7 +98,10 @@ class Revocation:
             issued_ms <= self._before_ms
             or principal.jti in self._tokens
             or principal.session in self._sessions
-            or (bool(self._users) and issued_ms <= self._users.get(principal.user, -1))
+            or (
+                bool(self._users)
+                and issued_ms <= max(self._users.get(principal.user, -1), self._users.get(principal.made_by, -1))
+            )
         )
 
     def check(self, principal: Principal) -> None:
@@ -121,7 +125,7 @@ class Revocation:
         await self._end(Revoked("session", id, self._now_ms(), until_ms))
 
     async def end_user(self, user: str) -> None:
-        """End all that a user (`agent:M1`) holds now: sessions, tokens, connections."""
+        """End all that a user (`agent:M1`) holds now: sessions, tokens, connections, and those of machines it made."""
         await self._end(Revoked("user", user, self._now_ms()))
 
     async def end_token(self, jti: str, *, until_ms: int = 0) -> None:

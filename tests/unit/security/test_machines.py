@@ -82,6 +82,27 @@ async def test_a_revoked_token() -> None:
     assert not world.revocation.refuses(world.machines.verify(await world.create()))
 
 
+async def test_a_maker_who_is_gone() -> None:
+    """With what its maker holds a machine's token ends: it is listed no more, its name is free, and its row goes."""
+    world = World()
+    principal = world.machines.verify(await world.create())
+    await world.revocation.end_user("staff:bob")
+    assert not world.revocation.refuses(principal)
+    await world.revocation.end_user("staff:ann")
+    assert world.revocation.refuses(principal)
+    assert world.machines.all("/") == []
+    with pytest.raises(RequestError, match="not_found"):
+        await world.machines.revoke("till", "/")
+    world.now_ms += 1
+    await world.create()
+    await world.create("other")
+    await world.revocation.end_user("staff:ann")
+    await world.machines.forget_ended()
+    assert not [key for key in world.store.rows if key.startswith("machine/")]
+    world.now_ms += 1
+    assert not world.revocation.refuses(world.machines.verify(await world.create()))
+
+
 async def test_scopes() -> None:
     """Who administers a sub-tree sees and ends its own machines alone, and learns of no others."""
     world = World()
