@@ -48,7 +48,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         message_bytes_max: of one incoming WebSocket message, also after inflation.
         compression: whether permessage-deflate is agreed on with WebSocket clients that offer it.
         events_bytes_max: of one HTTP body.
-        handshake_timeout_s: until a connection must have sent a whole HTTP request; trickling does not extend it.
+        handshake_timeout_s: until a connection must have sent a whole HTTP request; trickling does not extend it. A TLS
+            handshake before that, and a PROXY header before both, may each take as long.
         auth_timeout_s: until a connection must have authenticated.
         stall_s: a connection that takes no byte for this long is closed.
         drain_s: over which connections are asked to come back at shutdown.

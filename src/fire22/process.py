@@ -7,9 +7,10 @@ import resource
 import signal
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 from msgspec import Struct
@@ -46,11 +47,29 @@ class Address(Struct, frozen=True):
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
-class Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: ending is the application's business."""
+class Listener(Protocol):
+    """What accepts connections."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def close(self) -> None:
+        """Accept no more."""
+
+    async def wait_closed(self) -> None:
+        """Until nothing is left to do."""
+
+
+class Port(Protocol):
+    """How connections are accepted."""
+
+    async def open(self, sock: socket.socket, make: Callable[[], asyncio.Protocol]) -> Listener:
+        """Accept those of a listening socket, each with a protocol that is made for it."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn on a port of ours, without its signal handlers: ending is the application's business."""
+
+    def __init__(self, config: uvicorn.Config, port: Port) -> None:
         super().__init__(config)
+        self._port = port
         self.listening = asyncio.Event()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,8 +81,12 @@ class Server(uvicorn.Server):
                 server.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
+        """Listen, and say so."""
+        config = self.config
+        kind: Any = config.http_protocol_class
+        make = partial(kind, config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        self.servers = [await self._port.open(sock, make) for sock in sockets or ()]  # type: ignore[misc]
+        self.started = True
         self.listening.set()
 
     @contextlib.contextmanager

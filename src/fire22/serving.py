@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from fire22 import __version__
 from fire22.config import Config
+from fire22.gateways.arrivals import Port, Timeouts
 from fire22.gateways.deadlines import Deadlines
 from fire22.gateways.echo import EchoWebSocket
 from fire22.gateways.http.application import application
@@ -26,6 +27,7 @@ from fire22.observability.logging import get_logger
 from fire22.process import Server, connections_allowed, page_folders, raise_descriptor_limit
 
 DESCRIPTORS_SPARE: Final = 256  # for files, HTTP and what is being accepted
+TLS_SHUTDOWN_S: Final = 5.0  # in which a peer answers the end of TLS
 CONNECTIONS_FEW: Final = 1_000  # with fewer than so many by the system's limit the start says so
 
 
@@ -74,7 +76,13 @@ def serve(
             timeout_graceful_shutdown=3,
             backlog=4096,
             ssl_context_factory=None if context is None else lambda *_: context,
-        )
+        ),
+        Port(
+            service.network,
+            context,
+            Timeouts(config.server.handshake_timeout_s, config.server.handshake_timeout_s, TLS_SHUTDOWN_S),
+            lambda error, address: service.count(error, address=address, route="http"),
+        ),
     )
     return server, table, front
 

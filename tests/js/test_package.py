@@ -12,6 +12,7 @@ CLIENT = Path(__file__).parents[2] / "clients" / "js"
 TYPESCRIPT = CLIENT / "node_modules" / "typescript"
 USE = """
 import { connect, type Client, type Message } from 'fire22-client';
+import { keyPair, seal } from 'fire22-client/sealed';
 
 const client: Client = connect({ url: 'ws://127.0.0.1:8080/v1/ws', token: async () => 'jwt' });
 const handlers = { onMessage: (message: Message) => console.log(message.offset) };
@@ -19,11 +20,12 @@ const followed = client.subscribe('wagers', { scope: '/M1', last: 5 }, handlers)
 followed.unsubscribe();
 const page = await client.history('wagers', { limit: 3 });
 const offsets: (number | undefined)[] = page.messages.map((message) => message.offset);
+const sealed: { sealed: string } = await seal(1, (await keyPair()).publicKey, { target: 'client:c' });
 // @ts-expect-error there is no such option
 client.subscribe('wagers', { scoop: '/M1' }, {});
 // @ts-expect-error an address is a text
 connect({ url: 7 });
-export { offsets };
+export { offsets, sealed };
 """
 
 
@@ -49,10 +51,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_package_is_whole(package: Path) -> None:
     """It holds the licence, the README, the modules and their types, and nothing else."""
     about = json.loads((package / "package.json").read_text())
-    entry = about["exports"]["."]
-    assert (package / entry["default"]).is_file()
-    assert (package / entry["types"]).is_file()
-    assert about["types"] == entry["types"]
+    for entry in about["exports"].values():
+        assert (package / entry["default"]).is_file()
+        assert (package / entry["types"]).is_file()
+    assert about["types"] == about["exports"]["."]["types"]
     assert (package / "LICENSE").read_text() == (CLIENT.parents[1] / "LICENSE").read_text()
     assert {each.name for each in package.iterdir()} == {"LICENSE", "README.md", "package.json", "src", "types"}
     modules = {each.stem for each in (package / "src").iterdir()}

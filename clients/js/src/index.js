@@ -7,6 +7,7 @@
 //   backoff.js      how long to wait before the next attempt
 //   connection.js   one socket at a time: open, watch, close, come back
 //   client.js       the three joined, with callbacks
+//   sealed.js       end-to-end encryption of addressed messages; imported by itself: `fire22-client/sealed`
 
 /** @typedef {import('./types.js').Message} Message */
 

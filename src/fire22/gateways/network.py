@@ -3,7 +3,8 @@
 The address of a connection is that of its peer. Where that is a proxy that the operator trusts, it is what the proxy
 says in the one header that the operator names. A proxy appends to one header and passes others on as the client wrote
 them, so no other header is believed. A list of addresses is read from its end, up to the first one that is no trusted
-proxy: what stands before it, the client may have invented (RFC 7239 section 8.1).
+proxy: what stands before it, the client may have invented (RFC 7239 section 8.1). A proxy that speaks the PROXY
+protocol says it before the first request instead (arrivals.py); what it says stands for the peer.
 """
 
 import re
@@ -40,6 +41,8 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
         trusted_proxies: networks of the proxies that are believed about where a request comes from.
         forwarded_header: the one header in which they say so: `x-forwarded-for` (with `x-forwarded-proto`) or
             `forwarded` (RFC 7239).
+        proxy_protocol: whether every connection from `trusted_proxies` begins with a PROXY header, version 1 or 2; one
+            without is closed. From other addresses none is accepted.
         allow: networks from which the server may be used; empty is all.
         deny: networks from which it may not be used, even where `allow` has them.
         roles: for each role that is listed, the networks from which it may be used.
@@ -51,6 +54,7 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     trusted_proxies: tuple[str, ...] = ()
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    proxy_protocol: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     roles: dict[str, tuple[str, ...]] = {}
@@ -58,6 +62,8 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError("proxy_protocol needs trusted_proxies")
         for networks in (self.trusted_proxies, self.allow, self.deny, self.operators, *self.roles.values()):
             for each in networks:
                 ip_network(each)  # its ValueError names the text and what is wrong with it
@@ -96,11 +102,12 @@ class Networks:
         """Whether it is one of a trusted proxy."""
         return bool(self._trusted) and _within(address, self._trusted)
 
-    def see(self, peer: str, headers: Mapping[str, str]) -> Seen:
+    def see(self, peer: str, headers: Mapping[str, str], *, proxied: bool = False) -> Seen:
         """Where a request comes from.
 
         Args:
-            peer: the address of who has connected.
+            peer: the address of who has connected, or of whom a PROXY header has named.
+            proxied: whether there was one.
             headers: by their names in lower case; repeated ones are joined by commas.
         """
         peer = _plain(peer)
@@ -113,7 +120,7 @@ class Networks:
         is_told = not passed_on or (self.is_trusted(peer) and address != peer)
         # A page whose own name is made to lead to this machine (DNS rebinding) asks from here, under that name.
         is_here = _THIS_MACHINE.fullmatch(headers.get("host", "")) is not None
-        is_local = not passed_on and is_here and _is_loopback(address)
+        is_local = not passed_on and not proxied and is_here and _is_loopback(address)
         return Seen(address, scheme, is_told and (is_local or _within(address, self._operators)))
 
     def refusal(self, address: str) -> AuthError | None:

@@ -60,6 +60,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     front: ClassVar[Front]
+    claimed: tuple[str, int] | None = None  # the client as a PROXY header names it; an empty address is the peer's own
     _in_head = True  # the head of a request has not come whole
     _head_bytes = 0  # of its fields so far
     _raw_bytes = 0  # of it so far, also of a field that the parser has not told yet
@@ -74,6 +75,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
+        if self.claimed is not None and self.claimed[0]:
+            self.client = self.claimed
         self.front.unfinished.add(self, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -189,7 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
             name, text = raw.decode("latin-1"), value.decode("latin-1")
             headers[name] = f"{headers[name]}, {text}" if name in headers else text
         host, port = self.client or ("", 0)
-        seen = network.see(host, headers)
+        seen = network.see(host, headers, proxied=self.claimed is not None)
         self._address = seen.address
         self.scope["client"] = (seen.address, port if seen.address == host else 0)
         self.scope["scheme"] = seen.scheme or self.scheme or "http"
