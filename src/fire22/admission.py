@@ -10,6 +10,7 @@ from fire22.core.role import Role
 from fire22.log.cipher import Cipher
 from fire22.observability.logging import get_logger
 from fire22.security.access import Access
+from fire22.security.guesses import Guesses
 from fire22.security.keychain import Keychain
 from fire22.security.machines import Machines
 from fire22.security.people import People
@@ -65,6 +66,7 @@ class Admission:
             absolute_s=config.session_hours * 3600,
             now_ms=now_ms,
             factor_roles=config.second_factor_roles,
+            guesses=Guesses(config.password_words, config.breached_passwords_file),
         )
         self.permissions = Permissions(self.store, self.access, topics=topics, commands=commands)
         self._loads: tuple[Load, ...] = (

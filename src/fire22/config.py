@@ -145,6 +145,9 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
         session_hours: how long a browser stays signed in at most.
         session_idle_hours: after so long without a request or an open connection it is signed out.
         second_factor_roles: roles whose users may do nothing before they have set up a second factor.
+        password_words: of this place (its name, brands, teams), of which no new password may be little more.
+        breached_passwords_file: the SHA-1 of passwords that may not be set, sorted, 40 hexadecimal digits a line; empty
+            is none.
     """
 
     key_file: str = ""
@@ -159,6 +162,8 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     session_hours: SessionHours = 24.0 * 7
     session_idle_hours: SessionHours = 24.0
     second_factor_roles: tuple[str, ...] = ()
+    password_words: tuple[str, ...] = ()
+    breached_passwords_file: str = ""
 
 
 class EncryptionConfig(Struct, frozen=True, forbid_unknown_fields=True):

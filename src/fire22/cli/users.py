@@ -16,9 +16,11 @@ from fire22.core import codes
 from fire22.core.errors import RequestError, SetupError
 from fire22.core.message import Json
 from fire22.core.role import Role
+from fire22.core.scope import ROOT
 from fire22.core.times import to_text
 from fire22.log.cipher import read_cipher
 from fire22.security.access import Access
+from fire22.security.guesses import Guesses
 from fire22.security.passwords import check_new
 from fire22.security.people import People
 from fire22.security.permissions import Permissions
@@ -40,7 +42,9 @@ def add(
     name: NameArgument,
     data: DataOption,
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(roles(()))}.")],
-    scope: Annotated[str, typer.Option(help="The sub-tree the user may see: /, /M1/A2.")] = "/",
+    scope: Annotated[
+        str | None, typer.Option(help="The sub-tree the user may see: /, /M1/A2; without it the whole book, for staff.")
+    ] = None,
     may: Annotated[
         list[str] | None, typer.Option(help=f"Grant more than the role: {', '.join(FLAGS)}. Can be repeated.")
     ] = None,
@@ -53,11 +57,12 @@ def add(
 
         async def act(people: People, known: Mapping[str, Role]) -> None:
             _check_role(role, known)
+            _check_scope(role, scope, known)
             hashed = await people.passwords.hash(password)
-            await people.users.add(name, role=role, scope=scope, may=tuple(may or ()), password=hashed)
+            await people.users.add(name, role=role, scope=scope or ROOT, may=tuple(may or ()), password=hashed)
 
         _with_people(data, act)
-        after: dict[str, Json] = {"role": role, "scope": scope, "may": list(may or ())}
+        after: dict[str, Json] = {"role": role, "scope": scope or ROOT, "may": list(may or ())}
         _note(data, "user.added", name, after)
 
 
@@ -73,12 +78,16 @@ def set_rights(
 ) -> None:
     """Change a user's role, scope or grants; all that the user holds ends, on every connection."""
     with told():
+        if role is None and scope is None and may is None:
+            raise SetupError(codes.CONFIG_INVALID, "Nothing is changed: give --role, --scope or --may.")
         wanted = None if may is None else tuple(flag for flag in may if flag)
         _check_flags(wanted or ())
 
         async def act(people: People, known: Mapping[str, Role]) -> None:
             user = _known(people, name)
             _check_role(role or user.role, known)
+            if scope is not None:
+                _check_scope(role or user.role, scope, known)
             await people.change(
                 name,
                 role=role or user.role,
@@ -213,7 +222,8 @@ def _new_password(name: str) -> str:
             raise SetupError(codes.CONFIG_INVALID, "The two are not the same.")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
-    check_new(password, name)
+    auth = application.load(None).auth
+    check_new(password, name, Guesses(auth.password_words, auth.breached_passwords_file))
     return password
 
 
@@ -228,6 +238,14 @@ def _check_role(role: str, known: Mapping[str, Role]) -> None:
     if role not in known or known[role].kind == "machine":
         of_people = ", ".join(name for name, each in known.items() if each.kind != "machine")
         raise SetupError(codes.CONFIG_INVALID, f"{role} is no role of people; there are: {of_people}.")
+
+
+def _check_scope(role: str, scope: str | None, known: Mapping[str, Role]) -> None:
+    """An agent or a customer is a place of the tree; the whole book is the house's."""
+    kind = known[role].kind
+    if kind in ("agent", "customer") and scope in (None, ROOT):
+        message = f"A user of the role {role} is the {kind} of a place in the tree: give it, as --scope /M1/A2."
+        raise SetupError(codes.CONFIG_INVALID, message)
 
 
 def _check_flags(may: Iterable[str]) -> None:

@@ -8,7 +8,6 @@ has, so that it takes as long as a known one.
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Final
 
 from argon2 import PasswordHasher, Type
@@ -16,6 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from fire22.core import codes
 from fire22.core.errors import RequestError
+from fire22.security.guesses import Guesses
 
 WAITING_MAX: Final = 20
 LENGTH_MIN: Final = 12
@@ -115,19 +115,17 @@ class Passwords:
         self._next()
 
 
-def check_new(password: str, name: str) -> None:
+def check_new(password: str, name: str, guesses: Guesses) -> None:
     """Whether a password may be set: long enough, and nothing that is guessed first. Nothing else is asked of it.
 
     Raises:
         RequestError: `password_weak`.
+        StorageError: see `Guesses.check`.
     """
     if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
         message = f"A password has {LENGTH_MIN} to {LENGTH_MAX} characters."
         raise RequestError(codes.PASSWORD_WEAK, message)
-    lower = password.casefold()
-    steps = {ord(after) - ord(before) for before, after in pairwise(lower)}
-    if len(set(lower)) < 5 or len(steps) == 1 or lower.replace(name.casefold(), "").replace("fire22", "") == "":
-        raise RequestError(codes.PASSWORD_WEAK, "This password is guessed first; choose another.")
+    guesses.check(password, name)
 
 
 def _verify(encoded: str, password: str) -> bool:

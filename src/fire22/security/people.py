@@ -12,6 +12,7 @@ from fire22.core.role import Kind
 from fire22.core.scope import ROOT
 from fire22.security import passwords
 from fire22.security.factors import Factors
+from fire22.security.guesses import Guesses
 from fire22.security.passwords import Passwords
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
@@ -51,6 +52,7 @@ class People:
         idle_s: after which a session ends without use.
         absolute_s: after which it ends whatever its use.
         factor_roles: whose users must have a second factor.
+        guesses: what no new password may be.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class People:
         absolute_s: float,
         now_ms: Callable[[], int],
         factor_roles: Collection[str] = (),
+        guesses: Guesses | None = None,
     ) -> None:
         self._store = store
         self._revocation = revocation
         self._kind_of = kind_of
         self._now_ms = now_ms
+        self._guesses = guesses or Guesses()
         self.users = Users(store, kind_of=kind_of, now_ms=now_ms)
         self.sessions = Sessions(
             store, self.users, revocation, kind_of=kind_of, idle_s=idle_s, absolute_s=absolute_s, now_ms=now_ms
@@ -184,8 +188,9 @@ class People:
             AuthError: `sign_in_failed`, the old one is wrong; `token_revoked`, the session has ended meanwhile.
             RequestError: `user_unknown`, `password_weak` or `rate_limited`; `id_conflict`, another has set a password
                 meanwhile.
+            StorageError: the file of breached passwords cannot be read.
         """
-        passwords.check_new(new, self._with_password(principal).name)
+        passwords.check_new(new, self._with_password(principal).name, self._guesses)
         user = await self._again(principal, old, address)
         hashed = await self.passwords.hash(new)
         self._revocation.check(principal)

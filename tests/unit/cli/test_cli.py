@@ -419,3 +419,25 @@ def test_the_running_day_has_no_report_yet(data: Path) -> None:
     assert f"`fire22 tail kpi --data {data}`" in said.replace("\n", "")
     assert "still running" in refused("not_found", "report", "--data", data, "--key", day[1])
     assert "still running" not in refused("not_found", "report", "--data", data, "--key", "2001-01-01")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("add", "A1", "--role", "agent"),
+        ("add", "A1", "--role", "agent", "--scope", "/"),
+        ("add", "C1", "--role", "customer"),
+        ("set", "ann"),
+        ("set", "ann", "--role", "agent", "--scope", "/"),
+    ],
+)
+def test_a_user_below_the_house_has_a_place(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """An agent or a customer without a place in the tree is not added as the whole book; a change says what changes."""
+    data = tmp_path / "data"
+    password = "correct horse battery"  # pragma: allowlist secret
+    added = CliRunner().invoke(program, ["user", "add", "ann", "--role", "risk", "--data", str(data)], input=password)
+    assert added.exit_code == 0
+    result = CliRunner().invoke(program, ["user", *arguments, "--data", str(data)], input=password)
+    assert (result.exit_code, "error code: config_invalid" in result.stderr) == (1, True)
+    listed = fire22("user", "list", "--data", data).stdout
+    assert listed.split("\t")[:3] == ["ann", "risk", "/"]
