@@ -17,7 +17,7 @@ from fire22.security.passwords import Passwords
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
 from fire22.security.second_factor import Factor
-from fire22.security.sessions import Provided, Sessions, SessionSecret
+from fire22.security.sessions import Provided, Sessions, SessionSecret, id_of
 from fire22.security.throttle import ADDRESS, USER, Devices, Throttle, prefix_of
 from fire22.security.users import User, Users
 from fire22.store.base import ABSENT, Conflict, Put, Store
@@ -151,6 +151,11 @@ class People:
             agent=place.agent,
             address=place.address,
         )
+        # The password may have been reset while the session was written, which ended those that there were.
+        now = self.users.get(name)
+        if now is None or now.disabled or now.password != encoded:
+            await self.sessions.end(id_of(secret))
+            raise AuthError(codes.SIGN_IN_FAILED, "The name or the password is wrong.")
         return Entered(self.sessions.principal(secret), secret, self._devices.sign(name))
 
     async def enter_as(self, principal: Principal, place: Place) -> Entered:

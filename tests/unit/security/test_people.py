@@ -9,8 +9,10 @@ from fire22.core.errors import AuthError, RequestError
 from fire22.security.passwords import Passwords
 from fire22.security.people import People, Place
 from fire22.security.principal import Principal
+from fire22.security.sessions import PREFIX as SESSIONS
 from fire22.security.sessions import id_of
 from fire22.security.throttle import ADDRESS, USER, Devices, Throttle, prefix_of
+from fire22.store.base import Delete, Put
 from tests.support.memory_store import MemoryStore
 from tests.support.people import people as made
 
@@ -272,6 +274,51 @@ async def test_address_prefixes_take_turns() -> None:
     assert order.count("flood refused") == 4
     assert [each for each in order if "refused" not in each].index("good") <= 2
     assert "good refused" not in order
+
+
+class Slow(MemoryStore):
+    """A store that waits with the row of a session until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.go = asyncio.Event(), asyncio.Event()
+
+    async def write(self, *changes: Put | Delete) -> int:
+        """See Store."""
+        if any(isinstance(each, Put) and each.key.startswith(SESSIONS) for each in changes):
+            self.waits.set()
+            await self.go.wait()
+        return await super().write(*changes)
+
+
+@pytest.mark.parametrize("act", ["reset", "disable", "remove"])
+async def test_a_sign_in_that_began_before_a_reset(act: str) -> None:
+    """A thief whose sign-in is under way while the password is reset, or the user is disabled or removed, is not let
+    in, and no session is left.
+    """
+    store = Slow()
+    people = await with_ann(Clock(), store)
+    entering = asyncio.ensure_future(code_of(people, "ann", PASSWORD))
+    await store.waits.wait()
+    if act == "reset":
+        await people.users.set_password("ann", await people.passwords.hash("another good one"))
+        await people.sessions.end_all("staff:ann")
+    else:
+        await (people.disable("ann") if act == "disable" else people.remove("ann"))
+    store.go.set()
+    assert await entering == "sign_in_failed"
+    assert people.sessions.of("staff:ann") == []
+    assert not [key for key in store.rows if key.startswith(SESSIONS)]
+    people.close()
+
+
+async def test_passwords_do_not_expire() -> None:
+    """Nobody is made to change a password by its age alone: after ten years it still signs in."""
+    clock = Clock()
+    people = await with_ann(clock)
+    clock.now_ms += 10 * 365 * 86_400_000
+    assert await code_of(people, "ann", PASSWORD) == ""
+    people.close()
 
 
 async def test_a_link_of_before_a_user_was_there() -> None:
