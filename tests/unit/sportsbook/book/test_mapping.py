@@ -168,6 +168,33 @@ def test_a_settled_bet_is_told_however_it_is_written(foreign: apsw.Connection) -
     ]
 
 
+def test_a_settlement_may_name_its_own_currency(foreign: apsw.Connection) -> None:
+    """Its amount has that currency's decimals; the fact says it, so one in another than its wager's is set aside."""
+    foreign.execute("ALTER TABLE Bets ADD COLUMN Cur TEXT; ALTER TABLE Bets ADD COLUMN PaidCur TEXT")
+    northbet = mapping()
+    named = {"wagers": "Cur", "settlements": "PaidCur"}
+    tables = {
+        name: msgspec.structs.replace(table, columns={**table.columns, "currency": ColumnMapping(column=named[name])})
+        for name, table in northbet.tables.items()
+        if name in named
+    }
+    paid = ColumnMapping(column="Paid", money="major")
+    tables["settlements"].columns["return_cents"] = paid
+    domain = book(msgspec.structs.replace(northbet, tables={**northbet.tables, **tables}))
+    install(Path(foreign.filename), domain.outbox)
+    heard(foreign, domain)
+    foreign.execute(bet(State="W", Cur="KWD", PaidCur="KWD", Paid="21.005"))
+    (_, placed), (_, settled) = heard(foreign, domain)
+    assert (placed["riskMinor"], placed["currency"]) == (11_000, "KWD")
+    assert (settled["returnMinor"], settled["currency"]) == (21_005, "KWD")
+    foreign.execute("UPDATE Bets SET PaidCur = 'JPY', Paid = 21")
+    ((type, settled),) = heard(foreign, domain)
+    assert (type, settled["returnMinor"], settled["currency"]) == ("wager.resettled", 21, "JPY")
+    foreign.execute("UPDATE Bets SET PaidCur = NULL, Paid = '21.00'")
+    ((type, settled),) = heard(foreign, domain)
+    assert (type, settled["returnMinor"], settled["currency"]) == ("wager.resettled", 2_100, northbet.currency)
+
+
 def test_a_bet_marked_as_removed_is_a_deleted_wager(foreign: apsw.Connection) -> None:
     """A row that leaves by its condition is gone, one that comes back is placed."""
     put_in(foreign)
@@ -467,6 +494,10 @@ def test_local_times_are_those_of_the_zone(zone: str) -> None:
         (
             ('code = "Login"', 'code = "Login"\ncurrency = { value = "gbp" }'),
             "tables.customers.columns.currency.value: gbp is no currency code of three capital letters",
+        ),
+        (
+            ('risk_cents = "Stake"', 'risk_cents = "Stake"\ncurrency = "Money"'),
+            "tables.settlements.columns.currency is missing: wagers name theirs",
         ),
     ],
 )

@@ -192,6 +192,7 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
         "result": _TEXT,
         "return_cents": _MONEY,
         "settled_at": _NO_TIME,
+        "currency": Column("currency", empty=True, extra=True),  # nothing where it is its wager's
     },
     "ledger_entries": {
         "id": _KEY,

@@ -176,6 +176,12 @@ def _of_tables(mapping: BookMapping) -> list[str]:
             f"tables.wager_legs.columns.leg_no is missing: a wager may have several rows in {legs.table}, and wager_id "
             "alone does not tell them apart; map a number that is another one for each row, such as the row's own id"
         )
+    settlements = mapping.tables.get("settlements")
+    if wagers is not None and "currency" in wagers.columns and settlements and "currency" not in settlements.columns:
+        problems.append(
+            "tables.settlements.columns.currency is missing: wagers name theirs, and an amount has the decimals of its "
+            "own row's currency"
+        )
     if "wager_changes" in mapping.tables and wagers is not None and "version" not in wagers.columns:
         problems.append("tables.wagers.columns.version is missing: tables.wager_changes goes by it")
     return problems

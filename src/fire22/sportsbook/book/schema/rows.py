@@ -159,6 +159,8 @@ class TableReader:
                 name, name, lambda _: None, lambda value: None, column.default, needed=False, constant=True
             )
         default = column.default if mapped.default is None else mapped.default
+        if self.name == "settlements" and column.kind == "currency" and default is None:
+            default = self._mapping.currency  # a settlement that says nothing would be in its wager's currency
         if mapped.value is not None:
             constant: Value = mapped.value
             return ColumnReader(name, name, lambda _: None, lambda value: None, constant, needed=False, constant=True)

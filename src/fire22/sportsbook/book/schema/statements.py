@@ -121,6 +121,8 @@ EXPRESSIONS: Final[dict[str, str]] = {
         " CAST(coalesce((SELECT market_id FROM selections WHERE id = @.selection_id), '') AS TEXT),"
         " 'selectionId', CAST(@.selection_id AS TEXT), 'odds', @.odds_decimal)"
     ),
+    # A settlement that names no currency is in its wager's.
+    "in_own": "iif(@.currency IS NULL, '{}', json_object('currency', @.currency))",
     "holding": (
         "(SELECT max(s.revision) FROM settlements s WHERE s.wager_id = @.id"
         f" AND s.revision > coalesce(({_ROLLED_BACK}), 0))"  # nosec B608  # constants

@@ -191,9 +191,9 @@ BEGIN
     json_object({wager:NEW}, {channel:NEW}, 'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW}));
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT iif(s.revision > 1, 'wager.resettled', 'wager.settled'),
-      {time:s.settled_at}, json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
+      {time:s.settled_at}, json_patch(json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
       'returnMinor', s.return_cents, 'previousReturnMinor', coalesce((SELECT p.return_cents FROM settlements p
-        WHERE p.wager_id = NEW.id AND p.revision < s.revision ORDER BY p.revision DESC LIMIT 1), 0))
+        WHERE p.wager_id = NEW.id AND p.revision < s.revision ORDER BY p.revision DESC LIMIT 1), 0)), {in_own:s})
     FROM settlements s WHERE s.wager_id = NEW.id AND NEW.status IN ('settled', 'cashed_out')
     ORDER BY s.revision;
 END;
@@ -259,8 +259,8 @@ BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data) VALUES('wager.reopened', {changed}, json_object({wager:NEW}, {channel:NEW},
     'status', 'accepted', 'version', NEW.version, 'legs', {legs:NEW}, 'movedFrom', json_object({owner:OLD})));
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.settled', {changed}, json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
-      'returnMinor', s.return_cents, 'previousReturnMinor', 0)
+    SELECT 'wager.settled', {changed}, json_patch(json_object({wager:NEW}, 'revision', s.revision, 'result', s.result,
+      'returnMinor', s.return_cents, 'previousReturnMinor', 0), {in_own:s})
     FROM settlements s WHERE s.wager_id = NEW.id AND s.revision = {holding:NEW} AND NEW.status IN ('settled', 'cashed_out');
 END;
 
@@ -310,24 +310,24 @@ CREATE TRIGGER fire22_settlements_insert AFTER INSERT ON settlements BEGIN
   -- A settlement written before its wager is told with the wager.
   INSERT INTO fire22_outbox(type, timestamp, data)
     SELECT iif(NEW.revision > 1, 'wager.resettled', 'wager.settled'), {time:NEW.settled_at},
-      json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result, 'returnMinor', NEW.return_cents,
+      json_patch(json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result, 'returnMinor', NEW.return_cents,
       'previousReturnMinor', coalesce((SELECT p.return_cents FROM settlements p
-        WHERE p.wager_id = NEW.wager_id AND p.revision < NEW.revision ORDER BY p.revision DESC LIMIT 1), 0))
+        WHERE p.wager_id = NEW.wager_id AND p.revision < NEW.revision ORDER BY p.revision DESC LIMIT 1), 0)), {in_own:NEW})
     FROM wagers w WHERE w.id = NEW.wager_id;
 END;
 
-CREATE TRIGGER fire22_settlements_update AFTER UPDATE OF return_cents, result ON settlements
-WHEN OLD.return_cents <> NEW.return_cents OR OLD.result IS NOT NEW.result BEGIN
+CREATE TRIGGER fire22_settlements_update AFTER UPDATE OF return_cents, result, currency ON settlements
+WHEN OLD.return_cents <> NEW.return_cents OR OLD.result IS NOT NEW.result OR OLD.currency IS NOT NEW.currency BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.resettled', {time:NEW.settled_at}, json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result,
-      'returnMinor', NEW.return_cents, 'previousReturnMinor', OLD.return_cents)
+    SELECT 'wager.resettled', {time:NEW.settled_at}, json_patch(json_object({wager:w}, 'revision', NEW.revision, 'result', NEW.result,
+      'returnMinor', NEW.return_cents, 'previousReturnMinor', OLD.return_cents), {in_own:NEW})
     FROM wagers w WHERE w.id = NEW.wager_id AND NEW.revision = {holding:w};
 END;
 
 CREATE TRIGGER fire22_settlements_delete AFTER DELETE ON settlements BEGIN
   INSERT INTO fire22_outbox(type, timestamp, data)
-    SELECT 'wager.resettled', {gone:w}, json_object({wager:w}, 'revision', s.revision, 'result', s.result,
-      'returnMinor', s.return_cents, 'previousReturnMinor', OLD.return_cents)
+    SELECT 'wager.resettled', {gone:w}, json_patch(json_object({wager:w}, 'revision', s.revision, 'result', s.result,
+      'returnMinor', s.return_cents, 'previousReturnMinor', OLD.return_cents), {in_own:s})
     FROM wagers w JOIN settlements s ON s.wager_id = w.id AND s.revision = {holding:w}
     WHERE w.id = OLD.wager_id AND w.status IN ('settled', 'cashed_out') AND s.revision < OLD.revision;
   INSERT INTO fire22_outbox(type, timestamp, data)
