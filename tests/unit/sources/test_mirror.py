@@ -1,5 +1,6 @@
 """The mirror of a book: what it refuses, and what it says of damage to its own file."""
 
+import asyncio
 from pathlib import Path
 
 import apsw
@@ -9,11 +10,12 @@ import pytest
 from fire22.core.errors import StorageError
 from fire22.core.event import Event
 from fire22.core.letter import ROW_REJECTED
-from fire22.core.outbox import RowChange
+from fire22.core.outbox import RowChange, Values
 from fire22.sources.kinds import BookAt
+from fire22.sources.mirror.seal import Seal
 from fire22.sources.sqlite.install import install
 from fire22.sportsbook.book.schema.order import ordered
-from tests.support.orders import Orders, Running, reading
+from tests.support.orders import WAIT_S, Orders, Running, reading
 from tests.support.storage import opened
 
 AT = "2026-03-01T12:00:00.000Z"
@@ -190,3 +192,92 @@ async def test_a_damaged_mirror_is_said_and_can_be_made_again(tmp_path: Path, wh
         async with reading(at, tmp_path, storage) as running:
             assert (await running.told(301))[-1] == "changed changed"
     book.close()
+
+
+async def settled(book: apsw.Connection, running: Running, events: int) -> None:
+    """Until so many events are in the log and their changes are trimmed in the book."""
+    await running.events(events)
+    await running.until(lambda: book.execute("SELECT count(*) FROM fire22_changes").get == 1)
+
+
+@pytest.mark.parametrize("sql", ["name = 'forged'", "name = CAST(name AS BLOB)", "fire22_seal = fire22_seal + 1"])
+async def test_a_changed_value_of_the_mirror_is_damage(tmp_path: Path, sql: str) -> None:
+    """A row of the mirror that SQLite finds whole but that is not what was written is named and not gone by; the mirror
+    is made anew from the book, and nothing is told twice."""
+    book = made(tmp_path / "book.db", "INTEGER PRIMARY KEY")
+    at = BookAt("sqlite", str(tmp_path / "book.db"), "tests.support.orders:Orders")
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(at, tmp_path, storage) as running:
+            book.execute("INSERT INTO orders VALUES(7, 'a'), (8, 'b')")
+            await settled(book, running, 2)
+            book.execute("UPDATE orders SET name = 'c' WHERE id = 7; UPDATE orders SET id = 9 WHERE id = 8")
+            await settled(book, running, 4)
+        [mirror] = tmp_path.glob("mirror-*.db")
+        damaging = apsw.Connection(str(mirror))
+        damaging.execute("DROP TRIGGER orders_update")  # the fact that is made of it is not the matter
+        damaging.execute(f"UPDATE orders SET {sql} WHERE id = 7")
+        damaging.execute(Orders.triggers[1])
+        damaging.close()
+        book.execute("UPDATE orders SET name = 'd' WHERE id = 7")
+        running = Running(at, tmp_path, storage)
+        with pytest.raises(StorageError, match=f"{mirror.name}.*row 7 of orders") as caught:
+            await asyncio.wait_for(running.task, WAIT_S)
+        assert caught.value.code.name == "storage_corrupt"
+        mirror.unlink()
+        async with reading(at, tmp_path, storage) as running:
+            assert (await running.told(5))[-1] == "changed d"
+            book.execute("UPDATE orders SET name = 'e' WHERE id = 9")
+            assert (await running.told(6))[-1] == "changed e"
+    book.close()
+
+
+async def test_a_second_row_of_a_key_is_checked_too(tmp_path: Path) -> None:
+    """A row that waits for the place of another one is not put there when it is not what was written."""
+    book = made(tmp_path / "book.db", "INTEGER")
+    at = BookAt("sqlite", str(tmp_path / "book.db"), "tests.support.orders:Orders")
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(at, tmp_path, storage) as running:
+            book.execute("INSERT INTO orders VALUES(1, 'a')")
+            book.execute("INSERT INTO orders VALUES(1, 'b')")
+            await settled(book, running, 2)
+        [mirror] = tmp_path.glob("mirror-*.db")
+        damaging = apsw.Connection(str(mirror))
+        [(row,)] = damaging.execute("SELECT row FROM fire22_seconds").fetchall()
+        assert isinstance(row, bytes)
+        damaging.execute("UPDATE fire22_seconds SET row = ?", (row.replace(b"b", b"x"),))
+        damaging.close()
+        book.execute("DELETE FROM orders WHERE name = 'a'")
+        running = Running(at, tmp_path, storage)
+        with pytest.raises(StorageError, match="another row of a key in orders"):
+            await asyncio.wait_for(running.task, WAIT_S)
+    book.close()
+
+
+async def test_a_mirror_without_checksums_gets_them(tmp_path: Path) -> None:
+    """A mirror of an earlier version is made anew from the book at the next start; nothing is told twice or lost."""
+    book = made(tmp_path / "book.db", "INTEGER PRIMARY KEY")
+    at = BookAt("sqlite", str(tmp_path / "book.db"), "tests.support.orders:Orders")
+    async with opened(tmp_path / "flows.db") as storage:
+        async with reading(at, tmp_path, storage) as running:
+            book.execute("INSERT INTO orders VALUES(1, 'a'), (2, 'b')")
+            await settled(book, running, 2)
+        [mirror] = tmp_path.glob("mirror-*.db")
+        earlier = apsw.Connection(str(mirror))
+        for table in Orders.tables:
+            earlier.execute(f"ALTER TABLE {table.name} DROP COLUMN fire22_seal")
+        earlier.execute("UPDATE fire22_state SET value = '[]' WHERE key = 'tables'")
+        earlier.close()
+        book.execute("UPDATE orders SET name = 'c' WHERE id = 2")
+        async with reading(at, tmp_path, storage) as running:
+            assert await running.told(3) == ["made a", "made b", "changed c"]
+            book.execute("DELETE FROM orders WHERE id = 1")
+            assert (await running.told(4))[-1] == "gone a"
+    book.close()
+
+
+def test_a_seal_is_of_one_table_and_of_each_value() -> None:
+    """Rows of two tables, and rows with the same text at another place, have different checksums."""
+    rows: list[Values] = [("a", "b"), ("ab", ""), ("a", b"b"), ("a", None), ("a", 1), ("a", 1.0), ("b", "a")]
+    assert len({Seal(table).of(row) for table in ("orders", "lines") for row in rows}) == 2 * len(rows)
+    for row in rows:
+        assert Seal("orders").unpacked(Seal("orders").packed(row)) == row

@@ -21,6 +21,7 @@ from msgspec import Struct
 from fire22.core import codes
 from fire22.core.errors import StorageError
 from fire22.core.outbox import OUTBOX_SQL, Domain, layout, quoted, read_layout
+from fire22.sources.mirror.seal import COLUMN
 from fire22.sources.mirror.seconds import SECONDS_SQL
 
 STATES: Final = """
@@ -141,8 +142,9 @@ class MirrorFile:
 
     def numbers(self) -> tuple[int, int]:
         """Up to which fact the outbox was trimmed, and the highest number ever given."""
-        last = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'fire22_outbox'").get
-        return int(self.state("trimmed_to") or 0), int(last) if isinstance(last, int) else 0
+        with self.errors():
+            last = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'fire22_outbox'").get
+            return int(self.state("trimmed_to") or 0), int(last) if isinstance(last, int) else 0
 
     def trim(self, upto: int) -> None:
         """Delete facts that are in the log."""
@@ -167,6 +169,7 @@ class MirrorFile:
             self.connection.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
         for table in self._domain.tables:
             self.connection.execute(table.ddl)
+            self.connection.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {COLUMN}")
         for sql in self._domain.indexes:
             self.connection.execute(sql)
         self.connection.execute("DELETE FROM fire22_refused; DELETE FROM fire22_seconds")
@@ -206,7 +209,7 @@ class MirrorFile:
     def _signature(self) -> str:
         shapes = [(each.name, each.ddl) for each in self._domain.tables]
         needs = layout(self._domain.outbox.tables).decode()
-        return msgspec.json.encode([shapes, self._domain.indexes, self._domain.outbox.name, needs]).decode()
+        return msgspec.json.encode([shapes, COLUMN, self._domain.indexes, self._domain.outbox.name, needs]).decode()
 
     def _triggers(self) -> str:
         return msgspec.json.encode(self._domain.triggers).decode()
@@ -277,8 +280,8 @@ class MirrorFile:
         except (apsw.CorruptError, apsw.NotADBError) as error:
             name = self.path.name
             message = (
-                f"{name}, the copy of the book in the data folder, is damaged: stop the server and delete {name}* "
-                "there; the next start makes it again from the book, or says `book_gap` and how to go on."
+                f"{name}, the copy of the book in the data folder, is damaged ({error}): stop the server and delete "
+                f"{name}* there; the next start makes it again from the book, or says `book_gap` and how to go on."
             )
             raise StorageError(codes.STORAGE_CORRUPT, message) from error
 

@@ -51,7 +51,7 @@ class MirrorRows:
         arrives = (change.fresh and not change.replaces) or was == ()
         if arrives and row is not None:
             return self._arrive(change, silent=silent)
-        kept = self._first(self.tables[table].select, at)
+        kept = self._first(self.tables[table], at)
         if row is None:
             if was == ():  # by the mapping's condition it was no row of ours
                 return False
@@ -94,7 +94,7 @@ class MirrorRows:
         try:
             if change.fresh and change.row is not None and change.before is None:
                 self._make_room(statements, change)
-                self._execute(statements.insert_new, change.row)
+                self._execute(statements.insert_new, (*change.row, statements.seal.of(change.row)))
                 if self._connection.changes():
                     return True
             kept = self.kept(change)
@@ -103,17 +103,18 @@ class MirrorRows:
                     self._execute(statements.delete, change.key)
                 return kept is not None
             if change.before is not None:
-                if kept is None and self._first(statements.select, change.before) is not None:
+                if kept is None and self._first(statements, change.before) is not None:
                     self._make_room(statements, change)
-                    self._execute(statements.move, (*change.row, *change.before))
+                    sealed = (*change.row, statements.seal.of(change.row))
+                    self._execute(statements.move, (*sealed, *change.before))
                     return True
                 self._execute(statements.delete, change.before)
             # Of a clock the latest time holds, in whichever order its rows are read.
             if kept is not None and (kept == change.row or (change.table == CLOCK and kept > change.row)):
                 return False
-            self._make_room(statements, change)
+            self._make_room(statements, change, kept)
             if kept is None:
-                self._execute(statements.insert, change.row)
+                self._execute(statements.insert, (*change.row, statements.seal.of(change.row)))
             else:
                 self._execute(*statements.update(kept, change.row))
         except apsw.Error as error:
@@ -136,23 +137,28 @@ class MirrorRows:
 
     def kept(self, change: RowChange) -> Values | None:
         """The row that has a change's key now. 1 and 1.0 in it are the same value, 1 and '1' are not."""
-        return self._first(self.tables[change.table].select, change.key)
+        return self._first(self.tables[change.table], change.key)
 
-    def _first(self, sql: str, key: Values) -> Values | None:
+    def _first(self, statements: Statements, key: Values) -> Values | None:
         # To its end: a statement that is not finished would keep the file's read lock.
-        rows = self._execute(sql, key).fetchall()
-        return cast("Values", rows[0]) if rows else None
+        rows = self._execute(statements.select, key).fetchall()
+        return statements.seal.checked(cast("Values", rows[0])) if rows else None
 
-    def _make_room(self, statements: Statements, change: RowChange) -> None:
-        """INSERT OR REPLACE takes a row away that has the same unique value, and no trigger of the book sees that."""
-        if change.row is None or not statements.others:
+    def _make_room(self, statements: Statements, change: RowChange, kept: Values | None = None) -> None:
+        """INSERT OR REPLACE takes a row away that has the same unique value, and no trigger of the book sees that.
+
+        Args:
+            kept: the row that is to be another; whose unique values have room already.
+        """
+        row = change.row
+        if row is None or not statements.unique:
             return
-        found: set[Values | None] = set()
-        for place, sql in statements.others:
-            if change.row[place] is not None:
-                found.update(self._execute(sql, (change.row[place], *change.key)).fetchall())
-        for key in sorted(found - {change.before}, key=str):
-            self._execute(statements.delete, key or ())
+        if kept is not None and all(kept[place] == row[place] for place in statements.unique):
+            return
+        found = set(self._execute(statements.others, statements.others_of(row)).fetchall())
+        if found:
+            for key in sorted(found - {change.before}, key=str):
+                self._execute(statements.delete, key)
 
     def _refuse(self, change: Unusable, *, again: bool) -> bool:
         reason = change.reason

@@ -28,6 +28,7 @@ import apsw
 import msgspec
 
 from fire22.core.outbox import Values
+from fire22.sources.mirror.seal import Seal
 
 TABLE: Final = "fire22_seconds"
 SECONDS_SQL: Final = (
@@ -50,11 +51,13 @@ class SecondRows:
         self._execute = connection.execute
         self._connection = connection
         self.tables = frozenset(tables)
+        self._seals = {table: Seal(table) for table in tables}
 
     def add(self, table: str, key: Values, row: Values) -> None:
         """A row comes to a key that is taken."""
         self._execute(
-            "INSERT INTO fire22_seconds(source, key, row) VALUES(?, ?, ?)", (table, _encode(key), _encode(row))
+            "INSERT INTO fire22_seconds(source, key, row) VALUES(?, ?, ?)",
+            (table, _encode(key), self._packed(table, row)),
         )
 
     def remove(self, table: str, key: Values, row: Values) -> bool:
@@ -62,7 +65,7 @@ class SecondRows:
         self._execute(
             "DELETE FROM fire22_seconds WHERE number = (SELECT max(number) FROM fire22_seconds"
             " WHERE source = ? AND key = ? AND row = ?)",
-            (table, _encode(key), _encode(row)),
+            (table, _encode(key), self._packed(table, row)),
         )
         return self._connection.changes() > 0
 
@@ -71,7 +74,7 @@ class SecondRows:
         self._execute(
             "UPDATE fire22_seconds SET row = ? WHERE number = (SELECT min(number) FROM fire22_seconds"
             " WHERE source = ? AND key = ? AND row = ?)",
-            (_encode(row), table, _encode(key), _encode(was)),
+            (self._packed(table, row), table, _encode(key), self._packed(table, was)),
         )
         return self._connection.changes() > 0
 
@@ -82,23 +85,27 @@ class SecondRows:
             " WHERE source = ? AND key = ?) RETURNING row",
             (table, _encode(key)),
         ).fetchall()
-        return _row(found[0][0]) if found else None
+        return self._seals[table].unpacked(cast("bytes", found[0][0])) if found else None
 
     def keys(self, table: str) -> list[Values]:
         """The keys that there are such rows of, in the order in which they came."""
         sql = "SELECT key FROM fire22_seconds WHERE source = ? GROUP BY key ORDER BY min(number)"
-        return [_row(key) for (key,) in self._execute(sql, (table,)).fetchall()]
+        return [_key(key) for (key,) in self._execute(sql, (table,)).fetchall()]
 
     def of(self, table: str, key: Values) -> list[Values]:
         """The rows of a key, in the order in which they came."""
         sql = "SELECT row FROM fire22_seconds WHERE source = ? AND key = ? ORDER BY number"
-        return [_row(row) for (row,) in self._execute(sql, (table, _encode(key))).fetchall()]
+        found = self._execute(sql, (table, _encode(key))).fetchall()
+        return [self._seals[table].unpacked(cast("bytes", row)) for (row,) in found]
 
     def clear(self, table: str) -> None:
         """The whole table is about to be brought in."""
         if table in self.tables:
             self._execute("DELETE FROM fire22_seconds WHERE source = ?", (table,))
 
+    def _packed(self, table: str, row: Values) -> bytes:
+        return self._seals[table].packed(row)
 
-def _row(stored: object) -> Values:
+
+def _key(stored: object) -> Values:
     return tuple(_decode(cast("bytes", stored)))
