@@ -46,7 +46,7 @@ from fire22.observability.logging import get_logger
 from fire22.observability.metrics import CONTENT_TYPE, Metrics
 from fire22.process import Address, listen, locked
 from fire22.security.audit import Audit
-from fire22.security.certificate import open_certificate
+from fire22.security.certificate import certificate_of
 from fire22.security.heads import Heads
 from fire22.security.oidc import provided
 from fire22.security.pending import Pending
@@ -129,7 +129,7 @@ class Application:
     def __init__(self, config: Settings, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
         host, port = sock.getsockname()[:2]
         self.config = config
-        self.certificate = open_certificate(config.server.tls_certificate, config.server.tls_key)
+        self.certificate = certificate_of(config.server)
         self.address = Address(config.server.host or host, port, self.certificate is not None)
         self.logger = get_logger()
         self._sock = sock

@@ -40,6 +40,10 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         tls_certificate: file of the certificate (PEM) with which the server itself speaks TLS, and of those between it
             and the root; empty is plain HTTP. The file is read again when it changes.
         tls_key: file of its key (PEM, not encrypted); empty is that of the certificate.
+        tls_client_ca: file of the authorities (PEM) whose client certificates machines may show in place of a token.
+            The common name (CN) is the machine's name. Empty asks for none; with it TLS is 1.3 alone. The file is read
+            again when it changes.
+        tls_client_required: whether a client without such a certificate is refused in the handshake.
         connections_max: open WebSockets; 0 derives it from the descriptor limit.
         connections_user_max: open WebSockets with tokens of one user; 0 is no limit of its own.
         connections_address_max: open WebSockets from one network address; 0 is no limit of its own. That is the default
@@ -60,6 +64,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     tls_certificate: str = ""
     tls_key: str = ""
+    tls_client_ca: str = ""
+    tls_client_required: bool = False
     connections_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     connections_user_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 1_000
     connections_address_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
@@ -76,6 +82,10 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.tls_key and not self.tls_certificate:
             raise ValueError("tls_key needs tls_certificate")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_client_ca needs tls_certificate")
+        if self.tls_client_required and not self.tls_client_ca:
+            raise ValueError("tls_client_required needs tls_client_ca")
 
 
 class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):

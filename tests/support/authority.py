@@ -27,27 +27,36 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._root = self._issue("Test authority", self._key, is_authority=True, days=1)
-        self._file = folder / "authority.pem"
-        self._file.write_bytes(self._root.public_bytes(Encoding.PEM))
+        self.file = folder / "authority.pem"
+        self.file.write_bytes(self._root.public_bytes(Encoding.PEM))
 
-    def pair(self, name: str, *, days: float = 1) -> tuple[Path, Path]:
+    def pair(self, name: str, *, common: str = "127.0.0.1", days: float = 1) -> tuple[Path, Path]:
         """The files of a certificate for 127.0.0.1 and of its key.
 
         Args:
             name: of the files.
+            common: name of its subject.
             days: until it ends.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._issue("127.0.0.1", key, is_authority=False, days=days)
+        certificate = self._issue(common, key, is_authority=False, days=days)
         files = self._folder / f"{name}.pem", self._folder / f"{name}-key.pem"
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         files[1].touch(mode=0o600)
         files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return files
 
-    def client(self) -> ssl.SSLContext:
-        """What a client trusts that trusts this authority alone."""
-        return ssl.create_default_context(cafile=self._file)
+    def client(self, shown: str = "", *, days: float = 1) -> ssl.SSLContext:
+        """What a client trusts that trusts this authority alone.
+
+        Args:
+            shown: the common name of a certificate that it shows; empty shows none.
+            days: until that ends.
+        """
+        context = ssl.create_default_context(cafile=self.file)
+        if shown:
+            context.load_cert_chain(*self.pair(f"client-{shown}", common=shown, days=days))
+        return context
 
     def _issue(
         self, common: str, key: ec.EllipticCurvePrivateKey, *, is_authority: bool, days: float

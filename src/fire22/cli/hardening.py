@@ -30,6 +30,7 @@ from fire22.store.sqlite import SqliteStore
 
 SESSION_HOURS_MAX: Final = 24 * 7
 IDLE_HOURS_MAX: Final = 24
+AUTHORITIES_MAX: Final = 2  # of client certificates
 ENDS_DAYS: Final = 14  # within which a certificate that ends is told
 DISTINCT_MIN: Final = 8  # characters of a key: 64 random hexadecimal digits have fewer once in 10^20 keys
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
@@ -78,8 +79,15 @@ def _transport(config: Settings) -> Iterator[Finding]:
             f"The server speaks plain HTTP on {where}: passwords and figures can be read on the way.",
             "Set server.tls_certificate, or listen on 127.0.0.1 behind a proxy with TLS (network.trusted_proxies).",
         )
-    if server.tls_certificate:
-        yield from _certificate(Path(server.tls_certificate))
+    for file in (server.tls_certificate, server.tls_client_ca):
+        if file:
+            yield from _certificate(Path(file))
+    authorities = _read(Path(server.tls_client_ca)).count("BEGIN CERTIFICATE") if server.tls_client_ca else 0
+    if authorities > AUTHORITIES_MAX:
+        yield Finding(
+            f"server.tls_client_ca has {authorities} authorities: each can vouch for any machine.",
+            "Name the one that issues the certificates of the machines here, and during an exchange the next one.",
+        )
     for name, url in (
         ("auth.jwks_url", config.auth.jwks_url),
         ("oidc.issuer", config.oidc.issuer),
@@ -134,7 +142,8 @@ def _permissions(config: Settings, file: Path | None) -> Iterator[Finding]:
         yield Finding(f"Everybody on this machine can read the book {book}.", f"chmod o-rwx {book}")
     keys = [Path(config.auth.keys_folder)] if config.auth.keys_folder else []
     keys += sorted(keys[0].iterdir()) if keys and keys[0].is_dir() else []
-    for path in (*([file] if file is not None else []), *keys):
+    authorities = [Path(config.server.tls_client_ca)] if config.server.tls_client_ca else []
+    for path in (*([file] if file is not None else []), *keys, *authorities):
         if _has(path, _OTHERS_WRITE):
             yield Finding(f"Others can change {path}, and so what may be done here.", f"chmod go-w {path}")
     for path in keys:

@@ -37,7 +37,7 @@ from fire22.log.database import meta, storage_errors
 from fire22.log.rekey import outdated
 from fire22.log.rows import check_key, read_rows
 from fire22.process import locked
-from fire22.security.certificate import open_certificate
+from fire22.security.certificate import certificate_of
 from fire22.security.revocation import Revocation
 from fire22.security.sessions import forget_all
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
@@ -79,7 +79,7 @@ def check(
     fit = True
     with told():
         settings = override(application.load(config), data, None, None, book, (), mapping)
-        open_certificate(settings.server.tls_certificate, settings.server.tls_key)
+        certificate_of(settings.server)
         out.print("configuration: ok")
         if security:
             _tell_open(settings, config)

@@ -30,6 +30,7 @@ from fire22.hub.mask import Mask, masked_bytes
 from fire22.log.base import Appended, Log
 from fire22.security.access import Access
 from fire22.security.audit import Audit
+from fire22.security.client_certificate import ClientCertificate
 from fire22.security.machines import TOKEN, Machines
 from fire22.security.oidc import Oidc
 from fire22.security.people import People
@@ -201,6 +202,8 @@ class Service:
             raise AuthError(codes.AUTH_REQUIRED, "A token is required; `fire22 token` prints one.")
         if isinstance(token, SessionSecret):
             principal = self.people.sessions.principal(token)
+        elif isinstance(token, ClientCertificate):
+            principal = self.machines.recognise(token)
         elif token.startswith(TOKEN):
             principal = self.machines.verify(token)
         else:

@@ -6,6 +6,9 @@ server's own, which the browser says in `Origin`. It leaves that header away whe
 the answer, that is for a GET or HEAD of the same origin; so there, and only there, a request without one is believed.
 Everything that changes something, and a WebSocket, which these rules do not cover, comes with an `Origin` or is refused
 (OWASP, Cross-Site Request Forgery Prevention; RFC 6455 section 10.2).
+
+A client certificate is shown by a browser to whatever any page asks for, too, and it is for machines: it counts only
+where no browser asks, which each tells by `Origin` or `Sec-Fetch-Site`, and where nothing else says who it is.
 """
 
 from collections.abc import Mapping, Set
@@ -13,6 +16,7 @@ from typing import Final
 
 from fire22.core import codes
 from fire22.core.errors import AuthError
+from fire22.security.client_certificate import ClientCertificate
 from fire22.security.sessions import SessionSecret
 
 # Over plain HTTP it is set without a path, so that a browser keeps it to `/v1/` under whatever path a proxy serves the
@@ -30,6 +34,7 @@ def token_of(
     secure: bool = False,
     offered: str | None = None,
     origins: Set[str] = frozenset(),
+    certificate: ClientCertificate | None = None,
 ) -> str | None:
     """The token that a request brings, or None.
 
@@ -39,6 +44,7 @@ def token_of(
         secure: whether it is known to have come over TLS: then a page that did not is another one.
         offered: a token that came in the transport's own way.
         origins: of other pages that may use the session cookie.
+        certificate: that the client has shown.
 
     Raises:
         AuthError: `origin_forbidden`, the session cookie came from what is not the server's own page.
@@ -53,7 +59,9 @@ def token_of(
     ):
         raise AuthError(codes.ORIGIN_FORBIDDEN, "The session cookie works only from the server's own page.")
     cookie = cookie_of(headers, SESSION_COOKIE, secure=secure)
-    return None if cookie is None else SessionSecret(cookie)
+    if cookie is not None:
+        return SessionSecret(cookie)
+    return None if "origin" in headers or "sec-fetch-site" in headers else certificate
 
 
 def is_own_page(

@@ -32,6 +32,7 @@ from fire22.gateways.errors import as_message, close_code, http_status
 from fire22.gateways.sign_in import token_of
 from fire22.gateways.tcp import TcpConnection
 from fire22.hub.codec import DEFLATED, JSON_BATCH, MSGPACK_BATCH, PLAIN, Codec
+from fire22.security.client_certificate import ClientCertificate
 from fire22.security.principal import Principal
 from fire22.security.tokens import KeyUnknown
 
@@ -48,16 +49,17 @@ _CODECS: Final[dict[str, Codec]] = {
 class WebSocket(TcpConnection):
     """One connection."""
 
-    __slots__ = ("_heard", "_is_secure", "_parser")
+    __slots__ = ("_certificate", "_heard", "_is_secure", "_parser")
 
     transport = "websocket"
     paths: ClassVar[tuple[str, ...]] = ("/v1/ws",)
 
-    def __init__(self, app_state: Mapping[str, str] | None = None, **_: Any) -> None:
+    def __init__(self, app_state: Mapping[str, Any] | None = None, **_: Any) -> None:
         super().__init__()
         state = app_state or {}  # what the HTTP connection has found out
         self._peer = state.get("address", "")
         self._is_secure = state.get("scheme") == "https"
+        self._certificate: ClientCertificate | None = state.get("certificate")
         self._parser: FrameParser | None = None
         self._heard = 0  # frames before anybody was known
 
@@ -103,6 +105,7 @@ class WebSocket(TcpConnection):
                 secure=self._is_secure,
                 offered=request.offered_token,
                 origins=service.network.origins,
+                certificate=self._certificate,
             )
             principal = None if token is None else service.authenticate(token, self.address)
         except KeyUnknown:  # found out after the upgrade: commands wait until the issuer of its key has been asked

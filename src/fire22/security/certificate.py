@@ -7,7 +7,7 @@ wrong pair into a context that is in use would leave it without a certificate, a
 import asyncio
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from fire22.core import codes
 from fire22.core.errors import SetupError
@@ -25,20 +25,27 @@ class Certificate:
     Args:
         certificate: PEM, with those of the authorities between it and the root behind it.
         key: PEM, not encrypted; may be the same file.
+        client_ca: PEM, the authorities of client certificates; None asks clients for none.
+        client_required: whether who shows none is refused.
 
     Raises:
         SetupError: `config_invalid`, they cannot be used.
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        self._files = (certificate, key)
+    def __init__(
+        self, certificate: Path, key: Path, client_ca: Path | None = None, *, client_required: bool = False
+    ) -> None:
+        self._files = (certificate, key) if client_ca is None else (certificate, key, client_ca)
+        self._client_required = client_required
         self._logger = get_logger()
         self._stamps = self._look()
         try:
-            self._newest = _load(certificate, key)
-            self.context = _load(certificate, key)
+            self._newest = self._load()
+            self.context = self._load()
         except OSError as error:
-            message = f"server.tls_certificate and server.tls_key cannot be used: {_reason(error)}."
+            names = "server.tls_certificate and server.tls_key"
+            names += "" if client_ca is None else ", with server.tls_client_ca,"
+            message = f"{names} cannot be used: {_reason(error)}."
             raise SetupError(codes.CONFIG_INVALID, message) from None
         self.context.sni_callback = self._hand_out  # it is called without a name in the handshake too
 
@@ -55,7 +62,7 @@ class Certificate:
             return
         self._stamps = stamps
         try:
-            self._newest = _load(*self._files)
+            self._newest = self._load()
         except OSError as error:
             self._logger.warning("the new certificate cannot be used; the one before it stays", reason=_reason(error))
         else:
@@ -63,6 +70,10 @@ class Certificate:
 
     def _hand_out(self, handshake: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         handshake.context = self._newest
+
+    def _load(self) -> ssl.SSLContext:
+        """See `_load`."""
+        return _load(*self._files, client_required=self._client_required)
 
     def _look(self) -> list[_Stamp | None]:
         """What tells whether a file has been written."""
@@ -77,19 +88,41 @@ class Certificate:
         return stamps
 
 
-def open_certificate(certificate: str, key: str) -> Certificate | None:
-    """The certificate of a configuration; None where there is none.
+class Settings(Protocol):
+    """Of files, each empty where there is none; see the section `server` of the configuration."""
 
-    Args:
-        key: empty where it is in the file of the certificate.
+    # Read only, so that a frozen struct has them.
+
+    @property
+    def tls_certificate(self) -> str: ...
+
+    @property
+    def tls_key(self) -> str: ...
+
+    @property
+    def tls_client_ca(self) -> str: ...
+
+    @property
+    def tls_client_required(self) -> bool: ...
+
+
+def certificate_of(settings: Settings) -> Certificate | None:
+    """The certificate of a configuration; None where there is none.
 
     Raises:
         SetupError: see `Certificate`.
     """
-    return Certificate(Path(certificate), Path(key or certificate)) if certificate else None
+    certificate = settings.tls_certificate
+    if not certificate:
+        return None
+    authorities = Path(settings.tls_client_ca) if settings.tls_client_ca else None
+    key = Path(settings.tls_key or certificate)
+    return Certificate(Path(certificate), key, authorities, client_required=settings.tls_client_required)
 
 
-def _load(certificate: Path, key: Path) -> ssl.SSLContext:
+def _load(
+    certificate: Path, key: Path, client_ca: Path | None = None, *, client_required: bool = False
+) -> ssl.SSLContext:
     """A context of these files.
 
     Raises:
@@ -101,6 +134,14 @@ def _load(certificate: Path, key: Path) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(certificate, key, password=lambda: "")  # else one that is encrypted asks the terminal
+    if client_ca is not None:
+        # No session is resumed: one would outlive an authority that is no longer trusted. And of TLS 1.3 alone, whose
+        # sessions can be left away, and which does not show the certificate to who is on the way.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
+        context.load_verify_locations(client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED if client_required else ssl.CERT_OPTIONAL
     return context
 
 

@@ -1,8 +1,10 @@
 """Tokens for machines: each has a name, a purpose, a role, a scope and an end, and is shown once.
 
 Such a token is not signed: it is 32 random bytes, of which the store keeps the SHA-256. So it outlives a change of the
-server's key, and ends the moment its row is deleted, or all that its maker holds is ended. Its user is of the kind
-`machine` whatever the role: a machine that is called like an agent receives nothing of that agent's.
+server's key, and ends the moment its row is deleted, or all that its maker holds is ended. A machine may show a client
+certificate in its place: the common name of its subject (CN) is the machine's name, and it is good as long as both are.
+Its user is of the kind `machine` whatever the role: a machine that is called like an agent receives nothing of that
+agent's.
 
 Rows of the store: `machine/<name>`, a `Machine`; `machine_used/<name>`, the time of the last use in milliseconds,
 written in batches.
@@ -23,6 +25,7 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError, StorageError
 from fire22.core.scope import ROOT, covers, parse_scope
 from fire22.observability.logging import get_logger
+from fire22.security.client_certificate import ClientCertificate
 from fire22.security.principal import Principal
 from fire22.security.revocation import Revocation
 from fire22.store.base import ABSENT, CHANGES_MAX, Conflict, Delete, Put, Store
@@ -110,19 +113,33 @@ class Machines:
         machine = self._by_digest.get(_digest(token))
         if machine is None:
             raise AuthError(codes.TOKEN_INVALID, "The token is not valid here, or was revoked.")
+        return self._use(machine, machine.expires_ms)
+
+    def recognise(self, shown: ClientCertificate) -> Principal:
+        """Who shows a client certificate.
+
+        Raises:
+            AuthError: `token_invalid` or `token_expired`.
+        """
+        machine = self._machines.get(shown)
+        if machine is None:
+            raise AuthError(codes.TOKEN_INVALID, "The client certificate names no machine that is known here.")
+        return self._use(machine, min(machine.expires_ms, shown.expires_ms))
+
+    def _use(self, machine: Machine, expires_ms: int) -> Principal:
         now_ms = self._now_ms()
-        if machine.expires_ms <= now_ms:
-            raise AuthError(codes.TOKEN_EXPIRED, "The token has expired; create a new one.")
+        if expires_ms <= now_ms:
+            raise AuthError(codes.TOKEN_EXPIRED, "The token or the client certificate has expired; create a new one.")
         self._used[machine.name] = now_ms
         self._unwritten.add(machine.name)
-        return self._principal(machine)
+        return self._principal(machine, expires_ms)
 
-    def _principal(self, machine: Machine) -> Principal:
+    def _principal(self, machine: Machine, expires_ms: int) -> Principal:
         return Principal(
             machine.name,
             machine.role,
             machine.scope,
-            machine.expires_ms,
+            expires_ms,
             kind="machine",
             jti=machine.jti,
             issued_ms=machine.created_ms,
@@ -131,7 +148,7 @@ class Machines:
 
     def _is_over(self, machine: Machine) -> bool:
         """Whether a machine's token has ended with what its maker held."""
-        return self.revocation.refuses(self._principal(machine))
+        return self.revocation.refuses(self._principal(machine, machine.expires_ms))
 
     async def create(
         self,

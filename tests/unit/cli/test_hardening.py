@@ -226,3 +226,19 @@ def test_a_certificate_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.M
         assert result.exit_code == (1 if why else 0), result.output
         assert why in " ".join(result.output.split())
         assert ("config_invalid" in result.output) is bool(why)
+
+
+def test_who_vouches_for_machines(folder: Path, tmp_path: Path) -> None:
+    """An operator is told of many authorities of client certificates, of one that ends, and who else can add one."""
+    authority = Authority(tmp_path)
+    certificate, key = map(str, authority.pair("server", days=365))
+    ca = tmp_path / "clients.pem"
+    ca.write_bytes(authority.pair("lasting", days=365)[0].read_bytes())
+    ca.chmod(0o644)
+    server = {"host": "0.0.0.0", "tls_certificate": certificate, "tls_key": key, "tls_client_ca": str(ca)}
+    before = len(found(folder, server=server))
+    ca.write_bytes(authority.file.read_bytes() * 3)
+    ca.chmod(0o666)
+    told = " ".join(found(folder, server=server))
+    assert len(found(folder, server=server)) == before + 3
+    assert "has 3 authorities" in told and f"The certificate {ca} ends" in told and f"Others can change {ca}" in told

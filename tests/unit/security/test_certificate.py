@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from fire22.config import ServerConfig
 from fire22.core.errors import SetupError
-from fire22.security.certificate import Certificate, open_certificate
+from fire22.security.certificate import Certificate, certificate_of
 from tests.support.authority import Authority
 
 
@@ -119,10 +120,10 @@ def test_one_file_for_both(authority: Authority, tmp_path: Path) -> None:
     """A certificate and its key may come in one file; without a certificate there is no TLS."""
     both = tmp_path / "both.pem"
     both.write_bytes(b"".join(each.read_bytes() for each in authority.pair("server")))
-    certificate = open_certificate(str(both), "")
+    certificate = certificate_of(ServerConfig(tls_certificate=str(both)))
     assert certificate is not None
     assert serial(certificate, authority)
-    assert open_certificate("", "") is None
+    assert certificate_of(ServerConfig()) is None
 
 
 _ENCRYPTED = f"""-----BEGIN EC {"PRIVATE"} KEY-----

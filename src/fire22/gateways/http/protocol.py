@@ -26,6 +26,7 @@ from fire22.gateways.errors import as_message, http_status
 from fire22.gateways.http.route import ANYBODY, Route
 from fire22.gateways.service import Service
 from fire22.gateways.sign_in import token_of
+from fire22.security.client_certificate import ClientCertificate, shown_by
 from fire22.security.tokens import KeyUnknown
 
 HEAD_BYTES_MAX: Final = 16_384
@@ -70,11 +71,13 @@ class HttpProtocol(HttpToolsProtocol):
     _held = 0  # in `front.unknown_bytes`
     _refusal: RequestError | AuthError | None = None
     _has_refused = False
+    _certificate: ClientCertificate | None = None
     _address = ""  # of the client of the request so far
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
+        self._certificate = shown_by(transport.get_extra_info("ssl_object"))
         if self.claimed is not None and self.claimed[0]:
             self.client = self.claimed
         self.front.unfinished.add(self, self.loop.time())
@@ -196,9 +199,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._address = seen.address
         self.scope["client"] = (seen.address, port if seen.address == host else 0)
         self.scope["scheme"] = seen.scheme or self.scheme or "http"
-        self.scope["state"] = {"is_operator": seen.is_operator}
+        self.scope["state"] = {"is_operator": seen.is_operator, "certificate": self._certificate}
         # For the WebSocket, where the connection becomes one.
-        self.app_state = {"address": seen.address, "scheme": self.scope["scheme"]}
+        self.app_state = {
+            "address": seen.address,
+            "scheme": self.scope["scheme"],
+            "certificate": self._certificate,
+        }
         return network.refusal(seen.address)
 
     def _judge(self) -> RequestError | AuthError | None:
@@ -242,6 +249,7 @@ class HttpProtocol(HttpToolsProtocol):
                 safe=not row.is_changing,
                 secure=self.scope["scheme"] == "https",
                 origins=self.front.service.network.origins,
+                certificate=self._certificate,
             )
             self.front.service.authenticate(token, self._address)
             self._is_known = True

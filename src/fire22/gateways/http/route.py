@@ -201,7 +201,13 @@ class Table:
             return None
         if row.who == OPERATORS and getattr(request.state, "is_operator", False):
             return None
-        token = token_of(headers, safe=not row.is_changing, secure=secure, origins=origins)
+        token = token_of(
+            headers,
+            safe=not row.is_changing,
+            secure=secure,
+            origins=origins,
+            certificate=getattr(request.state, "certificate", None),
+        )
         principal = await self._service.identify(token, address_of(request), enrolling=row.enrolling)
         if row.is_changing and isinstance(token, SessionSecret):
             said = headers.get(CSRF_HEADER, "").encode()
