@@ -421,6 +421,7 @@ class Application:
                 compression=server.compression,
                 events_bytes_max=server.events_bytes_max,
                 outbox_bytes_max=self.config.hub.outbox_bytes_max,
+                outboxes_bytes_max=self.config.hub.outboxes_bytes_max,
                 auth_timeout_s=server.auth_timeout_s,
                 heartbeat_s=self.config.hub.heartbeat_s,
                 stall_s=server.stall_s,

@@ -96,6 +96,8 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
         flush_bytes_max: payload that ends the gathering.
         heartbeat_s: a live connection gets a tick at least this often.
         outbox_bytes_max: unsent bytes of a connection above which it reads on at its own pace.
+        outboxes_bytes_max: unsent bytes of all such connections together; above it those end that wait the longest, of
+            the user who has the most.
         block_bytes_max: memory for encoded blocks of the past.
         shed_ms: what a flush takes, from which on load is shed: views come less often, then lossy streams are cut, then
             new connections are refused.
@@ -105,6 +107,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     flush_bytes_max: Positive = 256 << 10
     heartbeat_s: Seconds = 25.0
     outbox_bytes_max: Positive = 64 << 10
+    outboxes_bytes_max: DiskBytes = 64 << 20
     block_bytes_max: DiskBytes = 32 << 20
     shed_ms: Annotated[float, Meta(gt=0, le=60_000)] = 250.0
 

@@ -156,7 +156,9 @@ CONNECTIONS_EXCEEDED: Final = define(
 RESTARTING: Final = define(
     "restarting", "The server shuts down; come back after `retryAfter`.", status=503, temporary=True
 )
-STALLED: Final = define("stalled", "The connection took no byte for `stall_s`.", temporary=True)
+STALLED: Final = define(
+    "stalled", "The connection took no byte for `stall_s`, or too little while many did.", temporary=True
+)
 PEER_GONE: Final = define("peer_gone", "The peer acknowledged nothing for two heartbeats.", temporary=True)
 INTERNAL: Final = define("internal", "The server failed; the failure is in its log.", status=500, temporary=True)
 FLOW_FAILED: Final = define("flow_failed", "The server failed on this event and set it aside; no figure has seen it.")

@@ -141,12 +141,14 @@ class Connection(Caller, Worker):
         """The peer takes less than it is sent: the hub makes it catch up at its own pace, and we hear it no more."""
         self.paused = True
         self._taken = (self.shared.loop.time(), 0)
+        self.shared.hold(self, self._user)
         self._set_hearing()
 
     def resume(self) -> None:
         """It takes bytes again."""
         self.paused = False
         self._taken = None
+        self.shared.outboxes.remove(self)
         self.shared.service.hub.writable(self)
         self._go_on()
 
@@ -155,6 +157,7 @@ class Connection(Caller, Worker):
         shared = self.shared
         self._waiting = self._next = None
         shared.unauthenticated.remove(self)
+        shared.outboxes.remove(self)
         shared.service.rates.forget(self._payer)
         if self in shared.open:
             del shared.open[self]
@@ -204,6 +207,13 @@ class Connection(Caller, Worker):
             self.silence()
         elif self._stalled_s(now_s) > self.shared.service.limits.stall_s:
             self.fail(RequestError(codes.STALLED, "The connection took no byte for too long.", retry_after_s=1))
+
+    def shed(self) -> None:
+        """End at once: what those who read slowly have yet to take is more than the server keeps for them."""
+        message = "The connections of this user have too much unread; read what is sent, or ask for less."
+        self._count(RequestError(codes.STALLED, message))
+        self.abort()
+        self.silence()
 
     def _stalled_s(self, now_s: float) -> float:
         """How long it has taken nothing of what waits for it, as far as was seen."""

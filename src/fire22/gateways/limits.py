@@ -16,6 +16,7 @@ class Limits(Struct, frozen=True):
     compression: bool
     events_bytes_max: int
     outbox_bytes_max: int
+    outboxes_bytes_max: int
     auth_timeout_s: float
     heartbeat_s: float
     stall_s: float

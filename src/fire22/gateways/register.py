@@ -8,6 +8,7 @@ from fire22.core import codes
 from fire22.core.errors import AuthError, RequestError
 from fire22.gateways.commands import Commands
 from fire22.gateways.deadlines import Deadlines
+from fire22.gateways.outboxes import Outboxes
 from fire22.gateways.quota import Quota
 from fire22.gateways.rights import Rights
 from fire22.gateways.service import Service
@@ -36,6 +37,7 @@ class Connections:
         self.rights = Rights(service.revocation, service.tokens.ring, self.open, service.now_ms)
         service.permissions.listen(self.role_changed)
         self.addresses = Quota(service.limits.connections_address_max)
+        self.outboxes: Outboxes[Connection] = Outboxes(service.limits.outboxes_bytes_max)
         self.loop = asyncio.get_running_loop()
 
     def bind(self, transport: type[Kind]) -> type[Kind]:
@@ -48,6 +50,7 @@ class Connections:
         for transport, count in self.count.items():
             yield Sample("fire22_connections", "Open connections.", count, {"transport": transport})
         yield shed(self.shed, "connections")
+        yield Sample("fire22_outboxes_bytes", "Unsent bytes of who reads slowly.", self.outboxes.size_bytes)
 
     def sessions(self) -> set[str]:
         """The ids of the sessions by which connections are open."""
@@ -94,6 +97,17 @@ class Connections:
             if self.loop.time() > until_s:
                 self.loop.call_soon(self._hold, connections)
                 return
+
+    def hold(self, connection: "Connection", user: str) -> None:
+        """A connection takes no more for now; too much of that together, and some end."""
+        was_full = self.outboxes.is_full
+        self.outboxes.add(connection, user)
+        if self.outboxes.is_full and not was_full:
+            self.loop.call_soon(self._relieve)  # it is within a write
+
+    def _relieve(self) -> None:
+        for connection in self.outboxes.excess():
+            connection.shed()
 
     async def sweep(self) -> None:
         """Close who is gone, or has taken nothing for too long; once a heartbeat or more."""

@@ -46,6 +46,7 @@ LIMITS = Limits(
     compression=False,
     events_bytes_max=1 << 20,
     outbox_bytes_max=400,
+    outboxes_bytes_max=6_000,
     auth_timeout_s=10,
     heartbeat_s=25,
     stall_s=60,
@@ -285,6 +286,31 @@ def test_who_takes_nothing_for_too_long() -> None:
             assert stalled.ended_by is not None
             assert stalled.ended_by.code.name == "stalled"
             assert slow.ended_by is None
+
+    run(main())
+
+
+def test_slow_readers_together() -> None:
+    """Many connections that take nothing hold no more than `outboxes_bytes_max`: the oldest of who has the most end."""
+
+    async def main() -> None:
+        async with running() as server:
+            slow, good = server.connect("bob"), server.connect("ann")
+            slow.write(b"x" * 900 + b"\n")
+            many = [server.connect("mallory") for _ in range(12)]
+            for each in many:
+                each.write(b"x" * 900 + b"\n")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert [each.is_ending for each in many] == [True] * 7 + [False] * 5
+            assert not slow.is_ending
+            assert server.connections.outboxes.size_bytes == 6 * 901 <= LIMITS.outboxes_bytes_max
+            perform(good, 1, "ping")
+            assert taken(good) == [1]
+            many[-1].take()
+            many[-2].hang_up()
+            await asyncio.sleep(0)
+            assert server.connections.outboxes.size_bytes == 4 * 901
 
     run(main())
 
