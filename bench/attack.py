@@ -10,11 +10,13 @@ that commands are performed as they come.
 import asyncio
 import contextlib
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,7 @@ KINDS: Final = ("slowloris", "slow readers", "unauthenticated", "greedy")
 GREEDY: Final = 20
 PIPELINED: Final = 8
 EVENTS: Final = 2_000
+NICENESS: Final = -10
 GONE_S: Final = 30.0
 PAUSE_S: Final = 0.005  # of the good client, between an answer and the next command
 RATIO_MAX: Final = 2.0
@@ -60,8 +63,9 @@ class Plan(Struct, frozen=True):
 def measure(*, quick: bool) -> Report:
     """Each crowd, with and without limits and turns."""
     plan = Plan(200, 3, 0.8) if quick else Plan(1_000, 5, 3.0)
-    after = _outcomes("", plan)
-    before = _outcomes(UNLIMITED, plan)
+    with _before_others():
+        after = {kind: _outcome(kind, "", plan) for kind in KINDS}
+        before = {kind: _outcome(kind, UNLIMITED, plan) for kind in KINDS}
     rows: list[Row] = []
     for kind in KINDS:
         ours, theirs = after[kind], before[kind]
@@ -72,24 +76,41 @@ def measure(*, quick: bool) -> Report:
         rows.append(Row(figure, ours.growth_mb, "less", GROWTH_MB_MAX, theirs.growth_mb, name))
     crowds = f"{plan.count} of each crowd, {GREEDY} greedy with {PIPELINED} commands `history limit=500` on the way"
     p99 = ", ".join(f"{kind} {after[kind].p99_ms:.1f} (without {before[kind].p99_ms:.1f})" for kind in KINDS)
-    return Report(tuple(rows), (crowds, f"p99 in ms, median of {plan.rounds} windows: {p99}"))
+    load = f"programs that ran at once on the machine, the last minute: {os.getloadavg()[0]:.1f}"
+    return Report(tuple(rows), (crowds, f"p99 in ms, median of {plan.rounds} windows: {p99}", load))
 
 
-def _outcomes(settings: str, plan: Plan) -> dict[str, Outcome]:
+@contextlib.contextmanager
+def _before_others() -> Iterator[None]:
+    """Let the programs of the bench have the processors before others, where that is allowed.
+
+    What is always busy waits for others longer than what is seldom so: beside other programs a server under attack
+    would be compared with their slices.
+    """
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, usual)
+
+
+def _outcome(kind: str, settings: str, plan: Plan) -> Outcome:
+    """One crowd, which comes to a server of its own and goes: each window with it lies between two without it.
+
+    What else the machine does is then in both, and the median leaves out the windows in which it did much.
+    """
     with tempfile.TemporaryDirectory() as folder:
         data, port = Path(folder) / "data", free_port()
         config = Path(folder) / "fire22.toml"
         config.write_text(OPEN + settings)
         with server(data, port, "--config", config) as process:
             _fill(data, port)
-            return {kind: _outcome(kind, data, port, process, plan) for kind in KINDS}
+            return _windows(kind, data, port, process, plan)
 
 
-def _outcome(kind: str, data: Path, port: int, process: Child, plan: Plan) -> Outcome:
-    """One crowd, which comes and goes: each window with it lies between two without it.
-
-    What else the machine does is then in both, and the median leaves out the windows in which it did much.
-    """
+def _windows(kind: str, data: Path, port: int, process: Child, plan: Plan) -> Outcome:
     tokens = [token(data, f"greedy-{number}") for number in range(GREEDY)]
     files, rss, grown = process.statistics.num_fds(), _rss_mb(process), 0.0
     among: list[float] = []

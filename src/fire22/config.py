@@ -107,7 +107,7 @@ class HubConfig(Struct, frozen=True, forbid_unknown_fields=True):
     flush_bytes_max: Positive = 256 << 10
     heartbeat_s: Seconds = 25.0
     outbox_bytes_max: Positive = 64 << 10
-    outboxes_bytes_max: DiskBytes = 64 << 20
+    outboxes_bytes_max: DiskBytes = 32 << 20
     block_bytes_max: DiskBytes = 32 << 20
     shed_ms: Annotated[float, Meta(gt=0, le=60_000)] = 250.0
 

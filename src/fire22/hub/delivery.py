@@ -170,12 +170,12 @@ class Delivery:
         """What a new subscription begins with, as of `flushed`, oldest first; in pieces."""
         if topic.kind is Kind.VIEW:
             return self.history.documents(key, self._edge.offset)
-        return self.history.page(key, self._edge.offset + 1, last)
+        return self.history.page(key, self._edge.offset + 1, last, self._edge.offset)
 
     def history_page(self, key: LaneKey, before: int | None, limit: int) -> Pieces[Page]:
         """A stream's newest messages below an offset; in pieces."""
         newest = self._edge.offset + 1
-        return self.history.page(key, newest if before is None else min(before, newest), limit)
+        return self.history.page(key, newest if before is None else min(before, newest), limit, self._edge.offset)
 
     # Connections and their subscriptions.
 

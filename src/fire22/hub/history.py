@@ -26,7 +26,10 @@ BLOCK_RECORDS = 64
 PAGE_RECORDS_MAX = 20_000  # how far back a page of a rare lane looks in storage
 PIECE_ENTRIES = 64  # of a page, between two pauses ...
 PIECE_BYTES = 64 << 10  # ... or so much of its documents
+PAGES_BYTES_MAX = 16 << 20  # of pages that are kept between two flushes
 _CACHED_BYTES = 400  # what a kept block costs beside its data, about
+# Of a page: the topic, scope, filter and mask, before which offset, and how many messages; 0 is all that a view has.
+_PageKey = tuple[str, str, Filter | None, Mask, int, int]
 
 
 class Need(Struct, frozen=True):
@@ -84,8 +87,9 @@ class History:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._cache: dict[tuple[LaneKey, int, int], Block] = {}
-        self._pages: dict[tuple[str, str, Filter | None, Mask], Page] = {}  # as of one flushed offset
-        self._pages_at = -1
+        self._pages: dict[_PageKey, Page] = {}  # as of one flushed offset and watermark
+        self._pages_at = (-1, -1)
+        self._pages_bytes = 0
 
     @property
     def size_bytes(self) -> int:
@@ -219,11 +223,10 @@ class History:
 
     def documents(self, key: LaneKey, flushed: int) -> Pieces[Page]:
         """A view's documents that a subscription sees; made once for all who begin between two flushes."""
-        name = (key.topic, key.scope, key.filter, key.mask)
-        if self._pages_at != flushed:
-            self._pages_at, self._pages = flushed, {}
-        page = self._pages.get(name)
+        name = (key.topic, key.scope, key.filter, key.mask, flushed, 0)
+        page = self._kept_page(name, flushed)
         if page is None:
+            made_at = self._pages_at
             documents = list(self._views.all(key.topic, key.scope))  # as of now, whatever is flushed meanwhile
             found: list[bytes] = []
             size = 0
@@ -235,12 +238,45 @@ class History:
                     size = 0
                     yield None
             page = Page(b",".join(found), len(found), 0, len(documents))
-            if self._pages_at == flushed:
-                self._pages[name] = page
+            self._keep_page(name, page, made_at)
         return page
 
-    def page(self, key: LaneKey, before: int, last: int) -> Pieces[Page]:
-        """A stream's newest `last` messages below an offset."""
+    def _kept_page(self, name: _PageKey, flushed: int) -> Page | None:
+        """The page of who asked for the same since the last flush."""
+        at = (flushed, self._watermark_ms())
+        if self._pages_at != at:
+            self._pages_at, self._pages, self._pages_bytes = at, {}, 0
+        return self._pages.get(name)
+
+    def _keep_page(self, name: _PageKey, page: Page, made_at: tuple[int, int]) -> None:
+        """Keep it for who asks for the same, unless it is of a former flush, or what is kept is much already."""
+        size = len(page.messages) + _CACHED_BYTES
+        if self._pages_at == made_at and name not in self._pages and self._pages_bytes + size <= PAGES_BYTES_MAX:
+            self._pages[name] = page
+            self._pages_bytes += size
+
+    def page(self, key: LaneKey, before: int, last: int, flushed: int) -> Pieces[Page]:
+        """A stream's newest `last` messages below an offset; made once for all who ask for them between two flushes."""
+        if key.to:
+            return (yield from self._read_page(key, before, last))
+        name = (key.topic, key.scope, key.filter, key.mask, before, last)
+        page = self._kept_page(name, flushed)
+        made_at = self._pages_at
+        pieces = self._read_page(key, before, last)
+        found: list[Record] | None = None
+        while page is None:
+            try:
+                need = pieces.send(found)
+            except StopIteration as end:
+                page = end.value
+                self._keep_page(name, page, made_at)
+                break
+            found = yield need
+            if self._pages_at == made_at:  # many began together, and one of them has made it by now
+                page = self._pages.get(name)
+        return page
+
+    def _read_page(self, key: LaneKey, before: int, last: int) -> Pieces[Page]:
         found: list[Item] = []
         below, looked, from_storage = before, 0, 0
         is_in_memory = True

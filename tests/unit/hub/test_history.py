@@ -1,6 +1,10 @@
 """Snapshots, pages of history, and the encoded blocks that readers who are behind share."""
 
+import pytest
+from msgspec.structs import replace
+
 from fire22.gateways.turns import Turns
+from fire22.hub import history
 from fire22.hub.history import BLOCK_OFFSETS
 from fire22.hub.loop import HubLoop
 from tests.support import virtual_time
@@ -85,6 +89,55 @@ def test_history_goes_back_page_by_page(world: World) -> None:
     assert found == [[8, 10], [4, 6], [2]]
     assert offsets_of(made(world.hub.history_page(key("wagers", "/M1", filter={"status": "open"}), 9, 500))) == [2, 6]
     assert offsets_of(made(world.hub.history_page(key("wagers", "/M1"), 10_000, 1))) == [10]
+
+
+def test_pages_are_made_once(world: World) -> None:
+    """Who asks for the same page between two flushes gets the same bytes, also who began before it was made."""
+    for _ in range(200):
+        world.wager(status="open")
+    world.flush()
+    begun = [world.hub.snapshot_page(TOPICS["wagers"], key("wagers"), 200) for _ in range(3)]
+    for each in begun:
+        assert next(each) is None
+    pages = [made(each) for each in begun]
+    pages += [made(world.hub.snapshot_page(TOPICS["wagers"], key("wagers"), 200))]
+    assert all(each is pages[0] for each in pages)
+    assert len(offsets_of(pages[0])) == 200
+    hidden = replace(key("wagers"), mask=frozenset({"status"}))
+    masked = made(world.hub.snapshot_page(TOPICS["wagers"], hidden, 200))
+    assert b'"status"' in pages[0].messages
+    assert b'"status"' not in masked.messages
+    narrower = made(world.hub.snapshot_page(TOPICS["wagers"], key("wagers", "/M1"), 200))
+    assert offsets_of(narrower) == offsets_of(made(world.hub.history_page(key("wagers", "/M1"), None, 200)))
+    assert offsets_of(made(world.hub.history_page(key("wagers"), None, 3))) == offsets_of(pages[0])[-3:]
+    world.wager()
+    world.flush()
+    assert snapshot(world, "wagers", 200)[-1] == world.hub.flushed
+
+
+def test_kept_pages_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of pages is bounded, however many different ones are asked for; all are answered."""
+    monkeypatch.setattr(history, "PAGES_BYTES_MAX", 5_000)
+    for _ in range(20):
+        world.wager()
+    world.flush()
+    for last in range(1, 21):
+        page = made(world.hub.history_page(key("wagers"), None, last))
+        assert len(offsets_of(page)) == last
+    kept = world.hub.history._pages.values()
+    assert 0 < sum(len(each.messages) for each in kept) <= 5_000
+
+
+def test_a_kept_page_holds_nothing_expired(world: World) -> None:
+    """A page that was made for one reader is not given to the next once a message in it has expired."""
+    world.feed.say("wagers", "/", {}, expires_ms=NOW_MS)
+    world.feed.commit()
+    world.flush()
+    assert snapshot(world, "wagers", 5) == [1]
+    world.feed.pass_time(NOW_MS)
+    world.feed.commit()
+    world.flush()
+    assert snapshot(world, "wagers", 5) == []
 
 
 def test_blocks_are_shared_and_bounded() -> None:
