@@ -64,9 +64,10 @@ def test_who_asks_little_waits_for_one_slice(command: dict[str, Json]) -> None:
             unlimited(server)
             good = server.connect("good")
             greedy = [server.connect(f"greedy {number}") for number in range(GREEDY)]
-            for connection in greedy:
-                for id in range(EACH):
-                    perform(connection, id, **command)  # type: ignore[arg-type]
+            count = "last" if "last" in command else "limit"
+            for number, connection in enumerate(greedy):
+                for id in range(EACH):  # each another page: the same one is made once for all
+                    perform(connection, id, **command | {count: 500 - number * EACH - id})  # type: ignore[arg-type]
             assert sum(map(answers, greedy)) <= 1, "nobody's page is made at once while others wait"
             for _ in range(100):
                 await asyncio.sleep(0)
