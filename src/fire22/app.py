@@ -146,6 +146,7 @@ class Application:
             pending_max=config.log.pending_max,
             ring_bytes_max=config.feed.ring_bytes_max,
             cipher=cipher,
+            erasable=config.personal.erasable,
         )
         self.log, self.feed = self._storage.log, self._storage.feed
         self.engine = build_engine(config.relay.open_topics)
@@ -173,9 +174,8 @@ class Application:
             failed=self._failures.of("feed"),
             faulty=self._faulty,
         )
-        self.delivery = Delivery(
-            self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=config.hub.block_bytes_max
-        )
+        block_bytes_max = config.hub.block_bytes_max
+        self.delivery = Delivery(self.feed, self.engine.topics, now_ms=now_ms, block_bytes_max=block_bytes_max)
         self.hub = HubLoop(
             self.delivery,
             self.feed,
@@ -184,6 +184,7 @@ class Application:
             heartbeat_s=config.hub.heartbeat_s,
             shed_ms=config.hub.shed_ms,
             failed=self._failures.of("hub"),
+            opened=self._storage.opened,
         )
         try:
             self.engine.load(*self.feed.load())
@@ -369,6 +370,7 @@ class Application:
             pace=Pace(poll_s=book.poll_ms / 1000),
             apart=book.reader == "process",
             now_ms=now_ms,
+            seals=self._storage.seals,
         )
         try:
             source.check()

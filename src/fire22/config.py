@@ -190,6 +190,17 @@ class EncryptionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     key_file: str = ""
 
 
+class PersonalConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of people.
+
+    Args:
+        erasable: seal each customer's name with a key of its own, and keep pseudonyms in the place of addresses, so
+            that `fire22 erase` can destroy what is known of one. It is chosen before the first start on a data folder.
+    """
+
+    erasable: bool = False
+
+
 class Config(Struct, Generic[Domain], frozen=True):
     """All of it.
 
@@ -208,6 +219,7 @@ class Config(Struct, Generic[Domain], frozen=True):
     letters: LettersSettings = LettersSettings()
     auth: AuthConfig = AuthConfig()
     encryption: EncryptionConfig = EncryptionConfig()
+    personal: PersonalConfig = PersonalConfig()
     oidc: OidcConfig = OidcConfig()
     limits: LimitsConfig = LimitsConfig()
     network: NetworkConfig = NetworkConfig()

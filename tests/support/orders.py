@@ -81,6 +81,9 @@ class Orders:
 
         return [changes[at] for at in sorted(range(len(changes)), key=place)]
 
+    def keep(self) -> None:
+        """Its rows need nothing."""
+
 
 def _is_new(change: RowChange) -> bool:
     return change.table == "orders" and change.fresh

@@ -140,6 +140,9 @@ class MirrorTable(Struct, frozen=True):
         derived: what the mirror works out by itself: column → SQL over the named values, such as `:customer_id`.
         follows: derived columns are worked out again when one of these changes.
         ddl: CREATE TABLE.
+        personal: columns that say something of the person whose row it is, by the first key column.
+        addresses: columns with addresses of machines, of which only matters who shares one.
+        person: the column with what people call the person by.
     """
 
     name: str
@@ -149,6 +152,9 @@ class MirrorTable(Struct, frozen=True):
     derived: dict[str, str]
     follows: tuple[str, ...]
     ddl: str
+    personal: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    person: str = ""
 
 
 class Domain(Protocol):
@@ -186,6 +192,9 @@ class Domain(Protocol):
 
     def order(self, changes: list[RowChange | Unusable]) -> list[RowChange | Unusable]:
         """The changes of some whole transactions as the mirror's triggers need them."""
+
+    def keep(self) -> None:
+        """Make lasting what the rows made until now need: called before they are committed."""
 
 
 class Install(Protocol):

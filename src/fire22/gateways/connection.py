@@ -101,6 +101,7 @@ class Connection(Caller, Worker):
             failure: what is wrong with the token that came; it is told, and the connection ends.
         """
         shared = self.shared
+        self.codec = shared.service.hub.codec(self.codec)
         shared.open[self] = None
         shared.count[self.transport] += 1
         shared.accepted += 1

@@ -169,6 +169,14 @@ class Hub(Protocol):
     All of it is called in the event loop. Nothing waits but what is `async`.
     """
 
+    # What readers see.
+
+    def codec(self, codec: Codec) -> Codec:
+        """The codec of a connection, which also opens what is sealed."""
+
+    def opened(self, message: bytes) -> bytes:
+        """An answer in JSON with what is sealed opened, for who gets it without a codec."""
+
     # What is known.
 
     @property

@@ -5,7 +5,7 @@ left out on the connections that use that codec, an error takes its place, and a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -150,6 +150,37 @@ class _MsgpackBatch(_Frames):
 
     def payload(self, messages: list[bytes]) -> bytes:
         return _to_msgpack(_from_json(b"[%b]" % b",".join(messages)))
+
+
+class Opening:
+    """Another codec, for messages in which something has to be opened first: once for all who share the bytes.
+
+    Args:
+        opened: makes of a message in JSON what its readers see.
+    """
+
+    def __init__(self, codec: Codec, opened: Callable[[bytes], bytes]) -> None:
+        self._codec = codec
+        self._opened = opened
+        self.name = codec.name
+        self.joins = codec.joins
+
+    @property
+    def left_out(self) -> int:
+        """See Codec."""
+        return self._codec.left_out
+
+    def pack(self, messages: list[bytes]) -> bytes:
+        """See Codec."""
+        return self._codec.pack(list(map(self._opened, messages)))
+
+    def tick(self, message: bytes, position: str) -> bytes:
+        """A tick says nothing of anybody."""
+        return self._codec.tick(message, position)
+
+    def answer(self, message: bytes) -> bytes:
+        """See Codec."""
+        return self._codec.answer(self._opened(message))
 
 
 def _text(payload: bytes) -> bytes:

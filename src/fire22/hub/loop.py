@@ -19,6 +19,7 @@ from fire22.core.times import to_text
 from fire22.core.topic import Topic
 from fire22.feed.base import Batch, Document, Feed, Record
 from fire22.hub.base import LaneKey, Page, Pieces, Resumed, Subscriber
+from fire22.hub.codec import Codec, Opening
 from fire22.hub.delivery import Delivery
 from fire22.hub.history import BLOCK_RECORDS, Need, Supply
 from fire22.hub.history import Pieces as MemoryPieces
@@ -39,6 +40,7 @@ class HubLoop:
         heartbeat_s: a live connection gets a tick at least this often.
         shed_ms: what a flush takes, from which on load is shed.
         failed: told about a read from storage that failed; the connection stays where it is and is tried again.
+        opened: opens what is sealed in a message in JSON; None where nothing is.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class HubLoop:
         heartbeat_s: float,
         shed_ms: float = 250.0,
         failed: Callable[[Fire22Error], None] = lambda _: None,
+        opened: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._delivery = delivery
         self._feed = feed
@@ -59,6 +62,8 @@ class HubLoop:
         self._heartbeat_s = heartbeat_s
         self._shed_s = shed_ms / 1000
         self._failed = failed
+        self._opened = opened
+        self._codecs: dict[str, Codec] = {}  # that open, by name
         self._arrived = asyncio.Event()
         self._flush_now = asyncio.Event()  # do not gather any longer
         self._may_catch_up = asyncio.Event()  # somebody can read on
@@ -92,6 +97,16 @@ class HubLoop:
         self._flush_now.set()
 
     # What gateways call; see `base.Hub`.
+
+    def codec(self, codec: Codec) -> Codec:
+        """See Hub."""
+        if self._opened is None:
+            return codec
+        return self._codecs.setdefault(codec.name, Opening(codec, self._opened))
+
+    def opened(self, message: bytes) -> bytes:
+        """See Hub."""
+        return message if self._opened is None else self._opened(message)
 
     @property
     def flushed(self) -> int:

@@ -67,6 +67,11 @@ class Cipher:
         return bool(self._keys)
 
     @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Those that it was made with, for another process that the server starts."""
+        return tuple(self._keys.values())
+
+    @property
     def prefix(self) -> bytes:
         """What each body begins with that is encrypted by the newest key."""
         return MARK + self._newest

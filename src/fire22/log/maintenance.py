@@ -38,8 +38,8 @@ from fire22.log.seal import RESTORE, damaged
 
 EXTRACT_ROWS: Final = 10_000  # in one transaction
 _SUFFIXES: Final = ("", "-wal", "-shm")
-# What lies beside the log and goes with it: a book as its source has told it, and the server's own rows.
-COMPANIONS: Final = ("mirror-*.db", "store.db")
+# What lies beside the log and goes with it: a book as its source told it, the keys of people, the server's own rows.
+COMPANIONS: Final = ("mirror-*.db", "people.db", "store.db")
 REPLACED: Final = ".replaced"
 BACKUP_PAGES: Final = 4_000  # 16 MB, between two looks at how far it is
 # What the kernel says where it cannot copy between two files itself: other file systems, or it never can.

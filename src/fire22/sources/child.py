@@ -16,9 +16,11 @@ from typing import Final
 from fire22.core.errors import Fire22Error
 from fire22.core.event import EncodedEvent
 from fire22.log.base import SourcePosition
+from fire22.log.cipher import Cipher
 from fire22.sources import wire
 from fire22.sources.base import SourceStatus
 from fire22.sources.reading import BookReader
+from fire22.sources.sealing import sealed_book
 
 TELL_S: Final = 0.1  # how often it is told how far an idle book was read
 
@@ -144,7 +146,8 @@ def main() -> None:
     threading.Thread(target=host.listen, name="server", daemon=True).start()
     failure: wire.Failure | None = None
     try:
-        database, domain = begin.book.make()
+        cipher = None if begin.keys is None else Cipher(begin.keys)
+        database, domain = sealed_book(begin.book, Path(begin.folder), cipher)
         BookReader(database, domain, Path(begin.folder), host, begin.pace, stop, _now_ms).run()
     except Fire22Error as error:
         failure = wire.Failure.of(error)

@@ -51,11 +51,16 @@ class Begin(Struct, frozen=True, tag=True):
 
     Args:
         folder: where the mirror lies.
+        keys: of the encryption at rest, where what is personal is to be sealed; None where it is not.
     """
 
     book: BookAt
     folder: str
     pace: Pace
+    keys: tuple[bytes, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"Begin({self.book!r})"
 
 
 class Answer(Struct, frozen=True, tag=True):

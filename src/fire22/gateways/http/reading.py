@@ -82,7 +82,7 @@ class Reading:
         key = LaneKey(name, scope, None, False, PLAIN.name, mask=mask)
         page, offset = await service.turns.perform(principal.user, hub.snapshot(topic, key, 0))
         service.settle(call.payer, units_of(page.looked, len(page.messages)))
-        messages = Raw(b"[%b]" % page.messages)
+        messages = Raw(hub.opened(b"[%b]" % page.messages))
         complete = to_text(hub.complete_ms(name, scope))
         view = View(name, scope, str(hub.position(offset)), complete, messages, hub.problem)
         return json_response(view, headers={"etag": tag})
@@ -100,7 +100,7 @@ class Reading:
         work = service.hub.history(key, command.before, command.limit)
         page = await service.turns.perform(principal.user, work)
         service.settle(call.payer, units_of(page.looked, len(page.messages)))
-        return Response(page_data(page), media_type=JSON)
+        return Response(service.hub.opened(page_data(page)), media_type=JSON)
 
     async def archive(self, call: Call) -> Response:
         """A page of what is kept for ever of a topic, under the same check as its messages."""
@@ -123,7 +123,7 @@ class Reading:
         )
         found: list[Archived] = await service.turns.perform(principal.user, reading(read))
         mask = service.access.mask(principal, topic.name)
-        page = [replace(each, body=masked_bytes(each.body, mask)) for each in found[: asked.limit]]
+        page = [replace(each, body=service.hub.opened(masked_bytes(each.body, mask))) for each in found[: asked.limit]]
         position = archive.after(page) if len(found) > len(page) else None
         name = archive.file_name(topic.name, scope, asked)
         headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -148,7 +148,7 @@ class Reading:
         asked = request.query_params
         parameters = {name: asked.getlist(name) for name in asked if name != "scope"}
         answer = await self._service.query(principal, request.path_params["name"], asked.get("scope"), parameters)
-        return Response(answer, media_type=JSON)
+        return Response(self._service.hub.opened(answer), media_type=JSON)
 
 
 def _mark(mask: Mask) -> str:

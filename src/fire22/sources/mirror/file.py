@@ -264,6 +264,7 @@ class MirrorFile:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._domain.keep()
                 self.connection.execute("COMMIT")
                 self._stored_layout = self.layout
             except BaseException:

@@ -58,6 +58,9 @@ _MONEY: Final = Column("money", required=True)
 _ODDS: Final = Column("odds", required=True)
 _ACTIVE: Final = Column("text", "active")
 _MAY_BE_EMPTY: Final = Column("text", "", empty=True)
+# What `personal.erasable` keeps from the mirror: of customers by their own keys, of addresses by a pseudonym.
+PERSONAL: Final = {"customers": ("name",)}
+ADDRESSES: Final = {"access_logs": ("ip",), "wagers": ("ip",)}
 _PERSONAL: Final = Column("text", "", empty=True, personal=True)
 _NO_TIME: Final = Column("time", empty=True)
 _CURRENCY: Final = Column("currency", empty=True)  # of a row's amounts, ISO 4217; empty where it is the book's

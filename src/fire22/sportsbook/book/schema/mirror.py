@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from fire22.core.outbox import BookChange, MirrorTable, OutboxSchema, RowChange, TableNeed, Unusable, quoted
-from fire22.sportsbook.book.schema.columns import KEYS, ORDER, TABLES
+from fire22.sportsbook.book.schema.columns import ADDRESSES, KEYS, ORDER, PERSONAL, TABLES
 from fire22.sportsbook.book.schema.mapping import BookMapping, TableMapping
 from fire22.sportsbook.book.schema.order import ordered
 from fire22.sportsbook.book.schema.rows import CLOCK, BookRows, stored
@@ -94,6 +94,9 @@ class Book:
         """The changes of some whole transactions as the triggers need them."""
         return ordered(changes, self._versions)
 
+    def keep(self) -> None:
+        """Its rows need nothing beside the mirror."""
+
 
 def book(mapping: BookMapping | None) -> Book:
     """A mapped book, or without a mapping the demo book."""
@@ -127,7 +130,18 @@ def _table(name: str, mapping: BookMapping) -> MirrorTable:
     unique = mapping.tables[name].unique if name in mapping.tables else ()
     # Numbered rows: what is in no key comes in the order of its writing.
     ddl = f"CREATE TABLE {quoted(name)}({declared}, PRIMARY KEY({key}))"
-    return MirrorTable(name, columns, keys, tuple(each for each in unique if each in columns), derived, follows, ddl)
+    return MirrorTable(
+        name,
+        columns,
+        keys,
+        tuple(each for each in unique if each in columns),
+        derived,
+        follows,
+        ddl,
+        personal=PERSONAL.get(name, ()),
+        addresses=ADDRESSES.get(name, ()),
+        person="code" if name in PERSONAL else "",
+    )
 
 
 def _derived(name: str, columns: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
