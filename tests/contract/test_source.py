@@ -5,12 +5,14 @@ Another kind of database joins by one more entry in BOOKS.
 
 import contextlib
 import random
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import apsw
+import psycopg
 import pytest
 from msgspec import Raw
 
@@ -23,10 +25,14 @@ from fire22.sources.follower import Follower
 from fire22.sources.kinds import MAKERS, BookAt
 from fire22.sources.mirror.copy import Mirror
 from fire22.sources.pipeline import ThreadedBook
+from fire22.sources.postgres.install import install as install_postgres
+from fire22.sources.postgres.install import uninstall as uninstall_postgres
+from fire22.sources.postgres.reader import PostgresReader
 from fire22.sources.sqlite.install import install, uninstall
 from fire22.sources.sqlite.reader import SqliteReader
 from tests.support import orders
 from tests.support.orders import TABLES, Orders, Running
+from tests.support.postgres import server
 from tests.support.storage import Storage, opened
 
 
@@ -64,6 +70,9 @@ class Book(Protocol):
 
     def replace(self, *statements: str) -> None:
         """Another book is at its place, of the same kind, in which this has been written."""
+
+    def end(self) -> None:
+        """It is no longer needed."""
 
 
 class SqliteFile:
@@ -154,25 +163,126 @@ class SqliteFile:
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         other.replace(self._path)
 
+    def end(self) -> None:
+        """The folder goes with the test."""
 
-BOOKS: dict[str, Callable[[Path], Book]] = {"sqlite": SqliteFile}
+
+class PostgresDatabase:
+    """A book in a database of the server that runs for the tests."""
+
+    reader: type = PostgresReader
+
+    def __init__(self, folder: Path) -> None:
+        self._server = server()
+        self._name = f"book_{secrets.token_hex(6)}"
+        self._admin(f"CREATE DATABASE {self._name}")
+        self._dsn = self._server.dsn(self._name)
+        self.at = BookAt("postgresql", self._dsn, "tests.support.orders:Orders")
+        self.apart = False
+        self.database = self.at.make()[0]
+        self.write(*TABLES_POSTGRES)
+        self.install()
+
+    def _admin(self, *statements: str) -> None:
+        with psycopg.connect(self._server.dsn(), autocommit=True) as connection:
+            for sql in statements:
+                connection.execute(sql)
+
+    def _without_others(self, *statements: str) -> None:
+        """Statements that need a database to which nobody is connected."""
+        end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{self._name}'"
+        self._admin(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false", end, *statements)
+
+    def write(self, *statements: str) -> None:
+        with psycopg.connect(self._dsn) as connection:
+            for sql in statements:
+                connection.execute(sql)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute("LOCK TABLE fire22.changes IN SHARE MODE")
+            yield
+
+    def changes(self) -> list[int]:
+        with psycopg.connect(self._dsn) as connection:
+            return [row[0] for row in connection.execute("SELECT number FROM fire22.changes ORDER BY number")]
+
+    def install(self, *, again: bool = False, book_id: str = "") -> None:
+        install_postgres(self._dsn, Orders.outbox, again=again, book_id=book_id)
+
+    def uninstall(self) -> None:
+        uninstall_postgres(self._dsn)
+
+    def rebuild(self) -> None:
+        self.write(
+            TABLES_POSTGRES[0].replace("orders", "new"),
+            "INSERT INTO new SELECT * FROM orders",
+            "DROP TABLE orders",
+            "ALTER TABLE new RENAME TO orders",
+        )
+
+    def save(self) -> Callable[[], None]:
+        copy = f"{self._name}_copy"
+        self._without_others(
+            f"CREATE DATABASE {copy} TEMPLATE {self._name}", f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true"
+        )
+
+        def restore() -> None:
+            self._without_others(f"DROP DATABASE {self._name}", f"CREATE DATABASE {self._name} TEMPLATE {copy}")
+
+        return restore
+
+    def leave(self) -> Callable[[], None]:
+        self._without_others(f"ALTER DATABASE {self._name} RENAME TO {self._name}_away")
+
+        def back() -> None:
+            self._admin(
+                f"ALTER DATABASE {self._name}_away RENAME TO {self._name}",
+                f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true",
+            )
+
+        return back
+
+    def replace(self, *statements: str) -> None:
+        self.uninstall()
+        self.write("DROP TABLE orders, lines", *TABLES_POSTGRES)
+        self.install()
+        self.write(*statements)
+
+    def end(self) -> None:
+        self._admin(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
 
 
-@pytest.fixture(params=[f"{kind} in a {place}" for kind in sorted(BOOKS) for place in ("thread", "process")])
-def book(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Book:
+BOOKS: dict[str, Callable[[Path], Book]] = {"postgresql": PostgresDatabase, "sqlite": SqliteFile}
+TABLES_POSTGRES = (
+    "CREATE TABLE orders(id bigint PRIMARY KEY, name text)",
+    "CREATE TABLE lines(id bigint PRIMARY KEY, of bigint, what text)",
+)
+
+
+# What a process does with a book is the same for all kinds; each of them is read by one in tests of its own.
+PLACES = {"sqlite": ("thread", "process")}
+
+
+@pytest.fixture(params=[f"{kind} in a {place}" for kind in sorted(BOOKS) for place in PLACES.get(kind, ("thread",))])
+def book(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Book]:
     """The book under test, with triggers."""
     kind, _, place = request.param.partition(" in a ")
     made = BOOKS[kind](tmp_path)
     made.apart = place == "process"
     # The process that reads finds what this suite makes of the book.
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    return made
+    yield made
+    made.end()
 
 
 @pytest.fixture(params=sorted(BOOKS))
-def near(request: pytest.FixtureRequest, tmp_path: Path) -> Book:
+def near(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
     """The same, for tests that break the reader from within: it is read in a thread."""
-    return BOOKS[request.param](tmp_path)
+    made = BOOKS[request.param](tmp_path)
+    yield made
+    made.end()
 
 
 def reading(book: Book, folder: Path, storage: Storage) -> AbstractAsyncContextManager[Running]:
@@ -230,7 +340,7 @@ async def test_a_header_is_told_with_its_details(book: Book, tmp_path: Path, hea
 async def test_what_is_rolled_back_is_not_told(book: Book, tmp_path: Path) -> None:
     """A transaction that fails has never been."""
     async with opened(tmp_path / "flows.db") as storage, reading(book, tmp_path, storage) as running:
-        with pytest.raises(apsw.ConstraintError):
+        with pytest.raises((apsw.ConstraintError, psycopg.IntegrityError)):
             book.write(order(1, "a"), order(1, "again"))
         book.write(order(2, "b"))
         assert await running.told(1) == ["made b"]

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from fire22 import app as application
 from fire22.app import Settings
 from fire22.cli.reconcile import compare_figures
+from fire22.cli.server_books import install_in_server, remove_from_server
 from fire22.cli.terminal import MappingOption, err, out, program, told
 from fire22.core import codes
 from fire22.core.errors import BookError, SetupError
@@ -82,7 +83,14 @@ def _speed(text: str) -> float | None:
 
 @program.command("install-triggers")
 def install_triggers(
-    book: Annotated[Path, typer.Argument(help="The book's SQLite file.")],
+    book: Annotated[Path | None, typer.Argument(help="The book's SQLite file.")] = None,
+    dsn: Annotated[
+        str,
+        typer.Option(help="The address of a book in PostgreSQL instead, such as postgresql://owner@host/book."),
+    ] = "",
+    reader: Annotated[
+        str, typer.Option(help="With --dsn: the role that reads the book; it is given the rights for that.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")] = False,
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove the triggers and their table.")] = False,
     keep_outbox: Annotated[
@@ -108,6 +116,21 @@ def install_triggers(
             raise SetupError(codes.CONFIG_INVALID, f"--book-id has 12 digits from 0 to f, not {book_id}.")
         currency = application.load(config).domain.book.currency if config else ""
         mapped = read_book_mapping(mapping, currency) if mapping else None
+        if dsn and book is None:
+            if uninstall:
+                remove_from_server(dsn, keep_outbox=keep_outbox)
+            else:
+                install_in_server(
+                    *(dsn, book_of(mapped).outbox),
+                    bootstrap=bootstrap,
+                    again=again,
+                    book_id=book_id,
+                    reader=reader,
+                    dry_run=dry_run,
+                )
+            return
+        if book is None or dsn or reader:
+            raise SetupError(codes.CONFIG_INVALID, "Name a SQLite file, or the address of a book with --dsn.")
         if uninstall:
             removed = outbox.uninstall(book, keep_outbox=keep_outbox)
             out.print(f"Removed {len(removed)}: {', '.join(removed) or 'nothing was installed'}.", highlight=False)

@@ -138,7 +138,7 @@ def _permissions(config: Settings, file: Path | None) -> Iterator[Finding]:
         if secret and path.parent != folder and _has(path, _OTHERS_READ | _OTHERS_WRITE):
             yield Finding(f"Others can read or change {path}.", f"chmod 600 {path}")
     book = Path(config.domain.book.path)
-    if config.domain.book.path and _has(book, stat.S_IROTH):
+    if config.domain.book.path and config.domain.book.kind == "sqlite" and _has(book, stat.S_IROTH):
         yield Finding(f"Everybody on this machine can read the book {book}.", f"chmod o-rwx {book}")
     keys = [Path(config.auth.keys_folder)] if config.auth.keys_folder else []
     keys += sorted(keys[0].iterdir()) if keys and keys[0].is_dir() else []

@@ -18,6 +18,7 @@ from fire22.app import Settings
 from fire22.cli.books import check_book, compare_book
 from fire22.cli.hardening import findings
 from fire22.cli.noting import note
+from fire22.cli.server_books import check_in_server
 from fire22.cli.settings import override
 from fire22.cli.terminal import ConfigOption, DataOption, MappingOption, err, out, program, tell, told
 from fire22.core import codes, letter
@@ -40,6 +41,8 @@ from fire22.process import locked
 from fire22.security.certificate import certificate_of
 from fire22.security.revocation import Revocation
 from fire22.security.sessions import forget_all
+from fire22.sportsbook.book.schema import book as book_of
+from fire22.sportsbook.book.schema.mapping import read_book_mapping
 from fire22.sportsbook.domain import PERIODS, REPORTS, PeriodKind, report_key
 from fire22.store.sqlite import NAME as STORE
 from fire22.store.sqlite import SqliteStore
@@ -86,7 +89,7 @@ def check(
             return
         named = Path(settings.domain.book.mapping) if settings.domain.book.mapping else None
         if settings.domain.book.path:
-            fit = _fits(Path(settings.domain.book.path), named, settings.domain.book.currency)
+            fit = _fits(settings, named)
         if settings.folder.exists() and not settings.folder.is_dir():
             raise SetupError(codes.CONFIG_INVALID, f"{settings.folder} is not a folder; `data` names one.")
         if settings.storage.exists():
@@ -101,6 +104,8 @@ def check(
                 _tell_encryption(settings)
                 _tell_stopped(settings)
                 _list_letters(settings)
+                if reconcile and settings.domain.book.kind != "sqlite":
+                    raise SetupError(codes.CONFIG_INVALID, "--reconcile compares books in SQLite files alone.")
                 if reconcile and settings.domain.book.path:
                     fit = compare_book(Path(settings.domain.book.path), named, settings, repair=repair) and fit
                 if replay:
@@ -144,10 +149,15 @@ def _hold(stack: ExitStack, settings: Settings, *, needed: bool) -> bool:
     return True
 
 
-def _fits(book: Path, mapping: Path | None, currency: str) -> bool:
+def _fits(settings: Settings, mapping: Path | None) -> bool:
     """Whether the book is fit to be read; what is wrong with it says nothing of the log."""
+    book = settings.domain.book
     try:
-        check_book(book, mapping, currency)
+        if book.kind == "sqlite":
+            check_book(Path(book.path), mapping, book.currency)
+        else:
+            domain = book_of(read_book_mapping(mapping, book.currency) if mapping else None)
+            check_in_server(book.kind, book.path, domain.outbox)
     except (SetupError, BookError) as error:
         tell(error)
         return False

@@ -65,7 +65,7 @@ class ProcessBook(BookSource):
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "fire22.sources.child", self._begin.book.address),
+                *(sys.executable, "-P", "-m", "fire22.sources.child", self._database.title),
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env={name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)},

@@ -154,7 +154,7 @@ def desk(
         view, now_ms, grants, people, read_file: see `Desk`.
     """
     path = Path(settings.book.path)
-    if not settings.book.path or not is_demo(path):
+    if not settings.book.path or settings.book.kind != "sqlite" or not is_demo(path):
         return None
     return Desk(
         path,

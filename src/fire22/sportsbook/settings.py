@@ -22,7 +22,7 @@ from fire22.sportsbook.kpi.flow import KpiSettings
 from fire22.sportsbook.registry.currencies import Rates
 from fire22.sportsbook.risk.alerts import RiskSettings
 
-Kind = Literal["sqlite"]  # of `sources/kinds.py`
+Kind = Literal["sqlite", "postgresql"]  # of `sources/kinds.py`
 Address = Annotated[str, Meta(min_length=1)]
 Place = Literal["process", "thread"]  # where a book is read
 PollMs = Annotated[float, Meta(gt=0, le=60_000)]
@@ -33,7 +33,7 @@ class SourceSection(Struct, frozen=True):
 
     Args:
         kind: of the database.
-        path: of the SQLite file.
+        path: of the SQLite file, or the address of the database, such as `postgresql://reader@host/book`.
         mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
             that is.
         poll_ms: how often to look for changes.
@@ -53,7 +53,8 @@ class BookSection(BookSettings, frozen=True):
 
     Args:
         kind: of the database.
-        path: of the SQLite file; empty where events come by the API alone.
+        path: of the SQLite file, or the address of the database, such as `postgresql://reader@host/book`; empty where
+            events come by the API alone.
         mapping: TOML file that names the tables and columns of a book which is not of the demo schema; empty for one
             that is.
         poll_ms: how often to look for changes.
@@ -93,6 +94,8 @@ class Settings(Struct, frozen=True):
         if len(self.sources) == 1 and not self.book.path:
             book = msgspec.structs.replace(self.book, **msgspec.structs.asdict(self.sources[0]))
             msgspec.structs.force_setattr(self, "book", book)
+        if self.book.path.startswith(("postgresql://", "postgres://")):  # the address says the kind
+            msgspec.structs.force_setattr(self, "book", msgspec.structs.replace(self.book, kind="postgresql"))
 
     def of_flows(self) -> dict[str, Json]:
         """What each flow is told by the log, by the flow's name. Another content makes another event there."""
