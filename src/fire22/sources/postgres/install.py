@@ -285,7 +285,7 @@ def _recorded(
     if book_id:
         values["book_id"] = book_id
     made = [
-        f"INSERT INTO fire22.meta VALUES ({literal(key)}, {literal(value)})"
+        f"INSERT INTO fire22.meta VALUES ({literal(key)}, {literal(value)})"  # nosec B608  # texts are quoted
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         for key, value in values.items()
     ]
