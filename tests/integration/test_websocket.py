@@ -521,7 +521,7 @@ async def test_positions_that_cannot_be_resumed(server: app.Application) -> None
         await publish(server, talk, "positions")
         for position, reason in (
             ("0123456789abcdef-5", "epoch_changed"),
-            (f"{the_epoch(server)}-999999999", "position_ahead"),
+            (f"{the_epoch(server)}-9999999999999999", "position_ahead"),
         ):
             data = await talk.ask("subscribe", target="bench", last=1, after=position)
             assert (data["recovered"], data["reason"]) == (False, reason)

@@ -293,8 +293,9 @@ class MemoryFeed(ListFeed):
         """Every source has been read up to here."""
         self._engine.fold(clock_event(watermark_ms).body)
 
-    def commit(self) -> Batch:
-        """End the commit group."""
+    def commit(self, committed_ms: int = 0) -> Batch:
+        """End the commit group, which was written to the log then; 0 numbers messages without gaps."""
+        self._engine._committed_ms = committed_ms
         folded: Folded = self._engine.flush()
         self.write(folded.batch, folded.rows)
         return folded.batch

@@ -68,6 +68,7 @@ class SqliteFeed:
         self._cipher = cipher_of(connection)
         self._ring_bytes_max = ring_bytes_max
         self._listeners: list[Callable[[Batch], None]] = []
+        self._messages = 0
         self._read_start()
 
     def _read_start(self) -> None:
@@ -108,7 +109,7 @@ class SqliteFeed:
 
     def samples(self) -> Iterator[Sample]:
         """What is measured of the feed."""
-        yield Sample("fire22_messages_total", "Messages in the feed.", self._checkpoint.offset)
+        yield Sample("fire22_messages_total", "Messages that joined the feed, since the start.", self._messages)
         yield Sample("fire22_feed_ring_bytes", "Memory of the feed's recent part.", self._ring.size_bytes)
 
     def documents(self) -> list[Document]:
@@ -257,6 +258,7 @@ class SqliteFeed:
         self._documents = []  # those who need them have them
         for record in batch.records:
             self._newest[record.topic] = record.last
+            self._messages += len(record.entries)
             self._ring.append(record)
         for listener in self._listeners:
             listener(batch)

@@ -103,6 +103,7 @@ class Engine:
         self._aside: dict[int, Failure] = {}  # its events on which a flow failed
         self._is_wary = False  # whether any has, or may
         self._flushed = Checkpoint(0, 0, 0)
+        self._committed_ms = 0  # of the running group
         self._time = Horizon()
         self.output = Output()
         self._begin(flows)
@@ -301,7 +302,8 @@ class Engine:
         return self.flush()
 
     def begin(self, group: Group) -> None:
-        """Look at the clocks of a group before its events are folded: a later one tells what came before it."""
+        """Look at a group before its events are folded: at its time, and its clocks tell what came before them."""
+        self._committed_ms = group.committed_ms
         self._time.begin(enumerate(group.bodies, group.first))
         self._tell_latest()
 
@@ -329,7 +331,7 @@ class Engine:
             for flow in self.flows:
                 flow.before_ms = watermark_ms
         at_ms, self._group_ms = self._group_ms, 0
-        return self.output.take(self._seq, watermark_ms, at_ms, self._flushed)
+        return self.output.take(self._seq, watermark_ms, at_ms, self._flushed, self._committed_ms)
 
     def _hand_on(self, event: Event, at_ms: int, future: bool) -> Failure | None:
         """Let the flows fold an event; why they cannot, if so."""

@@ -15,6 +15,11 @@ from fire22.feed.base import SETTLED, Archived, Batch, Checkpoint, Document, Ent
 from fire22.flows.base import Emitter
 
 _encode: Final = msgspec.json.Encoder().encode
+# Offsets follow time, not how many messages there are: positions are shown to readers of a part of the book. Each
+# commit group begins at its time and ends with the last place of a millisecond.
+_PLACES: Final = 1 << 12  # in a millisecond
+_TIME_BEGINS_MS: Final = 1_704_067_200_000  # 2024-01-01
+_TIME_MS_MAX: Final = 1 << 40  # 34 years; clients read offsets as numbers, exact up to 2^53
 
 # A changed document before it has its offset: topic, scope and key; type; time; body.
 _Said = tuple[tuple[str, str, str], str, int, dict[str, Json] | None]
@@ -56,19 +61,23 @@ class Output(Emitter):
         """What waits now is known to whoever starts with it."""
         self._waiting_changed = {}
 
-    def take(self, seq: int, watermark_ms: int, at_ms: int, expected: Checkpoint) -> Batch:
+    def take(self, seq: int, watermark_ms: int, at_ms: int, expected: Checkpoint, committed_ms: int = 0) -> Batch:
         """End a commit group: number what was said.
 
         Args:
             seq: of the group's last event.
             at_ms: the time of its records.
             expected: where the feed stands before it.
+            committed_ms: when the group was written to the log; 0 where that is not known.
         """
         waiting: tuple[tuple[str, str, int], ...] = ()
         if self._waiting_changed:
             waiting = tuple([(*name, self.waiting.get(name, SETTLED)) for name in sorted(self._waiting_changed)])
             self._waiting_changed = {}
         spoken = [name for name, said in self._streams.items() if said]
+        if spoken and committed_ms:
+            passed_ms = min(committed_ms - _TIME_BEGINS_MS, _TIME_MS_MAX)
+            self.offset = max(self.offset, passed_ms * _PLACES - 1)
         records: list[Record] = []
         documents: list[Document] = []
         for index, name in enumerate(spoken):
@@ -84,6 +93,8 @@ class Output(Emitter):
                 else:
                     self.documents[name_of] = document
                 documents.append(document)
+        if spoken and committed_ms:
+            self.offset |= _PLACES - 1
         archived, self._archived = tuple(self._archived), []
         return Batch(
             seq,

@@ -15,7 +15,7 @@ from fire22.feed.rows import each_record, read_archive, read_checkpoint, read_do
 from fire22.flows.engine import Engine
 from fire22.flows.replica import Replica
 from fire22.log.base import Group
-from fire22.log.rows import read_rows
+from fire22.log.rows import committed_ms, read_rows
 
 Key = TypeVar("Key", bound=tuple[str, ...])
 
@@ -113,8 +113,8 @@ def read_groups(connection: apsw.Connection, upto: int) -> Iterator[Group]:
             raise StorageError(codes.STORAGE_FAILED, "The log does not reach back to its first event.", temporary=False)
         if group != number:
             if bodies:
-                yield Group(first, tuple(bodies))
+                yield Group(first, tuple(bodies), committed_ms(number))
             number, first, bodies = group, seq, []
         bodies.append(body)
     if bodies:
-        yield Group(first, tuple(bodies))
+        yield Group(first, tuple(bodies), committed_ms(number))

@@ -74,8 +74,7 @@ class Runner:
     def samples(self) -> Iterator[Sample]:
         """What is measured of the flows, and of what they could not use."""
         yield lag(self.behind, "flows")
-        unwritten = self._engine.checkpoint.offset - self._feed.checkpoint.offset
-        yield lag(unwritten, "feed")
+        yield lag(len(self._batches), "feed")
         yield from self._engine.letters.samples()
 
     async def run(self) -> None:

@@ -10,7 +10,7 @@ from fire22.hub.placement import Placement
 from fire22.hub.statistics import Statistics
 from fire22.hub.ticks import Ticks
 
-LOSSY_OFFSETS: Final = 512  # how far behind the live edge a lossy subscription is at most
+LOSSY_OFFSETS: Final = 1 << 22  # how far behind the live edge a lossy subscription is at most: about a second
 
 
 class CatchUp:
@@ -74,7 +74,7 @@ class CatchUp:
             known[lane] = known[lane].joined(block.skipped) if lane in known else block.skipped
             subscriber.skipped = known
         position = min(cursors.values())
-        still_skipping = lane.key.lossy and self._edge.written_to(lane) - block.end > LOSSY_OFFSETS
+        still_skipping = lane.key.lossy and self._placement.goal(subscriber, lane) - block.end > LOSSY_OFFSETS
         if block.data or (position > low and not still_skipping):
             skipped = _skipped(subscriber, cursors)
             subscriber.skipped = None

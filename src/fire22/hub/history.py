@@ -5,6 +5,7 @@ the next by (lane, range of offsets): readers who were cut off together ask for 
 are aligned, so that readers who stand anywhere meet in the same blocks.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Generator
 from itertools import islice
 from typing import TypeVar
@@ -21,7 +22,10 @@ from fire22.hub.lane import Lane, Skipped
 from fire22.hub.mask import Mask, masked_document
 from fire22.hub.views import Views, entries_by_key, messages_since
 
-BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins
+BLOCK_OFFSETS = 512  # a block of a stream ends where the next such range begins, or a wider one
+BLOCK_WIDER = 8  # times, while fewer than so many records are in it:
+BLOCK_RECORDS_MIN = 16
+OFFSETS_END = 1 << 53
 BLOCK_RECORDS = 64
 PAGE_RECORDS_MAX = 20_000  # how far back a page of a rare lane looks in storage
 PIECE_ENTRIES = 64  # of a page, between two pauses ...
@@ -174,10 +178,10 @@ class History:
         or the first BLOCK_RECORDS of them."""
         if not records:
             return Block(b"", 0, upto)
-        number = max(records[0].offset, cursor + 1) // BLOCK_OFFSETS
+        first = max(records[0].offset, cursor + 1)
         # A range without messages before it is part of the block, so that who comes from further back meets it too.
-        low = max(cursor, number * BLOCK_OFFSETS - 1)
-        end = min((number + 1) * BLOCK_OFFSETS - 1, upto)
+        low = max(cursor, first // BLOCK_OFFSETS * BLOCK_OFFSETS - 1)
+        end = min(_range_end(first, records), upto)
         if len(records) >= BLOCK_RECORDS:
             end = min(end, records[-1].last)
         kept = self._cache.pop((lane.key, low, end), None)
@@ -316,6 +320,26 @@ class History:
             if number % PIECE_ENTRIES == 0:
                 yield None
         return Page(b",".join(messages), len(messages), below, looked)
+
+
+def _range_end(first: int, records: list[Record]) -> int:
+    """The end of the aligned range of a block: offsets are sparse, so it is as wide as to hold some records."""
+    lasts = [record.last for record in records]
+    reach = lasts[-1] if len(records) >= BLOCK_RECORDS else OFFSETS_END
+    size = BLOCK_OFFSETS
+    end = _aligned_end(first, size)
+    while bisect_right(lasts, end) < BLOCK_RECORDS_MIN and size < OFFSETS_END:
+        size *= BLOCK_WIDER
+        wider = _aligned_end(first, size)
+        held = bisect_right(lasts, wider)
+        if wider > reach or sum(len(record.entries) for record in records[: held + 1]) > BLOCK_OFFSETS:
+            break
+        end = wider
+    return end
+
+
+def _aligned_end(offset: int, size: int) -> int:
+    return (offset // size + 1) * size - 1
 
 
 def _is_for(key: LaneKey, entry: Entry) -> bool:

@@ -84,8 +84,7 @@ class HubLoop:
     def samples(self) -> Iterator[Sample]:
         """What is measured of the hub."""
         yield Sample("fire22_flush_seconds", "What the last flush took.", self._flush_s)
-        behind = self._feed.checkpoint.offset - self._delivery.flushed
-        yield lag(behind, "hub")
+        yield lag(self._delivery.pending_bytes, "hub")
         yield from self._delivery.samples()
 
     def fail(self, code: Code, now_ms: int) -> None:

@@ -33,10 +33,12 @@ class Group(Struct, frozen=True):
     Args:
         first: seq of its first event.
         bodies: the events' JSON, in order; the last has seq `first + len(bodies) - 1`.
+        committed_ms: when it was written, later with each group; 0 in a log that did not keep it.
     """
 
     first: int
     bodies: tuple[bytes, ...]
+    committed_ms: int = 0
 
     @property
     def last(self) -> int:

@@ -366,15 +366,28 @@ def _check_all(connection: apsw.Connection) -> StorageReport:
     return StorageReport(counts["log"], counts["feed"])
 
 
+# Each record of the feed, and where the one before it on its topic ends.
+_CHAIN: Final = (
+    "SELECT topic, lag(offset + entries - 1) OVER (PARTITION BY topic ORDER BY offset), offset, prev,"
+    " offset + entries - 1 FROM feed"
+)
+# Each topic's newest message: as it is noted, and as it is kept.
+_NEWEST: Final = (
+    "SELECT substr(key, 6), value, (SELECT max(offset + entries - 1) FROM feed WHERE topic = substr(key, 6))"
+    " FROM meta WHERE key LIKE 'last:%'"
+)
+
+
 def _check_numbers(connection: apsw.Connection) -> None:
     """Neither the log nor the feed has a hole."""
     (log_span, log_count), *_ = query(connection, "SELECT coalesce(max(seq) - min(seq) + 1, 0), count(*) FROM log")
     if log_span != log_count:
         raise damaged("log", f"({log_span - log_count} events are missing)")
-    (first, last, count), *_ = query(
-        connection, "SELECT min(offset), max(offset + entries) - 1, coalesce(sum(entries), 0) FROM feed"
-    )
     lost, newest = int(meta(connection, "lost") or 0), int(meta(connection, "offset") or 0)
-    missing = newest - lost - count
-    if missing or (count and (first, last) != (lost + 1, newest)):
-        raise damaged("feed", f"({missing} messages are missing)")
+    for topic, before, offset, prev, last in query(connection, _CHAIN):
+        # Offsets are sparse: each record says which one of its topic is before it.
+        if not lost < offset <= last <= newest or (prev > lost if before is None else prev != before):
+            raise damaged("feed", f"(messages of {topic} are missing before {offset})")
+    for topic, said, last in query(connection, _NEWEST):
+        if int(said) > lost and int(said) != last:
+            raise damaged("feed", f"(messages of {topic} up to {said} are missing)")

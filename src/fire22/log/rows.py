@@ -11,6 +11,14 @@ from fire22.log.seal import damaged, seal
 
 SELECT: Final = "SELECT seq, grp, id, crc, body FROM log"
 
+# A group's number is when it was written, in milliseconds; in rows of older versions it is the seq of its first event.
+_TIMES_BEGIN: Final = 1 << 40  # in 2004
+
+
+def committed_ms(group: int) -> int:
+    """When the rows of a group were written, by its number; 0 where that does not tell."""
+    return group if group >= _TIMES_BEGIN else 0
+
 
 def stored_rows(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, str, int, bytes]]:
     """The rows of the log after seq `after`, in order: each as it is stored, and none missing.

@@ -5,6 +5,7 @@ the disk only when they are behind.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from fire22.log.base import Appended, Group, SourcePosition
 from fire22.log.cipher import PLAIN, Cipher, cipher_of
 from fire22.log.database import connect, query, storage_errors
 from fire22.log.file import sealed_source
-from fire22.log.rows import SELECT, check_row, read_rows, sealed_row
+from fire22.log.rows import SELECT, check_row, committed_ms, read_rows, sealed_row
 from fire22.log.seal import damaged
 from fire22.log.writer import Writer
 from fire22.observability.sample import Sample, lag
@@ -54,8 +55,9 @@ class SqliteLog:
         self._reader = LogReader(path, vfs=vfs, cipher=cipher_of(connection))
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         with storage_errors():
-            newest = connection.execute("SELECT max(seq) FROM log").get
-        self._last = newest if isinstance(newest, int) else 0
+            newest = connection.execute("SELECT seq, grp FROM log ORDER BY seq DESC LIMIT 1").get
+        last, group = newest if isinstance(newest, tuple) else (0, 0)
+        self._last = int(last)
         self._pending = 0
         self._pending_max = pending_max
         self._tail: deque[Group] = deque()
@@ -63,6 +65,7 @@ class SqliteLog:
         self._wakers: list[Callable[[], None]] = []
         # The writer's thread alone touches these.
         self._next = self._last + 1
+        self._group = int(group)  # the number of the newest; see `committed_ms` in `rows.py`
         self._open: list[bytes] = []
         writer.join(self)
 
@@ -122,7 +125,7 @@ class SqliteLog:
         """The transaction is on disk: what was inserted in it is one group."""
         if not self._open:
             return
-        group = Group(self._next - len(self._open), tuple(self._open))
+        group = Group(self._next - len(self._open), tuple(self._open), committed_ms(self._group))
         self._open = []
         self._loop.call_soon_threadsafe(self._publish, group)
 
@@ -147,7 +150,9 @@ class SqliteLog:
         self, connection: apsw.Connection, events: Sequence[EncodedEvent], position: SourcePosition | None
     ) -> list[Appended]:
         first = self._next
-        group = first - len(self._open)
+        if not self._open:
+            self._group = max(self._group + 1, time.time_ns() // 1_000_000)
+        group = self._group
         before = connection.total_changes()
         cipher = cipher_of(connection)
         connection.executemany(
@@ -223,13 +228,13 @@ class LogReader:
             for seq, group, _, _, body in read_rows(self._open(), after):
                 if group != number:
                     if bodies:
-                        found.append(Group(first, tuple(bodies)))
+                        found.append(Group(first, tuple(bodies), committed_ms(number)))
                         if first + len(bodies) - after > events_max:
                             return found
                     number, first, bodies = group, seq, []
                 bodies.append(body)
             if bodies:
-                found.append(Group(first, tuple(bodies)))
+                found.append(Group(first, tuple(bodies), committed_ms(number)))
         return found
 
     def source_position(self, source: str) -> str | None:

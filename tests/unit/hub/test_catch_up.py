@@ -6,7 +6,7 @@ from fire22.core.position import Position
 from fire22.hub.base import Resumed
 from fire22.hub.catch_up import LOSSY_OFFSETS
 from fire22.hub.history import BLOCK_OFFSETS, BLOCK_RECORDS, Supply
-from tests.support.hub_world import TOPICS, World, key, position_of
+from tests.support.hub_world import NOW_MS, TOPICS, World, key, position_of
 from tests.support.memory_feed import EPOCH
 
 
@@ -142,16 +142,16 @@ def test_position_waits_for_the_lagging_subscription(world: World) -> None:
 def test_a_lossy_reader_far_behind(ring_bytes_max: int) -> None:
     """It is taken near the live edge, from memory and from storage alike, and told how many messages it missed."""
     world = World(ring_bytes_max)
-    for number in range(4 * LOSSY_OFFSETS):
-        world.wager("/M1" if number % 2 else "/M2", status="open")
+    for number in range(2_048):  # in four times as long as it may be behind
+        world.feed.say("wagers", "/M1" if number % 2 else "/M2", {"status": "open"})
+        world.feed.commit(NOW_MS + 2 * number)
     world.flush()
+    offsets = [record.offset for record in world.feed.records if record.entries[0].path == "/M1"]
+    assert 3 * LOSSY_OFFSETS < offsets[-1] - offsets[0] < 4 * LOSSY_OFFSETS
     reader = world.join(key("wagers", "/M1", lossy=True), at=0)
     world.catch_up(reader)
     messages = reader.take()
-    assert [each.offset for each in messages if each.offset] == list(
-        range(3 * LOSSY_OFFSETS + 2, 4 * LOSSY_OFFSETS + 1, 2)
-    )
+    assert [each.offset for each in messages if each.offset] == offsets[768:]
     said = [each.data["skipped"] for each in messages if isinstance(each.data, dict) and "skipped" in each.data]
-    count = 3 * LOSSY_OFFSETS // 2
-    assert said == [[{"target": "wagers", "scope": "/M1", "from": 2, "to": 3 * LOSSY_OFFSETS, "count": count}]]
+    assert said == [[{"target": "wagers", "scope": "/M1", "from": offsets[0], "to": offsets[767], "count": 768}]]
     assert reader.cohort is not None

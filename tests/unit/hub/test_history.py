@@ -160,6 +160,28 @@ def test_blocks_are_shared_and_bounded() -> None:
     assert 0 < kept <= 100_000
 
 
+@pytest.mark.parametrize("apart_ms", [1, 40, 90_000])
+def test_blocks_of_sparse_offsets(apart_ms: int) -> None:
+    """Commit groups lie apart in time, and their blocks are neither one for each nor lost to readers further on."""
+    world = World()
+    for number in range(1_000):
+        world.feed.say("wagers", "/", {"amount": number})
+        world.feed.commit(NOW_MS + number * apart_ms)
+    world.flush()
+    everything = [record.offset for record in world.feed.records]
+    assert everything[-1] - everything[0] == 999 * apart_ms << 12
+    behind = world.join(key("wagers"), at=0)
+    world.catch_up(behind)
+    assert behind.offsets() == everything
+    made_once = len(world.hub.history._cache)
+    assert 1_000 / 64 <= made_once <= 1_000 / 4
+    for start in (100, 500, 903):
+        reader = world.join(key("wagers"), at=everything[start] | 4095)  # where a tick stands
+        world.catch_up(reader)
+        assert reader.offsets() == everything[start + 1 :]
+    assert len(world.hub.history._cache) <= made_once + 3 * 8
+
+
 def test_expiry_of_what_was_cached(world: World) -> None:
     """A block of the past that was encoded for one reader holds nothing that has expired for the next."""
     for _ in range(2 * BLOCK_OFFSETS):
