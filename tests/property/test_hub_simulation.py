@@ -79,6 +79,7 @@ LIMITS = msgspec.convert(
         "message_bytes_max": 1 << 20,
         "events_bytes_max": 1 << 20,
         "outbox_bytes_max": 8_000,
+        "outboxes_bytes_max": 32 << 20,
         "auth_timeout_s": 10,
         "heartbeat_s": HEARTBEAT_S,
         "stall_s": 10**6,
