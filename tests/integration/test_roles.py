@@ -113,6 +113,19 @@ async def test_a_masked_field(server: app.Application) -> None:
         assert await sees_less.refused("history", target="wagers", filter=filter) == "filter_field_unknown"
 
 
+async def test_a_filter_on_a_field_that_is_masked_since(server: app.Application) -> None:
+    """A subscription whose filter asks for a field ends when its role no longer sees it: which messages come would
+    tell."""
+    role: dict[str, Json] = {"topics": ["wagers"]}
+    assert (await put(server, "filtering", role)).status == 201
+    async with talking(server, token=token(server, "filtering")) as reader:
+        await reader.ask("subscribe", target="wagers", filter={"customerId": "C1"})
+        assert (await put(server, "filtering", role | {"masks": {"wagers": ["customerId"]}})).status == 200
+        error = await reader.message(lambda message: message.type == "error")
+        assert (error.code, error.target) == ("filter_invalid", "wagers")
+        assert await reader.refused("unsubscribe", target="wagers") == "not_subscribed"
+
+
 async def test_changes_are_noted(server: app.Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """The audit trail has who changed which role, from what to what."""
     notes: list[tuple[str, str, Json, Json]] = []

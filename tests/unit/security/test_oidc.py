@@ -160,6 +160,64 @@ async def test_bad_id_tokens(make: Callable[[str], str]) -> None:
     assert not oidc._people.sessions.of("staff:ann")
 
 
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"state": "of another browser"}, "code_invalid"),
+        ({"state": ""}, "code_invalid"),
+        ({"iss": "https://evil.example"}, "provider_refused"),
+        ({"code": ""}, "provider_refused"),
+        ({"error": "access_denied"}, "provider_refused"),
+    ],
+)
+async def test_answers_to_another_sign_in(changed: dict[str, str], code: str) -> None:
+    """What comes back signs nobody in unless it answers what this browser has begun, and then it can be used once
+    (RFC 6749 section 10.12, RFC 9207)."""
+    oidc, provider = made()
+    begun, state, nonce = await begin(oidc)
+    provider.id_token = signed(said(nonce))
+    good = Callback("code", state, ISSUER)
+    with pytest.raises(Fire22Error) as refused:
+        await oidc.finish(begun.secret, msgspec.structs.replace(good, **changed), HERE)
+    assert refused.value.code.name == code
+    with pytest.raises(Fire22Error) as again:
+        await oidc.finish(begun.secret, good, HERE)
+    assert again.value.code.name == "code_invalid"
+    assert not oidc._people.sessions.of("staff:ann")
+
+
+@pytest.mark.parametrize(
+    ("changed", "header"),
+    [
+        pytest.param({"nonce": "n"}, {}, id="with a nonce, as ID tokens have"),
+        pytest.param({"nonce": None}, {}, id="with a nonce that is null"),
+        pytest.param({"events": {}}, {}, id="that tells of no logout"),
+        pytest.param({"iss": "https://evil.example"}, {}, id="of another issuer"),
+        pytest.param({"aud": "other"}, {}, id="for another client"),
+        pytest.param({"sid": "", "sub": ""}, {}, id="of nobody"),
+        pytest.param({"iat": NOW_S - 3600}, {}, id="of long ago"),
+        pytest.param({"iat": NOW_S + 3600}, {}, id="of the future"),
+        pytest.param({}, {"typ": "at+jwt"}, id="for something else"),
+        pytest.param({}, {"kid": "two"}, id="by a key that there is not"),
+    ],
+)
+async def test_bad_logout_tokens(changed: dict[str, object], header: dict[str, str]) -> None:
+    """None ends a session, and a good one does so once (OpenID Connect Back-Channel Logout 1.0, section 2.6)."""
+    oidc, provider = made()
+    assert (await sign_in(oidc, provider, lambda nonce: signed(said(nonce))))[0] == "ann"
+    token = {"iss": ISSUER, "aud": "fire22", "iat": NOW_S, "exp": NOW_S + 120, "jti": "j", "sid": "s1", "sub": "ann"}
+    token |= {"events": {LOGOUT_EVENT: {}}}
+    with pytest.raises(Fire22Error) as refused:
+        await oidc.log_out(signed(token | changed, **header))
+    assert refused.value.code.name == "logout_invalid"
+    assert len(oidc._people.sessions.of("staff:ann")) == 1
+    await oidc.log_out(signed(token, typ="logout+jwt"))
+    assert not oidc._people.sessions.of("staff:ann")
+    with pytest.raises(Fire22Error) as replayed:
+        await oidc.log_out(signed(token))
+    assert replayed.value.code.name == "logout_invalid"
+
+
 def unsigned(claims: Mapping[str, object]) -> str:
     header = signature.encode(b'{"alg":"none","kid":"one"}')
     return f"{header}.{signature.encode(msgspec.json.encode(claims))}."

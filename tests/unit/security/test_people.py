@@ -312,6 +312,18 @@ async def test_a_sign_in_that_began_before_a_reset(act: str) -> None:
     people.close()
 
 
+async def test_a_disabled_user_has_no_session_whatever_was_revoked() -> None:
+    """The row of a user alone refuses the sessions by its password, before any revocation has arrived."""
+    people = await with_ann(Clock())
+    entered = await people.enter("ann", PASSWORD, HERE)
+    assert people.sessions.principal(entered.secret).subject == "ann"
+    await people.users.set_disabled("ann", True)
+    with pytest.raises(AuthError) as refused:
+        people.sessions.principal(entered.secret)
+    assert refused.value.code is codes.TOKEN_REVOKED
+    people.close()
+
+
 async def test_passwords_do_not_expire() -> None:
     """Nobody is made to change a password by its age alone: after ten years it still signs in."""
     clock = Clock()
