@@ -208,7 +208,7 @@ async def test_bad_logout_tokens(changed: dict[str, object], header: dict[str, s
     token = {"iss": ISSUER, "aud": "fire22", "iat": NOW_S, "exp": NOW_S + 120, "jti": "j", "sid": "s1", "sub": "ann"}
     token |= {"events": {LOGOUT_EVENT: {}}}
     with pytest.raises(Fire22Error) as refused:
-        await oidc.log_out(signed(token | changed, **header))
+        await oidc.log_out(signed(token | changed, KEY, **header))
     assert refused.value.code.name == "logout_invalid"
     assert len(oidc._people.sessions.of("staff:ann")) == 1
     await oidc.log_out(signed(token, typ="logout+jwt"))
