@@ -47,7 +47,7 @@ class Admission:
         cipher: Cipher,
         roles: Mapping[str, Role],
         flags: Mapping[str, str],
-        topics: Collection[str],
+        topics: Mapping[str, Collection[str]],
         commands: Mapping[str, bool],
         now_ms: Callable[[], int],
     ) -> None:
@@ -82,6 +82,7 @@ class Admission:
         Raises:
             StorageError: it cannot be read.
         """
+        await self.people.prepare()
         for load in self._loads:
             await load()
         for role in set(self._factor_roles) - set(self.access.roles):

@@ -158,7 +158,7 @@ class Application:
             cipher=cipher,
             roles=domain.roles(config.relay.open_topics),
             flags=domain.flags(),
-            topics={name for name, topic in self.engine.topics.items() if not topic.internal},
+            topics={name: topic.fields for name, topic in self.engine.topics.items() if not topic.internal},
             commands=domain.grantable(),
             now_ms=now_ms,
         )

@@ -152,6 +152,20 @@ async def test_nobody_gives_more_than_they_have_beside_the_role(
     assert server.people.users.get("mate") is None
 
 
+async def test_an_agent_or_a_customer_has_a_place(server: app.Application, client: httpx2.AsyncClient) -> None:
+    """A slip of an administrator of the whole book does not show it to an agent or a customer."""
+    admin = as_role(server)
+    for role in ("master", "agent", "customer"):
+        body = {"name": f"whole-{role}", "role": role, "scope": "/"}
+        answer = await client.post("/v1/users", json=body, headers=admin)
+        assert (answer.status_code, answer.json()["code"]) == (409, "user_invalid"), role
+        assert server.people.users.get(f"whole-{role}") is None
+    placed = {"name": "frank", "role": "agent", "scope": "/M1"}
+    assert (await client.post("/v1/users", json=placed, headers=admin)).status_code == 201
+    answer = await client.patch("/v1/users/frank", json={"scope": "/"}, headers=admin)
+    assert (answer.status_code, answer.json()["code"]) == (409, "user_invalid")
+
+
 async def test_nobody_disables_the_own_user(server: app.Application, client: httpx2.AsyncClient) -> None:
     """So an administrator does not lock everybody out by mistake."""
     password = (await add(server, client, "eve", "admin"))["password"]

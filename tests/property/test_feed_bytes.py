@@ -7,7 +7,7 @@ another after a replay. Where the change is meant, `FIRE22_RECORD=1` writes the 
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -18,6 +18,7 @@ import pytest
 from fire22 import app
 from fire22.core.event import Event
 from fire22.core.message import Json
+from fire22.core.topic import Topic
 from fire22.flows.engine import Folded
 from fire22.sportsbook.demo.catalogue import SMALL, opening
 from fire22.sportsbook.demo.simulation import Simulation
@@ -57,7 +58,9 @@ def test_the_same_facts_become_the_same_bytes(name: str) -> None:
     folding = Folding(lambda: app.build_engine(("news",)).flows)
     digest = hashlib.blake2b(digest_size=16)
     for group in chunks(make(seed)):
-        digest.update(said(folding.fold(group)))
+        folded = folding.fold(group)
+        digest.update(said(folded))
+        check_declared(folding.engine.topics, folded)
     compare(name, digest.hexdigest())
 
 
@@ -88,6 +91,15 @@ def known(found: Json, recorded: Json) -> Json:
 def encoded(settings: Json) -> bytes:
     """As the log has them, for a person to read."""
     return msgspec.json.format(msgspec.json.encode(settings, order="sorted"), indent=2) + b"\n"
+
+
+def check_declared(topics: Mapping[str, Topic], folded: Folded) -> None:
+    """Every field that a topic brings is one that it declares: no other can be masked."""
+    found = [(record.topic, entry.data) for record in folded.batch.records for entry in record.entries]
+    found += [(each.topic, each.body) for each in folded.batch.archived]
+    for topic, data in found:
+        if topics[topic].fields and data != b"null":
+            assert set(msgspec.json.decode(data, type=dict[str, msgspec.Raw])) <= set(topics[topic].fields), topic
 
 
 def chunks(events: Iterator[Event]) -> Iterator[list[Event]]:

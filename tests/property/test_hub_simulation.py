@@ -682,7 +682,7 @@ class Simulation:
             machines=Machines(store, revocation, now_ms=lambda: START_MS),
             people=people(),
             audit=unaudited(),
-            permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
+            permissions=Permissions(MemoryStore(), ACCESS, topics={}, commands={}),
             topics=TOPICS,
             limits=LIMITS,
             now_ms=lambda: START_MS,

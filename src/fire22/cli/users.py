@@ -276,7 +276,7 @@ def _with_people(data: Path, act: Callable[[People, Mapping[str, Role]], Awaitab
             now_ms=now_ms,
         )
         try:
-            await Permissions(store, access, topics=(), commands={}).load()  # the roles as the operator has them
+            await Permissions(store, access, topics={}, commands={}).load()  # the roles as the operator has them
             await people.load()
             return await act(people, access.table)
         finally:

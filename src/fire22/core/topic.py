@@ -29,6 +29,8 @@ class Topic(Struct, frozen=True):
         internal: never served to clients.
         scopes: whether this view's scopes are the tree: a scope is known when it has a document here.
         archived: whether documents of this topic are kept for ever, by key and revision, beside its messages.
+        fields: every name at the first level of its messages, documents and answers to questions; empty where others
+            decide what it brings.
     """
 
     name: str
@@ -37,3 +39,4 @@ class Topic(Struct, frozen=True):
     internal: bool = False
     scopes: bool = False
     archived: bool = False
+    fields: tuple[str, ...] = ()

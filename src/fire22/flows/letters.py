@@ -28,6 +28,10 @@ from fire22.observability.sample import Sample
 
 SHOWN_BYTES_MAX: Final = 4 << 10  # of an event's data in the document
 FILTERABLE: Final = ("type", "source", "code", "attempts")
+FIELDS: Final = (
+    "seq", "eventId", "type", "source", "timestamp", "code", "reason", "evidence", "data", "dataBytes",
+    "attempts", "receivedAt", "tried",
+)  # fmt: skip
 _encode: Final = msgspec.json.Encoder().encode
 _evidence: Final = msgspec.json.Decoder(dict[str, Json]).decode
 
@@ -88,7 +92,7 @@ class Letters(Flow):
 
     def __init__(self) -> None:
         super().__init__()
-        self.topics = (Topic(TOPIC, Kind.VIEW, FILTERABLE),)
+        self.topics = (Topic(TOPIC, Kind.VIEW, FILTERABLE, fields=FIELDS),)
         self._letters: Table[Letter] = Table("letter", Letter)
         self._counts: Table[int] = Table("count", int)
         self._order: dict[int, None] = {}

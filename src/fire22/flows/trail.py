@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from fire22.core import codes
-from fire22.core.audit import AUDITED, TOPIC, decode_audited, entry_bytes
+from fire22.core.audit import AUDITED, TOPIC, Audited, decode_audited, entry_bytes
 from fire22.core.merkle import grow, leaf, root
 from fire22.core.message import Json
 from fire22.core.scope import ancestors
@@ -21,6 +21,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Refused, Table
 
 FILTERABLE: Final = ("action", "outcome", "user", "role", "address", "target")
+FIELDS: Final = ("number", "at", *Audited.__struct_encode_fields__, "hash", "chain")
 _KEY: Final = "tree"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -57,7 +58,7 @@ class Trail(Flow):
 
     def __init__(self) -> None:
         super().__init__()
-        self.topics = (Topic(TOPIC, Kind.STREAM, FILTERABLE, archived=True),)
+        self.topics = (Topic(TOPIC, Kind.STREAM, FILTERABLE, archived=True, fields=FIELDS),)
         self._rows: Table[Frontier] = Table("frontier", Frontier)
 
     @property

@@ -52,6 +52,10 @@ class Passwords:
         self._busy = False
         self.checked = 0
 
+    async def prepare(self, guesses: Guesses) -> None:
+        """Have the thread read what new passwords are compared with, so that the event loop never does."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, guesses.prepare)
+
     async def check(self, encoded: str, password: str, prefix: str) -> bool:
         """Whether a password is the one that was hashed; never, where there is no hash.
 

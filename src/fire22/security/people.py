@@ -81,6 +81,10 @@ class People:
         self.factors = Factors(self.users, self._throttle, roles=factor_roles, now_ms=now_ms)
         self._devices = Devices(secrets.token_bytes(32))
 
+    async def prepare(self) -> None:
+        """Read at the start what the first change of a password would wait for."""
+        await self.passwords.prepare(self._guesses)
+
     async def load(self) -> None:
         """Take what the store holds: at the start, and when another process has written to it.
 

@@ -11,6 +11,7 @@ that somebody can always mend the rest. What a role's users are never changes: u
 import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from typing import Final
 
 import msgspec
@@ -33,11 +34,13 @@ class Permissions:
 
     Args:
         store: keeps what was changed.
-        topics: that can be followed.
+        topics: that can be followed, each with the fields that it can bring; none where those are not known.
         commands: that can be given, each with whether a role can grant it to users with its flag alone.
     """
 
-    def __init__(self, store: Store, access: Access, *, topics: Collection[str], commands: Mapping[str, bool]) -> None:
+    def __init__(
+        self, store: Store, access: Access, *, topics: Mapping[str, Collection[str]], commands: Mapping[str, bool]
+    ) -> None:
         self._store = store
         self._access = access
         self._topics = topics
@@ -138,11 +141,19 @@ class Permissions:
         for topic in sorted({*(role.topics or ()), *role.masks}):
             if topic not in self._topics:
                 raise _invalid(f"There is no topic {topic[:64]}.")
+        for topic, fields in sorted(role.masks.items()):
+            for field in sorted(fields - set(self._topics[topic] or fields)):
+                raise _invalid(f"{topic} has no field {field[:64]}{_near(field, self._topics[topic])}.")
         for command, grant in role.commands.items():
             if command not in self._commands:
                 raise _invalid(f"There is no command {command[:64]}.")
             if grant.flagged and not self._commands[command]:
                 raise _invalid(f"No token can list anything for {command}, so `flagged` would let nobody use it.")
+
+
+def _near(field: str, fields: Collection[str]) -> str:
+    near = get_close_matches(field[:64], fields, n=1)
+    return f"; {near[0]} is one" if near else ""
 
 
 def _kept(row: Item) -> Role:

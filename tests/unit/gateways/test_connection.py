@@ -90,7 +90,7 @@ class Server:
             machines=Machines(store, revocation, now_ms=lambda: self.now_ms),
             people=people(),
             audit=unaudited(),
-            permissions=Permissions(MemoryStore(), ACCESS, topics=(), commands={}),
+            permissions=Permissions(MemoryStore(), ACCESS, topics={}, commands={}),
             topics=topics(),
             limits=LIMITS,
             now_ms=lambda: self.now_ms,

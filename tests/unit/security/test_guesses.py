@@ -1,14 +1,17 @@
 """What no new password may be: too short, common, words of the place, breached."""
 
+import asyncio
 import hashlib
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fire22.core import codes
 from fire22.core.errors import Fire22Error, RequestError, SetupError
-from fire22.security.guesses import COMMON, Guesses
-from fire22.security.passwords import LENGTH_MIN, check_new
+from fire22.security.guesses import COMMON, Guesses, _common
+from fire22.security.passwords import LENGTH_MIN, Passwords, check_new
 from fire22.security.people import Place
 from tests.support.people import people as made
 
@@ -98,3 +101,21 @@ async def test_a_user_who_changes_the_own_password() -> None:
     with pytest.raises(RequestError, match="password_weak"):
         await people.change_password(principal, GOOD, "goldbook2026!", "")
     people.close()
+
+
+def test_the_list_is_read_on_the_thread_of_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the start of a server nobody who sets a password keeps the others waiting for the file."""
+    read: list[str] = []
+    before = Path.read_text
+
+    def noting(path: Path, *args: Any, **more: Any) -> str:
+        read.append(threading.current_thread().name)
+        return before(path, *args, **more)
+
+    monkeypatch.setattr(Path, "read_text", noting)
+    _common.cache_clear()
+    passwords = Passwords()
+    asyncio.run(passwords.prepare(Guesses()))
+    passwords.close()
+    check_new(GOOD, "ann", Guesses())
+    assert [name.startswith("passwords") for name in read] == [True]

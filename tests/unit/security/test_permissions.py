@@ -13,7 +13,7 @@ from fire22.security.permissions import Permissions
 from fire22.security.principal import Principal
 from tests.support.memory_store import MemoryStore
 
-TOPICS: Final = {"kpi", "wagers"}
+TOPICS: Final = {"kpi": ("name", "balance"), "wagers": ("wagerId",), "news": ()}
 COMMANDS: Final = {"wager.settle": False, "wager.place": True}
 CHIEF: Final = Role(
     frozenset({"kpi"}),
@@ -125,6 +125,17 @@ def test_what_an_administrator_can_give(world: World) -> None:
 def test_who_administers(world: World, by: str, scope: str) -> None:
     """Roles are the whole book's, and its administrators' alone."""
     assert world.refused("clerk", Role(), by, scope) == "forbidden"
+
+
+def test_a_field_that_no_message_has(world: World) -> None:
+    """A slip in a mask is named with what was meant: nobody believes that something is hidden which is not."""
+    for fields in ({"balanc3"}, {"name", "balanc3"}):
+        role = Role(frozenset({"kpi"}), masks={"kpi": frozenset(fields)})
+        with pytest.raises(RequestError, match="kpi has no field balanc3; balance is one"):
+            world.put("clerk", role)
+        assert world.refused("clerk", role) == "role_invalid"
+    world.put("clerk", Role(frozenset({"kpi"}), masks={"kpi": frozenset({"balance"}), "news": frozenset({"anything"})}))
+    assert world.told == ["clerk"]
 
 
 def test_a_mask_cannot_be_taken_off(world: World) -> None:

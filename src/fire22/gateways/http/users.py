@@ -116,6 +116,7 @@ class UserRoutes:
         asked = parse(call.body, NewUser)
         self._check_gives(call.principal, asked.role, asked.scope, asked.may)
         self._check_name(call.principal, asked.name, asked.role, asked.scope, new=True)
+        self._check_kind(asked.role, asked.scope)
         await self._check_place(call.principal, asked.scope)
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         hashed = await self._people.passwords.hash(password)
@@ -140,6 +141,8 @@ class UserRoutes:
         disabled = user.disabled if asked.disabled is UNSET else asked.disabled
         self._check_gives(call.principal, role, scope, may)
         self._check_name(call.principal, user.name, role, scope)
+        if (role, scope) != (user.role, user.scope):
+            self._check_kind(role, scope)
         changed = await self._people.change(user.name, role=role, scope=scope, may=may, disabled=disabled)
         self._note(call, "user.changed", user.name, before=_rights(user), after=_rights(changed))
         return json_response(self._shown(call.principal, changed), headers={"cache-control": "no-store"})
@@ -250,6 +253,17 @@ class UserRoutes:
                 raise RequestError(codes.USER_INVALID, f"The name of a user added here ends in {tail}.")
         elif name != of or is_customer(scope) != (kind == "customer"):
             message = f"A user of the role {role[:64]} has the name and the scope of the {kind} in the tree."
+            raise RequestError(codes.USER_INVALID, message)
+
+    def _check_kind(self, role: str, scope: str) -> None:
+        """An agent or a customer is a place of the tree; the whole book is the house's.
+
+        Raises:
+            RequestError: `user_invalid`.
+        """
+        kind = self._service.access.kind(role)
+        if kind in ("agent", "customer") and parse_scope(scope) == ROOT:
+            message = f"A user of the role {role[:64]} is the {kind} of a place in the tree: give it, as /M1/A2."
             raise RequestError(codes.USER_INVALID, message)
 
     async def _check_place(self, principal: Principal, scope: str) -> None:

@@ -35,6 +35,12 @@ from fire22.sportsbook.betting.errors import AmountError
 from fire22.sportsbook.betting.periods import key_of
 from fire22.sportsbook.registry.flow import Registry
 
+# Of a document, and of one in the archive.
+FIELDS: Final = (
+    "week", "period", "from", "to", "agentId", "plan", "rate", "net", "makeupBefore", "makeupAfter",
+    "commission", "handle", "heads", "status", "revision", "difference",
+)  # fmt: skip
+
 TOPIC: Final = "commission"
 CURRENT: Final = "current"
 SINCE: Final = "since"  # up to which watermark the running week's estimate is complete, beside when it was made
@@ -71,7 +77,7 @@ class Commissions(Flow):
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
-        self.topics = (Topic(TOPIC, Kind.VIEW, archived=True),)
+        self.topics = (Topic(TOPIC, Kind.VIEW, archived=True, fields=FIELDS),)
         self.changed: dict[int, list[str]] = {}
         self.posted: list[tuple[str, int, int]] = []
         self._book = registry

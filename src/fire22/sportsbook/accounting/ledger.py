@@ -93,6 +93,9 @@ class PaymentUpdate(Struct, frozen=True, gc=False, rename="camel"):
     status: str
 
 
+_PAYMENT: Final = PaymentUpdate.__struct_encode_fields__
+_SUMS: Final = ("count", "deposits", "withdrawals")
+_BALANCE: Final = ("customerId", "agentId", "balance", "available", "pendingRisk", "creditLimit")
 Owned = OpenWager | facts.WagerFact | facts.Customer | facts.Payment | facts.BalanceAdjusted
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -106,10 +109,10 @@ class Ledger(Flow):
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.topics = (
-            Topic("ledger", Kind.STREAM, FILTERABLE),
-            Topic("payments", Kind.STREAM, PAYMENT_FILTERABLE),
-            Topic("payment_queue", Kind.VIEW),
-            Topic("balances", Kind.VIEW),
+            Topic("ledger", Kind.STREAM, FILTERABLE, fields=LedgerEntry.__struct_encode_fields__),
+            Topic("payments", Kind.STREAM, PAYMENT_FILTERABLE, fields=_PAYMENT),
+            Topic("payment_queue", Kind.VIEW, fields=(*_PAYMENT, "requestedAt", "name", *_SUMS)),
+            Topic("balances", Kind.VIEW, fields=_BALANCE),
         )
         self._book = registry
         self._accounts: Table[LedgerAccount] = Table("account", LedgerAccount)

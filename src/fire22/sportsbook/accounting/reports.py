@@ -27,6 +27,13 @@ from fire22.sportsbook.registry.flow import Registry
 
 TOPIC: Final = "reports"
 FILTERABLE: Final = ("scope", "period", "key", "revision")
+# Of a message, and of the document in the archive.
+FIELDS: Final = (
+    "scope", "key", "revision", "totals", "period", "from", "to", "handle", "settledHandle", "revenue",
+    "bonuses", "chargebacks", "ngr", "placed", "settled", "resettled", "cancelled", "voided", "modified",
+    "parlays", "newCustomers", "deposits", "withdrawals", "adjustments", "largestWager", "largestWagerId",
+    "hold", "late", "future", "players", "topCustomers",
+)  # fmt: skip
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -53,7 +60,7 @@ class Reports(Flow):
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
-        self.topics = (Topic(TOPIC, Kind.STREAM, FILTERABLE, archived=True),)
+        self.topics = (Topic(TOPIC, Kind.STREAM, FILTERABLE, archived=True, fields=FIELDS),)
         self._book = registry
         self._daybook = daybook
         self._revision_rows: Table[int] = Table("revision", int)

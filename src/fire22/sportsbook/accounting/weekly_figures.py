@@ -12,7 +12,7 @@ follow.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Raw
@@ -32,6 +32,12 @@ from fire22.sportsbook.betting import facts
 from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.betting.periods import Period, key_of, weekday_of
 from fire22.sportsbook.registry.flow import Registry
+
+# Of a document.
+FIELDS: Final = (
+    "week", "agentId", "customerId", "name", "carry", "days", "figure", "deposits", "withdrawals",
+    "chargebacks", "payments", "adjustments", "balance",
+)  # fmt: skip
 
 TOPIC = "figures"
 
@@ -99,7 +105,7 @@ class Figures(Flow):
 
     def __init__(self, registry: Registry, daybook: Daybook) -> None:
         super().__init__()
-        self.topics = (Topic(TOPIC, Kind.VIEW, archived=True),)
+        self.topics = (Topic(TOPIC, Kind.VIEW, archived=True, fields=FIELDS),)
         self._book = registry
         self._daybook = daybook
         self._documents_max = FiguresSettings().documents_max

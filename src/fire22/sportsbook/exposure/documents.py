@@ -13,6 +13,13 @@ from fire22.sportsbook.betting.money import Major
 from fire22.sportsbook.exposure.netting import MarketBook, Net, ScopeBook
 from fire22.sportsbook.registry.records import MarketRecord
 
+# Of a scope, a market, an event, and the answer to `what-if`.
+FIELDS: Final = (
+    "totalLiability", "isBound", "upperBound", "straight", "parlayProfit", "grossPotentialPayout", "markets",
+    "parlays", "linkedMarkets", "components", "largestComponent", "marketId", "eventId", "eventName", "type",
+    "status", "line", "limit", "liability", "risk", "wagers", "outcomes", "worst", "scope", "pnl",
+)  # fmt: skip
+
 NOBODY: Final = "none"  # the worst outcome of a market on which the book cannot lose
 SUMMARY: Final = ""  # the key of the document of a scope in all
 EVENT: Final = "event:"  # the key of an event's document begins so

@@ -27,7 +27,7 @@ from fire22.core.topic import Kind, Topic
 from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.exposure.books import Books
-from fire22.sportsbook.exposure.documents import Document, market_document
+from fire22.sportsbook.exposure.documents import FIELDS, Document, market_document
 from fire22.sportsbook.exposure.netting import ScopeBook
 from fire22.sportsbook.exposure.parlay import results_of
 from fire22.sportsbook.exposure.search_schedule import Searches
@@ -79,7 +79,7 @@ class Exposures(Flow):
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
-        self.topics = (Topic("exposure", Kind.VIEW),)
+        self.topics = (Topic("exposure", Kind.VIEW, fields=FIELDS),)
         self.books = Books()
         self._registry = registry
         self._settings = ExposureSettings()

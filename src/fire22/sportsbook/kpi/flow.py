@@ -33,6 +33,7 @@ from fire22.sportsbook.betting.settings import BookSettings
 from fire22.sportsbook.kpi.presence import Presence
 from fire22.sportsbook.kpi.rollup import GroupSums, Moved
 from fire22.sportsbook.kpi.scope_figures import (
+    FIELDS,
     Ahead,
     Base,
     Commissioned,
@@ -95,7 +96,7 @@ class Kpi(Flow):
     ) -> None:
         super().__init__()
         self._is_too_late = is_too_late
-        self.topics = (Topic("kpi", Kind.VIEW),)
+        self.topics = (Topic("kpi", Kind.VIEW, fields=FIELDS),)
         self._book = registry
         self._liabilities = liabilities
         self._commissions = commissions

@@ -1,7 +1,7 @@
 """The key figures of one scope: what is kept, and the document that is made of it. Amounts are minor units."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -9,6 +9,13 @@ from msgspec import Struct
 from fire22.core.message import Json
 from fire22.flows.kept import Kept
 from fire22.sportsbook.betting.money import Major
+
+# Of a document.
+FIELDS: Final = (
+    "revenue", "activePlayers", "onlinePlayers", "pending", "pendingRisk", "pendingToWin",
+    "grossPotentialPayout", "totalLiability", "liabilityIsBound", "change", "handle", "settledHandle", "ngr",
+    "hold", "periods",
+)  # fmt: skip
 
 
 class Liabilities(Protocol):

@@ -3,7 +3,7 @@
 A wager waits from its request until it is accepted, rejected or has expired. It is nobody's risk meanwhile.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,12 @@ from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.open_wager import StruckLeg
 from fire22.sportsbook.registry.published_leg import published_leg
 from fire22.sportsbook.registry.waiting_list import WaitingList
+
+# Of a wager that waits, and of the sums.
+FIELDS: Final = (
+    "wagerId", "wagerNumber", "status", "customerId", "agentId", "agentPath", "type", "amount", "toWin",
+    "requestedAt", "legs", "odds", "count",
+)  # fmt: skip
 
 
 class Review(Struct, frozen=True, gc=False, array_like=True):
@@ -51,7 +57,7 @@ class Reviews(Flow):
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
-        self.topics = (Topic("reviews", Kind.VIEW),)
+        self.topics = (Topic("reviews", Kind.VIEW, fields=FIELDS),)
         self._book = registry
         self._asked: Table[Review] = Table("asked", Review)
         self._list = WaitingList(_document, _amounts)

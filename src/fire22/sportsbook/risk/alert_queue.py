@@ -18,6 +18,13 @@ from fire22.flows.base import Refused, Repeated, Table
 from fire22.sportsbook.betting import codes, facts
 from fire22.sportsbook.risk.base import WAGER_IDS_MAX, Entity, Finding, Severity
 
+# Of a document.
+FIELDS: Final = (
+    "alertId", "rule", "severity", "status", "title", "entity", "agentId", "agentPath", "evidence", "wagerIds",
+    "count", "openedAt", "updatedAt", "customerId", "marketId", "acknowledgedBy", "closedBy", "closedAt",
+    "note",
+)  # fmt: skip
+
 Status = Literal["open", "acknowledged", "closed"]
 RANK: Final[dict[Severity, int]] = {"info": 0, "warn": 1, "critical": 2}
 SYSTEM: Final = "system"  # who closes an alert when there are too many

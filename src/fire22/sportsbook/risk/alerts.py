@@ -20,7 +20,7 @@ from fire22.flows.base import Fact, Flow, Handler, Table, expect
 from fire22.sportsbook.betting import facts
 from fire22.sportsbook.registry.flow import Registry
 from fire22.sportsbook.registry.movement import MOVES
-from fire22.sportsbook.risk.alert_queue import AlertRecord, Queue, document, scopes
+from fire22.sportsbook.risk.alert_queue import FIELDS, AlertRecord, Queue, document, scopes
 from fire22.sportsbook.risk.base import EVER, Finding, Rule, Scene
 from fire22.sportsbook.risk.context import Balances, Exposure, MarketCheck, RuleContext
 from fire22.sportsbook.risk.rules import RULES
@@ -81,7 +81,7 @@ class Alerts(Flow):
     ) -> None:
         super().__init__()
         self.topics = (
-            Topic(TOPIC, Kind.VIEW, FILTERABLE, archived=True),
+            Topic(TOPIC, Kind.VIEW, FILTERABLE, archived=True, fields=FIELDS),
             Topic(DIRECT, Kind.STREAM, internal=True),
         )
         self._book = registry

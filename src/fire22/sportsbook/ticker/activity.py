@@ -66,7 +66,8 @@ class ActivityFeed(Flow):
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self._book = registry
-        self.topics = (Topic("activity", Kind.STREAM, ("userId", "action", "amount", "icon")),)
+        fields = Activity.__struct_encode_fields__
+        self.topics = (Topic("activity", Kind.STREAM, ("userId", "action", "amount", "icon"), fields=fields),)
 
     def handlers(self) -> dict[str, Handler]:
         """Wagers, payments, what the desk does, and who came to the book."""

@@ -58,7 +58,7 @@ class Ticker(Flow):
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
-        self.topics = (Topic("wagers", Kind.STREAM, FILTERABLE),)
+        self.topics = (Topic("wagers", Kind.STREAM, FILTERABLE, fields=WagerUpdate.__struct_encode_fields__),)
         self._book = registry
         self._said: dict[str, tuple[StruckLeg, bytes, Raw, float]] = {}
 
