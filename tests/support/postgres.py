@@ -3,6 +3,7 @@
 import atexit
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -61,6 +62,35 @@ class Server:
             self.stop()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Database:
+    """A database of the server, with tables.
+
+    Args:
+        tables: SQL that creates them.
+    """
+
+    def __init__(self, *tables: str) -> None:
+        import psycopg  # no test without a server needs it
+
+        self._connect = psycopg.connect
+        self.name = f"own_{secrets.token_hex(6)}"
+        with self._connect(server().dsn(), autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {self.name}")
+        self.dsn = server().dsn(self.name)
+        self.run(*tables)
+
+    def run(self, *statements: str, role: str = "postgres") -> None:
+        """One transaction."""
+        with self._connect(server().dsn(self.name, role)) as connection:
+            for sql in statements:
+                connection.execute(sql)
+
+    def end(self) -> None:
+        """Remove it."""
+        with self._connect(server().dsn(), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
 
 @cache

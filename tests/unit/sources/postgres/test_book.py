@@ -1,6 +1,5 @@
 """Books in a real PostgreSQL server: what their own programs may do, and what is told of it."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,31 +12,21 @@ from fire22.sources.kinds import BookAt
 from fire22.sources.postgres.install import install, missing, uninstall
 from fire22.sources.postgres.reader import PostgresBook, PostgresReader
 from tests.support.orders import Orders, reading
-from tests.support.postgres import server
+from tests.support.postgres import Database, server
 from tests.support.storage import opened
 
 SCHEMA = Orders.outbox
 ALL = 1_000_000
 
 
-class Database:
-    """A database of the tests' server."""
+class Orderly(Database):
+    """A database with two tables, of which can be asked what a reader is told."""
 
     def __init__(self) -> None:
-        self.name = f"own_{secrets.token_hex(6)}"
-        with psycopg.connect(server().dsn(), autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE {self.name}")
-        self.dsn = server().dsn(self.name)
-        self.run(
+        super().__init__(
             "CREATE TABLE orders(id bigint PRIMARY KEY, name text)",
             "CREATE TABLE lines(id bigint PRIMARY KEY, of bigint, what text)",
         )
-
-    def run(self, *statements: str, role: str = "postgres") -> None:
-        """One transaction."""
-        with psycopg.connect(server().dsn(self.name, role)) as connection:
-            for sql in statements:
-                connection.execute(sql)
 
     def told(self) -> list[tuple[str, str, tuple[object, ...], tuple[object, ...]]]:
         """What a reader that begins now is told of tables."""
@@ -49,21 +38,16 @@ class Database:
             reader.close()
         return [(each.source, each.op, each.old, each.new) for each in changes if each.source]
 
-    def end(self) -> None:
-        """Remove it."""
-        with psycopg.connect(server().dsn(), autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
-
 
 @pytest.fixture
-def database() -> Iterator[Database]:
+def database() -> Iterator[Orderly]:
     """A database with two tables and no triggers."""
-    made = Database()
+    made = Orderly()
     yield made
     made.end()
 
 
-def test_installing_shows_what_it_does_and_does_it_once(database: Database) -> None:
+def test_installing_shows_what_it_does_and_does_it_once(database: Orderly) -> None:
     """A database administrator reads the statements first; doing it again changes nothing, and all can be removed."""
     shown = install(database.dsn, SCHEMA, dry_run=True)
     assert any(sql.startswith("CREATE TRIGGER") for sql in shown.statements)
@@ -77,14 +61,14 @@ def test_installing_shows_what_it_does_and_does_it_once(database: Database) -> N
     assert uninstall(database.dsn) == ()
 
 
-def test_a_table_that_is_missing_is_named(database: Database) -> None:
+def test_a_table_that_is_missing_is_named(database: Orderly) -> None:
     """Nothing is installed where the mapping names what is not there."""
     schema = OutboxSchema("orders", 1, (TableNeed("orders", ("id", "colour")), TableNeed("nowhere", ("id",))))
     with pytest.raises(BookError, match=r"orders\.colour, nowhere"):
         install(database.dsn, schema)
 
 
-def test_names_are_found_as_they_were_written_or_in_small_letters(database: Database) -> None:
+def test_names_are_found_as_they_were_written_or_in_small_letters(database: Orderly) -> None:
     """One mapping fits a book whatever the case of its names, also outside of the search path."""
     database.run('CREATE SCHEMA shop; CREATE TABLE shop."Tickets"("TicketId" bigint, Stake numeric)')
     schema = OutboxSchema("tickets", 1, (TableNeed("shop.Tickets", ("TicketId", "Stake")),))
@@ -93,7 +77,7 @@ def test_names_are_found_as_they_were_written_or_in_small_letters(database: Data
     assert database.told() == [("shop.Tickets", "insert", (), (1, 5.5))]
 
 
-def test_what_the_roles_need(database: Database) -> None:
+def test_what_the_roles_need(database: Orderly) -> None:
     """The book's role needs no right of ours; the reader's reads the mapped columns and trims, and writes nothing."""
     writer, reader = f"w_{database.name}", f"r_{database.name}"
     database.run(
@@ -123,7 +107,7 @@ def test_what_the_roles_need(database: Database) -> None:
         database.run(f"DROP OWNED BY {writer}, {reader}", f"DROP ROLE {writer}", f"DROP ROLE {reader}")
 
 
-def test_functions_of_others_are_not_called(database: Database) -> None:
+def test_functions_of_others_are_not_called(database: Orderly) -> None:
     """Who can put objects before the server's own in his search path gains no rights by writing a row."""
     install(database.dsn, SCHEMA)
     database.run(
@@ -137,7 +121,7 @@ def test_functions_of_others_are_not_called(database: Database) -> None:
     assert database.told() == [("orders", "insert", (), (1, "a"))]
 
 
-def test_savepoints_and_rollbacks(database: Database) -> None:
+def test_savepoints_and_rollbacks(database: Orderly) -> None:
     """What was rolled back to a savepoint has never been; the rest of its transaction is told together."""
     install(database.dsn, SCHEMA)
     database.run(
@@ -147,7 +131,7 @@ def test_savepoints_and_rollbacks(database: Database) -> None:
     assert [new for _, _, _, new in database.told()] == [(1, "a"), (3, "c")]
 
 
-def test_a_transaction_that_is_open_holds_back_only_itself(database: Database) -> None:
+def test_a_transaction_that_is_open_holds_back_only_itself(database: Orderly) -> None:
     """What committed around it is told, and it is told whole when it commits."""
     install(database.dsn, SCHEMA)
     reader = PostgresReader(database.dsn, SCHEMA)
@@ -172,7 +156,7 @@ def test_a_transaction_that_is_open_holds_back_only_itself(database: Database) -
         reader.close()
 
 
-def test_a_column_that_is_renamed_does_not_break_the_book(database: Database) -> None:
+def test_a_column_that_is_renamed_does_not_break_the_book(database: Orderly) -> None:
     """The book's own write succeeds; that its changes go unseen is said until the triggers are installed again."""
     install(database.dsn, SCHEMA)
     database.run("ALTER TABLE orders RENAME COLUMN name TO title", "INSERT INTO orders VALUES (1, 'a')")
@@ -217,7 +201,7 @@ VALUES = (
 )
 
 
-def test_values_do_not_hang_on_a_sessions_settings(database: Database) -> None:
+def test_values_do_not_hang_on_a_sessions_settings(database: Orderly) -> None:
     """Numbers are exact, times in UTC, whatever the writer has set; a trigger and a scan of the table say the same."""
     columns = tuple(f"c{place}" for place in range(len(VALUES)))
     database.run("CREATE TABLE kinds(" + ", ".join(f"c{at} {kind}" for at, (kind, _, _) in enumerate(VALUES)) + ")")
@@ -238,14 +222,14 @@ def test_values_do_not_hang_on_a_sessions_settings(database: Database) -> None:
         reader.close()
 
 
-def test_a_nul_cannot_be_stored(database: Database) -> None:
+def test_a_nul_cannot_be_stored(database: Orderly) -> None:
     """The server refuses it in a text and in JSON, so none reaches a trigger."""
     install(database.dsn, SCHEMA)
     with pytest.raises(psycopg.DataError), psycopg.connect(database.dsn) as connection:
         connection.execute("INSERT INTO orders VALUES (1, %s)", ("a\0b",))
 
 
-def test_bulk_loads(database: Database) -> None:
+def test_bulk_loads(database: Orderly) -> None:
     """Rows that COPY brings are changes as well, and a large transaction is told whole."""
     install(database.dsn, SCHEMA)
     with psycopg.connect(database.dsn) as connection, connection.cursor().copy("COPY orders FROM STDIN") as copy:
@@ -254,7 +238,7 @@ def test_bulk_loads(database: Database) -> None:
     assert [new[0] for _, _, _, new in database.told()] == list(range(25_000))
 
 
-async def test_truncated_and_partitioned_tables(database: Database, tmp_path: Path) -> None:
+async def test_truncated_and_partitioned_tables(database: Orderly, tmp_path: Path) -> None:
     """Rows that TRUNCATE takes are gone for us too, also from one partition; a row that moves stays the same row."""
     database.run(
         "DROP TABLE orders", "CREATE TABLE orders(id bigint PRIMARY KEY, name text) PARTITION BY RANGE (id)",
@@ -280,7 +264,7 @@ async def test_truncated_and_partitioned_tables(database: Database, tmp_path: Pa
 
 @pytest.mark.parametrize("apart", [False, True])
 async def test_lines_before_or_behind_their_order(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: bool
+    database: Orderly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: bool
 ) -> None:
     """An order is told with its lines, in whichever order its transaction writes them, also by a process apart."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))
@@ -292,7 +276,7 @@ async def test_lines_before_or_behind_their_order(
         assert await running.told(2) == ["made a: x, y", "made b: z"]
 
 
-def test_an_address_keeps_its_password_to_itself(database: Database) -> None:
+def test_an_address_keeps_its_password_to_itself(database: Orderly) -> None:
     """Neither names nor errors nor what a developer prints shows it."""
     secret = "hunter2"  # pragma: allowlist secret
     dsn = f"postgresql://postgres:{secret}@127.0.0.1:1/{database.name}"
