@@ -95,7 +95,7 @@ async def test_users_roles_and_tokens_are_made_and_ended(started: tuple[Server, 
 
 async def test_a_second_person_approves(started: tuple[Server, Browser]) -> None:
     """What a cashier may not do alone waits: the cashier, on a phone, is not offered to decide about it; another person
-    is, after a question that names amount and person."""
+    is, after a question that names amount and person. The cashier's page asks for nothing that cashiers do not see."""
     demo, browser = started
     async with new_page(browser, demo.url, width=1440, height=900) as page:
         await sign_in(page, "ann")
@@ -105,11 +105,17 @@ async def test_a_second_person_approves(started: tuple[Server, Browser]) -> None
         assert "balance.adjust: alone up to 1,000.00" in await confirm(page)
         await page.wait_for_selector(".notice:has-text('is changed')")
         async with new_page(browser, demo.url, width=390, height=844) as cashier:
+            sent: list[str] = []
+            cashier.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(str(frame))))
             await sign_in(cashier, "cleo")
+            await cashier.wait_for_selector("[aria-current=page]:has-text('Cashier')")
             assert await cashier.evaluate(ADJUST) == "pending"
             await go(cashier, "approvals")
             await cashier.wait_for_selector(".card:has-text('You asked for it')")
+            await cashier.wait_for_selector("text=Nothing waits for you")
             assert await cashier.locator(".card button").count() == 0
+            assert any("payment_queue" in each for each in sent)
+            assert not [each for each in sent for topic in ("kpi", "wagers", "activity") if f'"{topic}"' in each]
         await go(page, "approvals")
         await page.wait_for_selector(".tab-approvals .badge:text-is('1')")
         await page.get_by_role("button", name="Approve 1,250.50, C1", exact=True).click()

@@ -48,6 +48,25 @@ async def test_a_wrong_password_says_so_and_the_right_one_goes_on(
         assert await page.evaluate("async () => (await fetch('v1/session')).status") == 401
 
 
+async def test_a_password_is_hidden_and_can_be_pasted(started: tuple[Server, Browser]) -> None:
+    """Nobody reads it over a shoulder, and a password manager knows the fields and fills them in."""
+    demo, browser = started
+    async with new_page(browser, demo.url) as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.fill("#name", "ann")
+        assert await page.get_attribute("#name", "autocomplete") == "username"
+        await page.evaluate("(text) => navigator.clipboard.writeText(text)", PASSWORD)
+        await page.focus("#password")
+        await page.keyboard.press("Control+V")
+        assert await page.input_value("#password") == PASSWORD
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(".tabs")
+        await go(page, "account")
+        await page.wait_for_selector("input[autocomplete=new-password]")
+        hidden = await page.locator("input[autocomplete$=-password]").all()
+        assert [await each.get_attribute("type") for each in hidden] == ["password"] * len(hidden)
+
+
 async def test_too_many_attempts_say_how_long_to_wait(started: tuple[Server, Browser]) -> None:
     """The button counts down, and takes nothing until it is over."""
     demo, browser = started

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { countOf, hashOf, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
+import { SCREENS, countOf, hashOf, isOffered, mayFollow, scopeIn, screenIn } from '../../src/fire22/dashboard/screens.js';
 import { initialState, reduce, takes } from '../../src/fire22/dashboard/store.js';
 import { Letter } from '../../src/fire22/dashboard/views/letters.js';
 
@@ -13,11 +13,18 @@ function after(...actions) {
 /** @param {string} topic @param {string} key @param {any} data */
 const came = (topic, key, data) => ({ type: 'document', topic, key, data });
 
-test('an address names a screen and a place in the tree, and anything else is the overview', () => {
-  assert.equal(screenIn('#/figures/M1/A7'), 'figures');
+test('an address names a screen and a place in the tree, and anything else is the first that the user is offered', () => {
+  const cashier = after({ type: 'sign-in', signIn: { name: 'signed-in', user: { subject: 'c', role: 'cashier', scope: '/', topics: ['payments', 'payment_queue', 'balances', 'ledger'] } } });
+  assert.equal(screenIn('#/figures/M1/A7', after()), 'figures');
   assert.equal(scopeIn('#/figures/M1/A7'), '/M1/A7');
   assert.equal(scopeIn('#/figures'), null);
-  for (const hash of ['', '#', '#/nowhere', '#code=1.2']) assert.equal(screenIn(hash), 'overview');
+  for (const hash of ['', '#', '#/nowhere', '#code=1.2']) {
+    assert.equal(screenIn(hash, after()), 'overview');
+    assert.equal(screenIn(hash, cashier), 'cashier');
+  }
+  assert.deepEqual(SCREENS.filter((screen) => isOffered(screen, cashier)).map(({ name }) => name), ['cashier', 'account']);
+  assert.deepEqual(['kpi', 'payment_queue'].map((topic) => mayFollow(topic, cashier)), [false, true]);
+  assert.ok(mayFollow('kpi', after()), 'a server that does not say which');
 });
 
 test('a link to a place leads there, whatever the names of its agents are', () => {

@@ -10,7 +10,7 @@ import { setDecimals } from './format.js';
 import { html } from './html.js';
 import { remedy } from './liveness.js';
 import { loadSamples, saveSamples } from './samples.js';
-import { SCREENS, isOffered, scopeIn, screenIn } from './screens.js';
+import { SCREENS, isOffered, mayFollow, scopeIn, screenIn } from './screens.js';
 import { codeIn, currentSession, signIn, signInByName, takeCodeFromAddress } from './sign_in.js';
 import { AUDIT_ROWS_MAX, initialState, reduce } from './store.js';
 import { render } from './vendor/preact.js';
@@ -151,10 +151,12 @@ function follow(user) {
     if (state.samples.name !== name) dispatch({ type: 'samples', samples: loadSamples(sessionStorage, name) });
     dispatch({ type: 'tick', tick, nowMs: Date.now() });
   });
-  mine.subscribe('kpi', { delta: true }, {
-    onDocument: (data) => dispatch({ type: 'kpi', data }),
-    onError: (error) => dispatch({ type: 'refused', topic: 'kpi', error }),
-  });
+  if (asksFor('kpi')) {
+    mine.subscribe('kpi', { delta: true }, {
+      onDocument: (data) => dispatch({ type: 'kpi', data }),
+      onError: (error) => dispatch({ type: 'refused', topic: 'kpi', error }),
+    });
+  }
   followStream(mine, 'wagers', 50);
   followStream(mine, 'activity', 30);
   for (const screen of SCREENS) {
@@ -163,10 +165,17 @@ function follow(user) {
   show();
 }
 
+/** Whether to ask for a topic; one that the session rules out is taken as refused. @param {string} topic */
+function asksFor(topic) {
+  if (mayFollow(topic, state)) return true;
+  dispatch({ type: 'refused', topic, error: { code: 'topic_forbidden', message: 'Your role does not see this.' } });
+  return false;
+}
+
 /** Follow a view, of one scope at a time. @param {string} topic @param {string | null} scope  null: the user's own */
 function followView(topic, scope) {
   const before = followed.get(topic);
-  if (!client || (before && before.scope === scope)) return;
+  if (!client || (before && before.scope === scope) || !asksFor(topic)) return;
   before?.unsubscribe();
   dispatch({ type: 'view', topic, loaded: false });
   const { unsubscribe } = client.subscribe(topic, { delta: true, ...(scope === null ? {} : { scope }) }, {
@@ -179,7 +188,7 @@ function followView(topic, scope) {
 
 /** Show the screen that the address names. */
 function show() {
-  const name = screenIn(window.location.hash);
+  const name = screenIn(window.location.hash, state);
   const scope = scopeIn(window.location.hash);
   dispatch({ type: 'screen', screen: name, scope });
   const { topic, stream } = SCREENS.find((screen) => screen.name === name) ?? {};
@@ -206,7 +215,7 @@ async function readOne(path, mine) {
 
 /** @param {import('/client/client.js').Client} from @param {import('./store.js').Stream} topic @param {number} last */
 function followStream(from, topic, last) {
-  if (followed.has(topic)) return;
+  if (followed.has(topic) || !asksFor(topic)) return;
   const { unsubscribe } = from.subscribe(topic, { last }, {
     onSnapshot: (messages) => dispatch({ type: 'snapshot', topic, messages }),
     onMessage: (message) => dispatch({ type: 'message', topic, message }),

@@ -7,7 +7,8 @@ import { isOwn } from './approvals.js';
  * @typedef {object} Screen
  * @property {string} name  in the address
  * @property {string} title
- * @property {string} [topic]  the view or stream it shows; the overview follows several of its own
+ * @property {string} [topic]  the view or stream it shows
+ * @property {string[]} [topics]  of which the user must be able to follow one
  * @property {boolean} [stream]  that it is a stream
  * @property {string[]} [reads]  addresses of the server that it shows; read when it is shown, and again while it is
  * @property {string} [right]  that it takes
@@ -18,7 +19,7 @@ import { isOwn } from './approvals.js';
 
 /** @type {Screen[]} */
 export const SCREENS = [
-  { name: 'overview', title: 'Overview' },
+  { name: 'overview', title: 'Overview', topics: ['kpi', 'wagers', 'activity'] },
   { name: 'alerts', title: 'Alerts', topic: 'alerts', counts: true },
   { name: 'exposure', title: 'Exposure', topic: 'exposure' },
   { name: 'figures', title: 'Weekly figures', topic: 'figures' },
@@ -34,18 +35,30 @@ export const SCREENS = [
 ];
 
 /** Whether a user is offered a screen. @param {Screen} screen @param {import('./store.js').State} state */
-export function isOffered({ topic, right, command }, { refused, signIn }) {
+export function isOffered({ topic, topics: any, right, command }, { refused, signIn }) {
   if (signIn.name !== 'signed-in') return false;
   const { rights = [], commands = [], topics } = signIn.user;
   if (topic && topics && !topics.includes(topic)) return false;
+  if (any && topics && !any.some((each) => topics.includes(each))) return false;
   if (topic && refused[topic]?.code === 'topic_forbidden') return false;
   return (!right || rights.includes(right)) && (!command || commands.includes(command));
 }
 
-/** The screen that an address's fragment names; the overview where it names none. @param {string} hash */
-export function screenIn(hash) {
+/**
+ * The screen that an address's fragment names; where it names none, the first that the user is offered.
+ *
+ * @param {string} hash
+ * @param {import('./store.js').State} state
+ */
+export function screenIn(hash, state) {
   const name = hash.replace(/^#\/?/, '').split('/')[0];
-  return SCREENS.some((screen) => screen.name === name) ? name : 'overview';
+  const named = SCREENS.find((screen) => screen.name === name) ?? SCREENS.find((screen) => isOffered(screen, state));
+  return named?.name ?? 'overview';
+}
+
+/** Whether the session says that the user may follow a topic; who asks for another one is noted as refused. @param {string} topic @param {import('./store.js').State} state */
+export function mayFollow(topic, { signIn }) {
+  return signIn.name !== 'signed-in' || !signIn.user.topics || signIn.user.topics.includes(topic);
 }
 
 /** The scope behind a screen's name, `#/figures/M1/A7` → `/M1/A7`; null where there is none. @param {string} hash */

@@ -13,7 +13,8 @@ import { ReadScreen } from './rows.js';
 export function Approvals({ state, on }) {
   return html`<${ReadScreen} title="Commands that wait for a second person" path="/v1/approvals" state=${state} render=${(/** @type {{approvals: Approval[]}} */ { approvals }) => (approvals.length === 0
     ? html`<p class="empty">Nothing waits for a second person. A command above the amount that its giver may decide alone would stand here.</p>`
-    : html`<ol class="cards">${approvals.map((each) => html`<${Card} key=${each.approvalId} approval=${named(each, state)} state=${state} on=${on} />`)}</ol>`)} />`;
+    : html`${approvals.every((each) => isOwn(each, state)) && html`<p class="part-text">Nothing waits for you: what you asked for is decided by another person.</p>`}
+      <ol class="cards">${approvals.map((each) => html`<${Card} key=${each.approvalId} approval=${named(each, state)} state=${state} on=${on} />`)}</ol>`)} />`;
 }
 
 /** With the customer's name, where another screen has told it. @param {Approval} approval @param {import('../store.js').State} state */
