@@ -12,6 +12,7 @@ NAMES: Final = (
     "log",
     "tokens",
     "audit",
+    "costs",
     "flows",
     "latency",
     "delivery",

@@ -143,10 +143,10 @@ def wait_for(url: str) -> None:
     raise TimeoutError(f"{url} does not answer")
 
 
-def token(data: Path, subject: str = "bench") -> str:
+def token(data: Path, subject: str = "bench", *, role: str = "admin", scope: str = "/") -> str:
     """A token of a user for the server on a folder."""
     tokens = Tokens(load_key(data / "token.key"))
-    return tokens.sign(subject=subject, role="admin", scope="/", ttl_s=3600, now_ms=time.time_ns() // 1_000_000)
+    return tokens.sign(subject=subject, role=role, scope=scope, ttl_s=3600, now_ms=time.time_ns() // 1_000_000)
 
 
 def free_port() -> int:
