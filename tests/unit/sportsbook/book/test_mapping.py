@@ -653,3 +653,15 @@ def test_a_new_server_of_a_recorded_demo_book_has_its_time(tmp_path: Path) -> No
     assert [each.timestamp for each in reader.facts() if each.type == b"system.clock"] == [b"2026-07-01T12:00:00.000Z"]
     reader.close()
     connection.close()
+
+
+def test_a_currency_that_is_not_the_books_is_told_with_the_other_mistakes(tmp_path: Path) -> None:
+    """Who corrects a mapping learns in the first start that its currency is not the configured one, too."""
+    path = tmp_path / "mapping.toml"
+    path.write_text('name = "northbet"\ntime_zone = "Mars/Base"\ncurrency = "USD"\n[tables]\n')
+    with pytest.raises(SetupError) as raised:
+        read_book_mapping(path, "EUR")
+    told = str(raised.value)
+    assert "time_zone: there is no Mars/Base" in told
+    assert "currency: it is USD, and `book.currency` of the configuration is EUR; both must be the same" in told
+    assert "tables.wagers is missing" in told

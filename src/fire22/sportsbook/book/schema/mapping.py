@@ -43,8 +43,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
-from fire22.core import codes
-from fire22.core.errors import SetupError
 from fire22.core.outbox import Clock
 from fire22.sportsbook.book.mapping_file import read_mapping_file
 from fire22.sportsbook.book.schema.columns import NEEDED, TABLES, Column
@@ -136,16 +134,20 @@ def read_book_mapping(path: Path, currency: str = "") -> BookMapping:
         currency: of the book, as the configuration says it; empty where that is not known.
 
     Raises:
-        SetupError: `mapping_invalid`; the message names the key. `config_invalid`: its currency is not the book's.
+        SetupError: `mapping_invalid`; the message names every wrong key, `currency` too if it is not the book's.
     """
-    mapping = read_mapping_file(path, BookMapping, lambda mapping: [*_of_zone(mapping), *_of_tables(mapping)])
+
+    def wrong(mapping: BookMapping) -> list[str]:
+        return [*_of_zone(mapping), *_of_currency(mapping, currency), *_of_tables(mapping)]
+
+    return read_mapping_file(path, BookMapping, wrong)
+
+
+def _of_currency(mapping: BookMapping, currency: str) -> list[str]:
     if currency and mapping.currency != currency:
-        message = (
-            f"`currency` of the mapping {path} is {mapping.currency}, and `book.currency` of the configuration is "
-            f"{currency}: both must be the same."
-        )
-        raise SetupError(codes.CONFIG_INVALID, message)
-    return mapping
+        configured = f"`book.currency` of the configuration is {currency}"
+        return [f"currency: it is {mapping.currency}, and {configured}; both must be the same"]
+    return []
 
 
 def _of_zone(mapping: BookMapping) -> list[str]:
