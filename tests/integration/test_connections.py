@@ -540,7 +540,7 @@ class Nothing:
     """Limits that are not asked for."""
 
     auth_timeout_s = 1.0
-    connections_user_max = connections_address_max = 0
+    connections_user_max = connections_address_max = outboxes_bytes_max = 0
 
 
 def test_a_sweep_lets_others_have_their_turn() -> None:
