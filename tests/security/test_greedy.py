@@ -89,6 +89,34 @@ def test_who_asks_little_waits_for_one_slice(command: dict[str, Json]) -> None:
     virtual_time.run(main())
 
 
+def test_a_user_makes_the_server_hold_the_parts_of_few_answers() -> None:
+    """Of a user's commands on many connections one is done before the next is begun, and each connection has its turn:
+    none is answered twice before all are answered once."""
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            server = Counted(tasks, 1 << 24)
+            hub = tasks.create_task(server.hub.run())
+            await server.say(600)
+            unlimited(server)
+            connections = [server.connect("greedy") for _ in range(GREEDY)]
+            for number, connection in enumerate(connections):
+                for id in range(2):
+                    perform(connection, id, "history", target="wagers", limit=500 - 2 * number - id)
+            counts = [0] * GREEDY
+            midway = 0
+            while sum(counts) < 2 * GREEDY:
+                await asyncio.sleep(0)
+                midway = max(midway, sum(each.is_midway for each in connections))
+                for number, connection in enumerate(connections):
+                    counts[number] += answers(connection)
+                assert max(counts) <= min(counts) + 1, counts
+            assert midway <= 2, midway
+            hub.cancel()
+
+    virtual_time.run(main())
+
+
 def test_who_asks_too_much_is_told_when_to_come_back() -> None:
     """A customer that reads the history in a loop is refused with `retryAfter`, pays nothing for that, and is served
     again then; what its pages cost is charged, and another user is not."""

@@ -250,16 +250,22 @@ class Connection(Caller, Worker):
         """Among whom turns are shared: who is unknown counts by its address."""
         return self.principal.user if self.principal is not None else f"address:{self._payer.address}"
 
+    @property
+    def is_midway(self) -> bool:
+        """See Worker: whether a command is under way."""
+        return self._progress is not None
+
     def step(self, until_s: float) -> bool:
         """Perform commands until about this time; see Worker."""
         clock = self.shared.service.turns.clock
+        was_midway = self.is_midway
         while self._can_go_on:
             if not self._perform_next():
                 break
             if not self._waiting and self._next is None and self._progress is None:
                 self._waiting = None
-            elif clock() >= until_s and self._can_go_on:
-                return True
+            elif self._can_go_on and (clock() >= until_s or (was_midway and not self.is_midway)):
+                return True  # who was first to end a command lets the user's other connections go on
         self._is_ready = False
         self._set_hearing()
         return False

@@ -93,11 +93,11 @@ class FairQueue(Generic[Item]):
         self._now, _, _, flow = heapq.heappop(self._heap)
         return flow, flow.items.popleft()
 
-    def charge(self, flow: Flow[Item], cost: float, again: Item | None = None) -> None:
-        """What was taken has cost so much; `again` is the rest of it, behind the user's other items."""
+    def charge(self, flow: Flow[Item], cost: float, again: Item | None = None, *, first: bool = False) -> None:
+        """What was taken has cost so much; `again` is the rest of it, behind the user's other items or before them."""
         flow.start += cost
         if again is not None:
-            flow.items.append(again)
+            (flow.items.appendleft if first else flow.items.append)(again)
         if flow.items:
             self._push(flow, again=True)
             return
@@ -114,7 +114,16 @@ class FairQueue(Generic[Item]):
 
 
 class Worker(Protocol):
-    """What can be done in slices."""
+    """What can be done in slices.
+
+    A user's work that is begun is done before more of it is begun, so that a user makes the server hold the parts of
+    few answers, however many connections ask for one at once.
+    """
+
+    @property
+    @abstractmethod
+    def is_midway(self) -> bool:
+        """Whether a piece of work is begun, and not done."""
 
     @abstractmethod
     def step(self, until_s: float) -> bool:
@@ -177,7 +186,7 @@ class Turns:
             get_logger().error("work failed", exc_info=error)
         took_s = self.clock() - began_s
         self._spent_s += took_s
-        self._queue.charge(flow, took_s, worker if goes_on else None)
+        self._queue.charge(flow, took_s, worker if goes_on else None, first=worker.is_midway)
 
     def _next_turn(self) -> None:
         self._is_scheduled = False
@@ -261,6 +270,8 @@ class Progress(Generic[Result]):
 
 class _Job(Generic[Result]):
     """Work that a coroutine waits for."""
+
+    is_midway = True
 
     def __init__(self, turns: Turns, user: str, work: Work[Result]) -> None:
         self.done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
