@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 NAME: Final = "people.db"  # in the data folder
 ERASED: Final = "erased.txt"  # beside it: the ids of who was erased, a line of JSON each
 SHOWN: Final = "erased"  # in the place of what can no longer be read
+DAMAGED: Final = "unreadable"  # where the key is there and does not fit
 _SEALED: Final = re.compile(rb"\{\{p:([A-Za-z0-9_-]*):([A-Za-z0-9_-]*)\}\}")
 _MARK: Final = b"{{p:"
 _KEY_BYTES: Final = 32
@@ -70,7 +71,8 @@ class People:
             self._connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON")
             self._connection.execute(_TABLES)
         for id in self._listed():
-            if self._row(id) is not None:
+            row = self._row(id)
+            if row is not None and row[1]:
                 self._destroy(id)
         known = self._row(_PSEUDONYMS)
         self._pseudonyms = known[1] if known is not None else os.urandom(_KEY_BYTES)
@@ -131,7 +133,9 @@ class People:
         for (id,) in rows:
             # The list first: whatever happens then, the next who opens the file goes on.
             if id not in self._listed():
-                with self._erased.open("ab") as file:
+                with self._erased.open("ab+") as file:
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
                     file.write(msgspec.json.encode(id) + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
@@ -162,7 +166,9 @@ class People:
 
     def _listed(self) -> list[str]:
         try:
-            return [msgspec.json.decode(line, type=str) for line in self._erased.read_bytes().splitlines()]
+            # A last line without its end was never acknowledged: the erasure is asked for again.
+            whole = self._erased.read_bytes().rpartition(b"\n")[0]
+            return [msgspec.json.decode(line, type=str) for line in whole.splitlines()]
         except FileNotFoundError:
             return []
         except (OSError, msgspec.MsgspecError) as error:
@@ -204,7 +210,10 @@ class People:
         return f"ip-{hmac.digest(self._pseudonyms, address.encode(errors='replace'), hashlib.sha256)[:10].hex()}"
 
     def _opening(self, found: re.Match[bytes]) -> bytes:
-        return self._opened(found[1], found[2])
+        try:
+            return self._opened(found[1], found[2])
+        except StorageError:
+            return DAMAGED.encode()
 
     def _open_one(self, name: bytes, text: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag
@@ -218,7 +227,7 @@ class People:
                 value = AESSIV(row[1]).decrypt(body, [id.encode()]).decode()
                 return msgspec.json.encode(value)[1:-1]
         except (ValueError, InvalidTag):
-            pass
+            return DAMAGED.encode()
         return SHOWN.encode()
 
 

@@ -262,6 +262,7 @@ class Machines:
                 with contextlib.suppress(Conflict):
                     await self._store.write(Delete(row.key, expected=row.version), Delete(USED + machine.name))
             if self._machines.get(machine.name) is machine:
+                get_logger().warning("a machine ended with what its maker held", machine=machine.name)
                 del self._machines[machine.name]
                 self._by_digest.pop(machine.digest, None)
                 self._used.pop(machine.name, None)

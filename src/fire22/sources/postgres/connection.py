@@ -1,5 +1,6 @@
 """Opens a user's PostgreSQL database, and says what the server reports about it with our own codes."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +21,9 @@ SETTINGS: Final = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
 }
+
+# An address with a password; one that is not encoded is taken for a host or a database, and named as such.
+_SECRET: Final = re.compile(r"//[^@]*:[^@]*@|password", re.IGNORECASE)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -51,7 +55,8 @@ def title(dsn: str) -> str:
         parts = conninfo.conninfo_to_dict(dsn)
     except psycopg.Error:
         return "the book"
-    return str(parts.get("dbname") or parts.get("user") or "the book")
+    name = str(parts.get("dbname") or parts.get("user") or "the book")
+    return name if not _SECRET.search(dsn) or re.fullmatch(r"[\w .-]+", name) else "the book"
 
 
 @contextmanager
@@ -63,18 +68,22 @@ def book_errors(dsn: str) -> Iterator[None]:
     except (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure) as error:
         raise BookError(codes.BOOK_LOCKED, f"Another program holds a lock of {name}.", temporary=True) from error
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
-        message = f"The role of the address has not the rights that are needed in {name}: {_said(error)}."
+        message = f"The role of the address has not the rights that are needed in {name}: {_said(error, dsn)}."
         raise BookError(codes.BOOK_READONLY, message) from error
     except errors.DiskFull as error:
         raise BookError(codes.BOOK_READONLY, f"{name} cannot be written: its disk is full.", temporary=True) from error
     except (errors.DataCorrupted, errors.IndexCorrupted) as error:
         raise BookError(codes.BOOK_CORRUPT, f"{name} is damaged.") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise BookError(codes.BOOK_MISSING, f"{name} cannot be reached: {_said(error)}.", temporary=True) from error
+        raise BookError(
+            codes.BOOK_MISSING, f"{name} cannot be reached: {_said(error, dsn)}.", temporary=True
+        ) from error
     except psycopg.Error as error:
-        raise BookError(codes.BOOK_SCHEMA, f"{name} is not as the triggers need it: {_said(error)}.") from error
+        raise BookError(codes.BOOK_SCHEMA, f"{name} is not as the triggers need it: {_said(error, dsn)}.") from error
 
 
-def _said(error: psycopg.Error) -> str:
+def _said(error: psycopg.Error, dsn: str) -> str:
+    if error.diag.message_primary is None and _SECRET.search(dsn):
+        return "the address cannot be used (it holds a password, so no more is said of it)"
     text = error.diag.message_primary or (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return text.strip().rstrip(".")

@@ -368,12 +368,24 @@ def _number(text: str) -> Value:
 
 
 _decoder: Final = msgspec.json.Decoder(list[Any], float_hook=_number)
+_value_decoder: Final = msgspec.json.Decoder(Any, float_hook=_number)
 
 
 def _values(text: str | None) -> Values:
     if text is None:
         return ()
-    return tuple([_value(each) for each in _decoder.decode(text)])
+    try:
+        given = _decoder.decode(text)
+    except msgspec.DecodeError:  # a number that no JSON decoder takes: its digits are what is mapped
+        given = [_raw(each) for each in msgspec.json.decode(text, type=list[msgspec.Raw])]
+    return tuple([_value(each) for each in given])
+
+
+def _raw(value: msgspec.Raw) -> Any:
+    try:
+        return _value_decoder.decode(value)
+    except msgspec.DecodeError:
+        return bytes(value).decode()
 
 
 def _value(given: Any) -> Value:

@@ -11,12 +11,14 @@ not do: an id may be drawn long before the rows are written.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 
 from fire22.core.outbox import BookChange
 
 Holders = frozenset[tuple[int, str]]  # server process and transaction
+PREPARED: Final = 0  # the process of a transaction that waits for its commit in two phases
 
 
 class Limit:
@@ -52,9 +54,13 @@ class Limit:
         self._barrier, self._holders, self.is_waiting = last, holders, True
 
     def left(self, holders: Holders) -> None:
-        """Who holds the lock now; asked before a reading begins, which then sees what they have committed."""
+        """Who holds the lock now; asked before a reading begins, which then sees what they have committed.
+
+        A transaction that is prepared for a commit in two phases has no process and another name than before, so every
+        prepared one is waited for.
+        """
         if self.is_waiting:
-            self._holders &= holders
+            self._holders = (self._holders & holders) | {each for each in holders if each[0] == PREPARED}
             if not self._holders:
                 self.upto = max(self.upto, self._barrier)
                 self.is_waiting = False

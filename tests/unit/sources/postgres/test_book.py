@@ -286,3 +286,20 @@ def test_an_address_keeps_its_password_to_itself(database: Orderly) -> None:
     said = [book.name, book.title, book.again, book.anew, caught.value.message, repr(BookAt("postgresql", dsn, "a:b"))]
     assert caught.value.code.name == "book_missing"
     assert not any(secret in each for each in said)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:S3%CRET@127.0.0.1:1/db",  # pragma: allowlist secret
+        "postgresql://u:p/CRET@127.0.0.1:1/db",  # pragma: allowlist secret
+        "postgresql://u:S3@CRET:x@127.0.0.1:1/db",  # pragma: allowlist secret
+        "host=127.0.0.1 port=1 password=S3 CRET",  # pragma: allowlist secret
+    ],
+)
+def test_a_password_that_is_not_encoded_is_not_shown_either(dsn: str) -> None:
+    """Parts of it are taken for a host, a database or a setting; no message and no name says what they are."""
+    book = PostgresBook(dsn, SCHEMA)
+    with pytest.raises(BookError) as caught:
+        book.check()
+    assert not any("CRET" in each for each in (book.name, book.title, book.again, book.anew, caught.value.message))

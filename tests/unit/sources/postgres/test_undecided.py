@@ -3,6 +3,7 @@
 import random
 
 from fire22.core.outbox import BookChange
+from fire22.sources.postgres.reader import _values
 from fire22.sources.postgres.undecided import Holders, Limit, Row, Transactions
 
 
@@ -34,6 +35,22 @@ def test_the_same_server_process_in_another_transaction_is_somebody_else() -> No
     limit.wait(3, frozenset({(7, "7/1")}))
     limit.left(frozenset({(7, "7/2")}))
     assert limit.upto == 3
+
+
+def test_a_prepared_transaction_is_waited_for() -> None:
+    """Its lock has another name once it is prepared, and its row comes with the second phase of its commit."""
+    limit = Limit(4)
+    limit.wait(5, holders(77))
+    limit.left(frozenset({(0, "-1/901")}))
+    assert (limit.upto, limit.is_waiting) == (4, True)
+    limit.left(holders(78))
+    assert (limit.upto, limit.is_waiting) == (5, False)
+
+
+def test_a_number_of_any_length_is_a_value() -> None:
+    """A `numeric` of thousands of digits comes as its digits, and the values beside it as they are."""
+    digits = "9" * 5_000
+    assert _values(f'[1, "a", {digits}, 2.5, {digits}.5, null]') == (1, "a", digits, 2.5, f"{digits}.5", None)
 
 
 def test_transactions_are_told_whole_by_their_last_numbers() -> None:
