@@ -168,7 +168,7 @@ function follow(user) {
 /** Whether to ask for a topic; one that the session rules out is taken as refused. @param {string} topic */
 function asksFor(topic) {
   if (mayFollow(topic, state)) return true;
-  dispatch({ type: 'refused', topic, error: { code: 'topic_forbidden', message: 'Your role does not see this.' } });
+  dispatch({ type: 'refused', topic, error: { code: 'topic_forbidden', message: `The role ${state.signIn.name === 'signed-in' ? state.signIn.user.role : ''} does not see this.` } });
   return false;
 }
 

@@ -235,7 +235,7 @@ def test_the_currencies_of_mapping_and_configuration_are_one(tmp_path: Path, dat
         ("install-triggers", book, "--mapping", map, "-c", config),
         ("serve", "-c", config, "--port", 0),
     ):
-        said = " ".join(refused("config_invalid", *arguments).split())
+        said = " ".join(refused("mapping_invalid", *arguments).split())
         assert "is GBP" in said and "`book.currency` of the configuration is USD" in said
     assert "brings in" in fire22("install-triggers", book, "--mapping", map).output
 
